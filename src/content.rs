@@ -1,0 +1,55 @@
+//! What a body can be made of beside bytes in memory: a stretch of an open file, wherever that file lives.
+
+use std::fmt;
+use std::io;
+use std::os::fd::BorrowedFd;
+use std::sync::Arc;
+
+/// An open file's content: readable at any place, from any thread.
+pub trait Content: Send + Sync {
+    /// Reads at `offset` into `into` and says how many bytes came; 0 is the end of the file.
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// Whether the whole of `length` bytes from `offset` can be had without waiting for a disk.
+    /// A content that cannot tell says no.
+    fn is_warm(&self, _offset: u64, _length: u64) -> bool {
+        false
+    }
+
+    /// Has the stretch brought into memory. May block: only helpers call it.
+    fn read_ahead(&self, _offset: u64, _length: u64) {}
+
+    /// The descriptor that `sendfile(2)` needs, where there is one.
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        None
+    }
+}
+
+/// A stretch of an open file that is to be sent.
+#[derive(Clone)]
+pub struct FileSpan {
+    /// The open file; the span keeps it open.
+    pub file: Arc<dyn Content>,
+    /// Where the stretch begins, in bytes from the file's start.
+    pub offset: u64,
+    /// How many bytes it has.
+    pub length: u64,
+}
+
+impl FileSpan {
+    /// Takes `sent` bytes off the front.
+    ///
+    /// # Panics
+    /// If the span is shorter than that.
+    pub fn advance(&mut self, sent: u64) {
+        assert!(sent <= self.length, "more was sent than the span holds");
+        self.offset += sent;
+        self.length -= sent;
+    }
+}
+
+impl fmt::Debug for FileSpan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "FileSpan({}+{})", self.offset, self.length)
+    }
+}

@@ -1,0 +1,47 @@
+//! What a client did wrong, or what we cannot do for it, and the status that says so.
+
+use std::borrow::Cow;
+
+use crate::http::status::Status;
+
+/// A refusal: a status, a stable code for programs, a sentence for people (RFC 9457), and whether the connection can go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// The status of the answer.
+    pub status: Status,
+    /// The stable `code` member of the problem document.
+    pub code: &'static str,
+    /// What was refused and what would be accepted; the problem's `detail`.
+    pub detail: Cow<'static, str>,
+    /// Whether the framing of what follows is in doubt, so that the connection must close.
+    pub closes: bool,
+    /// Seconds for `Retry-After`, where waiting helps.
+    pub retry_after: Option<u32>,
+}
+
+impl Fault {
+    /// A refusal after which the connection can go on.
+    pub fn new(status: Status, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Fault {
+        Fault { status, code, detail: detail.into(), closes: false, retry_after: None }
+    }
+
+    /// A refusal after which nothing more can be read: the message's framing is in doubt.
+    pub fn fatal(status: Status, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Fault {
+        Fault { closes: true, ..Fault::new(status, code, detail) }
+    }
+
+    /// The same refusal, with a time after which to try again.
+    pub fn retry_after(self, seconds: u32) -> Fault {
+        Fault { retry_after: Some(seconds), ..self }
+    }
+
+    /// 400 `bad_request` that closes: the message is not HTTP, or could be read in two ways.
+    pub fn malformed(detail: &'static str) -> Fault {
+        Fault::fatal(Status::BAD_REQUEST, "bad_request", detail)
+    }
+
+    /// 404 `not_found`.
+    pub fn not_found() -> Fault {
+        Fault::new(Status::NOT_FOUND, "not_found", "there is nothing here")
+    }
+}

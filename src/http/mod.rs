@@ -1,0 +1,8 @@
+//! The language: HTTP/1.1 (RFC 9110, RFC 9112) and what travels in it, as pure functions and state machines.
+//!
+//! Bytes go in, events and bytes come out. Nothing here owns a socket, a file, a thread or a clock, so every part can be
+//! tested with strings, cut anywhere, fuzzed and simulated.
+
+pub mod fault;
+pub mod headers;
+pub mod status;

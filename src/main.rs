@@ -1,0 +1,2 @@
+//! The roof.
+fn main() {}

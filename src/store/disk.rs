@@ -1,0 +1,111 @@
+//! The few file verbs this crate uses, as a trait: `os` implements it over system calls, the simulation in memory.
+//!
+//! A [`Disk`] is one folder tree, opened once; every verb takes a [`RelPath`] below its root and can reach nothing else.
+//! All verbs block: only helpers call them.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::clock::Wall;
+use crate::content::Content;
+use crate::path::RelPath;
+
+/// What symbolic links mean to a tree.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Links {
+    /// Followed while they stay inside the root; outside is as if there were nothing.
+    Inside,
+    /// Never followed, neither as the last component nor on the way.
+    Never,
+}
+
+/// What kind of thing a name stands for. FIFOs, sockets and devices are none: the verbs say `NotFound` of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A regular file.
+    File,
+    /// A folder.
+    Folder,
+}
+
+/// What is known of a file without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileFacts {
+    /// File or folder.
+    pub kind: Kind,
+    /// Its size in bytes; meaningless for a folder.
+    pub size: u64,
+    /// When its content last changed.
+    pub modified: Wall,
+    /// A number that differs whenever the content may differ: made of device, inode, size, and the times of change in
+    /// nanoseconds. Entity tags are made of it.
+    pub version: u64,
+}
+
+/// A file that has been opened.
+#[derive(Clone)]
+pub struct Opened {
+    /// Its facts, taken from the open descriptor itself.
+    pub facts: FileFacts,
+    /// Its content.
+    pub content: Arc<dyn Content>,
+}
+
+/// One name in a folder.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Item {
+    /// The name, without its folder.
+    pub name: String,
+    /// What it stands for.
+    pub facts: FileFacts,
+}
+
+/// What a commit does when the name is already taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Existing {
+    /// The new file is not made; `AlreadyExists`. The kernel decides, not an earlier look.
+    Refuse,
+    /// The new file takes the name in one atomic step; a folder of that name is still refused.
+    Replace,
+}
+
+/// A file being written that nobody can see yet. Dropped before its commit, it leaves nothing behind.
+pub trait Draft: Send {
+    /// Appends bytes.
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// Syncs the content, gives it its name under `path` in one atomic step, and syncs the folder.
+    /// On an error the old content, or none, is what stands there.
+    fn commit(self: Box<Self>, path: &RelPath<'_>, existing: Existing) -> io::Result<FileFacts>;
+}
+
+/// A folder tree and what can be done in it.
+pub trait Disk: Send + Sync {
+    /// Opens a file for reading. `NotFound` for whatever is no regular file or lies outside; a folder is told by
+    /// `IsADirectory`.
+    fn open(&self, path: &RelPath<'_>) -> io::Result<Opened>;
+
+    /// The facts of a file or folder.
+    fn facts(&self, path: &RelPath<'_>) -> io::Result<FileFacts>;
+
+    /// The names in a folder, in no order; hidden names and names that are not UTF-8 left out.
+    fn list(&self, folder: &RelPath<'_>) -> io::Result<Vec<Item>>;
+
+    /// Begins a file that will lie in `folder`, with room reserved when its length is known (`StorageFull` if there is none).
+    fn draft(&self, folder: &RelPath<'_>, length: Option<u64>) -> io::Result<Box<dyn Draft>>;
+
+    /// Makes a folder; its parent must exist.
+    fn make_folder(&self, path: &RelPath<'_>) -> io::Result<()>;
+
+    /// Moves a file or folder within the tree.
+    fn rename(&self, from: &RelPath<'_>, to: &RelPath<'_>, existing: Existing) -> io::Result<()>;
+
+    /// Removes a file, or a folder if it is empty (`DirectoryNotEmpty`).
+    fn remove(&self, path: &RelPath<'_>) -> io::Result<()>;
+
+    /// Bytes free for new files.
+    fn free_bytes(&self) -> io::Result<u64>;
+
+    /// Removes what an earlier run left half written; says how many.
+    fn sweep(&self) -> io::Result<usize>;
+}

@@ -1,0 +1,6 @@
+//! Memory: what is kept on the disk and what the loop remembers of it.
+//!
+//! Two kinds of files: blocking verbs, which helpers call (`tree`, `ledger`), and pure models, which the loop asks
+//! (`shelf`, `history`). The disk itself is a trait, so that a test can be the disk.
+
+pub mod disk;
