@@ -4,4 +4,5 @@ pub mod clock;
 pub mod content;
 pub mod http;
 pub mod path;
+pub mod reactor;
 pub mod store;
