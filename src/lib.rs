@@ -1,6 +1,7 @@
 //! hythe: a single-threaded mio event loop that serves files, takes uploads and carries a chat.
 
 pub mod clock;
+pub mod config;
 pub mod content;
 pub mod http;
 pub mod path;
