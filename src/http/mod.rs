@@ -7,4 +7,5 @@ pub mod conditions;
 pub mod date;
 pub mod fault;
 pub mod headers;
+pub mod media;
 pub mod status;
