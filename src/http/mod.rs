@@ -6,6 +6,7 @@
 pub mod conditions;
 pub mod date;
 pub mod fault;
+pub mod form;
 pub mod headers;
 pub mod media;
 pub mod status;
