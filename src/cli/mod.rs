@@ -4,10 +4,10 @@
 //! file's keys (`layers`), what `hythe check` prints (`check`) and `docs/configuration.md` (`reference`).
 
 //pub mod check;
-//pub mod command;
+pub mod command;
 pub mod exit;
 //pub mod folders;
-//pub mod layers;
+pub mod layers;
 //pub mod logging;
 pub mod options;
 //#[cfg(test)]
