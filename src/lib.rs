@@ -1,5 +1,6 @@
 //! hythe: a single-threaded mio event loop that serves files, takes uploads and carries a chat.
 
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod content;

@@ -3,6 +3,10 @@
 //! Bytes go in, events and bytes come out. Nothing here owns a socket, a file, a thread or a clock, so every part can be
 //! tested with strings, cut anywhere, fuzzed and simulated.
 
+pub mod conditions;
+pub mod date;
 pub mod fault;
+pub mod form;
 pub mod headers;
+pub mod media;
 pub mod status;
