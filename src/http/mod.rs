@@ -5,8 +5,12 @@
 
 pub mod conditions;
 pub mod date;
+pub mod exchange;
 pub mod fault;
 pub mod form;
+pub mod framing;
 pub mod headers;
 pub mod media;
+pub mod request;
+pub mod response;
 pub mod status;

@@ -182,7 +182,7 @@ mod tests {
         let mut wheel = Wheel::new(at(10_000));
         wheel.hang(3, Tick::at(at(10_300)));
         assert_eq!(wheel.next(), Some(at(10_500)));
-        assert_eq!(fall(&mut wheel, 10_499), []);
+        assert_eq!(fall(&mut wheel, 10_499), Vec::<u32>::new());
         assert_eq!(fall(&mut wheel, 10_500), [3]);
         assert!(wheel.is_empty());
     }
@@ -194,7 +194,7 @@ mod tests {
         wheel.hang(1, Tick::at(at(10_000)));
         assert_eq!(wheel.len(), 2);
         assert_eq!(fall(&mut wheel, 10_000), [1]);
-        assert_eq!(fall(&mut wheel, 31_000), []);
+        assert_eq!(fall(&mut wheel, 31_000), Vec::<u32>::new());
     }
 
     #[test]
