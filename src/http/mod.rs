@@ -8,5 +8,6 @@ pub mod date;
 pub mod fault;
 pub mod form;
 pub mod headers;
+pub mod host;
 pub mod media;
 pub mod status;
