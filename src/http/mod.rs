@@ -10,6 +10,7 @@ pub mod fault;
 pub mod form;
 pub mod framing;
 pub mod headers;
+pub mod host;
 pub mod media;
 pub mod request;
 pub mod response;
