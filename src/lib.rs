@@ -6,4 +6,7 @@ pub mod config;
 pub mod content;
 pub mod http;
 pub mod path;
+mod run;
 pub mod store;
+
+pub use run::run;
