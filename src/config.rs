@@ -24,7 +24,7 @@ pub const DEFAULT_PORT: u16 = 8080;
 /// Everything that can be set about a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
-    /// Where to listen. Default: 127.0.0.1:8080 and [::1]:8080, so that nobody is on the network unawares.
+    /// Where to listen. Default: `127.0.0.1:8080` and `[::1]:8080`, so that nobody is on the network unawares.
     pub listen: Vec<Listen>,
     /// The folder of the static site. Default: `www`.
     pub www: PathBuf,

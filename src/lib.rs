@@ -5,6 +5,11 @@ pub mod clock;
 pub mod config;
 pub mod content;
 pub mod http;
+pub mod os;
 pub mod path;
 pub mod reactor;
+pub mod server;
 pub mod store;
+
+mod run;
+pub use run::run;

@@ -73,11 +73,13 @@ fn with_keys(command: Command) -> Command {
 
 fn flag(key: &Key) -> Arg {
     let default = match key.default {
-        "" => "(none)".to_string(),
+        "" | "(none)" => String::new(),
         "false" if key.is_switch() => String::new(),
-        text => text.to_string(),
+        "0" if key.is_lifted_by_zero() => " [default: 0, no limit]".to_string(),
+        text if key.is_lifted_by_zero() => format!(" [default: {text}; 0 is no limit]"),
+        text => format!(" [default: {}]", text.trim_matches(['(', ')'])),
     };
-    let help = if default.is_empty() { key.help.to_string() } else { format!("{} [default: {default}]", key.help) };
+    let help = format!("{}{default}", key.help);
     let arg = Arg::new(key.name)
         .long(key.name)
         .value_name(key.placeholder())

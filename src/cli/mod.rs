@@ -3,14 +3,14 @@
 //! One table (`options`) defines each key once. From it come the flags (`command`), the environment variables and the
 //! file's keys (`layers`), what `hythe check` prints (`check`) and `docs/configuration.md` (`reference`).
 
-//pub mod check;
+pub mod check;
 pub mod command;
 pub mod exit;
-//pub mod folders;
+pub mod folders;
 pub mod layers;
-//pub mod logging;
+pub mod logging;
 pub mod options;
-//#[cfg(test)]
-//mod reference;
-//pub mod summary;
+#[cfg(test)]
+mod reference;
+pub mod summary;
 pub mod units;
