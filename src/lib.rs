@@ -3,5 +3,6 @@
 pub mod clock;
 pub mod content;
 pub mod http;
+pub mod os;
 pub mod path;
 pub mod store;
