@@ -147,8 +147,8 @@ impl Disk for FolderDisk {
             }
         }
         let (file, hidden) = begin(fd, self.root.writing)?;
-        // The lock tells a sweep of another process that the writer lives. Without locks the sweep is at start only, so
-        // a file system that has none is no reason to refuse.
+        // The lock tells a sweep of another process that the writer lives. No reason to refuse where there are none: a
+        // process that is alone sweeps before it writes.
         let _ = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
         if let Some(length) = length.filter(|&length| length > 0) {
             reserve(&file, length)?;
