@@ -10,4 +10,5 @@ pub mod form;
 pub mod headers;
 pub mod host;
 pub mod media;
+pub mod negotiate;
 pub mod status;
