@@ -10,5 +10,6 @@ pub mod form;
 pub mod headers;
 pub mod host;
 pub mod media;
+pub mod multipart;
 pub mod negotiate;
 pub mod status;
