@@ -12,6 +12,8 @@ pub mod framing;
 pub mod headers;
 pub mod host;
 pub mod media;
+pub mod multipart;
+pub mod negotiate;
 pub mod request;
 pub mod response;
 pub mod status;
