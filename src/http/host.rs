@@ -106,7 +106,7 @@ pub struct HostRules<'a> {
 }
 
 /// The hosts we answer to.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct HostList {
     passes_all: bool,
     passes_addresses: bool,

@@ -68,7 +68,15 @@ impl AccessLog {
     }
 
     /// Writes the line of an exchange whose request is at hand.
-    pub fn note(&mut self, request: &Request<'_>, peer: &Peer, status: Status, length: u64, wall: Wall, out: &mut Vec<u8>) {
+    pub fn note(
+        &mut self,
+        request: &Request<'_>,
+        peer: &Peer,
+        status: Status,
+        length: u64,
+        wall: Wall,
+        out: &mut Vec<u8>,
+    ) {
         let parts = Parts {
             method: request.method_text,
             target: request.target,
@@ -80,7 +88,15 @@ impl AccessLog {
     }
 
     /// Writes the line of an exchange whose request was kept; without one, it was no request.
-    pub fn note_kept(&mut self, line: Option<&Line>, peer: &Peer, status: Status, length: u64, wall: Wall, out: &mut Vec<u8>) {
+    pub fn note_kept(
+        &mut self,
+        line: Option<&Line>,
+        peer: &Peer,
+        status: Status,
+        length: u64,
+        wall: Wall,
+        out: &mut Vec<u8>,
+    ) {
         let parts = match line {
             None => Parts { method: "", target: "", is_http10: false, referer: b"", user_agent: b"" },
             Some(line) => Parts {

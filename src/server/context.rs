@@ -49,7 +49,7 @@ pub struct Context<'a> {
     /// For a step that follows a wait: whether the time is over, so that waiting again is no answer.
     pub is_over: bool,
     /// What the loop has counted.
-    pub counts: Counts,
+    pub counts: &'a Counts,
     pub(super) jobs_out: [usize; LANES],
     pub(super) has_room: [bool; LANES],
     pub(super) hub: &'a mut Hub,

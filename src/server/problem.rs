@@ -1,9 +1,9 @@
 //! A refusal as the client sees it: a problem document (RFC 9457), or a small page where HTML is preferred.
 
 use crate::http::fault::Fault;
+use crate::http::headers::Field;
 use crate::http::negotiate::prefers_html;
 use crate::http::request::Request;
-use crate::http::headers::Field;
 use crate::http::response::{Body, PAGE_POLICY, Response};
 use crate::http::status::Status;
 

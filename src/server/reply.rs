@@ -106,7 +106,10 @@ impl<S: State> Reply<S> {
     }
 
     /// Gathers a small body, then goes on.
-    pub fn collect(most: usize, then: impl FnOnce(&mut S, Vec<u8>, &mut Context<'_>) -> Reply<S> + 'static) -> Reply<S> {
+    pub fn collect(
+        most: usize,
+        then: impl FnOnce(&mut S, Vec<u8>, &mut Context<'_>) -> Reply<S> + 'static,
+    ) -> Reply<S> {
         Reply::Collect { most, then: Box::new(then) }
     }
 }

@@ -178,9 +178,9 @@ fn index(method: Method) -> usize {
 /// The value of an `Allow` field (RFC 9110, section 10.2.1).
 fn allow(allowed: &[bool; METHODS]) -> String {
     let has_get = allowed[index(Method::Get)];
-    let names = Method::ALL.into_iter().filter(|&method| {
-        allowed[index(method)] || method == Method::Options || method == Method::Head && has_get
-    });
+    let names = Method::ALL
+        .into_iter()
+        .filter(|&method| allowed[index(method)] || method == Method::Options || method == Method::Head && has_get);
     names.map(Method::name).collect::<Vec<_>>().join(", ")
 }
 
@@ -289,7 +289,12 @@ mod tests {
     fn fixed_wins_over_parameter_and_parameter_over_rest() {
         use Method::{Delete, Get, Head, Options, Post, Put};
         let router = router(&[
-            (Get, "/files/*path"), (Get, "/items/:id"), (Get, "/items/new"), (Put, "/items/:id"), (Get, "/"), (Post, "/send"),
+            (Get, "/files/*path"),
+            (Get, "/items/:id"),
+            (Get, "/items/new"),
+            (Put, "/items/:id"),
+            (Get, "/"),
+            (Post, "/send"),
         ]);
         for (method, path, found) in [
             (Get, "items/new", "[]"),
@@ -315,7 +320,11 @@ mod tests {
         let mut router: Router<()> = Router::default();
         let handler = || -> Handler<()> { Box::new(|_, _, _| Fault::not_found().into()) };
         for pattern in ["", "a", "/a//b", "/:", "/*", "/*all/b", "/.hidden", "/a/../b", "/a/"] {
-            assert_eq!(router.add(Method::Get, pattern, handler()), Err(BadPattern::Malformed(pattern.to_owned())), "{pattern}");
+            assert_eq!(
+                router.add(Method::Get, pattern, handler()),
+                Err(BadPattern::Malformed(pattern.to_owned())),
+                "{pattern}"
+            );
         }
         assert_eq!(router.add(Method::Get, "/a/:x", handler()), Ok(()));
         assert_eq!(router.add(Method::Put, "/a/:x", handler()), Ok(()));
