@@ -4,4 +4,5 @@
 //! (`shelf`, `history`). The disk itself is a trait, so that a test can be the disk.
 
 pub mod disk;
+pub mod history;
 pub mod shelf;
