@@ -5,4 +5,5 @@
 
 pub mod disk;
 pub mod history;
+pub mod ledger;
 pub mod shelf;
