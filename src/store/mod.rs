@@ -7,3 +7,4 @@ pub mod disk;
 pub mod history;
 pub mod ledger;
 pub mod shelf;
+pub mod tree;
