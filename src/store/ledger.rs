@@ -618,6 +618,13 @@ mod tests {
     }
 
     #[test]
+    fn ledgers_and_readers_travel_to_helpers() {
+        fn travels<T: Send>() {}
+        travels::<Ledger>();
+        travels::<Reader>();
+    }
+
+    #[test]
     fn the_bundled_sqlite_has_the_fix_of_the_wal_reset_bug() {
         assert!(rusqlite::version_number() >= 3_051_003, "{}", rusqlite::version());
     }
