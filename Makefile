@@ -1,0 +1,35 @@
+# Every line here is one that you could type yourself.
+.PHONY: run build test sim fuzz bench lint doc
+
+# Seconds each fuzz target runs, and which ones.
+FUZZ_SECONDS ?= 600
+FUZZ_TARGETS ?= $$(cargo fuzz list)
+
+run:
+	cargo run --release -- serve
+
+build:
+	cargo build --release
+
+test:
+	cargo test --workspace --no-fail-fast
+
+# The whole server in a simulated world. SEED=n replays one story.
+sim:
+	cargo test --test sim -- --nocapture
+
+# Needs `cargo install cargo-fuzz`. No sanitizer: our code is safe Rust, and so a stable compiler will do.
+fuzz:
+	for target in $(FUZZ_TARGETS); do cargo fuzz run --sanitizer none $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+
+bench:
+	cargo run --release --package hythe-bench
+
+lint:
+	cargo fmt --all --check
+	cargo fmt --manifest-path fuzz/Cargo.toml --check
+	cargo clippy --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --workspace --no-deps
+
+doc:
+	cargo doc --no-deps --open
