@@ -9,6 +9,7 @@ pub mod os;
 pub mod path;
 pub mod reactor;
 pub mod server;
+pub mod site;
 pub mod store;
 
 mod run;

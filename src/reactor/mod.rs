@@ -19,7 +19,7 @@ use bytes::Bytes;
 use slab::Slab;
 
 use crate::clock::Moment;
-use crate::reactor::hub::Seat;
+use crate::reactor::hub::{Hub, Seat};
 use crate::reactor::outbox::{Flushed, Outbox};
 use crate::reactor::slot::{Brought, Io, Marks, Port, Protocol, Yard, flag};
 use crate::reactor::system::{Happening, Key, Lane, Peer, Signal, Socket, System, Verdict};
@@ -91,10 +91,10 @@ pub struct Reactor<P: Protocol, S: System<Brought<P::Done>, P::Entry>> {
 
 impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
     /// A loop with nobody in it.
-    pub fn new(mut system: S, shared: P::Shared, marks: Marks) -> Reactor<P, S> {
+    pub fn new(mut system: S, shared: P::Shared, marks: Marks, hub: Hub) -> Reactor<P, S> {
         let (now, wall) = system.now();
         Reactor {
-            yard: Yard::new(&marks, now, wall),
+            yard: Yard::new(&marks, hub, now, wall),
             wheel: Wheel::new(now),
             system,
             shared,
@@ -220,6 +220,9 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
             Happening::Done { key, done: Brought::Warm } => {
                 if let Some(slot) = self.slots.get_mut(key.index as usize).filter(|slot| slot.io.age == key.age) {
                     slot.io.unset(flag::WARMING);
+                    if let Some(outbox) = &mut slot.io.outbox {
+                        outbox.set_warm();
+                    }
                     self.owing.push_back(key.index);
                 }
             }

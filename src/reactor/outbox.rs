@@ -40,6 +40,8 @@ pub struct Outbox {
     pieces: VecDeque<Piece>,
     /// Bytes of memory that wait, files not counted.
     held: usize,
+    /// So many bytes of the file at the front need no look whether they are in memory.
+    warm: u64,
     /// When to give up on a client that takes nothing.
     pub(super) give_up: Tick,
 }
@@ -83,10 +85,17 @@ impl Outbox {
         }
     }
 
+    /// That stretch is in memory now, as far as can be told: it is sent without another look, for there are file systems that
+    /// never say yes.
+    pub fn set_warm(&mut self) {
+        self.warm = self.cold_stretch().map_or(0, |span| span.length);
+    }
+
     /// Drops everything, keeping the room.
     pub fn clear(&mut self) {
         self.pieces.clear();
         self.held = 0;
+        self.warm = 0;
     }
 
     /// Writes until all has left, the socket takes no more, or `allowance` bytes have gone. Says how many have gone.
@@ -99,7 +108,7 @@ impl Outbox {
                 Some(Piece::Bytes(_)) => self.write_bytes(socket),
                 Some(Piece::File(span)) => {
                     let step = FileSpan { length: span.length.min(FILE_STEP), ..span.clone() };
-                    if !span.file.is_warm(step.offset, step.length) {
+                    if self.warm < step.length && !span.file.is_warm(step.offset, step.length) {
                         return Ok((gone, Flushed::Cold));
                     }
                     let sent = socket.send_file(&step);
@@ -111,6 +120,7 @@ impl Outbox {
                             ));
                         }
                         span.advance(sent as u64);
+                        self.warm = self.warm.saturating_sub(sent as u64);
                         if span.length == 0 {
                             self.pieces.pop_front();
                         }
@@ -273,6 +283,8 @@ mod tests {
         outbox.push_file(FileSpan { file: Arc::new(Text(b"cold".to_vec(), false)), offset: 0, length: 4 });
         assert_eq!(outbox.flush(&mut socket, usize::MAX).unwrap(), (0, Flushed::Cold));
         assert_eq!(outbox.cold_stretch().unwrap().length, 4);
+        outbox.set_warm();
+        assert_eq!(outbox.flush(&mut socket, usize::MAX).unwrap(), (4, Flushed::Empty), "once read ahead, it is sent");
         outbox.clear();
         outbox.push_file(FileSpan { file: Arc::new(Text(b"short".to_vec(), true)), offset: 0, length: 9 });
         assert_eq!(outbox.flush(&mut socket, usize::MAX).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);

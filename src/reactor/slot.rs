@@ -181,11 +181,11 @@ pub enum Brought<D> {
 }
 
 impl<P: Protocol> Yard<P> {
-    pub(super) fn new(marks: &Marks, now: Moment, wall: Wall) -> Yard<P> {
+    pub(super) fn new(marks: &Marks, hub: Hub, now: Moment, wall: Wall) -> Yard<P> {
         Yard {
             now,
             wall,
-            hub: Hub::default(),
+            hub,
             counts: Counts::default(),
             log: Vec::new(),
             is_closing: false,

@@ -9,6 +9,7 @@ use crate::reactor::hub::{Dialect, Hub, Topic};
 use crate::reactor::slot::Counts;
 use crate::reactor::system::{LANES, Lane, Peer};
 
+
 /// A request that has found its handler.
 pub struct Call<'a> {
     /// The head.
@@ -50,6 +51,8 @@ pub struct Context<'a> {
     pub is_over: bool,
     /// What the loop has counted.
     pub counts: &'a Counts,
+    /// What has been answered.
+    pub answers: &'a Answers,
     pub(super) jobs_out: [usize; LANES],
     pub(super) has_room: [bool; LANES],
     pub(super) hub: &'a mut Hub,

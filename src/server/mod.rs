@@ -9,7 +9,7 @@ use crate::reactor::system::System;
 use crate::server::connection::{Connection, Done};
 use crate::server::context::{Call, Context};
 use crate::server::house::{House, Rules};
-use crate::server::reply::{Reply, State};
+use crate::server::reply::{Hub, Reply, State};
 use crate::server::router::{BadPattern, Router};
 
 pub mod access;
@@ -25,12 +25,13 @@ pub mod router;
 pub struct Server<S: State> {
     state: S,
     router: Router<S>,
+    hub: Hub,
 }
 
 impl<S: State> Server<S> {
-    /// A server without routes.
-    pub fn new(state: S) -> Server<S> {
-        Server { state, router: Router::default() }
+    /// A server without routes, and the topics its state knows of.
+    pub fn new(state: S, hub: Hub) -> Server<S> {
+        Server { state, router: Router::default(), hub }
     }
 
     /// Adds a route: a path whose segments may be `:name` (any one segment) or, as the last, `*name` (all that follows).
@@ -72,6 +73,6 @@ impl<S: State> Server<S> {
     where
         W: System<Brought<Done<S>>, S::Entry>,
     {
-        Reactor::new(world, House::new(self.state, self.router, rules), marks)
+        Reactor::new(world, House::new(self.state, self.router, rules), marks, self.hub)
     }
 }

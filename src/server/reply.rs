@@ -6,8 +6,9 @@ use bytes::Bytes;
 use crate::clock::Moment;
 use crate::http::fault::Fault;
 use crate::http::response::Response;
-use crate::reactor::hub::{Dialect, Topic};
-use crate::reactor::system::{Lane, Verdict};
+// Words of the loop that a handler may use; the rooms above take them from here.
+pub use crate::reactor::hub::{Dialect, Hub, Topic};
+pub use crate::reactor::system::{Lane, Peer, Verdict};
 use crate::server::context::{Call, Context};
 
 /// What a program remembers, owned by the loop and lent to one handler at a time.
