@@ -5,6 +5,7 @@
 
 pub mod conditions;
 pub mod date;
+pub mod events;
 pub mod fault;
 pub mod form;
 pub mod headers;
