@@ -5,6 +5,7 @@
 
 pub mod conditions;
 pub mod date;
+pub mod events;
 pub mod exchange;
 pub mod fault;
 pub mod form;

@@ -15,7 +15,7 @@ use crate::http::status::Status;
 use crate::reactor::slot::{Port, Protocol, Yard};
 use crate::reactor::system::{Key, LANES, Lane, Peer, Signal, Verdict};
 use crate::server::access::{Line, write_escaped};
-use crate::server::context::Context;
+use crate::server::context::{Answers, Context};
 use crate::server::house::House;
 use crate::server::problem;
 use crate::server::pump::{Pump, Sunk};
@@ -94,7 +94,7 @@ enum Source<'a, 'r> {
     Kept(Option<Box<Line>>),
 }
 
-fn context<'a, S: State>(yard: &'a mut Yard<Connection<S>>, peer: Peer) -> Context<'a> {
+fn context<'a, S: State>(yard: &'a mut Yard<Connection<S>>, answers: Answers, peer: Peer) -> Context<'a> {
     let has_room = [yard.has_room(Lane::Files), yard.has_room(Lane::Hash)];
     let jobs_out: [usize; LANES] = [yard.jobs_out(Lane::Files), yard.jobs_out(Lane::Hash)];
     Context {
@@ -104,6 +104,7 @@ fn context<'a, S: State>(yard: &'a mut Yard<Connection<S>>, peer: Peer) -> Conte
         is_closing: yard.is_closing,
         is_over: false,
         counts: &yard.counts,
+        answers,
         jobs_out,
         has_room,
         hub: &mut yard.hub,
@@ -121,7 +122,7 @@ impl<S: State> Connection<S> {
         {
             self.cors = u8::try_from(at + 1).unwrap_or(0);
         }
-        let reply = house.answer(request, &mut context(port.yard, self.peer));
+        let reply = house.answer(request, &mut context(port.yard, house.answers, self.peer));
         match reply {
             // The hot path, without the detour over what must be remembered.
             Reply::Send(response) => self.answer(response, Source::Request(request), house, port),
@@ -147,7 +148,7 @@ impl<S: State> Connection<S> {
             Reply::Refuse(fault) => self.refuse(&fault, line, house, port),
             Reply::Collect { most, then } => {
                 if !self.exchange.has_body() {
-                    let reply = then(&mut house.state, Vec::new(), &mut context(port.yard, self.peer));
+                    let reply = then(&mut house.state, Vec::new(), &mut context(port.yard, house.answers, self.peer));
                     return self.follow(reply, line, house, port);
                 }
                 if self.exchange.body_remaining().is_some_and(|length| length > most as u64) {
@@ -412,7 +413,7 @@ impl<S: State> Connection<S> {
                 Work::Collect { .. } => {
                     let Phase::Busy(busy) = std::mem::replace(&mut self.phase, Phase::Head) else { return };
                     let Busy { work: Work::Collect { bytes, then, .. }, line, .. } = *busy else { return };
-                    let reply = then(&mut house.state, bytes, &mut context(port.yard, self.peer));
+                    let reply = then(&mut house.state, bytes, &mut context(port.yard, house.answers, self.peer));
                     self.follow(reply, line, house, port);
                 }
                 Work::Wait { .. } => {}
@@ -449,7 +450,7 @@ impl<S: State> Connection<S> {
             },
             (Phase::Busy(_), Sunk::Finished(step)) => {
                 let line = self.take_work(port);
-                let reply = step(&mut house.state, &mut context(port.yard, self.peer));
+                let reply = step(&mut house.state, &mut context(port.yard, house.answers, self.peer));
                 self.follow(reply, line, house, port);
             }
             (Phase::Busy(_), Sunk::Refused(fault)) => {
@@ -459,7 +460,7 @@ impl<S: State> Connection<S> {
             // The upload was refused or given up while the sink was away.
             (_, Sunk::Home(sink, _)) => port.spawn(Lane::Files, move || drop_sink(sink)),
             (_, Sunk::Finished(step)) => {
-                let reply = step(&mut house.state, &mut context(port.yard, self.peer));
+                let reply = step(&mut house.state, &mut context(port.yard, house.answers, self.peer));
                 follow_orphan(reply, house, port.yard, port.key);
             }
             (_, Sunk::Refused(_)) => {}
@@ -474,7 +475,7 @@ impl<S: State> Connection<S> {
         house: &mut House<S>,
         port: &mut Port<'_, Self>,
     ) {
-        let mut cx = context(port.yard, self.peer);
+        let mut cx = context(port.yard, house.answers, self.peer);
         cx.is_over = is_over;
         let reply = again(&mut house.state, &mut cx);
         let reply = match reply {
@@ -507,7 +508,7 @@ impl<S: State> Connection<S> {
 
     fn step(&mut self, step: Step<S>, house: &mut House<S>, port: &mut Port<'_, Self>) {
         let line = self.take_work(port);
-        let reply = step(&mut house.state, &mut context(port.yard, self.peer));
+        let reply = step(&mut house.state, &mut context(port.yard, house.answers, self.peer));
         self.follow(reply, line, house, port);
     }
 }
@@ -711,7 +712,7 @@ impl<S: State> Protocol for Connection<S> {
 
     fn on_verdict(&mut self, decided: Decided<S>, verdict: Verdict, house: &mut House<S>, port: &mut Port<'_, Self>) {
         let line = self.take_work(port);
-        let reply = decided(&mut house.state, verdict, &mut context(port.yard, self.peer));
+        let reply = decided(&mut house.state, verdict, &mut context(port.yard, house.answers, self.peer));
         self.follow(reply, line, house, port);
     }
 
@@ -764,7 +765,7 @@ impl<S: State> Protocol for Connection<S> {
         let peer = Peer { ip: IpAddr::from([0, 0, 0, 0]), port: 0 };
         match done {
             Done::Step(step) | Done::Sunk(Sunk::Finished(step)) => {
-                let reply = step(&mut house.state, &mut context(yard, peer));
+                let reply = step(&mut house.state, &mut context(yard, house.answers, peer));
                 follow_orphan(reply, house, yard, key);
             }
             Done::Sunk(Sunk::Home(sink, _)) => yard.spawn(key, Lane::Files, move || drop_sink(sink)),
@@ -774,7 +775,7 @@ impl<S: State> Protocol for Connection<S> {
 
     fn on_orphan_verdict(decided: Decided<S>, verdict: Verdict, house: &mut House<S>, yard: &mut Yard<Self>) {
         let peer = Peer { ip: IpAddr::from([0, 0, 0, 0]), port: 0 };
-        let reply = decided(&mut house.state, verdict, &mut context(yard, peer));
+        let reply = decided(&mut house.state, verdict, &mut context(yard, house.answers, peer));
         follow_orphan(reply, house, yard, Key { index: u32::MAX, age: 0 });
     }
 

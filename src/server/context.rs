@@ -37,6 +37,13 @@ impl<'a> Call<'a> {
     }
 }
 
+/// Answers by status class, and refusals, for those who look after the server.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Answers {
+    /// Answers given, by the first digit of their status; the first is of no use.
+    pub by_class: [u64; 6],
+}
+
 /// What a handler or step may ask for while it runs.
 pub struct Context<'a> {
     /// The time, as of this turn of the loop.
@@ -52,7 +59,7 @@ pub struct Context<'a> {
     /// What the loop has counted.
     pub counts: &'a Counts,
     /// What has been answered.
-    pub answers: &'a Answers,
+    pub answers: Answers,
     pub(super) jobs_out: [usize; LANES],
     pub(super) has_room: [bool; LANES],
     pub(super) hub: &'a mut Hub,

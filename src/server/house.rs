@@ -12,7 +12,7 @@ use crate::http::response::Response;
 use crate::http::status::Status;
 use crate::path::{PathFault, RelPath};
 use crate::server::access::AccessLog;
-use crate::server::context::{Call, Context};
+use crate::server::context::{Answers, Call, Context};
 use crate::server::problem;
 use crate::server::reply::{Reply, State};
 use crate::server::router::{Found, Router};
@@ -66,13 +66,6 @@ impl Default for Rules {
 }
 
 const RESOURCE_POLICY: &[u8] = b"Cross-Origin-Resource-Policy: same-origin\r\n";
-
-/// Answers by status class, and refusals, for those who look after the server.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Answers {
-    /// Answers given, by the first digit of their status; the first is of no use.
-    pub by_class: [u64; 6],
-}
 
 /// What all connections share.
 pub struct House<S: State> {
