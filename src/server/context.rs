@@ -9,7 +9,6 @@ use crate::reactor::hub::{Dialect, Hub, Topic};
 use crate::reactor::slot::Counts;
 use crate::reactor::system::{LANES, Lane, Peer};
 
-
 /// A request that has found its handler.
 pub struct Call<'a> {
     /// The head.

@@ -50,7 +50,9 @@ struct Draft {
 pub fn send(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     let chat = chat(site)?;
     if chat.is_shut {
-        return Err(Fault::new(Status::SERVICE_UNAVAILABLE, "ledger_shut", "messages cannot be kept now").retry_after(60));
+        return Err(
+            Fault::new(Status::SERVICE_UNAVAILABLE, "ledger_shut", "messages cannot be kept now").retry_after(60)
+        );
     }
     if let Err(seconds) = chat.send_rate.take(cx.peer.ip, cx.now) {
         site.tallies.throttled += 1;
@@ -87,7 +89,8 @@ fn keep(
         Some(name) => check_name(name)?,
         None => guest_name(cx),
     };
-    let entry = Entry::Message { room: room.clone(), ts: cx.wall, user: None, name: name.clone(), text: draft.text.clone() };
+    let entry =
+        Entry::Message { room: room.clone(), ts: cx.wall, user: None, name: name.clone(), text: draft.text.clone() };
     let message = Message { id: 0, room, ts: cx.wall, user: None, name, text: draft.text };
     let page = site.address("/");
     let decided = move |site: &mut Site, verdict: Verdict, cx: &mut Context<'_>| match verdict {
@@ -149,7 +152,11 @@ enum Form {
 impl Form {
     fn of(request: &Request<'_>) -> Result<Form, Fault> {
         if request.headers.has(Field::ContentEncoding) {
-            return Err(Fault::new(Status::UNSUPPORTED_MEDIA_TYPE, "encoded_body", "a body may not have a Content-Encoding"));
+            return Err(Fault::new(
+                Status::UNSUPPORTED_MEDIA_TYPE,
+                "encoded_body",
+                "a body may not have a Content-Encoding",
+            ));
         }
         let unknown = || {
             Fault::new(
@@ -250,7 +257,11 @@ fn check_name(name: String) -> Result<String, Fault> {
     if fits {
         return Ok(name);
     }
-    Err(Fault::new(Status::BAD_REQUEST, "bad_name", "a name has 1 to 32 letters, digits, spaces, dots, underscores and hyphens"))
+    Err(Fault::new(
+        Status::BAD_REQUEST,
+        "bad_name",
+        "a name has 1 to 32 letters, digits, spaces, dots, underscores and hyphens",
+    ))
 }
 
 /// `guest-` and four digits that stay the same for an address while its connection lasts.
@@ -285,7 +296,9 @@ impl Ask {
                     wait @ 0..=WAIT_MAX_S => ask.wait_s = wait,
                     _ => return Err(bad_query(&name, "is not from 0 to 60")),
                 },
-                "room" if value != LOBBY => return Err(Fault::new(Status::NOT_FOUND, "no_such_room", "there is only the room lobby")),
+                "room" if value != LOBBY => {
+                    return Err(Fault::new(Status::NOT_FOUND, "no_such_room", "there is only the room lobby"));
+                }
                 _ => {}
             }
         }
@@ -360,7 +373,7 @@ fn read_older(chat: &mut Chat, ask: Ask) -> Reply<Site> {
             }
             match (found, first) {
                 (Ok(found), Ok(first)) => {
-                    let is_gap = ask.since.is_some_and(|since| first.is_some_and(|first| since + 1 < first));
+                    let is_gap = ask.since.is_some_and(|since| since + 1 < first);
                     answer(found.iter(), &ask, is_gap).into()
                 }
                 (Err(error), _) | (_, Err(error)) => {

@@ -147,7 +147,10 @@ mod tests {
             }
             assert_eq!(authorize(Principal::Guest, Open, &rights(access), false), Ok(()));
             assert_eq!(authorize(Principal::Guest, Metrics, &rights(access), true), Ok(()));
-            assert_eq!(authorize(Principal::Guest, Metrics, &rights(access), false).unwrap_err().status, Status::UNAUTHORIZED);
+            assert_eq!(
+                authorize(Principal::Guest, Metrics, &rights(access), false).unwrap_err().status,
+                Status::UNAUTHORIZED
+            );
         }
     }
 

@@ -23,7 +23,9 @@ fn document(items: &[Item]) -> String {
     let rows: Vec<serde_json::Value> = items
         .iter()
         .map(|item| match item.facts.kind {
-            Kind::Folder => json!({"name": item.name, "type": "folder", "modified": date::rfc3339(item.facts.modified)}),
+            Kind::Folder => {
+                json!({"name": item.name, "type": "folder", "modified": date::rfc3339(item.facts.modified)})
+            }
             Kind::File => json!({
                 "name": item.name,
                 "type": "file",
@@ -50,7 +52,10 @@ fn html(path: &RelPath<'_>, items: &[Item]) -> String {
         let size = if item.facts.kind == Kind::Folder { String::new() } else { item.facts.size.to_string() };
         let (href, name, changed) = (link(&item.name), escape(&item.name), date::rfc3339(item.facts.modified));
         // A line that cannot be written into memory is no case there is.
-        let _ = writeln!(page, "<tr><td><a href=\"{href}{slash}\">{name}{slash}</a></td><td>{size}</td><td>{changed}</td></tr>");
+        let _ = writeln!(
+            page,
+            "<tr><td><a href=\"{href}{slash}\">{name}{slash}</a></td><td>{size}</td><td>{changed}</td></tr>"
+        );
     }
     page.push_str("</tbody>\n</table>\n</main>\n</html>\n");
     page

@@ -257,7 +257,13 @@ impl Looker {
         })
     }
 
-    fn file(&self, disk: &dyn Disk, path: &RelPath<'_>, opened: Opened, known: Option<Shelved>) -> io::Result<(Shelved, Weight)> {
+    fn file(
+        &self,
+        disk: &dyn Disk,
+        path: &RelPath<'_>,
+        opened: Opened,
+        known: Option<Shelved>,
+    ) -> io::Result<(Shelved, Weight)> {
         let mut siblings = Vec::new();
         for coding in Coding::ALL {
             let sibling = format!("{path}{}", coding.suffix());
@@ -315,9 +321,9 @@ impl Looker {
     }
 
     fn built_in_file(&self, path: &RelPath<'_>, bytes: &'static [u8]) -> File {
-        let version = bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum: u64, &byte| {
-            (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
-        });
+        let version = bytes
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325, |sum: u64, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
         let facts = FileFacts {
             kind: crate::store::disk::Kind::File,
             size: bytes.len() as u64,
@@ -448,7 +454,9 @@ fn present(page: &Page, ask: &Ask<'_>) -> Reply<Site> {
             let response = if ask.wants_page() {
                 Response::html(Status::OK, html.clone())
             } else {
-                Response::new(Status::OK).header("Content-Type", "application/json").with_body(Body::Bytes(json.clone()))
+                Response::new(Status::OK)
+                    .header("Content-Type", "application/json")
+                    .with_body(Body::Bytes(json.clone()))
             };
             response.header("Vary", "Accept").header("Cache-Control", "no-store").into()
         }
@@ -464,10 +472,12 @@ fn present_file(variant: &Variant, ask: &Ask<'_>) -> Reply<Site> {
         Outcome::Whole => Response::ready(Status::OK, variant.block.clone(), variant.body(0..length)).into(),
         Outcome::NotModified => Response::ready(Status::NOT_MODIFIED, variant.brief.clone(), Body::Empty).into(),
         Outcome::PreconditionFailed => {
-            Fault::new(Status::PRECONDITION_FAILED, "precondition_failed", "the page is not as the request requires").into()
+            Fault::new(Status::PRECONDITION_FAILED, "precondition_failed", "the page is not as the request requires")
+                .into()
         }
         Outcome::NotSatisfiable => {
-            let fault = Fault::new(Status::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", "the page has no such range");
+            let fault =
+                Fault::new(Status::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", "the page has no such range");
             problem::answer(&fault, ask.wants_page()).header("Content-Range", &unsatisfied(length)).into()
         }
         Outcome::Part(range) => {

@@ -123,8 +123,12 @@ pub fn disk_fault(error: &io::Error, doing: &str) -> Fault {
         Kind::IsADirectory => Fault::new(Status::CONFLICT, "is_folder", "there is a folder of that name"),
         Kind::AlreadyExists => Fault::new(Status::CONFLICT, "file_exists", "that name is taken"),
         Kind::DirectoryNotEmpty => Fault::new(Status::CONFLICT, "dir_not_empty", "the folder is not empty"),
-        Kind::InvalidFilename => Fault::new(Status::BAD_REQUEST, "bad_name", "the name is too long for this file system"),
-        Kind::FileTooLarge => Fault::new(Status::CONTENT_TOO_LARGE, "too_large", "the file is larger than this file system takes"),
+        Kind::InvalidFilename => {
+            Fault::new(Status::BAD_REQUEST, "bad_name", "the name is too long for this file system")
+        }
+        Kind::FileTooLarge => {
+            Fault::new(Status::CONTENT_TOO_LARGE, "too_large", "the file is larger than this file system takes")
+        }
         Kind::StorageFull | Kind::QuotaExceeded => {
             log::error!("no room to {doing}: {error}");
             Fault::new(Status::INSUFFICIENT_STORAGE, "storage_full", "there is no room left on the server's disk")

@@ -74,7 +74,12 @@ pub fn metrics(site: &mut Site, _: &Call<'_>, cx: &mut Context<'_>) -> Response 
     one("connections_accepted_total", "counter", "Connections accepted.", counts.accepted);
     one("connections_evicted_total", "counter", "Idle connections closed to make room.", counts.evicted);
     one("connections_refused_total", "counter", "Connections refused for their address's number.", counts.refused);
-    one("connections_given_up_total", "counter", "Connections closed because their client took nothing.", counts.given_up);
+    one(
+        "connections_given_up_total",
+        "counter",
+        "Connections closed because their client took nothing.",
+        counts.given_up,
+    );
     one("listener_rests_total", "counter", "Times the listener rested for want of room.", counts.rests);
     one("bytes_received_total", "counter", "Bytes read from sockets.", counts.bytes_in);
     one("bytes_sent_total", "counter", "Bytes written to sockets.", counts.bytes_out);
@@ -91,8 +96,16 @@ pub fn metrics(site: &mut Site, _: &Call<'_>, cx: &mut Context<'_>) -> Response 
     one("uploaded_bytes_total", "counter", "Bytes of files stored.", tallies.uploaded_bytes);
     one("messages_total", "counter", "Chat messages kept.", tallies.messages);
     one("throttled_total", "counter", "Requests told to come back later.", tallies.throttled);
-    one("uptime_seconds", "gauge", "Seconds since the first look at these numbers or the start.", cx.now.since(started) / 1000);
-    let _ = write!(text, "# HELP hythe_answers_total Answers given, by status class.\n# TYPE hythe_answers_total counter\n");
+    one(
+        "uptime_seconds",
+        "gauge",
+        "Seconds since the first look at these numbers or the start.",
+        cx.now.since(started) / 1000,
+    );
+    let _ = write!(
+        text,
+        "# HELP hythe_answers_total Answers given, by status class.\n# TYPE hythe_answers_total counter\n"
+    );
     for (class, answers) in cx.answers.by_class.iter().enumerate().skip(1) {
         let _ = writeln!(text, "hythe_answers_total{{class=\"{class}xx\"}} {answers}");
     }
