@@ -6,7 +6,9 @@
 //! no single row can. `cargo test --test live` runs it all; `HYTHE_LIVE_BIN` names another binary to try.
 
 mod case;
+mod delivery;
 mod expect;
+mod head;
 mod house;
 mod play;
 mod raw;
