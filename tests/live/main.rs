@@ -12,6 +12,7 @@ mod head;
 mod house;
 mod play;
 mod raw;
+mod refusal;
 mod request;
 mod rules;
 mod scene;
