@@ -10,6 +10,7 @@ mod delivery;
 mod expect;
 mod head;
 mod house;
+mod limits;
 mod play;
 mod raw;
 mod refusal;
