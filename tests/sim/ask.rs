@@ -185,7 +185,7 @@ impl Ask {
         match answer.status {
             408 => Some(answer.closes && now - self.begun_at >= 10_000),
             429 => Some(excuses.throttle),
-            500 if !answer.body.is_empty() => Some(excuses.disk),
+            500 => Some(excuses.disk),
             503 if self.is_head => Some(excuses.overload || excuses.drain),
             503 => match answer.json()["code"].as_str() {
                 Some("overloaded") => Some(excuses.overload),

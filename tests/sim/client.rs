@@ -82,6 +82,7 @@ pub struct Client {
     stalled_until: Option<u64>,
     has_shut: bool,
     was_rude: bool,
+    is_calm: bool,
     pub is_gone: bool,
 }
 
@@ -108,6 +109,7 @@ impl Client {
             stalled_until: None,
             has_shut: false,
             was_rude: false,
+            is_calm: false,
             is_gone: false,
         }
     }
@@ -137,10 +139,7 @@ impl Client {
         self.style.gulp = usize::MAX;
         self.style.piece = usize::MAX;
         self.next_at = self.next_at.min(now + 1);
-        // Half a request is never finished, whatever the weather: its client goes.
-        if matches!(self.under_way.back(), Some(Ask { want: Want::Nothing, .. })) {
-            self.style.leaves_at = Some((now, false));
-        }
+        self.is_calm = true;
     }
 
     /// It is to leave now, in good order or not.
@@ -158,6 +157,10 @@ impl Client {
             self.last_read = net.now;
             return;
         };
+        // Half a request is never finished, whatever the weather: its client goes.
+        if self.is_calm && matches!(self.under_way.back(), Some(Ask { want: Want::Nothing, sent_at: Some(_), .. })) {
+            self.style.leaves_at = Some((net.now, false));
+        }
         if let Some((at, breaks_off)) = self.style.leaves_at
             && at <= net.now
             && !self.has_shut

@@ -10,6 +10,7 @@
 
 mod answer;
 mod ask;
+mod cases;
 mod client;
 mod dice;
 mod disk;

@@ -139,6 +139,13 @@ impl Net {
         }
     }
 
+    /// Shows what is no part of the trace.
+    pub fn show(&self, what: &str, number: u64) {
+        if self.is_loud {
+            eprintln!("{:>8} {what} {number}", self.now);
+        }
+    }
+
     fn soon(&mut self) -> Edge {
         let late = self.odds.event_late_ms;
         Some(self.now + if late == 0 { 0 } else { self.dice.below(late + 1) })

@@ -184,6 +184,7 @@ impl<D, E> System<D, E> for World<D, E> {
     }
 
     fn wait(&mut self, until: Option<Moment>, happened: &mut Vec<Happening<D>>) -> io::Result<()> {
+        self.net.borrow().show("wait", until.map_or(u64::MAX, Moment::as_millis));
         self.watch_for_spin(until);
         self.sleeps_for_ever = until.is_none();
         self.has_told = self.tell(happened);
