@@ -1,9 +1,9 @@
 //! Reads answers as they come, more strictly than any client would: whatever is not exactly by RFC 9112 ends the story.
 
-use std::mem;
+use std::{fmt, mem};
 
 /// An answer, or the head of one that does not end.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct Answer {
     pub status: u16,
     /// Names in small letters.
@@ -13,6 +13,13 @@ pub struct Answer {
     pub closes: bool,
     /// Whether its body goes on until the connection closes.
     pub is_endless: bool,
+}
+
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.body[..self.body.len().min(200)].escape_ascii();
+        write!(f, "{} {:?} \"{shown}\" of {}", self.status, self.fields, self.body.len())
+    }
 }
 
 impl Answer {

@@ -1,5 +1,7 @@
 //! What clients ask, and what must be answered.
 
+use std::fmt;
+
 use serde_json::Value;
 
 use crate::answer::Answer;
@@ -32,7 +34,7 @@ pub enum Want {
 }
 
 /// A request.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Ask {
     pub bytes: Vec<u8>,
     /// What is sent after `100 Continue`.
@@ -48,6 +50,13 @@ pub struct Ask {
     pub sent_at: Option<u64>,
     /// What anyone had been told by then.
     pub told: i64,
+}
+
+impl fmt::Debug for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let shown = self.bytes[..self.bytes.len().min(60)].escape_ascii();
+        write!(f, "\"{shown}\" wants {:?}, begun {}, sent {:?}, told {}", self.want, self.begun_at, self.sent_at, self.told)
+    }
 }
 
 impl Ask {

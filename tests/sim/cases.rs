@@ -62,3 +62,37 @@ fn a_house_that_closes_while_someone_knocks_sleeps() {
     assert_eq!(scene.heard(half).1, Ended::No, "what has begun may finish");
     scene.turns(10);
 }
+
+#[test]
+fn what_follows_a_poll_is_answered_when_the_poll_is() {
+    let mut scene = Scene::new(&Setting::calm());
+    let polls = scene.come(&[get("/messages?since=0&wait=60"), get("/healthz")].concat());
+    scene.turns(3);
+    scene.come(&send("hello"));
+    scene.turns(5);
+    let (heard, _) = scene.heard(polls);
+    assert!(heard.contains("hello") && heard.contains(r#"{"status":"ok"}"#), "{heard}");
+}
+
+#[test]
+fn much_that_follows_a_poll_is_answered_too() {
+    let mut scene = Scene::new(&Setting::calm());
+    let many = get("/healthz").repeat(800);
+    let polls = scene.come(&[get("/messages?since=0&wait=5"), many].concat());
+    scene.turns(60);
+    let (heard, _) = scene.heard(polls);
+    // The hundredth is the last of the connection.
+    assert_eq!(heard.matches("HTTP/1.1 200 OK\r\n").count(), 100, "{heard}");
+}
+
+#[test]
+fn a_refusal_of_a_half_head_has_a_body_though_a_head_request_came_before() {
+    let mut scene = Scene::new(&Setting::calm());
+    let wire = scene.come("HEAD /healthz HTTP/1.1\r\nHost: sim\r\n\r\n");
+    scene.turns(3);
+    scene.heard(wire);
+    scene.say(wire, &format!("GET /{}", "a".repeat(9_000)));
+    scene.turns(3);
+    let (heard, _) = scene.heard(wire);
+    assert!(heard.starts_with("HTTP/1.1 414 ") && heard.contains("uri_too_long"), "{heard}");
+}

@@ -2,6 +2,7 @@
 //! at the end that it got what it was owed.
 
 use std::collections::VecDeque;
+use std::fmt;
 
 use hythe::reactor::system::Peer;
 
@@ -58,7 +59,6 @@ impl Style {
 }
 
 /// A client.
-#[derive(Debug)]
 pub struct Client {
     pub style: Style,
     peer: Peer,
@@ -84,6 +84,27 @@ pub struct Client {
     was_rude: bool,
     is_calm: bool,
     pub is_gone: bool,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("port", &self.peer.port)
+            .field("wire", &self.wire)
+            .field("style", &self.style)
+            .field("asks", &self.asks.len())
+            .field("under_way", &self.under_way)
+            .field("outgoing", &self.outgoing.len())
+            .field("reader", &self.reader)
+            .field("hearing", &self.hearing)
+            .field("answered", &self.answered)
+            .field("came", &self.came)
+            .field("last_read", &self.last_read)
+            .field("last_answer", &self.last_answer)
+            .field("has_shut", &self.has_shut)
+            .field("is_gone", &self.is_gone)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Client {
