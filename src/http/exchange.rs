@@ -190,6 +190,9 @@ impl Exchange {
             }
         }
         let head = &input[skipped..];
+        // Known before anything can be wrong with it: a refusal of HEAD has no body either, and one of a half head is no
+        // longer about the request before.
+        self.is_head = head.starts_with(b"HEAD ");
         match head {
             [] | [b'\r'] => return Ok((skipped, Event::NeedBytes)),
             [first, ..] if !is_token_byte(*first) => return Err(Fault::malformed("this is not an HTTP/1.1 request")),
@@ -228,8 +231,6 @@ impl Exchange {
         if end > limits.header_bytes {
             return Err(head_too_large());
         }
-        // Known before anything can be wrong with it: a refusal of HEAD has no body either.
-        self.is_head = head.starts_with(b"HEAD ");
         let request = Request::parse(&head[..end], table, limits)?;
         self.writing = Writing::Idle;
         self.keeps = request.keeps;
