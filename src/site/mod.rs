@@ -11,12 +11,14 @@ use crate::site::state::Site;
 pub mod body;
 pub mod chat;
 pub mod gate;
+pub mod kept;
 pub mod listing;
 pub mod openapi;
 pub mod pages;
 pub mod rate;
 pub mod state;
 pub mod system;
+pub mod variant;
 
 use Action::{ChatRead, ChatWrite, Metrics, Open, WwwRead};
 use Method::{Get, Post};

@@ -4,14 +4,11 @@
 //! for a second, goes to a helper first.
 
 use std::io;
-use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::config::{Access as Right, Config};
-use crate::content::{Content, FileSpan};
-use crate::http::conditions::{Access, ByteRanges, Outcome, Representation, content_range, evaluate, unsatisfied};
+use crate::config::{Access, Config};
 use crate::http::date;
 use crate::http::fault::Fault;
 use crate::http::form::{content_disposition, encode_path};
@@ -19,23 +16,21 @@ use crate::http::headers::{Field, Headers};
 use crate::http::media::media_type;
 use crate::http::negotiate::{Coding, CodingSet, accepted_codings, prefers_html};
 use crate::http::request::Method;
-use crate::http::response::{Body, PAGE_POLICY, Piece, Response};
+use crate::http::response::{Body, PAGE_POLICY, Response};
 use crate::http::status::Status;
 use crate::path::RelPath;
 use crate::server::context::{Call, Context};
 use crate::server::house::wrong_method;
-use crate::server::problem;
 use crate::server::reply::Reply;
+use crate::site::kept::KeptHeaders;
 use crate::site::listing;
 use crate::site::state::{Site, disk_fault};
+use crate::site::variant::{Source, Variant};
 use crate::store::disk::{Disk, FileFacts, Item, Opened};
 use crate::store::shelf::Look;
 
 /// Files up to this size are kept in memory; larger ones are kept open and sent by the kernel.
 const SMALL: u64 = 32 << 10;
-
-/// Between the parts of a multipart range. It cannot stand in a part's content by chance; and parts have their lengths told.
-const BOUNDARY: &str = "hythe-7b1c2f7e0a8d4c55";
 
 /// What stands on the shelf for a path.
 pub type Shelved = Arc<Page>;
@@ -62,23 +57,6 @@ pub struct File {
     plain: Variant,
     /// Its pre-compressed siblings.
     coded: Vec<(Coding, Variant)>,
-}
-
-/// One representation of a file.
-pub struct Variant {
-    /// Header lines of a 200.
-    block: Bytes,
-    /// Header lines of a 304: what a cache would have to update (RFC 9110, section 15.4.5).
-    brief: Bytes,
-    etag: String,
-    facts: FileFacts,
-    media: &'static str,
-    source: Source,
-}
-
-enum Source {
-    Memory(Bytes),
-    Open(Arc<dyn Content>),
 }
 
 /// Answers a path that no route fits.
@@ -131,41 +109,24 @@ impl<'a> Ask<'a> {
 /// An [`Ask`] that has left the read buffer.
 struct KeptAsk {
     method: Method,
-    fields: Vec<(String, Vec<u8>)>,
+    headers: KeptHeaders,
     path: String,
     query: Option<String>,
 }
 
 impl KeptAsk {
     fn of(call: &Call<'_>) -> KeptAsk {
-        const WANTED: [Field; 8] = [
-            Field::Accept,
-            Field::AcceptEncoding,
-            Field::IfMatch,
-            Field::IfNoneMatch,
-            Field::IfModifiedSince,
-            Field::IfUnmodifiedSince,
-            Field::IfRange,
-            Field::Range,
-        ];
-        let fields = WANTED
-            .into_iter()
-            .flat_map(|field| call.headers.all(field).map(move |value| (field.name().to_owned(), value.to_vec())))
-            .collect();
         KeptAsk {
             method: call.method,
-            fields,
+            headers: KeptHeaders::of(&call.headers),
             path: call.request.path.to_owned(),
             query: call.query.map(str::to_owned),
         }
     }
 
     fn present(&self, page: &Page) -> Reply<Site> {
-        let fields: Vec<httparse::Header<'_>> =
-            self.fields.iter().map(|(name, value)| httparse::Header { name, value }).collect();
-        let headers = Headers::new(&fields);
         let query = self.query.as_deref();
-        present(page, &Ask { method: self.method, headers, path: &self.path, query })
+        self.headers.lend(|&headers| present(page, &Ask { method: self.method, headers, path: &self.path, query }))
     }
 }
 
@@ -222,7 +183,7 @@ struct Looker {
 
 impl Looker {
     fn of(config: &Config) -> Looker {
-        let caching = if config.rights().www_read == Right::Anyone { "no-cache" } else { "private, no-cache" };
+        let caching = if config.rights().www_read == Access::Anyone { "no-cache" } else { "private, no-cache" };
         Looker { attach: config.attach.clone(), lists_folders: config.lists_folders, caching }
     }
 
@@ -445,7 +406,7 @@ fn present(page: &Page, ask: &Ask<'_>) -> Reply<Site> {
     match page {
         Page::Absent => Fault::not_found().into(),
         _ if !is_read => wrong_method(ALLOW, ask.wants_page()).into(),
-        Page::File(file) => present_file(file.choose(&ask.headers), ask),
+        Page::File(file) => file.choose(&ask.headers).answer(ask.method, &ask.headers),
         Page::Folder => {
             let query = ask.query.map(|query| format!("?{query}")).unwrap_or_default();
             Response::redirect(Status::PERMANENT_REDIRECT, &format!("{}/{query}", ask.path)).into()
@@ -460,66 +421,6 @@ fn present(page: &Page, ask: &Ask<'_>) -> Reply<Site> {
             };
             response.header("Vary", "Accept").header("Cache-Control", "no-store").into()
         }
-    }
-}
-
-fn present_file(variant: &Variant, ask: &Ask<'_>) -> Reply<Site> {
-    let access = if ask.method == Method::Get { Access::Get } else { Access::Head };
-    let length = variant.facts.size;
-    let modified = (variant.facts.modified.as_seconds() > 0).then_some(variant.facts.modified);
-    let current = Representation { etag: &variant.etag, modified, length };
-    match evaluate(&ask.headers, &current, access) {
-        Outcome::Whole => Response::ready(Status::OK, variant.block.clone(), variant.body(0..length)).into(),
-        Outcome::NotModified => Response::ready(Status::NOT_MODIFIED, variant.brief.clone(), Body::Empty).into(),
-        Outcome::PreconditionFailed => {
-            Fault::new(Status::PRECONDITION_FAILED, "precondition_failed", "the page is not as the request requires")
-                .into()
-        }
-        Outcome::NotSatisfiable => {
-            let fault =
-                Fault::new(Status::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", "the page has no such range");
-            problem::answer(&fault, ask.wants_page()).header("Content-Range", &unsatisfied(length)).into()
-        }
-        Outcome::Part(range) => {
-            let body = variant.body(range.clone());
-            Response::ready(Status::PARTIAL_CONTENT, variant.block.clone(), body)
-                .header("Content-Range", &content_range(&range, length))
-                .into()
-        }
-        Outcome::Parts(ranges) => variant.parts(&ranges).into(),
-    }
-}
-
-impl Variant {
-    fn body(&self, range: Range<u64>) -> Body {
-        match &self.source {
-            Source::Memory(bytes) => {
-                let end = usize::try_from(range.end).unwrap_or(usize::MAX).min(bytes.len());
-                Body::Bytes(bytes.slice(usize::try_from(range.start).unwrap_or(end).min(end)..end))
-            }
-            Source::Open(file) => {
-                Body::File(FileSpan { file: file.clone(), offset: range.start, length: range.end - range.start })
-            }
-        }
-    }
-
-    /// Several ranges as one message (RFC 9110, section 14.6).
-    fn parts(&self, ranges: &[Range<u64>]) -> Response {
-        let parts = ByteRanges { boundary: BOUNDARY, media_type: self.media, length: self.facts.size };
-        let mut pieces = Vec::with_capacity(ranges.len() * 2 + 1);
-        for range in ranges {
-            pieces.push(Piece::Bytes(parts.part_head(range).into()));
-            pieces.push(match self.body(range.clone()) {
-                Body::File(span) => Piece::File(span),
-                Body::Bytes(bytes) => Piece::Bytes(bytes),
-                Body::Empty | Body::Pieces(_) => Piece::Bytes(Bytes::new()),
-            });
-        }
-        pieces.push(Piece::Bytes(parts.closing().into()));
-        // The block names the type of the whole; the parts name their own.
-        Response::ready(Status::PARTIAL_CONTENT, self.brief.clone(), Body::Pieces(pieces))
-            .header("Content-Type", &parts.content_type())
-            .header("Accept-Ranges", "bytes")
     }
 }
 
