@@ -547,6 +547,8 @@ fn follow_orphan<S: State>(reply: Reply<S>, _house: &mut House<S>, yard: &mut Ya
     match reply {
         Reply::Offload(lane, task) => yard.spawn(nobody, lane, move || Done::Step(task())),
         Reply::Keep(entry, decided) => yard.keep(nobody, entry, decided),
+        // Nothing will come for it, and dropping it may block.
+        Reply::Receive { sink, .. } => yard.spawn(nobody, Lane::Files, move || drop_sink(sink)),
         _ => {}
     }
 }

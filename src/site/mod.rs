@@ -9,6 +9,7 @@ use crate::site::gate::{Action, guard};
 use crate::site::state::Site;
 
 pub mod body;
+pub mod changes;
 pub mod chat;
 pub mod file_list;
 pub mod files;
@@ -25,7 +26,7 @@ pub mod upload;
 pub mod variant;
 
 use Action::{ChatRead, ChatWrite, Metrics, Open, SharedRead, SharedWrite, WwwRead};
-use Method::{Get, Post};
+use Method::{Delete, Get, Patch, Post, Put};
 
 /// The server with all of the site's routes. A part that is switched off has none.
 ///
@@ -43,6 +44,12 @@ pub fn server(site: Site, hub: Hub) -> Result<Server<Site>, BadPattern> {
         route(&mut server, &[Get], "/file-list", SharedRead, file_list::list)?;
         route(&mut server, &[Get], "/file-info/*path", SharedRead, files::info)?;
         route(&mut server, &[Get], "/files/*path", SharedRead, files::download)?;
+        route(&mut server, &[Put], "/files/*path", SharedWrite, changes::put)?;
+        route(&mut server, &[Patch], "/files/*path", SharedWrite, changes::patch)?;
+        route(&mut server, &[Delete], "/files/*path", SharedWrite, changes::delete)?;
+        route(&mut server, &[Post], "/rename", SharedWrite, changes::rename)?;
+        route(&mut server, &[Post], "/remove", SharedWrite, changes::remove)?;
+        route(&mut server, &[Post], "/dirs", SharedWrite, changes::make_folder)?;
     }
     if has_chat {
         route(&mut server, &[Post], "/send", ChatWrite, chat::send)?;

@@ -63,7 +63,11 @@ impl Ask {
                 "name" if ask.path.is_some() => {
                     return Err(Fault::new(Status::BAD_REQUEST, "bad_query", "name is given twice"));
                 }
-                "name" => ask.path = Some(read_name(&value)?),
+                "name" => {
+                    let path = read_name(&value)?;
+                    check_place(&path, true).map_err(bad_name)?;
+                    ask.path = Some(path.into_owned());
+                }
                 "on_conflict" => ask.on_conflict = read_on_conflict(&value)?,
                 _ => {}
             }
@@ -82,15 +86,13 @@ pub fn read_on_conflict(text: &str) -> Result<OnConflict, Fault> {
     }
 }
 
-/// A name that was given for a file in the shared area: a name, not a path.
-pub fn read_name(given: &str) -> Result<RelPath<'static>, Fault> {
+/// A name that was given for a file: a name, not a path. Where it is to stand is judged by who knows the folder.
+pub fn read_name(given: &str) -> Result<RelPath<'_>, Fault> {
     if given.contains(['/', '\\']) {
         return Err(bad_name("a name holds no slash"));
     }
     let name = check_name(given).map_err(bad_name)?;
-    let path = RelPath::from_plain(name).map_err(|_| bad_name("this is no name for a file"))?;
-    check_place(&path, true).map_err(bad_name)?;
-    Ok(path.into_owned())
+    RelPath::from_plain(name).map_err(|_| bad_name("this is no name for a file"))
 }
 
 /// 415 for a body that would have to be decoded.
