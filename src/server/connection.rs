@@ -618,6 +618,7 @@ impl<S: State> Protocol for Connection<S> {
                 Ok((taken, Event::Body(range))) => {
                     used += taken;
                     self.take_body(&rest[range], house, port);
+                    self.check_announced(house, port);
                     if matches!(&self.phase, Phase::Busy(busy) if matches!(&busy.work, Work::Receive(pump) if pump.is_full()))
                     {
                         break;
