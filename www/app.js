@@ -258,7 +258,7 @@ function showOverall() {
   const seconds = (performance.now() - uploads.since) / 1000;
   const rate = (sent - uploads.sentBefore) / seconds;
   const left = total(open, (one) => one.file.size - one.sent) / rate;
-  let text = stuck ? (stuck === 1 ? 'One file was not stored' : `${stuck} files were not stored`) : 'All files are stored';
+  let text = stuck ? (stuck === 1 ? 'One file was not stored' : `${stuck} files were not stored`) : '';
   if (open.length) text = all.length > 1 ? `Uploading, ${open.length} of ${all.length} to go` : 'Uploading';
   if (open.length && seconds > 2 && rate > 0) text += ` · ${sizeText(rate)}/s · ${left < 90 ? `${Math.ceil(left)} s` : `${Math.ceil(left / 60)} min`} left`;
   $('overall').textContent = text;
@@ -295,6 +295,7 @@ function startFiles() {
   window.onbeforeunload = (event) => uploads.isRunning && event.preventDefault();
 
   $('file').onchange = ({ target }) => {
+    $('upload-status').textContent = '';
     upload([...target.files]);
     target.value = '';
   };
