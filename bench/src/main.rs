@@ -1,1 +1,2 @@
+//! The harness (to come).
 fn main() {}

@@ -65,7 +65,8 @@ pub struct Item {
 pub enum Existing {
     /// The new file is not made; `AlreadyExists`. The kernel decides, not an earlier look.
     Refuse,
-    /// The new file takes the name in one atomic step; a folder of that name is still refused.
+    /// The new file takes the name in one atomic step; a folder of that name is still refused (`IsADirectory`), and a
+    /// folder never replaces anything (`AlreadyExists`).
     Replace,
 }
 
@@ -75,8 +76,9 @@ pub trait Draft: Send {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
 
     /// Syncs the content, gives it its name under `path` in one atomic step, and syncs the folder.
-    /// On an error the old content, or none, is what stands there.
-    fn commit(self: Box<Self>, path: &RelPath<'_>, existing: Existing) -> io::Result<FileFacts>;
+    /// On an error the old content, or none, is what stands there. After `AlreadyExists` the draft is still whole: it may
+    /// be committed under another name, for finished bytes are never thrown away. After a success it is spent.
+    fn commit(&mut self, path: &RelPath<'_>, existing: Existing) -> io::Result<FileFacts>;
 }
 
 /// A folder tree and what can be done in it.
@@ -97,7 +99,7 @@ pub trait Disk: Send + Sync {
     /// Makes a folder; its parent must exist.
     fn make_folder(&self, path: &RelPath<'_>) -> io::Result<()>;
 
-    /// Moves a file or folder within the tree.
+    /// Moves a file or folder within the tree; a folder into itself is `InvalidInput`.
     fn rename(&self, from: &RelPath<'_>, to: &RelPath<'_>, existing: Existing) -> io::Result<()>;
 
     /// Removes a file, or a folder if it is empty (`DirectoryNotEmpty`).

@@ -4,3 +4,7 @@
 //! (`shelf`, `history`). The disk itself is a trait, so that a test can be the disk.
 
 pub mod disk;
+pub mod history;
+pub mod ledger;
+pub mod shelf;
+pub mod tree;

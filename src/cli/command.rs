@@ -1,0 +1,256 @@
+//! The command line: what clap is told from the table, and what comes out of it.
+//!
+//! clap's own errors are several lines; ours are one sentence, so they are put together here from what clap knows.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, ArgMatches, Command, builder};
+
+use crate::cli::exit::Mistake;
+use crate::cli::options::{self, Key};
+
+/// What the program is asked to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Serve until told to stop.
+    Serve,
+    /// Print the configuration and end.
+    Check,
+}
+
+/// A command line that was understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Words {
+    /// What to do.
+    pub task: Task,
+    /// The port, where one was given by itself.
+    pub port: Option<u16>,
+    /// The flags that were given, each with its values.
+    pub flags: Vec<(&'static str, Vec<OsString>)>,
+}
+
+/// What a command line comes to.
+#[derive(Debug)]
+pub enum Heard {
+    /// Something to do.
+    Words(Words),
+    /// A text to print, which is all that was asked for: the help or the version.
+    Text(String),
+}
+
+const PORT: &str = "PORT";
+const LIST_OF_TASKS: [&str; 3] = ["serve", "check", "help"];
+
+/// The command as clap knows it.
+pub fn command() -> Command {
+    let serve = Command::new("serve").about("Serve (what hythe does without a command, too)");
+    let check =
+        Command::new("check").about("Print the configuration that would be in force, and what is wrong with it");
+    with_keys(Command::new("hythe"))
+        .version(env!("CARGO_PKG_VERSION"))
+        .about("A small server for files, uploads and chat")
+        .after_help(
+            "Every flag is an environment variable (HYTHE_HEADER_TIMEOUT) and a key of the configuration file \
+             (header-timeout = \"5s\") too; flag over environment over file over default.",
+        )
+        .args_conflicts_with_subcommands(true)
+        .subcommand(with_keys(serve))
+        .subcommand(with_keys(check))
+}
+
+fn with_keys(command: Command) -> Command {
+    let port = Arg::new(PORT).help("A port for the default addresses, 127.0.0.1 and [::1]");
+    let mut command = command.arg(port.value_parser(builder::OsStringValueParser::new()));
+    for group in options::GROUPS {
+        command = command.next_help_heading(group.title);
+        for key in group.keys {
+            command = command.arg(flag(key));
+        }
+    }
+    command.next_help_heading(None)
+}
+
+fn flag(key: &Key) -> Arg {
+    let default = match key.default {
+        "" | "(none)" => String::new(),
+        "false" if key.is_switch() => String::new(),
+        "0" if key.is_lifted_by_zero() => " [default: 0, no limit]".to_string(),
+        text if key.is_lifted_by_zero() => format!(" [default: {text}; 0 is no limit]"),
+        text => format!(" [default: {}]", text.trim_matches(['(', ')'])),
+    };
+    let help = format!("{}{default}", key.help);
+    let arg = Arg::new(key.name)
+        .long(key.name)
+        .value_name(key.placeholder())
+        .value_parser(builder::OsStringValueParser::new())
+        .long_help(format!("{help} [env: {}]\n{}.", key.variable(), key.reason))
+        .help(help)
+        .action(if key.is_list() { ArgAction::Append } else { ArgAction::Set });
+    if key.is_switch() {
+        // `--list` is enough; `--list=false` undoes what a file says.
+        arg.num_args(0..=1).require_equals(true).default_missing_value("true").hide_possible_values(true)
+    } else {
+        arg.num_args(1)
+    }
+}
+
+/// Reads a command line, the program's name first.
+pub fn hear(arguments: impl IntoIterator<Item = OsString>) -> Result<Heard, Mistake> {
+    let matches = match command().try_get_matches_from(arguments) {
+        Ok(matches) => matches,
+        Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
+            return Ok(Heard::Text(error.to_string()));
+        }
+        Err(error) => return Err(Mistake::usage(sentence(&error))),
+    };
+    let (task, matches) = match matches.subcommand() {
+        Some(("check", matches)) => (Task::Check, matches),
+        Some((_, matches)) => (Task::Serve, matches),
+        None => (Task::Serve, &matches),
+    };
+    let words = Words { task, port: port(matches)?, flags: flags(matches) };
+    if words.port.is_some() && words.flags.iter().any(|(name, _)| *name == "listen") {
+        return Err(Mistake::usage("PORT is for the default addresses; with --listen the port belongs to the address"));
+    }
+    Ok(Heard::Words(words))
+}
+
+fn port(matches: &ArgMatches) -> Result<Option<u16>, Mistake> {
+    let Some(word) = matches.get_one::<OsString>(PORT) else { return Ok(None) };
+    let text = word.to_string_lossy();
+    if let Ok(port) = text.parse() {
+        return Ok(Some(port));
+    }
+    if LIST_OF_TASKS.contains(&text.as_ref()) {
+        return Err(Mistake::usage(format!("the command comes first: hythe {text} …")));
+    }
+    if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
+        return Err(Mistake::usage(format!("{text} is no port; ports are 0 to 65535")));
+    }
+    let nearest = options::nearest(&text, LIST_OF_TASKS).expect("the list is not empty");
+    Err(Mistake::usage(format!("{text:?} is neither a port nor a command; the nearest command is {nearest}")))
+}
+
+fn flags(matches: &ArgMatches) -> Vec<(&'static str, Vec<OsString>)> {
+    let values = |key: &'static Key| {
+        let values = matches.get_many::<OsString>(key.name)?;
+        Some((key.name, values.cloned().collect()))
+    };
+    options::keys().filter_map(values).collect()
+}
+
+/// One plain sentence for what clap did not understand.
+fn sentence(error: &clap::Error) -> String {
+    let told = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    // clap tells an argument as it stands in the usage: `--www <DIR>`.
+    let argument = told(ContextKind::InvalidArg).unwrap_or_default();
+    let name = argument.split([' ', '=', '[']).next().unwrap_or_default();
+    match error.kind() {
+        ErrorKind::UnknownArgument if argument.starts_with('-') => {
+            let names = options::keys().map(|key| key.name).chain(["help", "version"]);
+            let nearest = options::nearest(name.trim_start_matches('-'), names).expect("there are keys");
+            format!("there is no flag {name}; the nearest is --{nearest}")
+        }
+        ErrorKind::UnknownArgument => format!("{argument:?} is one word too many; see hythe --help"),
+        ErrorKind::InvalidValue | ErrorKind::NoEquals | ErrorKind::WrongNumberOfValues => {
+            format!("{name} needs a value; see hythe --help")
+        }
+        ErrorKind::TooManyValues => format!("{name} takes no value here; see hythe --help"),
+        ErrorKind::ArgumentConflict if name.is_empty() => "one port is enough; see hythe --help".to_string(),
+        ErrorKind::ArgumentConflict => format!("{name} may be given only once"),
+        ErrorKind::InvalidSubcommand => {
+            let word = told(ContextKind::InvalidSubcommand).unwrap_or_default();
+            format!("there is no command {word:?}; see hythe --help")
+        }
+        _ => {
+            let text = error.to_string();
+            let line = text.lines().next().unwrap_or_default();
+            line.strip_prefix("error: ").unwrap_or(line).to_string()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn heard(line: &str) -> Result<Words, Mistake> {
+        let words = std::iter::once("hythe").chain(line.split_whitespace()).map(OsString::from);
+        match hear(words)? {
+            Heard::Words(words) => Ok(words),
+            Heard::Text(text) => panic!("{text}"),
+        }
+    }
+
+    #[test]
+    fn the_command_is_one_that_clap_finds_whole() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn serve_is_what_is_done_without_a_command() {
+        for line in ["", "serve", "9000", "serve 9000", "--list 9000", "serve --list 9000"] {
+            assert_eq!(heard(line).unwrap().task, Task::Serve, "{line}");
+        }
+        assert_eq!(heard("check --list").unwrap().task, Task::Check);
+        assert_eq!(heard("serve 9000").unwrap().port, Some(9000));
+        assert_eq!(heard("9000 --list").unwrap().port, Some(9000));
+    }
+
+    #[test]
+    fn flags_come_with_their_values() {
+        let words = heard("--listen 1.2.3.4:5 --listen=[::1]:6 --list --no-chat=false --www a").unwrap();
+        let expected: Vec<(&str, Vec<OsString>)> = vec![
+            ("listen", vec!["1.2.3.4:5".into(), "[::1]:6".into()]),
+            ("www", vec!["a".into()]),
+            ("list", vec!["true".into()]),
+            ("no-chat", vec!["false".into()]),
+        ];
+        assert_eq!(words.flags, expected);
+    }
+
+    #[test]
+    fn what_is_not_understood_is_told_in_one_sentence_with_what_is_near() {
+        for (line, says) in [
+            ("--lisen 1", "there is no flag --lisen; the nearest is --listen"),
+            ("--header-timout=5", "there is no flag --header-timout; the nearest is --header-timeout"),
+            ("--header_timeout=5", "the nearest is --header-timeout"),
+            ("-x", "there is no flag -x"),
+            ("--www", "--www needs a value"),
+            ("--www a --www b", "--www may be given only once"),
+            ("8080 9090", "one port is enough"),
+            ("--list false", "\"false\" is neither a port nor a command"),
+            ("70000", "70000 is no port"),
+            ("-- -1", "-1 is no port"),
+            ("chek", "\"chek\" is neither a port nor a command; the nearest command is check"),
+            ("--list serve", "the command comes first: hythe serve"),
+            ("9000 --listen 1.2.3.4:5", "the port belongs to the address"),
+            ("check --lst", "there is no flag --lst"),
+        ] {
+            let mistake = heard(line).unwrap_err();
+            assert!(mistake.sentence.contains(says), "{line}: {mistake}");
+            assert!(!mistake.sentence.contains('\n'), "{line}: {mistake}");
+            assert_eq!(mistake.exit.code(), 64, "{line}");
+        }
+    }
+
+    #[test]
+    fn help_and_version_are_texts() {
+        for (line, says) in [
+            ("--help", "HYTHE_HEADER_TIMEOUT"),
+            ("-h", "--header-timeout <TIME>"),
+            ("check --help", "--header-timeout"),
+            ("--version", env!("CARGO_PKG_VERSION")),
+        ] {
+            let words = ["hythe"].into_iter().chain(line.split(' ')).map(OsString::from);
+            match hear(words).unwrap() {
+                Heard::Text(text) => assert!(text.contains(says), "{line}: {text}"),
+                Heard::Words(words) => panic!("{line}: {words:?}"),
+            }
+        }
+    }
+}

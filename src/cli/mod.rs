@@ -1,0 +1,16 @@
+//! The words around the program: its command line, its configuration, and what it says to the one who starts it.
+//!
+//! One table (`options`) defines each key once. From it come the flags (`command`), the environment variables and the
+//! file's keys (`layers`), what `hythe check` prints (`check`) and `docs/configuration.md` (`reference`).
+
+pub mod check;
+pub mod command;
+pub mod exit;
+pub mod folders;
+pub mod layers;
+pub mod logging;
+pub mod options;
+#[cfg(test)]
+mod reference;
+pub mod summary;
+pub mod units;

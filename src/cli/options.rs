@@ -1,0 +1,1036 @@
+//! The table of keys: each is defined here once, and is then a flag, an environment variable, a key of the
+//! configuration file, a line of `hythe check` and a line of `docs/configuration.md`.
+//!
+//! A key knows how to put text into a [`Config`] and how to write what is there as text. What a value may be is
+//! decided here; which of several values holds is decided in `layers`.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+
+use crate::cli::units;
+use crate::config::{Access, AccessLog, ChatSync, Config, Listen, LogFormat, OperatorToken, Rate, Secret, TokenSource};
+
+/// One key.
+pub struct Key {
+    /// Its name in words joined by hyphens; the flag is `--name`.
+    pub name: &'static str,
+    /// What it holds, and where that stands in the configuration.
+    pub kind: Kind,
+    /// What holds when nothing was said: as it would be written, or, in brackets, in words.
+    pub default: &'static str,
+    /// What it means, in one line.
+    pub help: &'static str,
+    /// Why the default is what it is, or what to know before changing it.
+    pub reason: &'static str,
+}
+
+/// Keys that belong together.
+pub struct Group {
+    /// The heading above them.
+    pub title: &'static str,
+    /// The keys, in the order they are shown.
+    pub keys: &'static [Key],
+}
+
+/// What a key holds. Each kind carries the way to its field.
+pub enum Kind {
+    /// Milliseconds, written as `30s`.
+    Duration(Zero, fn(&mut Config) -> &mut u64),
+    /// Bytes, written as `64KiB`.
+    Size(Zero, fn(&mut Config) -> &mut dyn Amount),
+    /// A number without a unit, of which the least is given.
+    Count(Zero, u64, fn(&mut Config) -> &mut dyn Amount),
+    /// Bytes a second, written as `1KiB/s`; 0 is none.
+    Flow(fn(&mut Config) -> &mut u64),
+    /// So many within a time, written as `20/min`; the number is the least burst where none is said.
+    Rate(u32, fn(&mut Config) -> &mut Rate),
+    /// A folder that is always there.
+    Folder(fn(&mut Config) -> &mut PathBuf),
+    /// A file that need not be.
+    File(fn(&mut Config) -> &mut Option<PathBuf>),
+    /// Yes or no; the bool is what the field becomes by `--name`.
+    Switch(bool, fn(&mut Config) -> &mut bool),
+    /// One of a few words.
+    Choice(&'static [&'static str], fn(&mut Config, &str), fn(&Config) -> Option<String>),
+    /// A word with a form of its own; the first text is what to call it in help.
+    Text(&'static str, fn(&mut Config, &str) -> Result<(), String>, fn(&Config) -> Option<String>),
+    /// Several of them.
+    List(&'static str, fn(&mut Config, &[&str]) -> Result<(), String>, fn(&Config) -> Vec<String>),
+    /// An operator's token: it adds to those of other sources, is not for the file, and never shown.
+    Token,
+}
+
+/// What 0 means for a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Zero {
+    /// No limit: the greatest value of the field.
+    NoLimit,
+    /// Nothing special.
+    Nothing,
+}
+
+/// A field that holds a number.
+pub trait Amount {
+    /// The greatest value.
+    fn most(&self) -> u64;
+    /// The value.
+    fn get(&self) -> u64;
+    /// Changes the value, which is at most [`most`](Amount::most).
+    fn put(&mut self, value: u64);
+}
+
+macro_rules! amounts {
+    ($($type:ty)*) => {$(
+        impl Amount for $type {
+            fn most(&self) -> u64 {
+                <$type>::MAX as u64
+            }
+            fn get(&self) -> u64 {
+                *self as u64
+            }
+            fn put(&mut self, value: u64) {
+                *self = value as $type;
+            }
+        }
+    )*};
+}
+amounts! { u32 u64 usize }
+
+/// Where a value came from; a later one goes before an earlier.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Layer {
+    /// Nobody said anything.
+    #[default]
+    Default,
+    /// The configuration file.
+    File,
+    /// The environment.
+    Environment,
+    /// The command line.
+    Flag,
+}
+
+use Kind::{Choice, Count, Duration, File, Flow, Folder, List, Rate as PerTime, Size, Switch, Text, Token};
+use Zero::{NoLimit, Nothing};
+
+const ACCESS: &[&str] = &["anyone", "user", "operator"];
+const LEVELS: &[&str] = &["off", "error", "warn", "info", "debug", "trace"];
+
+/// Every key there is.
+pub static GROUPS: &[Group] = &[
+    Group {
+        title: "Addresses and folders",
+        keys: &[
+            Key {
+                name: "config",
+                kind: File(|config| &mut config.config_file),
+                default: "(none)",
+                help: "A configuration file (TOML): the keys of this list, without the hyphens before them",
+                reason: "There is no default place, so that nothing is read that was not named. Relative paths in it \
+                         start where hythe was started, as they do on the command line",
+            },
+            Key {
+                name: "listen",
+                kind: List("ADDR:PORT", set_listen, |config| {
+                    config.listen.iter().map(|listen| listen.address.to_string()).collect()
+                }),
+                default: "127.0.0.1:8080,[::1]:8080",
+                help: "Where to listen; may be given several times (0.0.0.0:8080 is every IPv4 address)",
+                reason: "Nobody is on the network unawares. The second default is left out on a machine without IPv6; \
+                         PORT alone stands for the two defaults with that port, and port 0 lets the system pick one",
+            },
+            Key {
+                name: "www",
+                kind: Folder(|config| &mut config.www),
+                default: "www",
+                help: "The folder of the static site",
+                reason: "Made where missing. None of www, uploads and data may contain another",
+            },
+            Key {
+                name: "uploads",
+                kind: Folder(|config| &mut config.uploads),
+                default: "uploads",
+                help: "The folder of the shared area",
+                reason: "Made where missing",
+            },
+            Key {
+                name: "data",
+                kind: Folder(|config| &mut config.data),
+                default: "data",
+                help: "The folder of what the server keeps for itself",
+                reason: "Made where missing, for its owner alone (0700)",
+            },
+            Key {
+                name: "path-prefix",
+                kind: Text("/P", set_path_prefix, |config| Some(config.path_prefix.clone())),
+                default: "",
+                help: "What stands before every path when a proxy hands us only a part of its site",
+                reason: "Taken off every target that comes and put before every URL we give",
+            },
+            Key {
+                name: "list",
+                kind: Switch(true, |config| &mut config.lists_folders),
+                default: "false",
+                help: "List the folders of www that have no index.html",
+                reason: "Off, for a listing tells of files that nobody linked",
+            },
+            Key {
+                name: "attach",
+                kind: List("EXT,…", set_attach, |config| config.attach.clone()),
+                default: "jpg,jpeg,txt",
+                help: "Extensions of static files that are offered as downloads instead of being shown",
+                reason: "An empty list offers none",
+            },
+            Key {
+                name: "no-chat",
+                kind: Switch(false, |config| &mut config.has_chat),
+                default: "false",
+                help: "Go without the chat: its routes do not exist",
+                reason: "What is not needed should not be reachable",
+            },
+            Key {
+                name: "no-files",
+                kind: Switch(false, |config| &mut config.has_files),
+                default: "false",
+                help: "Go without uploads and the shared area: their routes do not exist",
+                reason: "What is not needed should not be reachable",
+            },
+        ],
+    },
+    Group {
+        title: "Access",
+        keys: &[
+            Key {
+                name: "token",
+                kind: Token,
+                default: "(none)",
+                help: "A token for the operator; better by --token-file or HYTHE_OPERATOR_TOKEN",
+                reason: "Others on the machine can see a command line. Every token that is not empty will do; without \
+                         one there is no operator over HTTP",
+            },
+            Key {
+                name: "token-file",
+                kind: File(|config| &mut config.token_file),
+                default: "(none)",
+                help: "A file with a token for the operator",
+                reason: "Space around the token is left out. Sixteen random bytes or more cannot be guessed",
+            },
+            Key {
+                name: "allow-host",
+                kind: List("HOST", set_allow_hosts, |config| config.allow_hosts.clone()),
+                default: "",
+                help: "A further host name that requests may be for; may be given several times (* is every host)",
+                reason: "The list stops DNS rebinding. A name without a port matches any port. Setting it ends the \
+                         loopback defaults",
+            },
+            Key {
+                name: "cors-origin",
+                kind: List("ORIGIN", set_cors_origins, |config| config.cors_origins.clone()),
+                default: "",
+                help: "An origin (https://app.example) whose pages may call us, with bearer tokens only",
+                reason: "Nobody else's pages may. Setting it ends the loopback defaults",
+            },
+            Key {
+                name: "www-read",
+                kind: Choice(
+                    ACCESS,
+                    |config, word| config.access.www_read = access(word),
+                    |config| config.access.www_read.map(word),
+                ),
+                default: "anyone",
+                help: "Who may read the static site",
+                reason: "A site is there to be read",
+            },
+            Key {
+                name: "shared-read",
+                kind: Choice(
+                    ACCESS,
+                    |config, word| config.access.shared_read = access(word),
+                    |config| config.access.shared_read.map(word),
+                ),
+                default: "anyone",
+                help: "Who may list and fetch shared files",
+                reason: "Shared is shared",
+            },
+            Key {
+                name: "shared-write",
+                kind: Choice(
+                    ACCESS,
+                    |config, word| config.access.shared_write = access(word),
+                    |config| config.access.shared_write.map(word),
+                ),
+                default: "(anyone under loopback defaults, else user)",
+                help: "Who may upload to the shared area",
+                reason: "Loopback defaults hold while every listener is loopback and neither allow-host nor \
+                         cors-origin is set; a request with a proxy's headers has come over the network all the same",
+            },
+            Key {
+                name: "chat-read",
+                kind: Choice(
+                    ACCESS,
+                    |config, word| config.access.chat_read = access(word),
+                    |config| config.access.chat_read.map(word),
+                ),
+                default: "anyone",
+                help: "Who may read the chat",
+                reason: "As for shared files",
+            },
+            Key {
+                name: "chat-write",
+                kind: Choice(
+                    ACCESS,
+                    |config, word| config.access.chat_write = access(word),
+                    |config| config.access.chat_write.map(word),
+                ),
+                default: "(anyone under loopback defaults, else user)",
+                help: "Who may write in the chat",
+                reason: "As for shared-write",
+            },
+        ],
+    },
+    Group {
+        title: "Logs",
+        keys: &[
+            Key {
+                name: "access-log",
+                kind: Text("FILE|stderr|off", set_access_log, |config| match &config.access_log {
+                    AccessLog::Off => Some("off".to_string()),
+                    AccessLog::Stderr => Some("stderr".to_string()),
+                    AccessLog::File(path) => Some(path.display().to_string()),
+                }),
+                default: "off",
+                help: "Where one line per exchange goes",
+                reason: "It tells who read what, and a busy server fills a disk with it",
+            },
+            Key {
+                name: "log-level",
+                kind: Choice(
+                    LEVELS,
+                    |config, word| config.log_level = word.parse().expect("one of the levels of the table"),
+                    |config| Some(config.log_level.as_str().to_ascii_lowercase()),
+                ),
+                default: "info",
+                help: "The least urgent messages that are logged",
+                reason: "What an operator wants to know, and nothing for each request",
+            },
+            Key {
+                name: "log-file",
+                kind: File(|config| &mut config.log_file),
+                default: "(none)",
+                help: "A file for messages, instead of stderr",
+                reason: "A service manager collects stderr",
+            },
+            Key {
+                name: "log-format",
+                kind: Choice(
+                    &["text", "json"],
+                    |config, word| config.log_format = if word == "json" { LogFormat::Json } else { LogFormat::Text },
+                    |config| Some(if config.log_format == LogFormat::Json { "json" } else { "text" }.to_string()),
+                ),
+                default: "text",
+                help: "How log lines are written",
+                reason: "Text is for people; json is one object a line",
+            },
+        ],
+    },
+    Group {
+        title: "Connections and requests",
+        keys: &[
+            Key {
+                name: "io-threads",
+                kind: Count(Nothing, 1, |config| &mut config.io_threads),
+                default: "4",
+                help: "Helper threads for files",
+                reason: "Enough to keep a disk busy while one of them waits; at least one",
+            },
+            Key {
+                name: "max-connections",
+                kind: Count(NoLimit, 0, |config| &mut config.limits.max_connections),
+                default: "10000",
+                help: "Connections at once",
+                reason: "Fitted to the descriptor limit at start. At the limit, idle connections give way to newcomers",
+            },
+            Key {
+                name: "max-per-ip",
+                kind: Count(NoLimit, 0, |config| &mut config.limits.max_per_ip),
+                default: "0",
+                help: "Connections at once from one address",
+                reason: "No limit, for a whole office may share one address",
+            },
+            Key {
+                name: "backlog",
+                kind: Count(NoLimit, 0, |config| &mut config.limits.backlog),
+                default: "1024",
+                help: "Connections that may wait in the kernel to be accepted",
+                reason: "A crowd that comes back after a restart; the system's somaxconn caps it",
+            },
+            Key {
+                name: "request-line",
+                kind: Size(NoLimit, |config| &mut config.limits.request_line_bytes),
+                default: "8KiB",
+                help: "The longest request line (beyond it 414)",
+                reason: "RFC 9112 asks for 8,000 bytes at least",
+            },
+            Key {
+                name: "header-bytes",
+                kind: Size(NoLimit, |config| &mut config.limits.header_bytes),
+                default: "16KiB",
+                help: "The bytes of all header lines of a request (beyond them 431)",
+                reason: "Browsers with many cookies reach 12 KiB",
+            },
+            Key {
+                name: "headers",
+                kind: Count(NoLimit, 0, |config| &mut config.limits.headers),
+                default: "100",
+                help: "The header lines of a request (beyond them 431)",
+                reason: "Browsers send about 20",
+            },
+            Key {
+                name: "header-timeout",
+                kind: Duration(NoLimit, |config| &mut config.limits.header_timeout_ms),
+                default: "10s",
+                help: "How long a request's head may take (beyond it 408)",
+                reason: "Whoever is slower is stuck, or means it",
+            },
+            Key {
+                name: "body-idle",
+                kind: Duration(NoLimit, |config| &mut config.limits.body_idle_ms),
+                default: "30s",
+                help: "How long a body that is being received may bring nothing",
+                reason: "Mobile links pause",
+            },
+            Key {
+                name: "body-min-rate",
+                kind: Flow(|config| &mut config.limits.body_min_rate_bytes_per_s),
+                default: "1KiB/s",
+                help: "What a body must bring on the average after its first 10 s",
+                reason: "It stops bodies that trickle for ever",
+            },
+            Key {
+                name: "write-idle",
+                kind: Duration(NoLimit, |config| &mut config.limits.write_idle_ms),
+                default: "30s",
+                help: "How long a client may take nothing of what we send",
+                reason: "As for body-idle",
+            },
+            Key {
+                name: "keepalive",
+                kind: Duration(NoLimit, |config| &mut config.limits.keepalive_ms),
+                default: "30s",
+                help: "How long a client may say nothing between two requests",
+                reason: "An idle connection costs little, yet a descriptor",
+            },
+            Key {
+                name: "keepalive-requests",
+                kind: Count(NoLimit, 0, |config| &mut config.limits.keepalive_requests),
+                default: "100",
+                help: "Requests on one connection; the last answer says so",
+                reason: "Connections are spread anew now and then; 0 is for benchmarks",
+            },
+            Key {
+                name: "request-rate",
+                kind: PerTime(1, |config| &mut config.limits.request_rate),
+                default: "0",
+                help: "Requests from one address (beyond them 429)",
+                reason: "Off, for only the operator knows what is usual",
+            },
+            Key {
+                name: "drain",
+                kind: Duration(Nothing, |config| &mut config.limits.drain_ms),
+                default: "10s",
+                help: "How long running exchanges may go on when the server is asked to stop",
+                reason: "What service managers wait at least. 0 gives them no time",
+            },
+        ],
+    },
+    Group {
+        title: "Bodies and files",
+        keys: &[
+            Key {
+                name: "json-limit",
+                kind: Size(NoLimit, |config| &mut config.limits.json_limit_bytes),
+                default: "1MiB",
+                help: "The largest JSON body (beyond it 413)",
+                reason: "It is held in memory",
+            },
+            Key {
+                name: "form-limit",
+                kind: Size(NoLimit, |config| &mut config.limits.form_limit_bytes),
+                default: "64KiB",
+                help: "The largest form that is no upload (beyond it 413)",
+                reason: "It is held in memory",
+            },
+            Key {
+                name: "upload-limit",
+                kind: Size(NoLimit, |config| &mut config.limits.upload_limit_bytes),
+                default: "4GiB",
+                help: "The largest upload (beyond it 413)",
+                reason: "It goes to the disk as it comes, and min-free guards the disk",
+            },
+            Key {
+                name: "parts",
+                kind: Count(NoLimit, 0, |config| &mut config.limits.parts),
+                default: "64",
+                help: "The parts of a multipart body (beyond them 413)",
+                reason: "Each part is a file to make",
+            },
+            Key {
+                name: "min-free",
+                kind: Size(Nothing, |config| &mut config.limits.min_free_bytes),
+                default: "64MiB",
+                help: "What uploads leave free on the disk (below it 507)",
+                reason: "So that the database can go on. 0 lets them fill it",
+            },
+        ],
+    },
+    Group {
+        title: "Chat",
+        keys: &[
+            Key {
+                name: "streams",
+                kind: Count(NoLimit, 0, |config| &mut config.limits.streams),
+                default: "0",
+                help: "Event streams and WebSockets at once",
+                reason: "No cap of their own beside max-connections",
+            },
+            Key {
+                name: "stream-queue",
+                kind: Size(NoLimit, |config| &mut config.limits.stream_queue_bytes),
+                default: "64KiB",
+                help: "What may wait for one slow reader of a stream before it is closed",
+                reason: "It resumes by id, so nothing is lost",
+            },
+            Key {
+                name: "stream-total",
+                kind: Size(NoLimit, |config| &mut config.limits.stream_total_bytes),
+                default: "64MiB",
+                help: "What may wait for all slow readers together",
+                reason: "The bound of the memory that slow readers can take",
+            },
+            Key {
+                name: "message-limit",
+                kind: Size(NoLimit, |config| &mut config.limits.message_limit_bytes),
+                default: "4KiB",
+                help: "The longest message (beyond it 413)",
+                reason: "A page of text",
+            },
+            Key {
+                name: "history-messages",
+                kind: Count(NoLimit, 0, |config| &mut config.limits.history_messages),
+                default: "100000",
+                help: "The messages that are kept; the oldest go first",
+                reason: "Some tens of MB in the database",
+            },
+            Key {
+                name: "history-days",
+                kind: Count(NoLimit, 0, |config| &mut config.limits.history_days),
+                default: "365",
+                help: "The days that a message is kept",
+                reason: "A year",
+            },
+            Key {
+                name: "chat-sync",
+                kind: Choice(
+                    &["full", "off"],
+                    |config, word| {
+                        config.limits.chat_sync = if word == "off" { ChatSync::Off } else { ChatSync::Full };
+                    },
+                    |config| Some(if config.limits.chat_sync == ChatSync::Off { "off" } else { "full" }.to_string()),
+                ),
+                default: "full",
+                help: "Whether a message is on the disk before its sender hears that it was kept",
+                reason: "off writes without waiting: quicker, and a power cut may take the last seconds",
+            },
+            Key {
+                name: "send-rate",
+                kind: PerTime(10, |config| &mut config.limits.send_rate),
+                default: "1/s burst 10",
+                help: "Messages from one address (beyond them 429)",
+                reason: "People write slower; the burst is at least 10 unless another is said",
+            },
+        ],
+    },
+];
+
+/// All keys, in the order of the table.
+pub fn keys() -> impl Iterator<Item = &'static Key> {
+    GROUPS.iter().flat_map(|group| group.keys)
+}
+
+/// The key of that name, with hyphens or with underscores.
+pub fn find(name: &str) -> Option<&'static Key> {
+    let name = name.replace('_', "-");
+    keys().find(|key| key.name == name)
+}
+
+/// The name that `word` was most likely meant to be.
+pub fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let likeness = |name: &str| strsim::jaro_winkler(word, name);
+    names.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)))
+}
+
+impl Key {
+    /// The environment variable.
+    pub fn variable(&self) -> String {
+        match self.kind {
+            // HYTHE_TOKEN is what a client shows; the operator's token must not be taken for it.
+            Token => "HYTHE_OPERATOR_TOKEN".to_string(),
+            _ => format!("HYTHE_{}", self.name.replace('-', "_").to_ascii_uppercase()),
+        }
+    }
+
+    /// Whether it may stand in a configuration file. A token may not, for files are copied and shown;
+    /// nor may the name of the file itself.
+    pub fn is_for_files(&self) -> bool {
+        !matches!(self.kind, Token) && self.name != "config"
+    }
+
+    /// Whether it may hold several values.
+    pub fn is_list(&self) -> bool {
+        matches!(self.kind, List(..))
+    }
+
+    /// Whether it is yes or no.
+    pub fn is_switch(&self) -> bool {
+        matches!(self.kind, Switch(..))
+    }
+
+    /// Whether its value is written as a bare number.
+    pub fn is_count(&self) -> bool {
+        matches!(self.kind, Count(..))
+    }
+
+    /// What its value is called in help.
+    pub fn placeholder(&self) -> String {
+        match &self.kind {
+            Duration(..) => "TIME".to_string(),
+            Size(..) => "SIZE".to_string(),
+            Count(..) => "N".to_string(),
+            Flow(..) => "SIZE/s".to_string(),
+            PerTime(..) => "RATE".to_string(),
+            Folder(..) => "DIR".to_string(),
+            File(..) => "FILE".to_string(),
+            Switch(..) => "true|false".to_string(),
+            Choice(words, ..) => words.join("|"),
+            Text(name, ..) | List(name, ..) => name.to_string(),
+            Token => "TOKEN".to_string(),
+        }
+    }
+
+    /// Whether 0 lifts the limit.
+    pub fn is_lifted_by_zero(&self) -> bool {
+        matches!(self.kind, Duration(NoLimit, _) | Size(NoLimit, _) | Count(NoLimit, ..) | Flow(_) | PerTime(..))
+    }
+
+    /// Puts `values` into the configuration: one, or for a list any number. What cannot be accepted is answered with
+    /// a sentence that lacks only the name of the key.
+    pub fn set(&self, config: &mut Config, values: &[OsString], layer: Layer) -> Result<(), String> {
+        if let List(_, set, _) = &self.kind {
+            let texts = values.iter().map(|value| text(value)).collect::<Result<Vec<_>, _>>()?;
+            let items = texts.iter().flat_map(|text| text.split(',')).map(str::trim).filter(|item| !item.is_empty());
+            return set(config, &items.collect::<Vec<_>>());
+        }
+        let [value] = values else { return Err("takes one value".to_string()) };
+        match &self.kind {
+            Folder(field) => *field(config) = path(value)?,
+            File(field) => *field(config) = Some(path(value)?),
+            Token => config.tokens.extend(token(value, layer)),
+            _ => self.set_text(config, text(value)?.trim())?,
+        }
+        Ok(())
+    }
+
+    fn set_text(&self, config: &mut Config, value: &str) -> Result<(), String> {
+        let refused = |why: &str| format!("{value:?} {why}");
+        match &self.kind {
+            Duration(zero, field) => put(field(config), *zero, units::duration_ms(value).map_err(refused)?),
+            Size(zero, field) => put(field(config), *zero, units::size_bytes(value).map_err(refused)?),
+            Count(zero, least, field) => {
+                let count = units::count(value).map_err(refused)?;
+                if count < *least {
+                    return Err(refused(&format!("is too small; the least is {least}")));
+                }
+                put(field(config), *zero, count)
+            }
+            Flow(field) => *field(config) = units::bytes_per_second(value).map_err(refused)?,
+            PerTime(least_burst, field) => *field(config) = units::rate(value, *least_burst).map_err(refused)?,
+            Switch(meant, field) => {
+                let is_on = yes_or_no(value).ok_or_else(|| refused("is neither true nor false"))?;
+                *field(config) = is_on == *meant;
+            }
+            Choice(words, set, _) => {
+                let word = value.to_ascii_lowercase();
+                if !words.contains(&word.as_str()) {
+                    return Err(refused(&format!("is none of {}", words.join(", "))));
+                }
+                set(config, &word);
+            }
+            Text(_, set, _) => set(config, value)?,
+            List(..) | Folder(_) | File(_) | Token => unreachable!("set without text"),
+        }
+        Ok(())
+    }
+
+    /// What the configuration holds for this key, as it would be written; several for a list, none where nothing was
+    /// said and for tokens.
+    pub fn show(&self, config: &Config) -> Vec<String> {
+        // The way to a field leads through `&mut`; a copy to walk on is cheaper than a second set of ways.
+        let mut copy = config.clone();
+        let shown = match &self.kind {
+            Duration(zero, field) => units::duration_text(unless_no_limit(field(&mut copy), *zero)),
+            Size(zero, field) => units::size_text(unless_no_limit(field(&mut copy), *zero)),
+            Count(zero, _, field) => unless_no_limit(field(&mut copy), *zero).to_string(),
+            Flow(field) => match *field(&mut copy) {
+                0 => "0".to_string(),
+                bytes => format!("{}/s", units::size_text(bytes)),
+            },
+            PerTime(_, field) => units::rate_text(*field(&mut copy)),
+            Switch(meant, field) => (*field(&mut copy) == *meant).to_string(),
+            Folder(field) => field(&mut copy).display().to_string(),
+            File(field) => return field(&mut copy).iter().map(|path| path.display().to_string()).collect(),
+            Choice(_, _, show) | Text(_, _, show) => return show(config).into_iter().collect(),
+            List(_, _, show) => return show(config),
+            Token => return Vec::new(),
+        };
+        vec![shown]
+    }
+}
+
+fn put(field: &mut dyn Amount, zero: Zero, value: u64) {
+    let most = field.most();
+    // More than the field can say is no limit that anyone could reach.
+    field.put(if value == 0 && zero == NoLimit { most } else { value.min(most) });
+}
+
+fn unless_no_limit(field: &mut dyn Amount, zero: Zero) -> u64 {
+    if zero == NoLimit && field.get() == field.most() { 0 } else { field.get() }
+}
+
+fn text(value: &OsStr) -> Result<&str, String> {
+    value.to_str().ok_or_else(|| format!("{value:?} is not UTF-8"))
+}
+
+fn path(value: &OsStr) -> Result<PathBuf, String> {
+    if value.is_empty() { Err("needs a path".to_string()) } else { Ok(PathBuf::from(value)) }
+}
+
+fn token(value: &OsStr, layer: Layer) -> Option<OperatorToken> {
+    let source = match layer {
+        Layer::Flag => TokenSource::CommandLine,
+        Layer::Environment => TokenSource::Environment,
+        Layer::File | Layer::Default => TokenSource::File,
+    };
+    let secret = Secret::new(value.as_encoded_bytes().trim_ascii());
+    (!secret.is_empty()).then_some(OperatorToken { secret, source })
+}
+
+fn yes_or_no(text: &str) -> Option<bool> {
+    match text.to_ascii_lowercase().as_str() {
+        "true" | "yes" | "on" | "1" => Some(true),
+        "false" | "no" | "off" | "0" => Some(false),
+        _ => None,
+    }
+}
+
+fn access(word: &str) -> Option<Access> {
+    [Access::Anyone, Access::User, Access::Operator].into_iter().find(|access| access.word() == word)
+}
+
+fn word(access: Access) -> String {
+    access.word().to_string()
+}
+
+fn set_listen(config: &mut Config, items: &[&str]) -> Result<(), String> {
+    let mut listen: Vec<Listen> = Vec::new();
+    for item in items {
+        for one in listen_on(item)? {
+            if !listen.iter().any(|other| other.address == one.address) {
+                listen.push(one);
+            }
+        }
+    }
+    if listen.is_empty() {
+        return Err("needs an address with a port, such as 127.0.0.1:8080".to_string());
+    }
+    config.listen = listen;
+    Ok(())
+}
+
+fn listen_on(item: &str) -> Result<Vec<Listen>, String> {
+    if let Some(port) = item.strip_prefix("localhost:").and_then(|port| port.parse().ok()) {
+        return Ok(Listen::loopback(port));
+    }
+    let refused = |_| format!("{item:?} is no address with a port; write 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:8080");
+    item.parse().map(|address| vec![Listen::on(address)]).map_err(refused)
+}
+
+fn set_path_prefix(config: &mut Config, value: &str) -> Result<(), String> {
+    let prefix = value.strip_suffix('/').unwrap_or(value);
+    let is_segment = |segment: &str| {
+        let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        !segment.is_empty() && segment != "." && segment != ".." && segment.bytes().all(is_plain)
+    };
+    let is_path = prefix.strip_prefix('/').is_some_and(|rest| rest.split('/').all(is_segment));
+    if !prefix.is_empty() && !is_path {
+        return Err(format!("{value:?} is no path prefix; write /p or /p/q, in letters, digits and - . _ ~"));
+    }
+    config.path_prefix = prefix.to_string();
+    Ok(())
+}
+
+fn set_attach(config: &mut Config, items: &[&str]) -> Result<(), String> {
+    let extension = |item: &&str| {
+        let bare = item.strip_prefix('.').unwrap_or(item).to_ascii_lowercase();
+        let is_good =
+            !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_+".contains(&byte));
+        if is_good { Ok(bare) } else { Err(format!("{item:?} is no extension; write jpg,txt")) }
+    };
+    config.attach = items.iter().map(extension).collect::<Result<_, _>>()?;
+    Ok(())
+}
+
+fn set_allow_hosts(config: &mut Config, items: &[&str]) -> Result<(), String> {
+    let host = |item: &&str| {
+        if *item == "*" {
+            return Ok(item.to_string());
+        }
+        host_and_port(item).ok_or_else(|| format!("{item:?} is no host; write example.org, example.org:8443 or *"))
+    };
+    config.allow_hosts = items.iter().map(host).collect::<Result<_, _>>()?;
+    Ok(())
+}
+
+fn set_cors_origins(config: &mut Config, items: &[&str]) -> Result<(), String> {
+    let read = |item: &str| {
+        let item = item.to_ascii_lowercase();
+        let (scheme, rest) = item.split_once("://")?;
+        let default_port = match scheme {
+            "https" => ":443",
+            "http" => ":80",
+            _ => return None,
+        };
+        let host = host_and_port(rest.strip_suffix('/').unwrap_or(rest))?;
+        // Browsers leave a scheme's own port out, and we compare with what they send.
+        Some(format!("{scheme}://{}", host.strip_suffix(default_port).unwrap_or(&host)))
+    };
+    let origin = |item: &&str| {
+        read(item).ok_or_else(|| format!("{item:?} is no origin; write https://app.example or http://localhost:3000"))
+    };
+    config.cors_origins = items.iter().map(origin).collect::<Result<_, _>>()?;
+    Ok(())
+}
+
+/// `host` or `host:port` in small letters, without the dot that may end a full name.
+fn host_and_port(text: &str) -> Option<String> {
+    let text = text.to_ascii_lowercase();
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port.parse::<u16>().ok()?)),
+        _ => (text.as_str(), None),
+    };
+    let host = match host.strip_prefix('[') {
+        Some(literal) => {
+            let address: std::net::Ipv6Addr = literal.strip_suffix(']')?.parse().ok()?;
+            format!("[{address}]")
+        }
+        None => {
+            let name = host.strip_suffix('.').unwrap_or(host);
+            let is_label = |label: &str| {
+                !label.is_empty() && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte))
+            };
+            name.split('.').all(is_label).then(|| name.to_string())?
+        }
+    };
+    Some(match port {
+        Some(port) => format!("{host}:{port}"),
+        None => host,
+    })
+}
+
+fn set_access_log(config: &mut Config, value: &str) -> Result<(), String> {
+    config.access_log = match value {
+        "" => return Err("needs a file, stderr or off".to_string()),
+        "off" => AccessLog::Off,
+        "stderr" | "-" => AccessLog::Stderr,
+        file => AccessLog::File(PathBuf::from(file)),
+    };
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    fn set(name: &str, value: &str) -> Result<Config, String> {
+        let mut config = Config::default();
+        find(name).unwrap().set(&mut config, &[value.into()], Layer::Flag)?;
+        Ok(config)
+    }
+
+    fn shown(name: &str, value: &str) -> String {
+        find(name).unwrap().show(&set(name, value).unwrap()).join(",")
+    }
+
+    #[test]
+    fn every_name_and_variable_is_there_once() {
+        let names: HashSet<_> = keys().map(|key| key.name).collect();
+        let variables: HashSet<_> = keys().map(Key::variable).collect();
+        assert_eq!(names.len(), keys().count());
+        assert_eq!(variables.len(), keys().count());
+    }
+
+    #[test]
+    fn every_default_of_the_table_is_the_default_of_the_configuration() {
+        for key in keys().filter(|key| !key.default.starts_with('(')) {
+            let shown = key.show(&Config::default()).join(",");
+            // A switch of access that nobody set shows nothing; what it then is stands in `Config::rights`.
+            if !shown.is_empty() {
+                assert_eq!(shown, key.default, "{}", key.name);
+            }
+            if key.default.is_empty() {
+                continue;
+            }
+            let mut config = Config::default();
+            key.set(&mut config, &[key.default.into()], Layer::Flag).unwrap();
+            if key.name == "listen" {
+                config.listen[1].is_optional = true;
+            }
+            config.access = Config::default().access;
+            assert_eq!(config, Config::default(), "{}", key.name);
+        }
+    }
+
+    #[test]
+    fn the_default_access_of_the_table_is_the_access_of_the_configuration() {
+        let rights = Config::default().rights();
+        for (name, access) in
+            [("www-read", rights.www_read), ("shared-read", rights.shared_read), ("chat-read", rights.chat_read)]
+        {
+            assert_eq!(find(name).unwrap().default, access.word());
+        }
+    }
+
+    #[test]
+    fn what_is_shown_can_be_set_and_is_shown_again() {
+        for (name, value) in [
+            ("header-timeout", "1500ms"),
+            ("keepalive", "0"),
+            ("drain", "0"),
+            ("json-limit", "3MiB"),
+            ("upload-limit", "0"),
+            ("min-free", "0"),
+            ("max-connections", "0"),
+            ("keepalive-requests", "7"),
+            ("body-min-rate", "0"),
+            ("body-min-rate", "3KiB/s"),
+            ("send-rate", "20/min"),
+            ("send-rate", "2/s burst 30"),
+            ("request-rate", "0"),
+            ("list", "true"),
+            ("no-chat", "true"),
+            ("no-files", "false"),
+            ("www", "a b"),
+            ("access-log", "stderr"),
+            ("access-log", "a.log"),
+            ("log-level", "trace"),
+            ("log-format", "json"),
+            ("chat-sync", "off"),
+            ("shared-write", "operator"),
+            ("chat-read", "user"),
+            ("listen", "0.0.0.0:0,[::]:80"),
+            ("attach", "pdf"),
+            ("allow-host", "*"),
+            ("allow-host", "example.org:8443,[::1]"),
+            ("cors-origin", "http://localhost:3000"),
+            ("path-prefix", "/p/q"),
+            ("token-file", "t"),
+        ] {
+            assert_eq!(shown(name, value), value, "{name}");
+        }
+    }
+
+    #[test]
+    fn values_are_brought_into_one_form() {
+        for (name, value, kept) in [
+            ("listen", "localhost:90", "127.0.0.1:90,[::1]:90"),
+            ("listen", "127.0.0.1:90, 127.0.0.1:90", "127.0.0.1:90"),
+            ("attach", ".JPG, Txt,", "jpg,txt"),
+            ("attach", "", ""),
+            ("allow-host", "Example.ORG.", "example.org"),
+            ("allow-host", "[0:0::1]:80", "[::1]:80"),
+            ("cors-origin", "HTTPS://App.Example:443/", "https://app.example"),
+            ("cors-origin", "http://app.example:443", "http://app.example:443"),
+            ("path-prefix", "/p/", "/p"),
+            ("path-prefix", "/", ""),
+            ("log-level", "WARN", "warn"),
+            ("send-rate", "1/s", "1/s burst 10"),
+            ("body-min-rate", "2048", "2KiB/s"),
+            ("backlog", "99999999999", "0"),
+        ] {
+            assert_eq!(shown(name, value), kept, "{name} {value:?}");
+        }
+    }
+
+    #[test]
+    fn zero_is_no_limit_and_the_field_holds_its_greatest_value() {
+        assert_eq!(set("keepalive-requests", "0").unwrap().limits.keepalive_requests, u32::MAX);
+        assert_eq!(set("header-timeout", "0").unwrap().limits.header_timeout_ms, u64::MAX);
+        assert_eq!(set("max-connections", "0").unwrap().limits.max_connections, usize::MAX);
+        assert!(set("send-rate", "0").unwrap().limits.send_rate.is_off());
+    }
+
+    #[test]
+    fn what_cannot_be_accepted_is_refused_with_what_would_be() {
+        for (name, value, says) in [
+            ("header-timeout", "5x", "\"5x\" is no duration; write 500ms"),
+            ("json-limit", "1XB", "\"1XB\" is no size; write"),
+            ("headers", "ten", "\"ten\" is no whole number"),
+            ("io-threads", "0", "\"0\" is too small; the least is 1"),
+            ("send-rate", "1/week", "is no rate; write 1/s"),
+            ("body-min-rate", "x", "is no rate in bytes"),
+            ("list", "maybe", "is neither true nor false"),
+            ("chat-read", "nobody", "\"nobody\" is none of anyone, user, operator"),
+            ("log-level", "loud", "is none of off, error"),
+            ("listen", "8080", "is no address with a port"),
+            ("listen", "localhost", "is no address with a port"),
+            ("listen", "1.2.3.4:70000", "is no address with a port"),
+            ("listen", "", "needs an address"),
+            ("www", "", "needs a path"),
+            ("path-prefix", "p", "is no path prefix"),
+            ("path-prefix", "/a/../b", "is no path prefix"),
+            ("path-prefix", "/a//b", "is no path prefix"),
+            ("path-prefix", "/a b", "is no path prefix"),
+            ("attach", "a/b", "is no extension"),
+            ("allow-host", "http://example.org", "is no host"),
+            ("allow-host", "*.example.org", "is no host"),
+            ("allow-host", "::1", "is no host"),
+            ("cors-origin", "*", "is no origin"),
+            ("cors-origin", "null", "is no origin"),
+            ("cors-origin", "https://app.example/path", "is no origin"),
+            ("access-log", "", "needs a file"),
+        ] {
+            let refused = set(name, value).unwrap_err();
+            assert!(refused.contains(says), "{name} {value:?}: {refused}");
+        }
+    }
+
+    #[test]
+    fn an_empty_token_is_none() {
+        assert_eq!(set("token", " ").unwrap().tokens, []);
+        assert_eq!(set("token", "s3cret").unwrap().tokens.len(), 1);
+    }
+
+    #[test]
+    fn the_nearest_name_is_what_was_meant() {
+        let names = || keys().map(|key| key.name);
+        for (word, meant) in [
+            ("lisen", "listen"),
+            ("header-timout", "header-timeout"),
+            ("keep-alive", "keepalive"),
+            ("upload", "uploads"),
+            ("acess-log", "access-log"),
+        ] {
+            assert_eq!(nearest(word, names()), Some(meant));
+        }
+    }
+}

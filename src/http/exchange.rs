@@ -1,0 +1,689 @@
+//! One connection's HTTP/1.1, without the connection: requests in, answers out, and what may follow what.
+//!
+//! | reading | writing | what is going on |
+//! |---|---|---|
+//! | `Head` | `Idle` | between requests, or inside a head |
+//! | `Body` | `Idle` | the head is understood, its body is arriving, nothing has been answered |
+//! | `Held` | `Idle` | the request is all there; the answer is being thought about. Further input waits |
+//! | `Body` | `Begun` | the answer began before the body was read |
+//! | `Held` | `Begun` | the answer is leaving |
+//! | `Body` | `Done` | the answer has been given; the rest of the body is read and thrown away |
+//! | `Closed` | any | nothing more will be read: the framing is in doubt, or the last answer has been given |
+//!
+//! `begin` moves writing from `Idle` to `Begun`, `end` from `Begun` to `Done`; `Held` with `Done` is `Head` with `Idle` again, or
+//! `Closed`. Each head is answered exactly once (RFC 9112, section 9.3.2: in order), and the last answer says
+//! `Connection: close`.
+//!
+//! Decided where the RFCs leave a choice: at most two empty lines before a request line are skipped (RFC 9112, section 2.2);
+//! a bare LF is never a line end; an answer that begins while a body of unknown length, or of more than [`DISCARD_MAX`], is
+//! still to come is the connection's last, as is one given while the client waits for `100 Continue`.
+
+use std::ops::Range;
+
+use memchr::memchr;
+
+use crate::http::fault::Fault;
+use crate::http::framing::{Chunks, Decoder, Encoder, Piece};
+use crate::http::headers::is_token_byte;
+use crate::http::request::{BodyLength, HeadLimits, HeaderTable, Request};
+use crate::http::response::{Response, write_number};
+use crate::http::status::Status;
+
+/// A body nobody wants is read and thrown away if no more than this is still to come.
+pub const DISCARD_MAX: u64 = 64 << 10;
+
+/// How many empty lines before a request line are skipped.
+const BLANKS_MAX: u8 = 2;
+
+/// What the next bytes mean.
+pub enum Event<'a> {
+    /// Not enough yet.
+    NeedBytes,
+    /// A request is being answered; what follows it has to wait.
+    Paused,
+    /// A request's head.
+    Head(Request<'a>),
+    /// Content of its body: a stretch of the input just given.
+    Body(Range<usize>),
+    /// Its body is complete. Not said of a request that has none.
+    End,
+}
+
+#[derive(Debug)]
+enum Reading {
+    /// So many bytes of a head have been looked through without finding its end.
+    Head {
+        scanned: u32,
+        blanks: u8,
+        has_line: bool,
+    },
+    /// A body of known length.
+    Length(u64),
+    /// A body in chunks.
+    Chunks(Box<Chunks>),
+    Held,
+    Closed,
+}
+
+const FRESH: Reading = Reading::Head { scanned: 0, blanks: 0, has_line: false };
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Writing {
+    Idle,
+    Begun,
+    Done,
+}
+
+/// What may follow an answer that has been given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The next request.
+    Again,
+    /// The next request, when the rest of this one's body has been thrown away.
+    Discard,
+    /// Nothing: the connection ends. The client has been told so and promised nothing more, or asked for it.
+    Close,
+    /// Nothing, and the client may still be sending: closing at once could destroy the answer.
+    Linger,
+}
+
+/// How the end of an answer's body is told (RFC 9112, section 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Length {
+    /// It has so many bytes.
+    Known(u64),
+    /// It comes in chunks; to HTTP/1.0 until the connection closes.
+    Chunked,
+    /// It goes on until the connection closes.
+    UntilClose,
+}
+
+/// What a connection allows its exchange.
+#[derive(Clone, Copy, Debug)]
+pub struct KeepAlive {
+    /// How many requests one connection may make; zero for any number.
+    pub requests_max: u32,
+    /// How long it may be idle, told to HTTP/1.0 clients.
+    pub idle_seconds: u64,
+    /// Whether the house is closing, so that each answer is the last.
+    pub is_closing: bool,
+}
+
+/// The state of one connection's protocol.
+#[derive(Debug)]
+pub struct Exchange {
+    reading: Reading,
+    writing: Writing,
+    /// Whether the connection goes on after this answer.
+    keeps: bool,
+    is_http10: bool,
+    is_head: bool,
+    /// Whether the client waits for `100 Continue`.
+    expects: bool,
+    /// Whether the client itself has said that this request is its last.
+    client_closes: bool,
+    served: u32,
+}
+
+impl Default for Exchange {
+    fn default() -> Exchange {
+        Exchange {
+            reading: FRESH,
+            writing: Writing::Idle,
+            keeps: true,
+            is_http10: false,
+            is_head: false,
+            expects: false,
+            client_closes: false,
+            served: 0,
+        }
+    }
+}
+
+impl Exchange {
+    /// Reads as far as the next event. Says how many bytes were used; what is not used is to be offered again with more behind
+    /// it. Cutting the same input differently never changes the events, except where one `Body` becomes two.
+    ///
+    /// # Errors
+    /// What is wrong with the message. Nothing more can be read then; an answer can still be given.
+    pub fn read<'i: 'a, 'a>(
+        &mut self,
+        input: &'i [u8],
+        table: &'a mut HeaderTable<'i>,
+        limits: &HeadLimits,
+    ) -> Result<(usize, Event<'a>), Fault> {
+        let read = match &mut self.reading {
+            Reading::Head { .. } => self.read_head(input, table, limits),
+            Reading::Length(rest) => {
+                let mut decoder = Decoder::Length(*rest);
+                let read = decoder.decode(input);
+                *rest = decoder.remaining().unwrap_or(0);
+                self.read_body(read)
+            }
+            Reading::Chunks(chunks) => {
+                let read = chunks.decode(input);
+                self.read_body(read)
+            }
+            Reading::Held | Reading::Closed => Ok((0, Event::Paused)),
+        };
+        if read.is_err() {
+            self.reading = Reading::Closed;
+            self.keeps = false;
+        }
+        read
+    }
+
+    fn read_head<'i: 'a, 'a>(
+        &mut self,
+        input: &'i [u8],
+        table: &'a mut HeaderTable<'i>,
+        limits: &HeadLimits,
+    ) -> Result<(usize, Event<'a>), Fault> {
+        let Reading::Head { scanned, blanks, has_line } = &mut self.reading else {
+            unreachable!("asked only inside a head");
+        };
+        let mut skipped = 0;
+        if *scanned == 0 {
+            while *blanks < BLANKS_MAX && input[skipped..].starts_with(b"\r\n") {
+                skipped += 2;
+                *blanks += 1;
+            }
+        }
+        let head = &input[skipped..];
+        match head {
+            [] | [b'\r'] => return Ok((skipped, Event::NeedBytes)),
+            [first, ..] if !is_token_byte(*first) => return Err(Fault::malformed("this is not an HTTP/1.1 request")),
+            _ => {}
+        }
+        // One pass over the line ends, from where the last look ended: finds the empty line, and refuses a bare LF at once.
+        let mut from = *scanned as usize;
+        let end = loop {
+            let Some(at) = memchr(b'\n', &head[from..]).map(|at| from + at) else { break None };
+            if at == 0 || head[at - 1] != b'\r' {
+                return Err(Fault::malformed("a line ends with LF alone"));
+            }
+            if at >= 2 && head[at - 2] == b'\r' {
+                return Err(Fault::malformed("a line holds a CR that does not end it"));
+            }
+            if !*has_line && at + 1 > limits.request_line_bytes {
+                return Err(line_too_long());
+            }
+            if *has_line && at >= 2 && head[at - 2] == b'\n' {
+                break Some(at + 1);
+            }
+            *has_line = true;
+            from = at + 1;
+        };
+        let Some(end) = end else {
+            if !*has_line && head.len() > limits.request_line_bytes {
+                return Err(line_too_long());
+            }
+            if head.len() > limits.header_bytes {
+                return Err(head_too_large());
+            }
+            // The next look begins at the first byte that was not there; the CR of a cut line end is looked back at.
+            *scanned = u32::try_from(head.len()).unwrap_or(u32::MAX);
+            return Ok((skipped, Event::NeedBytes));
+        };
+        if end > limits.header_bytes {
+            return Err(head_too_large());
+        }
+        // Known before anything can be wrong with it: a refusal of HEAD has no body either.
+        self.is_head = head.starts_with(b"HEAD ");
+        let request = Request::parse(&head[..end], table, limits)?;
+        self.writing = Writing::Idle;
+        self.keeps = request.keeps;
+        self.client_closes = !request.keeps;
+        self.is_http10 = request.is_http10;
+        self.expects = request.expects;
+        self.reading = match request.body {
+            BodyLength::None => Reading::Held,
+            BodyLength::Known(length) => Reading::Length(length),
+            BodyLength::Chunked => Reading::Chunks(Box::default()),
+        };
+        Ok((skipped + end, Event::Head(request)))
+    }
+
+    fn read_body<'a>(&mut self, read: Result<(usize, Piece), Fault>) -> Result<(usize, Event<'a>), Fault> {
+        let (used, piece) = read?;
+        if used > 0 {
+            // RFC 9110, section 10.1.1: who has begun to send does not wait any more.
+            self.expects = false;
+        }
+        let event = match piece {
+            Piece::NeedBytes => Event::NeedBytes,
+            Piece::Data(range) => Event::Body(range),
+            Piece::End => {
+                self.body_is_read();
+                Event::End
+            }
+        };
+        Ok((used, event))
+    }
+
+    fn body_is_read(&mut self) {
+        self.reading = match self.writing {
+            Writing::Done if self.keeps => FRESH,
+            Writing::Done => Reading::Closed,
+            _ => Reading::Held,
+        };
+        if self.writing == Writing::Done {
+            self.writing = Writing::Idle;
+        }
+    }
+
+    /// Takes note of `bytes` of the body that were read past this exchange, straight to where they are wanted. Says whether
+    /// the body is complete now.
+    ///
+    /// # Panics
+    /// If [`body_remaining`](Exchange::body_remaining) is less.
+    pub fn landed(&mut self, bytes: u64) -> bool {
+        let Reading::Length(rest) = &mut self.reading else {
+            panic!("only a body of known length can be read past the exchange");
+        };
+        *rest = rest.checked_sub(bytes).expect("no more lands than is left of the body");
+        let is_over = *rest == 0;
+        self.expects = false;
+        if is_over {
+            self.body_is_read();
+        }
+        is_over
+    }
+
+    /// How much of a body of known length is still to come; `None` when there is none or its length is not known.
+    pub fn body_remaining(&self) -> Option<u64> {
+        match self.reading {
+            Reading::Length(rest) => Some(rest),
+            _ => None,
+        }
+    }
+
+    /// How many bytes of content are known to be coming: of a body of known length all that is left, of one in chunks what is
+    /// left of the chunk. So a chunk that is too large is refused before it is sent.
+    pub fn body_announced(&self) -> u64 {
+        match &self.reading {
+            Reading::Length(rest) => *rest,
+            Reading::Chunks(chunks) => chunks.announced(),
+            _ => 0,
+        }
+    }
+
+    /// Whether a body is still to come.
+    pub fn has_body(&self) -> bool {
+        matches!(self.reading, Reading::Length(_) | Reading::Chunks(_))
+    }
+
+    /// Whether it stands between two requests.
+    pub fn is_between(&self) -> bool {
+        matches!(self.reading, Reading::Head { .. })
+    }
+
+    /// Whether a request has been read that has not been answered.
+    pub fn owes_answer(&self) -> bool {
+        !self.is_between() && self.writing == Writing::Idle
+    }
+
+    /// Whether an answer may begin: none has, to what was read last.
+    pub fn can_answer(&self) -> bool {
+        self.writing == Writing::Idle
+    }
+
+    /// Whether an answer has begun and not ended.
+    pub fn is_answering(&self) -> bool {
+        self.writing == Writing::Begun
+    }
+
+    /// Whether nothing more will be read.
+    pub fn is_closed(&self) -> bool {
+        matches!(self.reading, Reading::Closed)
+    }
+
+    /// Whether the request being answered is HEAD.
+    pub fn is_head(&self) -> bool {
+        self.is_head
+    }
+
+    /// How many requests have been answered.
+    pub fn served(&self) -> u32 {
+        self.served
+    }
+
+    /// Tells a client that waits for it to send its body (RFC 9110, section 10.1.1).
+    pub fn go_on(&mut self, out: &mut Vec<u8>) {
+        if std::mem::take(&mut self.expects) {
+            out.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        }
+    }
+
+    /// Makes the coming answer the last.
+    pub fn make_last(&mut self) {
+        self.keeps = false;
+    }
+
+    /// Whether the connection goes on after the answer.
+    pub fn keeps(&self) -> bool {
+        self.keeps
+    }
+
+    /// Writes the head of an answer: status, `common` (the lines every answer has), `Connection`, the answer's own lines, its
+    /// length. What is returned writes the body.
+    #[inline]
+    pub fn begin(
+        &mut self,
+        response: &Response,
+        length: Length,
+        common: &[u8],
+        keep: &KeepAlive,
+        out: &mut Vec<u8>,
+    ) -> Encoder {
+        debug_assert_eq!(self.writing, Writing::Idle, "a head is answered once");
+        self.writing = Writing::Begun;
+        self.served += 1;
+        let status = response.status;
+        let unread_body = match &self.reading {
+            Reading::Length(rest) => self.expects || *rest > DISCARD_MAX,
+            Reading::Chunks(_) => true,
+            _ => false,
+        };
+        self.keeps &= !unread_body && !keep.is_closing && (keep.requests_max == 0 || self.served < keep.requests_max);
+        let encoder = match length {
+            _ if self.is_head || status.is_bodiless() => Encoder::Silent,
+            Length::Known(length) => Encoder::Length(length),
+            Length::Chunked if !self.is_http10 => Encoder::Chunked,
+            _ => {
+                self.keeps = false;
+                Encoder::UntilClose
+            }
+        };
+        out.extend_from_slice(status.line().as_bytes());
+        out.extend_from_slice(common);
+        response.write_lines(out);
+        if status.is_bodiless() {
+            // RFC 9110, section 8.6: no length in 1xx and 204; of a 304 it would have to be the length of what was not sent.
+        } else if let Length::Known(length) = length {
+            out.extend_from_slice(b"Content-Length: ");
+            write_number(length, out);
+            out.extend_from_slice(b"\r\n");
+        } else if length == Length::Chunked && !self.is_http10 {
+            out.extend_from_slice(b"Transfer-Encoding: chunked\r\n");
+        }
+        if !self.keeps {
+            out.extend_from_slice(b"Connection: close\r\n");
+        } else if self.is_http10 {
+            out.extend_from_slice(b"Connection: keep-alive\r\nKeep-Alive: timeout=");
+            write_number(keep.idle_seconds, out);
+            if keep.requests_max > 0 {
+                out.extend_from_slice(b", max=");
+                write_number(u64::from(keep.requests_max - self.served), out);
+            }
+            out.extend_from_slice(b"\r\n");
+        }
+        out.extend_from_slice(b"\r\n");
+        encoder
+    }
+
+    /// The answer has been given to the last byte (or, if it was not `whole`, cannot be).
+    #[inline]
+    pub fn end(&mut self, whole: bool) -> Next {
+        debug_assert_eq!(self.writing, Writing::Begun, "an answer that ends has begun");
+        self.writing = Writing::Done;
+        self.keeps &= whole;
+        match self.reading {
+            Reading::Held if self.keeps => {
+                self.reading = FRESH;
+                self.writing = Writing::Idle;
+                Next::Again
+            }
+            Reading::Held => {
+                self.reading = Reading::Closed;
+                // A client that asked for the end sends nothing more; one that did not may have sent its next request.
+                if self.client_closes { Next::Close } else { Next::Linger }
+            }
+            Reading::Length(_) | Reading::Chunks(_) if self.keeps => Next::Discard,
+            _ => {
+                self.reading = Reading::Closed;
+                Next::Linger
+            }
+        }
+    }
+}
+
+fn line_too_long() -> Fault {
+    Fault::fatal(Status::URI_TOO_LONG, "uri_too_long", "the request line is longer than is accepted")
+}
+
+fn head_too_large() -> Fault {
+    Fault::fatal(Status::HEADER_FIELDS_TOO_LARGE, "headers_too_large", "the head is larger than is accepted")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use proptest::prelude::*;
+
+    const KEEP: KeepAlive = KeepAlive { requests_max: 0, idle_seconds: 30, is_closing: false };
+
+    fn answer(exchange: &mut Exchange) -> (String, Next) {
+        let mut out = Vec::new();
+        let response = Response::ready(Status::OK, Bytes::new(), Default::default());
+        exchange.begin(&response, Length::Known(0), b"", &KEEP, &mut out);
+        let next = exchange.end(true);
+        (String::from_utf8(out).unwrap(), next)
+    }
+
+    /// What an exchange makes of input that comes in parts, each request answered when it is complete.
+    fn story(parts: &[&[u8]]) -> Vec<String> {
+        let mut exchange = Exchange::default();
+        let mut told: Vec<String> = Vec::new();
+        let mut rest: Vec<u8> = Vec::new();
+        for part in parts {
+            rest.extend_from_slice(part);
+            loop {
+                if exchange.is_closed() {
+                    return told;
+                }
+                let input = rest.clone();
+                let mut table = HeaderTable::new();
+                let (used, answers) = match exchange.read(&input, &mut table, &HeadLimits::default()) {
+                    Err(fault) => {
+                        told.push(format!("fault {}", fault.status.code()));
+                        return told;
+                    }
+                    Ok((used, Event::NeedBytes)) => {
+                        rest.drain(..used);
+                        break;
+                    }
+                    Ok((_, Event::Paused)) => unreachable!("each request is answered at once"),
+                    Ok((used, Event::Head(request))) => {
+                        told.push(format!("{} {} {:?}", request.method_text, request.target, request.body));
+                        (used, request.body == BodyLength::None)
+                    }
+                    Ok((used, Event::Body(range))) => {
+                        let text = input[range].escape_ascii().to_string();
+                        match told.last_mut() {
+                            Some(last) if last.starts_with("body ") => last.push_str(&text),
+                            _ => told.push(format!("body {text}")),
+                        }
+                        (used, false)
+                    }
+                    Ok((used, Event::End)) => {
+                        told.push("end".into());
+                        (used, true)
+                    }
+                };
+                rest.drain(..used);
+                if answers {
+                    told.push(format!("{:?}", answer(&mut exchange).1));
+                }
+            }
+        }
+        told
+    }
+
+    #[test]
+    fn requests_follow_each_other_in_one_piece() {
+        let input = b"\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\nPOST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc\
+            POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\nGET /d HTTP/1.0\r\n\r\n";
+        let expected = [
+            "GET /a None",
+            "Again",
+            "POST /b Known(3)",
+            "body abc",
+            "end",
+            "Again",
+            "POST /c Chunked",
+            "body hi",
+            "end",
+            "Again",
+            "GET /d None",
+            "Close",
+        ];
+        assert_eq!(story(&[input]), expected);
+    }
+
+    #[test]
+    fn a_head_too_large_is_told_whether_or_not_its_end_has_come() {
+        let long_target = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(8 << 10));
+        assert_eq!(story(&[long_target.as_bytes()]), ["fault 414"]);
+        assert_eq!(story(&[&long_target.as_bytes()[..8200]]), ["fault 414"]);
+        let fits = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "a".repeat(8000));
+        assert_eq!(story(&[fits.as_bytes()]).len(), 2);
+        let many = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "a".repeat(16 << 10));
+        assert_eq!(story(&[many.as_bytes()]), ["fault 431"]);
+        assert_eq!(story(&[&many.as_bytes()[..16_400]]), ["fault 431"]);
+        let fields = |count: usize| format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "A: b\r\n".repeat(count - 1));
+        assert_eq!(story(&[fields(100).as_bytes()]).len(), 2);
+        assert_eq!(story(&[fields(101).as_bytes()]), ["fault 431"]);
+    }
+
+    #[test]
+    fn an_unread_body_decides_what_may_follow() {
+        for (head, next) in [
+            ("Content-Length: 65536\r\n", Next::Discard),
+            ("Content-Length: 65537\r\n", Next::Linger),
+            ("Transfer-Encoding: chunked\r\n", Next::Linger),
+            ("Content-Length: 5\r\nExpect: 100-continue\r\n", Next::Linger),
+            ("Content-Length: 5\r\nConnection: close\r\n", Next::Linger),
+            ("Connection: close\r\n", Next::Close),
+            ("", Next::Again),
+        ] {
+            let mut exchange = Exchange::default();
+            let input = format!("POST / HTTP/1.1\r\nHost: x\r\n{head}\r\n");
+            let mut table = HeaderTable::new();
+            assert!(exchange.read(input.as_bytes(), &mut table, &HeadLimits::default()).is_ok());
+            let (text, got) = answer(&mut exchange);
+            assert_eq!(got, next, "{head}");
+            assert_eq!(text.contains("Connection: close"), matches!(next, Next::Close | Next::Linger), "{head}");
+        }
+    }
+
+    #[test]
+    fn a_discarded_body_is_followed_by_the_next_request() {
+        let mut exchange = Exchange::default();
+        let input = b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabcGET /next HTTP/1.1\r\nHost: x\r\n\r\n";
+        let mut table = HeaderTable::new();
+        let (mut used, _) = exchange.read(input, &mut table, &HeadLimits::default()).unwrap();
+        assert_eq!(answer(&mut exchange).1, Next::Discard);
+        let mut heads = 0;
+        while used < input.len() {
+            let mut table = HeaderTable::new();
+            let (more, event) = exchange.read(&input[used..], &mut table, &HeadLimits::default()).unwrap();
+            used += more;
+            heads += usize::from(matches!(event, Event::Head(_)));
+        }
+        assert_eq!(heads, 1);
+    }
+
+    #[test]
+    fn the_last_request_allowed_is_told_so_and_http10_is_told_how_many_are_left() {
+        let keep = KeepAlive { requests_max: 2, ..KEEP };
+        let mut exchange = Exchange::default();
+        let response = Response::new(Status::OK);
+        let mut texts = Vec::new();
+        for _ in 0..2 {
+            let mut table = HeaderTable::new();
+            let input = b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
+            exchange.read(input, &mut table, &HeadLimits::default()).unwrap();
+            let mut out = Vec::new();
+            exchange.begin(&response, Length::Known(0), b"", &keep, &mut out);
+            exchange.end(true);
+            texts.push(String::from_utf8(out).unwrap());
+        }
+        assert!(texts[0].contains("Connection: keep-alive\r\nKeep-Alive: timeout=30, max=1\r\n"));
+        assert!(texts[1].contains("Connection: close\r\n"));
+    }
+
+    #[test]
+    fn continue_is_said_only_to_who_waits_for_it() {
+        let head = "PUT / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n";
+        let mut exchange = Exchange::default();
+        let mut table = HeaderTable::new();
+        exchange.read(head.as_bytes(), &mut table, &HeadLimits::default()).unwrap();
+        let mut out = Vec::new();
+        exchange.go_on(&mut out);
+        exchange.go_on(&mut out);
+        assert_eq!(out, b"HTTP/1.1 100 Continue\r\n\r\n");
+        let mut exchange = Exchange::default();
+        let (mut one, mut two) = (HeaderTable::new(), HeaderTable::new());
+        exchange.read(head.as_bytes(), &mut one, &HeadLimits::default()).unwrap();
+        exchange.read(b"h", &mut two, &HeadLimits::default()).unwrap();
+        let mut out = Vec::new();
+        exchange.go_on(&mut out);
+        assert_eq!(out, b"", "the body has begun");
+    }
+
+    #[test]
+    fn an_exchange_is_small() {
+        assert!(size_of::<Exchange>() <= 32, "{}", size_of::<Exchange>());
+    }
+
+    const STORIES: [&[u8]; 9] = [
+        b"\r\n\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\nHEAD /b HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n0123456789GET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nhi\r\n0\r\nA: b\r\n\r\nGET /z HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"GET / HTTP/1.1\nHost: x\n\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\nA : b\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\r\n",
+        b"POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
+        b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+    ];
+
+    #[test]
+    fn every_story_is_the_same_at_every_cut_and_byte_by_byte() {
+        for input in STORIES {
+            let whole = story(&[input]);
+            for at in 0..=input.len() {
+                assert_eq!(story(&[&input[..at], &input[at..]]), whole, "{} at {at}", input.escape_ascii());
+            }
+            let bytes: Vec<&[u8]> = input.chunks(1).collect();
+            assert_eq!(story(&bytes), whole, "{} byte by byte", input.escape_ascii());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn cutting_differently_never_changes_the_events(
+            which in prop::collection::vec(0usize..STORIES.len(), 1..4),
+            flip in prop::option::of((any::<prop::sample::Index>(), any::<u8>())),
+            cuts in prop::collection::vec(any::<prop::sample::Index>(), 0..8),
+        ) {
+            let mut wire: Vec<u8> = which.iter().flat_map(|&at| STORIES[at].iter().copied()).collect();
+            if let Some((at, byte)) = flip {
+                let at = at.index(wire.len());
+                wire[at] = byte;
+            }
+            let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(wire.len() + 1)).collect();
+            places.sort_unstable();
+            places.push(wire.len());
+            let mut parts: Vec<&[u8]> = Vec::new();
+            let mut begun = 0;
+            for place in places {
+                parts.push(&wire[begun..place]);
+                begun = place;
+            }
+            prop_assert_eq!(story(&parts), story(&[&wire]));
+        }
+    }
+}

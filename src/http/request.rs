@@ -1,0 +1,368 @@
+//! A request's head (RFC 9112, sections 2 to 3; RFC 9110, section 7): httparse finds the parts, a strict pass above it
+//! refuses what could be read in two ways.
+//!
+//! httparse alone lets pass: bare LF line ends, raw UTF-8 and quotes in the target, any method token, repeated Host and
+//! Content-Length fields, a sign before a length. All of that ends here.
+
+use std::mem::MaybeUninit;
+
+use crate::http::fault::Fault;
+use crate::http::headers::{Field, HEADERS_MAX, Headers, as_text, tokens};
+use crate::http::host::Authority;
+use crate::http::status::Status;
+
+/// What a request wants done (RFC 9110, section 9).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// `GET`
+    Get,
+    /// `HEAD`
+    Head,
+    /// `POST`
+    Post,
+    /// `PUT`
+    Put,
+    /// `PATCH`
+    Patch,
+    /// `DELETE`
+    Delete,
+    /// `OPTIONS`
+    Options,
+    /// Any other: it is answered 501.
+    Unknown,
+}
+
+impl Method {
+    /// The methods this crate knows.
+    pub const ALL: [Method; 7] =
+        [Method::Get, Method::Head, Method::Post, Method::Put, Method::Patch, Method::Delete, Method::Options];
+
+    fn of(name: &str) -> Method {
+        match name {
+            "GET" => Method::Get,
+            "HEAD" => Method::Head,
+            "POST" => Method::Post,
+            "PUT" => Method::Put,
+            "PATCH" => Method::Patch,
+            "DELETE" => Method::Delete,
+            "OPTIONS" => Method::Options,
+            _ => Method::Unknown,
+        }
+    }
+
+    /// The method's name; empty for an unknown one.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Method::Get => "GET",
+            Method::Head => "HEAD",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Patch => "PATCH",
+            Method::Delete => "DELETE",
+            Method::Options => "OPTIONS",
+            Method::Unknown => "",
+        }
+    }
+
+    /// Whether it changes nothing (RFC 9110, section 9.2.1).
+    pub const fn is_safe(self) -> bool {
+        matches!(self, Method::Get | Method::Head | Method::Options)
+    }
+}
+
+/// How large a head may be.
+#[derive(Clone, Debug)]
+pub struct HeadLimits {
+    /// The request line with its line end; more is 414.
+    pub request_line_bytes: usize,
+    /// The whole head; more is 431.
+    pub header_bytes: usize,
+    /// Header fields, at most [`HEADERS_MAX`]; more is 431.
+    pub headers: usize,
+}
+
+impl Default for HeadLimits {
+    fn default() -> HeadLimits {
+        HeadLimits { request_line_bytes: 8 << 10, header_bytes: 16 << 10, headers: HEADERS_MAX }
+    }
+}
+
+/// How much body follows a head (RFC 9112, section 6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BodyLength {
+    /// None.
+    None,
+    /// So many bytes.
+    Known(u64),
+    /// As many as the chunks say.
+    Chunked,
+}
+
+/// Room for the fields of one head, on the stack of whoever reads; never initialised beyond what a head needs.
+pub struct HeaderTable<'i>([MaybeUninit<httparse::Header<'i>>; HEADERS_MAX]);
+
+impl HeaderTable<'_> {
+    /// An empty table; costs nothing.
+    #[inline(always)]
+    #[allow(clippy::new_without_default, reason = "there is no default to speak of: it is room")]
+    pub fn new() -> Self {
+        HeaderTable([const { MaybeUninit::uninit() }; HEADERS_MAX])
+    }
+}
+
+/// A request's head, borrowed from the bytes it came in.
+#[derive(Clone, Copy)]
+pub struct Request<'a> {
+    /// The method.
+    pub method: Method,
+    /// The method as it came, for the log.
+    pub method_text: &'a str,
+    /// The target as it came, for the log.
+    pub target: &'a str,
+    /// The path of the target, still encoded; `*` for `OPTIONS *`.
+    pub path: &'a str,
+    /// The query behind the first `?`, still encoded.
+    pub query: Option<&'a str>,
+    /// The host this request is for: the target's authority, else the Host field. Empty when HTTP/1.0 sent none.
+    pub host: &'a [u8],
+    /// Whether the client speaks HTTP/1.0.
+    pub is_http10: bool,
+    /// Its header fields.
+    pub headers: Headers<'a>,
+    /// How much body follows.
+    pub body: BodyLength,
+    /// Whether the client will go on after the answer (RFC 9112, section 9.3).
+    pub keeps: bool,
+    /// Whether it waits for `100 Continue` before it sends the body.
+    pub expects: bool,
+    /// Whether it expects something that nobody here knows (RFC 9110, section 10.1.1): 417.
+    pub expects_unknown: bool,
+}
+
+/// Whether a byte may stand in a target: printable ASCII without what RFC 3986 keeps out and no browser sends raw.
+const IN_TARGET: [bool; 256] = {
+    let mut is_in = [false; 256];
+    let mut byte = 0x21;
+    while byte < 0x7f {
+        is_in[byte] = !matches!(byte as u8, b'"' | b'<' | b'>' | b'#');
+        byte += 1;
+    }
+    is_in
+};
+
+impl<'a> Request<'a> {
+    /// Reads a complete head: `head` ends with its empty line.
+    pub fn parse<'i: 'a>(
+        head: &'i [u8],
+        table: &'a mut HeaderTable<'i>,
+        limits: &HeadLimits,
+    ) -> Result<Request<'a>, Fault> {
+        let mut parsed = httparse::Request::new(&mut []);
+        match httparse::ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, head, &mut table.0) {
+            Ok(httparse::Status::Complete(length)) if length == head.len() => {}
+            Ok(_) => return Err(Fault::malformed("the head ends before its empty line")),
+            Err(error) => return Err(refusal(head, error)),
+        }
+        let (Some(method_text), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version) else {
+            return Err(Fault::malformed("the request line is incomplete"));
+        };
+        let fields: &'a [httparse::Header<'i>] = parsed.headers;
+        if fields.len() > limits.headers {
+            return Err(too_many_fields());
+        }
+        let headers = Headers::new(fields);
+        let is_http10 = minor == 0;
+        let method = Method::of(method_text);
+        let body = body_length(&headers, is_http10)?;
+        let (authority, path, query) = split_target(method_text, method, target)?;
+        let host = host(&headers, authority, is_http10)?;
+        let keeps = wants_more(&headers, is_http10);
+        let (expects, expects_unknown) = expectation(&headers, is_http10, body);
+        Ok(Request {
+            method,
+            method_text,
+            target,
+            path,
+            query,
+            host,
+            is_http10,
+            headers,
+            body,
+            keeps,
+            expects,
+            expects_unknown,
+        })
+    }
+}
+
+fn too_many_fields() -> Fault {
+    Fault::fatal(Status::HEADER_FIELDS_TOO_LARGE, "headers_too_large", "the head has more fields than are accepted")
+}
+
+/// What httparse's word means to the client.
+fn refusal(head: &[u8], error: httparse::Error) -> Fault {
+    match error {
+        httparse::Error::TooManyHeaders => too_many_fields(),
+        httparse::Error::Version if is_other_version(head) => Fault::fatal(
+            Status::VERSION_NOT_SUPPORTED,
+            "version_not_supported",
+            "HTTP/1.1 and HTTP/1.0 are spoken here",
+        ),
+        httparse::Error::HeaderName => Fault::malformed("a header field has no valid name"),
+        httparse::Error::HeaderValue => Fault::malformed("a header field has no valid value"),
+        _ => Fault::malformed("this is not an HTTP/1.1 request"),
+    }
+}
+
+/// Whether the first line ends with a well-formed version (RFC 9112, section 2.3), if one we do not speak.
+fn is_other_version(head: &[u8]) -> bool {
+    let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
+    let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
+    let parts = line.split(|&byte| byte == b' ').count();
+    parts == 3
+        && matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit())
+}
+
+/// RFC 9112, section 6.3, with its choices made: a message that has both a length and a transfer coding is refused, and a
+/// length that is repeated is refused even if the copies agree.
+fn body_length(headers: &Headers<'_>, is_http10: bool) -> Result<BodyLength, Fault> {
+    let length = headers.get(Field::ContentLength);
+    if let Some(coding) = headers.get(Field::TransferEncoding) {
+        if length.is_some() {
+            return Err(Fault::malformed("both Content-Length and Transfer-Encoding are given"));
+        }
+        if is_http10 {
+            return Err(Fault::malformed("HTTP/1.0 has no Transfer-Encoding"));
+        }
+        if headers.is_repeated(Field::TransferEncoding) {
+            return Err(Fault::malformed("Transfer-Encoding is given twice"));
+        }
+        if coding.eq_ignore_ascii_case(b"chunked") {
+            return Ok(BodyLength::Chunked);
+        }
+        // RFC 9112, section 6.1: a final coding other than chunked leaves the length unknown, which is 400; a coding we do not
+        // know before a final chunked is 501.
+        let last = tokens(coding).last().unwrap_or_default();
+        let count = tokens(coding).filter(|token| token.eq_ignore_ascii_case(b"chunked")).count();
+        if last.eq_ignore_ascii_case(b"chunked") && count == 1 {
+            return Err(Fault::fatal(
+                Status::NOT_IMPLEMENTED,
+                "coding_not_implemented",
+                "only the chunked coding is understood",
+            ));
+        }
+        return Err(Fault::malformed("Transfer-Encoding does not end with one chunked"));
+    }
+    let Some(length) = length else {
+        return Ok(BodyLength::None);
+    };
+    if headers.is_repeated(Field::ContentLength) {
+        return Err(Fault::malformed("Content-Length is given twice"));
+    }
+    if length.is_empty() || !length.iter().all(u8::is_ascii_digit) {
+        return Err(Fault::malformed("Content-Length is not a number"));
+    }
+    let parsed = length.iter().try_fold(0u64, |sum, digit| sum.checked_mul(10)?.checked_add(u64::from(digit - b'0')));
+    match parsed {
+        Some(0) => Ok(BodyLength::None),
+        Some(length) => Ok(BodyLength::Known(length)),
+        None => Err(Fault::malformed("Content-Length is beyond all measure")),
+    }
+}
+
+type Target<'a> = (Option<&'a [u8]>, &'a str, Option<&'a str>);
+
+/// The forms of a target (RFC 9112, section 3.2): authority, path, query.
+fn split_target<'a>(method_text: &str, method: Method, target: &'a str) -> Result<Target<'a>, Fault> {
+    if !target.bytes().all(|byte| IN_TARGET[usize::from(byte)]) {
+        return Err(Fault::malformed("the target holds a byte that must be percent-encoded"));
+    }
+    if target.starts_with('/') {
+        let (path, query) = split_query(target);
+        return Ok((None, path, query));
+    }
+    if target == "*" {
+        return match method {
+            Method::Options => Ok((None, "*", None)),
+            _ => Err(Fault::malformed("only OPTIONS may ask for *")),
+        };
+    }
+    if method_text == "CONNECT" {
+        return Ok((None, "/", None));
+    }
+    let scheme_end = target.find("://").filter(|&end| {
+        let scheme = &target[..end];
+        scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https")
+    });
+    let Some(end) = scheme_end else {
+        return Err(Fault::malformed("the target is neither a path nor an http address"));
+    };
+    let rest = &target[end + 3..];
+    let (authority, path) = match rest.find(['/', '?']) {
+        Some(at) => rest.split_at(at),
+        None => (rest, ""),
+    };
+    let (path, query) = split_query(path);
+    let path = if path.is_empty() { "/" } else { path };
+    Ok((Some(authority.as_bytes()), path, query))
+}
+
+fn split_query(target: &str) -> (&str, Option<&str>) {
+    match memchr::memchr(b'?', target.as_bytes()) {
+        Some(at) => (&target[..at], Some(&target[at + 1..])),
+        None => (target, None),
+    }
+}
+
+/// RFC 9112, section 3.2: exactly one Host field in HTTP/1.1, also beside an absolute target, whose authority then counts.
+fn host<'a>(headers: &Headers<'a>, authority: Option<&'a [u8]>, is_http10: bool) -> Result<&'a [u8], Fault> {
+    let bad = |detail: &'static str| Err(Fault::fatal(Status::BAD_REQUEST, "bad_host", detail));
+    if headers.is_repeated(Field::Host) {
+        return bad("Host is given twice");
+    }
+    match (headers.get(Field::Host), authority) {
+        (None, _) if !is_http10 => bad("Host is missing"),
+        (Some(host), Some(_)) if Authority::parse(host).is_none() => bad("Host is not a host with an optional port"),
+        (_, Some(authority)) => Ok(authority),
+        (Some(host), None) => Ok(host),
+        (None, None) => Ok(b""),
+    }
+}
+
+/// Whether Connection leaves room for another request (RFC 9112, section 9.3).
+fn wants_more(headers: &Headers<'_>, is_http10: bool) -> bool {
+    let mut keeps = !is_http10;
+    if headers.has(Field::Connection) {
+        let mut closes = false;
+        for token in headers.all(Field::Connection).flat_map(tokens) {
+            closes |= token.eq_ignore_ascii_case(b"close");
+            keeps |= token.eq_ignore_ascii_case(b"keep-alive");
+        }
+        keeps &= !closes;
+    }
+    keeps
+}
+
+/// Whether the client waits for `100 Continue`, and whether it expects anything else. HTTP/1.0 has no expectations.
+fn expectation(headers: &Headers<'_>, is_http10: bool, body: BodyLength) -> (bool, bool) {
+    match headers.get(Field::Expect) {
+        None => (false, false),
+        Some(_) if is_http10 => (false, false),
+        Some(value) if value.eq_ignore_ascii_case(b"100-continue") && !headers.is_repeated(Field::Expect) => {
+            (body != BodyLength::None, false)
+        }
+        Some(_) => (false, true),
+    }
+}
+
+/// The value of a request field that must be text if it is there at all.
+pub fn text_or_fault<'a>(headers: &Headers<'a>, field: Field) -> Result<Option<&'a str>, Fault> {
+    match headers.get(field) {
+        None => Ok(None),
+        Some(value) => match as_text(value) {
+            Some(text) => Ok(Some(text)),
+            None => Err(Fault::new(Status::BAD_REQUEST, "bad_header", format!("{} is not text", field.name()))),
+        },
+    }
+}

@@ -1,0 +1,187 @@
+//! An answer, and how its head is written (RFC 9112, section 4; RFC 9110, section 8).
+
+use bytes::Bytes;
+
+use crate::content::FileSpan;
+use crate::http::status::Status;
+
+/// What an answer carries.
+#[derive(Debug, Default)]
+pub enum Body {
+    /// Nothing.
+    #[default]
+    Empty,
+    /// Bytes in memory, shared by whoever is sent them.
+    Bytes(Bytes),
+    /// A stretch of an open file.
+    File(FileSpan),
+    /// Several pieces in order: a multipart range.
+    Pieces(Vec<Piece>),
+}
+
+/// A piece of a body.
+#[derive(Debug)]
+pub enum Piece {
+    /// Bytes in memory.
+    Bytes(Bytes),
+    /// A stretch of an open file.
+    File(FileSpan),
+}
+
+impl Body {
+    /// How long it is.
+    pub fn length(&self) -> u64 {
+        match self {
+            Body::Empty => 0,
+            Body::Bytes(bytes) => bytes.len() as u64,
+            Body::File(span) => span.length,
+            Body::Pieces(pieces) => pieces
+                .iter()
+                .map(|piece| match piece {
+                    Piece::Bytes(bytes) => bytes.len() as u64,
+                    Piece::File(span) => span.length,
+                })
+                .sum(),
+        }
+    }
+}
+
+/// An answer to one request. `Date`, `Server`, `Connection` and the length are written by the connection.
+#[derive(Debug)]
+pub struct Response {
+    /// Its status.
+    pub status: Status,
+    /// A ready-made block of header lines, made when a page is shelved and shared by all its answers.
+    block: Bytes,
+    /// Header lines of this answer alone; stays empty where the block says it all.
+    lines: Vec<u8>,
+    /// What it carries.
+    pub body: Body,
+}
+
+impl Response {
+    /// An answer without a body.
+    pub fn new(status: Status) -> Response {
+        Response { status, block: Bytes::new(), lines: Vec::new(), body: Body::Empty }
+    }
+
+    /// An answer with a ready-made block of header lines, each with its line end, and a body.
+    #[inline]
+    pub fn ready(status: Status, block: Bytes, body: Body) -> Response {
+        Response { status, block, lines: Vec::new(), body }
+    }
+
+    /// 200 with a text.
+    pub fn text(text: impl Into<Bytes>) -> Response {
+        Response::new(Status::OK)
+            .header("Content-Type", "text/plain; charset=utf-8")
+            .with_body(Body::Bytes(text.into()))
+    }
+
+    /// An answer with a JSON document.
+    pub fn json(status: Status, value: &serde_json::Value) -> Response {
+        Response::new(status)
+            .header("Content-Type", "application/json")
+            .header("Cache-Control", "no-store")
+            .with_body(Body::Bytes(value.to_string().into()))
+    }
+
+    /// An answer with an HTML page, under a policy that lets it run nothing but what this server sends.
+    pub fn html(status: Status, page: impl Into<Bytes>) -> Response {
+        Response::new(status)
+            .header("Content-Type", "text/html; charset=utf-8")
+            .header("Content-Security-Policy", PAGE_POLICY)
+            .header("Referrer-Policy", "same-origin")
+            .with_body(Body::Bytes(page.into()))
+    }
+
+    /// Sends the client elsewhere.
+    pub fn redirect(status: Status, location: &str) -> Response {
+        Response::new(status).header("Location", location)
+    }
+
+    /// Adds a header line. A value that holds a line end or NUL would be two headers or a broken one: it is left out, and a
+    /// debug build stops.
+    pub fn header(mut self, name: &str, value: &str) -> Response {
+        self.add_header(name, value);
+        self
+    }
+
+    /// The same, in place.
+    pub fn add_header(&mut self, name: &str, value: &str) {
+        if value.bytes().any(|byte| byte < b' ' && byte != b'\t' || byte == 0x7f) {
+            debug_assert!(false, "the value of {name} holds a control byte");
+            return;
+        }
+        self.lines.extend_from_slice(name.as_bytes());
+        self.lines.extend_from_slice(b": ");
+        self.lines.extend_from_slice(value.as_bytes());
+        self.lines.extend_from_slice(b"\r\n");
+    }
+
+    /// Gives it a body.
+    pub fn with_body(mut self, body: Body) -> Response {
+        self.body = body;
+        self
+    }
+
+    /// Writes its own header lines.
+    #[inline]
+    pub fn write_lines(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.block);
+        if !self.lines.is_empty() {
+            out.extend_from_slice(&self.lines);
+        }
+    }
+}
+
+/// The policy of every page: nothing from outside, nothing inline, in nobody's frame.
+pub const PAGE_POLICY: &str = "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; object-src 'none'; \
+     frame-ancestors 'none'; form-action 'self'; base-uri 'none'";
+
+/// Writes a number in decimal, without an allocation.
+pub fn write_number(mut number: u64, out: &mut Vec<u8>) {
+    let mut digits = [0u8; 20];
+    let mut at = digits.len();
+    loop {
+        at -= 1;
+        digits[at] = b'0' + (number % 10) as u8;
+        number /= 10;
+        if number == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[at..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_written_as_format_writes_them() {
+        for number in [0, 1, 9, 10, 99, 100, 12_345, u64::MAX] {
+            let mut out = Vec::new();
+            write_number(number, &mut out);
+            assert_eq!(out, number.to_string().as_bytes());
+        }
+    }
+
+    #[test]
+    fn header_lines_stand_in_order_behind_the_block() {
+        let response =
+            Response::ready(Status::OK, Bytes::from_static(b"A: 1\r\n"), Body::Empty).header("B", "2").header("C", "3");
+        let mut out = Vec::new();
+        response.write_lines(&mut out);
+        assert_eq!(out, b"A: 1\r\nB: 2\r\nC: 3\r\n");
+    }
+
+    #[test]
+    #[cfg_attr(debug_assertions, should_panic(expected = "holds a control byte"))]
+    fn a_value_cannot_split_an_answer() {
+        let response = Response::new(Status::OK).header("Location", "/a\r\nSet-Cookie: x");
+        let mut out = Vec::new();
+        response.write_lines(&mut out);
+        assert_eq!(out, b"");
+    }
+}

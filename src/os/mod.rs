@@ -1,0 +1,498 @@
+//! The real world: mio, threads, clocks, descriptors. Nothing but the roof names this room, so that a test can put another
+//! world in its place.
+
+use std::io::{self, IoSlice};
+use std::net::{SocketAddr, TcpListener};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use mio::{Events, Interest, Poll, Token};
+use rustix::net::{RecvFlags, SendFlags};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+
+use crate::clock::{Moment, Wall};
+use crate::content::FileSpan;
+use crate::os::pool::{Pool, Tray};
+use crate::os::scribe::Scribe;
+use crate::reactor::system::{Happening, Job, Key, LANES, Lane, Peer, Signal, Socket, System, Took, Verdict};
+
+pub mod disk;
+pub mod pool;
+pub mod scribe;
+pub mod sys;
+
+/// Stacks of helpers: file work and SQLite need a fraction of it, and a router has little memory.
+const STACK: usize = 256 << 10;
+
+/// How many events one sleep may bring.
+const EVENTS: usize = 1024;
+
+/// How often the wall clock is read anew; between, it goes with the loop's own clock.
+const WALL_KEPT_MS: u64 = 250;
+
+/// Lines of the access log wait for company this long, or until there are so many bytes.
+const LOG_KEPT_MS: u64 = 100;
+const LOG_BYTES: usize = 64 << 10;
+
+/// What the kernel may hold unsent for one client.
+const UNSENT_MAX: i32 = 128 << 10;
+
+/// Within which a client's first bytes must come for the kernel to hold its connection back.
+const DEFER_SECONDS: i32 = 1;
+
+const WAKER: Token = Token(usize::MAX);
+const SIGNALS: Token = Token(usize::MAX - 1);
+/// Listeners count down from here.
+const LISTENERS: usize = usize::MAX - 2;
+const LISTENERS_MAX: usize = 64;
+
+/// On targets with narrow pointers a token holds twelve bits of age, else all of it.
+#[cfg(target_pointer_width = "64")]
+const INDEX_BITS: u32 = 32;
+#[cfg(not(target_pointer_width = "64"))]
+const INDEX_BITS: u32 = 20;
+
+fn token(key: Key) -> Token {
+    Token((key.age as usize) << INDEX_BITS | key.index as usize)
+}
+
+fn key(token: Token) -> Key {
+    Key { index: (token.0 & ((1 << INDEX_BITS) - 1)) as u32, age: (token.0 >> INDEX_BITS) as u32 }
+}
+
+/// A client's TCP connection.
+#[derive(Debug)]
+pub struct Tcp(mio::net::TcpStream);
+
+impl Socket for Tcp {
+    #[inline]
+    fn read(&mut self, into: &mut [u8], is_shut: bool) -> io::Result<Took> {
+        let room = into.len();
+        let (bytes, _) = rustix::net::recv(&self.0, into, RecvFlags::empty())?;
+        // A short read has emptied the socket, unless the end came with the data: then both are one event, and the end is
+        // still to be read (epoll(7), question 9).
+        Ok(Took { bytes, is_dry: bytes < room && !is_shut })
+    }
+
+    #[inline]
+    fn write(&mut self, from: &[IoSlice<'_>], more: bool) -> io::Result<usize> {
+        let flags = if more { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
+        Ok(match from {
+            [one] => rustix::net::send(&self.0, one, flags)?,
+            many => rustix::net::sendmsg(&self.0, many, &mut Default::default(), flags)?,
+        })
+    }
+
+    fn send_file(&mut self, span: &FileSpan) -> io::Result<usize> {
+        let length = usize::try_from(span.length).unwrap_or(usize::MAX);
+        let Some(file) = span.file.fd() else {
+            return self.send_copy(span, length);
+        };
+        let mut offset = span.offset;
+        match rustix::fs::sendfile(&self.0, file, Some(&mut offset), length) {
+            Ok(sent) => Ok(sent),
+            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => self.send_copy(span, length),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.0.shutdown(std::net::Shutdown::Write)
+    }
+
+    fn abandon(&mut self) {
+        // If it cannot be set, the kernel keeps trying to deliver for a while: a cost, not an error.
+        let _ = rustix::net::sockopt::set_socket_linger(&self.0, Some(Duration::ZERO));
+    }
+}
+
+impl Tcp {
+    /// For files the kernel cannot send by itself.
+    fn send_copy(&mut self, span: &FileSpan, length: usize) -> io::Result<usize> {
+        let mut buffer = vec![0; length.min(64 << 10)];
+        let read = span.file.read_at(&mut buffer, span.offset)?;
+        match read {
+            0 => Ok(0),
+            read => self.write(&[IoSlice::new(&buffer[..read])], false),
+        }
+    }
+}
+
+/// What makes a ledger's verdicts out of entries; it runs on a thread of its own.
+pub type Keeper<E> = Box<dyn FnMut(Vec<E>) -> Vec<Verdict> + Send>;
+
+/// What the world is made of.
+pub struct Parts<E> {
+    /// Where to listen; bound already.
+    pub listeners: Vec<TcpListener>,
+    /// Helpers for files.
+    pub file_threads: usize,
+    /// The ledger's hand.
+    pub keeper: Keeper<E>,
+    /// Where the access log goes.
+    pub access_log: Option<Scribe>,
+    /// Other logs that are reopened with it.
+    pub logs: Vec<Scribe>,
+}
+
+struct Listener {
+    socket: mio::net::TcpListener,
+    /// Whether someone may be waiting there.
+    is_ready: bool,
+}
+
+struct Signals {
+    pipe: mio::net::UnixStream,
+    raised: [(Arc<AtomicBool>, Signal); 4],
+}
+
+/// The world as it is.
+pub struct Os<D: Send + 'static, E> {
+    poll: Poll,
+    events: Events,
+    listeners: Vec<Listener>,
+    pool: Pool<D>,
+    tray: Arc<Tray<D>>,
+    ledger: Option<Sender<Vec<E>>>,
+    ledger_thread: Option<thread::JoinHandle<()>>,
+    signals: Signals,
+    access_log: Option<Scribe>,
+    logs: Vec<Scribe>,
+    lines: Vec<u8>,
+    lines_since: Moment,
+    /// Held so that a newcomer can still be let in when there are no descriptors left.
+    spare: Option<OwnedFd>,
+    started: Instant,
+    now: Moment,
+    wall: Wall,
+    wall_read: Moment,
+}
+
+/// Moments count from here, so that "before the start" can be said.
+const START_MS: u64 = 1_000;
+
+impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
+    /// Makes the world.
+    ///
+    /// # Errors
+    /// If the kernel refuses what the loop cannot do without.
+    pub fn new(parts: Parts<E>) -> io::Result<Os<D, E>> {
+        let poll = Poll::new()?;
+        let tray = Arc::new(Tray::new(mio::Waker::new(poll.registry(), WAKER)?));
+        let mut listeners = Vec::new();
+        for (at, listener) in parts.listeners.into_iter().enumerate().take(LISTENERS_MAX) {
+            listener.set_nonblocking(true)?;
+            let mut socket = mio::net::TcpListener::from_std(listener);
+            poll.registry().register(&mut socket, Token(LISTENERS - at), Interest::READABLE)?;
+            listeners.push(Listener { socket, is_ready: true });
+        }
+        let signals = Signals::watch(&poll)?;
+        let (ledger, entries) = mpsc::channel();
+        let theirs = tray.clone();
+        let keeper = parts.keeper;
+        let ledger_thread = thread::Builder::new()
+            .name("hythe-ledger".into())
+            .stack_size(2 * STACK)
+            .spawn(move || keep_all(&entries, keeper, &theirs))?;
+        let mut os = Os {
+            poll,
+            events: Events::with_capacity(EVENTS),
+            listeners,
+            pool: Pool::new(lanes(parts.file_threads), tray.clone()),
+            tray,
+            ledger: Some(ledger),
+            ledger_thread: Some(ledger_thread),
+            signals,
+            access_log: parts.access_log,
+            logs: parts.logs,
+            lines: Vec::new(),
+            lines_since: Moment::default(),
+            spare: None,
+            started: Instant::now(),
+            now: Moment::from_millis(START_MS),
+            wall: Wall::default(),
+            wall_read: Moment::default(),
+        };
+        os.refill_spare();
+        os.read_clocks();
+        Ok(os)
+    }
+
+    fn read_clocks(&mut self) {
+        let since = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let now = Moment::from_millis(START_MS.saturating_add(since));
+        if self.wall_read == Moment::default() || now.since(self.wall_read) >= WALL_KEPT_MS {
+            let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            self.wall = Wall::from_millis(u64::try_from(wall.as_millis()).unwrap_or(0));
+            self.wall_read = now;
+        } else {
+            self.wall = self.wall.plus(now.since(self.now));
+        }
+        self.now = now;
+    }
+
+    fn refill_spare(&mut self) {
+        if self.spare.is_none() {
+            self.spare = std::fs::File::open("/dev/null").ok().map(OwnedFd::from);
+        }
+    }
+
+    fn hand_over_lines(&mut self) {
+        self.lines_since = self.now;
+        if let Some(log) = &self.access_log {
+            log.take(&mut self.lines);
+        }
+        self.lines.clear();
+    }
+
+    fn take_signals(&mut self, happened: &mut Vec<Happening<D>>) {
+        let mut drained = [0u8; 64];
+        while rustix::net::recv(&self.signals.pipe, &mut drained, RecvFlags::empty()).is_ok_and(|(bytes, _)| bytes > 0)
+        {
+        }
+        for (raised, signal) in &self.signals.raised {
+            if raised.swap(false, Ordering::AcqRel) {
+                if *signal == Signal::Reload {
+                    self.access_log.iter().chain(&self.logs).for_each(Scribe::reopen);
+                }
+                happened.push(Happening::Signal(*signal));
+            }
+        }
+    }
+}
+
+fn lanes(file_threads: usize) -> [usize; LANES] {
+    let mut threads = [1; LANES];
+    threads[Lane::Files as usize] = file_threads;
+    threads
+}
+
+impl Signals {
+    fn watch(poll: &Poll) -> io::Result<Signals> {
+        let (read, write) = std::os::unix::net::UnixStream::pair()?;
+        read.set_nonblocking(true)?;
+        let mut raised = Vec::new();
+        for (number, signal) in
+            [(SIGTERM, Signal::Drain), (SIGINT, Signal::Drain), (SIGHUP, Signal::Reload), (SIGUSR1, Signal::Status)]
+        {
+            let flag = Arc::new(AtomicBool::new(false));
+            // In this order: when the pipe has a byte, the flag is up.
+            signal_hook::flag::register(number, flag.clone())?;
+            signal_hook::low_level::pipe::register(number, write.try_clone()?)?;
+            raised.push((flag, signal));
+        }
+        let mut pipe = mio::net::UnixStream::from_std(read);
+        poll.registry().register(&mut pipe, SIGNALS, Interest::READABLE)?;
+        let raised = raised.try_into().map_err(|_| io::Error::other("four signals are watched"))?;
+        Ok(Signals { pipe, raised })
+    }
+}
+
+/// The ledger's thread: takes all that waits, makes one batch of it, and puts the verdicts on the tray.
+fn keep_all<D, E>(entries: &Receiver<Vec<E>>, mut keeper: Keeper<E>, tray: &Tray<D>) {
+    while let Ok(mut batch) = entries.recv() {
+        while let Ok(mut more) = entries.try_recv() {
+            batch.append(&mut more);
+        }
+        let count = batch.len();
+        let mut verdicts = keeper(batch);
+        verdicts.resize(count, Verdict::Lost);
+        tray.put(Happening::Verdicts(verdicts));
+    }
+}
+
+impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
+    type Socket = Tcp;
+
+    fn now(&mut self) -> (Moment, Wall) {
+        self.read_clocks();
+        (self.now, self.wall)
+    }
+
+    fn wait(&mut self, until: Option<Moment>, happened: &mut Vec<Happening<D>>) -> io::Result<()> {
+        let mut until = until;
+        if !self.lines.is_empty() {
+            let due = self.lines_since.plus(LOG_KEPT_MS);
+            if due <= self.now || self.lines.len() >= LOG_BYTES {
+                self.hand_over_lines();
+            } else {
+                until = Some(until.map_or(due, |until| until.min(due)));
+            }
+        }
+        // The loop's time is the time since its last turn began: a deadline that has come meanwhile is not slept past, since
+        // the sleep is reckoned from the clock as it is.
+        let timeout = until.map(|until| {
+            if until <= self.now {
+                Duration::ZERO
+            } else {
+                let since =
+                    u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(START_MS);
+                Duration::from_millis(until.since(Moment::from_millis(since)))
+            }
+        });
+        match self.poll.poll(&mut self.events, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
+            other => other?,
+        }
+        let mut has_signals = false;
+        for event in &self.events {
+            match event.token() {
+                WAKER => self.tray.take(happened),
+                SIGNALS => has_signals = true,
+                Token(at) if at > LISTENERS - LISTENERS_MAX => {
+                    if let Some(listener) = self.listeners.get_mut(LISTENERS - at) {
+                        listener.is_ready = true;
+                    }
+                    happened.push(Happening::Incoming);
+                }
+                token => happened.push(Happening::Ready {
+                    key: key(token),
+                    // After an error only the next read or write can tell what it was.
+                    readable: event.is_readable() || event.is_error(),
+                    writable: event.is_writable() || event.is_error(),
+                    shut: event.is_read_closed() || event.is_error(),
+                }),
+            }
+        }
+        if has_signals {
+            self.take_signals(happened);
+        }
+        Ok(())
+    }
+
+    fn accept(&mut self) -> io::Result<(Tcp, Peer)> {
+        for listener in &mut self.listeners {
+            while listener.is_ready {
+                match listener.socket.accept() {
+                    Ok((socket, address)) => return Ok((Tcp(socket), peer(address))),
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => listener.is_ready = false,
+                    Err(error) if is_want(&error) => match self.spare.take() {
+                        // One more can be let in; the loop is told at the next.
+                        Some(spare) => drop(spare),
+                        None => {
+                            self.refill_spare();
+                            return Err(error);
+                        }
+                    },
+                    // Everything else is one connection's misfortune (accept(2)).
+                    Err(_) => {}
+                }
+            }
+        }
+        self.refill_spare();
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
+    fn watch(&mut self, socket: &mut Tcp, key: Key) -> io::Result<()> {
+        self.poll.registry().register(&mut socket.0, token(key), Interest::READABLE | Interest::WRITABLE)
+    }
+
+    fn close(&mut self, socket: Tcp) {
+        // Closing removes it from epoll: the descriptor has no copies.
+        drop(socket);
+    }
+
+    fn stop_listening(&mut self) {
+        self.listeners.clear();
+    }
+
+    fn spawn(&mut self, lane: Lane, key: Key, job: Job<D>) {
+        self.pool.spawn(lane, key, job);
+    }
+
+    fn keep(&mut self, entries: &mut Vec<E>) {
+        let batch = std::mem::take(entries);
+        let count = batch.len();
+        let taken = self.ledger.as_ref().is_some_and(|ledger| ledger.send(batch).is_ok());
+        if !taken {
+            self.tray.put(Happening::Verdicts(vec![Verdict::Lost; count]));
+        }
+    }
+
+    fn log(&mut self, lines: &mut Vec<u8>) {
+        if self.lines.is_empty() {
+            self.lines_since = self.now;
+            std::mem::swap(&mut self.lines, lines);
+        } else {
+            self.lines.append(lines);
+        }
+        if self.lines.len() >= LOG_BYTES {
+            self.hand_over_lines();
+        }
+    }
+}
+
+impl<D: Send + 'static, E> Drop for Os<D, E> {
+    fn drop(&mut self) {
+        if let Some(log) = &self.access_log {
+            log.take(&mut self.lines);
+            log.close();
+        }
+        // Without a sender the ledger's thread ends, and with it the ledger is closed in good order.
+        drop(self.ledger.take());
+        if let Some(thread) = self.ledger_thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn peer(address: SocketAddr) -> Peer {
+    Peer { ip: address.ip().to_canonical(), port: address.port() }
+}
+
+/// Whether an error of `accept(2)` tells that the process or the machine has no room.
+fn is_want(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    let want = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
+    error.raw_os_error().is_some_and(|code| want.iter().any(|errno| errno.raw_os_error() == code))
+}
+
+/// Binds a listener: ready for many newcomers at once, each handed out when its first bytes are there.
+///
+/// # Errors
+/// As `socket(2)`, `bind(2)` and `listen(2)` say.
+pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
+    use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    // What follows is inherited by the connections it hands out, and only makes things faster: a kernel may refuse it.
+    let _ = sockopt::set_tcp_nodelay(&socket, true);
+    #[cfg(target_os = "linux")]
+    let _ = sys::defer_accept(socket.as_fd(), DEFER_SECONDS);
+    let _ = sys::limit_unsent(socket.as_fd(), UNSENT_MAX);
+    bind(&socket, &address)?;
+    listen(&socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(TcpListener::from(socket))
+}
+
+/// Raises the number of descriptors this process may have to what the system allows; says how many that is.
+pub fn raise_descriptors() -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let wanted = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let raised = if setrlimit(Resource::Nofile, wanted).is_ok() { limit.maximum } else { limit.current };
+    raised.map_or(usize::MAX, |raised| usize::try_from(raised).unwrap_or(usize::MAX))
+}
+
+/// The machine's name.
+pub fn machine_name() -> Option<String> {
+    rustix::system::uname().nodename().to_str().ok().map(str::to_owned)
+}
+
+/// Four random bytes from the system, as a number.
+pub fn random() -> u32 {
+    let mut bytes = [0; 4];
+    // A machine without random numbers gets names made of the time instead.
+    match getrandom::fill(&mut bytes) {
+        Ok(()) => u32::from_le_bytes(bytes),
+        Err(_) => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos()),
+    }
+}

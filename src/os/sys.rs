@@ -1,0 +1,27 @@
+//! The few system calls that no safe crate offers. The only `unsafe` of this crate is here.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// Sets an integer option of a socket (`setsockopt(2)`).
+fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
+    let size = size_of_val(&value) as libc::socklen_t;
+    // SAFETY: the descriptor is borrowed and so open; the pointer is to a live integer of the size that is given, and the
+    // kernel only reads it.
+    let done = unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, (&raw const value).cast(), size) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Has a listener hand out a connection only when its first bytes are there, or after `seconds` (`tcp(7)`, Linux).
+#[cfg(target_os = "linux")]
+pub fn defer_accept(listener: BorrowedFd<'_>, seconds: libc::c_int) -> io::Result<()> {
+    set_option(listener, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, seconds)
+}
+
+/// Bounds what the kernel buffers unsent for a socket, and for those a listener hands out (`tcp(7)`): a client that does not
+/// read is noticed after so many bytes, not after megabytes.
+#[cfg(any(target_os = "linux", target_os = "macos"))]
+pub fn limit_unsent(socket: BorrowedFd<'_>, bytes: libc::c_int) -> io::Result<()> {
+    set_option(socket, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, bytes)
+}

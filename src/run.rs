@@ -1,0 +1,263 @@
+//! The real world is plugged in here: listeners, folders, the ledger and its keeper, and the loop that runs on them.
+
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::cli::exit::RunError;
+use crate::cli::{logging, summary};
+use crate::config::{AccessLog, ChatSync, Config, Limits, LogFormat};
+use crate::http::headers::HEADERS_MAX;
+use crate::http::host::{HostList, HostRules};
+use crate::http::request::HeadLimits;
+use crate::os::disk::FolderDisk;
+use crate::os::scribe::Scribe;
+use crate::os::{self, Keeper, Os, Parts};
+use crate::reactor::hub::Hub;
+use crate::reactor::slot::Marks;
+use crate::reactor::system::Verdict;
+use crate::server::access::Format;
+use crate::server::house::Rules;
+use crate::site;
+use crate::site::rate::Buckets;
+use crate::site::state::{Chat, Files, Site, Www};
+use crate::store::disk::{Disk, Links};
+use crate::store::history::History;
+use crate::store::ledger::{self, Entry, Ledger, Reader};
+
+/// Descriptors kept for files, logs, the ledger and the loop itself.
+const DESCRIPTORS_KEPT: usize = 160;
+
+/// What of the chat stays in memory; older messages are read from the ledger.
+const HISTORY_MESSAGES: usize = 2_000;
+const HISTORY_BYTES: usize = 1 << 20;
+
+/// The ledger forgets what is beyond its measure after so many new messages.
+const TRIM_EVERY: usize = 1_000;
+
+/// Serves until told to stop. The folders of `config` exist, and the log has begun.
+///
+/// # Errors
+/// What kept the server from starting, or from going on.
+pub fn run(mut config: Config) -> Result<(), RunError> {
+    fit_to_descriptors(&mut config.limits);
+    let (listeners, bound) = bind(&config)?;
+    let mut hub = Hub::default();
+    let (chat, keeper) = open_chat(&config, &mut hub)?;
+    let site = Site::new(config.clone(), open_www(&config)?, open_files(&config)?, chat);
+    let server = site::server(site, hub).map_err(|error| other("make the table of routes", io::Error::other(error)))?;
+    let world = Os::new(Parts {
+        listeners,
+        file_threads: config.io_threads,
+        keeper,
+        access_log: open_access_log(&config)?,
+        logs: Vec::new(),
+    });
+    let world = world.map_err(|error| other("make the event loop", error))?;
+    let mut reactor = server.in_world(world, rules(&config, &bound)?, marks(&config));
+    for line in summary::summary(&config, &bound).lines() {
+        log::info!("{line}");
+    }
+    // A stderr that nobody holds open is no reason not to serve.
+    let _ = writeln!(io::stderr(), "{}", summary::ready(&bound));
+    reactor.run().map_err(|error| other("wait for events", error))?;
+    log::info!("closed");
+    Ok(())
+}
+
+fn other(doing: &'static str, error: io::Error) -> RunError {
+    RunError::Other { doing, error }
+}
+
+/// Raises the descriptors to what the system allows, and lowers the connections to what that leaves.
+fn fit_to_descriptors(limits: &mut Limits) {
+    let descriptors = os::raise_descriptors();
+    let fitting = descriptors.saturating_sub(DESCRIPTORS_KEPT).max(16);
+    if limits.max_connections > fitting {
+        if limits.max_connections != usize::MAX {
+            log::warn!("max_connections is lowered to {fitting}: this process may have {descriptors} descriptors");
+        }
+        limits.max_connections = fitting;
+    }
+}
+
+/// Binds every listener. One that is optional is left out where the machine has no such address.
+fn bind(config: &Config) -> Result<(Vec<TcpListener>, Vec<SocketAddr>), RunError> {
+    let mut listeners = Vec::new();
+    let mut bound: Vec<SocketAddr> = Vec::new();
+    for listen in &config.listen {
+        let mut address = listen.address;
+        // "Port 0 picks one": the same for all that ask, so that a name with two addresses works.
+        if address.port() == 0
+            && listen.is_optional
+            && let Some(first) = bound.first()
+        {
+            address.set_port(first.port());
+        }
+        match os::listen(address, config.limits.backlog) {
+            Ok(listener) => {
+                bound.push(listener.local_addr().map_err(|error| RunError::Listen { address, error })?);
+                listeners.push(listener);
+            }
+            Err(error) if listen.is_optional && is_missing(&error) => {}
+            Err(error) => return Err(RunError::Listen { address, error }),
+        }
+    }
+    Ok((listeners, bound))
+}
+
+fn is_missing(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
+        || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
+}
+
+fn folder(path: &Path, links: Links) -> Result<Arc<dyn Disk>, RunError> {
+    let disk = FolderDisk::open(path, links).map_err(|error| RunError::Folder { path: path.to_owned(), error })?;
+    Ok(Arc::new(disk))
+}
+
+fn open_www(config: &Config) -> Result<Www, RunError> {
+    // Without the folder the built-in pages are served.
+    let disk = if config.www.is_dir() { Some(folder(&config.www, Links::Inside)?) } else { None };
+    Ok(Www::new(disk))
+}
+
+fn open_files(config: &Config) -> Result<Option<Files>, RunError> {
+    if !config.has_files {
+        return Ok(None);
+    }
+    let disk = folder(&config.uploads, Links::Never)?;
+    match disk.sweep() {
+        Ok(0) => {}
+        Ok(swept) => log::info!("{swept} half-written files of an earlier run were removed"),
+        Err(error) => log::warn!("half-written files of an earlier run cannot be removed: {error}"),
+    }
+    Ok(Some(Files { disk }))
+}
+
+fn open_chat(config: &Config, hub: &mut Hub) -> Result<(Option<Chat>, Keeper<Entry>), RunError> {
+    if !config.has_chat {
+        return Ok((None, Box::new(|entries| vec![Verdict::Lost; entries.len()])));
+    }
+    let path = config.data.join("hythe.db");
+    let failed = |error: ledger::Error| RunError::Folder { path: path.clone(), error: io::Error::other(error) };
+    let sync = match config.limits.chat_sync {
+        ChatSync::Full => ledger::Sync::Full,
+        ChatSync::Off => ledger::Sync::Off,
+    };
+    let ledger = Ledger::open(&path, sync).map_err(failed)?;
+    let recent = ledger.recent(HISTORY_MESSAGES).map_err(failed)?;
+    let last = ledger.last_id().map_err(failed)?;
+    let before = recent.first().map_or(last, |first| first.id - 1);
+    let mut history = History::after(before, HISTORY_MESSAGES, HISTORY_BYTES);
+    for message in recent {
+        history.push(message);
+    }
+    let reader = Reader::open(&path).map_err(failed)?;
+    let chat = Chat {
+        history,
+        lobby: hub.topic(),
+        reader: Some(reader),
+        send_rate: Buckets::new(config.limits.send_rate),
+        is_shut: false,
+    };
+    let kept = usize::try_from(config.limits.history_messages).unwrap_or(usize::MAX);
+    Ok((Some(chat), keeper(ledger, kept)))
+}
+
+/// The ledger's hand: keeps a batch, tells each entry's verdict, and forgets what is beyond the measure now and then.
+fn keeper(mut ledger: Ledger, kept: usize) -> Keeper<Entry> {
+    let mut since_trim = 0;
+    let mut has_told = false;
+    Box::new(move |batch| {
+        since_trim += batch.len();
+        let verdicts = ledger.keep(batch);
+        if let Some(error) = ledger.shut_by()
+            && !std::mem::replace(&mut has_told, true)
+        {
+            log::error!("the ledger takes nothing more: {error}");
+        }
+        if since_trim >= TRIM_EVERY && kept != usize::MAX {
+            since_trim = 0;
+            if let Err(error) = ledger.trim(kept) {
+                log::warn!("old messages cannot be removed: {error}");
+            }
+        }
+        verdicts
+            .into_iter()
+            .map(|verdict| match verdict {
+                ledger::Verdict::Kept(id) => Verdict::Kept(id),
+                ledger::Verdict::Refused => Verdict::Refused,
+                ledger::Verdict::Lost => Verdict::Lost,
+            })
+            .collect()
+    })
+}
+
+fn open_access_log(config: &Config) -> Result<Option<Scribe>, RunError> {
+    let path: Option<PathBuf> = match &config.access_log {
+        AccessLog::Off => return Ok(None),
+        AccessLog::Stderr => None,
+        AccessLog::File(path) => Some(path.clone()),
+    };
+    let shown = path.clone().unwrap_or_else(|| "stderr".into());
+    let sink = move || -> io::Result<Box<dyn Write + Send>> {
+        match &path {
+            None => Ok(Box::new(io::stderr())),
+            Some(path) => match logging::open_file(path) {
+                Ok(file) => Ok(Box::new(file)),
+                Err(mistake) => Err(io::Error::other(mistake)),
+            },
+        }
+    };
+    Scribe::start(Box::new(sink)).map(Some).map_err(|error| RunError::Folder { path: shown, error })
+}
+
+fn rules(config: &Config, bound: &[SocketAddr]) -> Result<Rules, RunError> {
+    let limits = &config.limits;
+    let reaches_out = !config.is_loopback_only();
+    let machine = os::machine_name();
+    let hosts = HostList::new(HostRules {
+        listeners: bound,
+        default_port: 80,
+        machine: machine.as_deref().filter(|_| reaches_out),
+        passes_addresses: reaches_out,
+        allowed: &config.allow_hosts,
+    });
+    Ok(Rules {
+        heads: HeadLimits {
+            request_line_bytes: limits.request_line_bytes,
+            header_bytes: limits.header_bytes,
+            headers: limits.headers.min(HEADERS_MAX),
+        },
+        header_timeout_ms: limits.header_timeout_ms,
+        body_idle_ms: limits.body_idle_ms,
+        body_rate_bytes: limits.body_min_rate_bytes_per_s,
+        body_rate_after_ms: limits.body_min_rate_after_ms,
+        keepalive_ms: limits.keepalive_ms,
+        keepalive_requests: if limits.keepalive_requests == u32::MAX { 0 } else { limits.keepalive_requests },
+        hosts: Some(hosts.map_err(|error| other("answer to that host", io::Error::other(error)))?),
+        cors_origins: config.cors_origins.clone(),
+        prefix: config.path_prefix.clone(),
+        access_log: (config.access_log != AccessLog::Off).then_some(match config.log_format {
+            LogFormat::Text => Format::Combined,
+            LogFormat::Json => Format::Json,
+        }),
+        ..Rules::default()
+    })
+}
+
+fn marks(config: &Config) -> Marks {
+    let limits = &config.limits;
+    Marks {
+        connections_max: limits.max_connections,
+        per_address_max: if limits.max_per_ip == usize::MAX { 0 } else { limits.max_per_ip },
+        outbox_bytes_high: 256 << 10,
+        write_idle_ms: limits.write_idle_ms,
+        listener_bytes_max: limits.stream_queue_bytes,
+        listeners_bytes_max: limits.stream_total_bytes,
+        jobs_max: [4096, 16],
+        drain_ms: limits.drain_ms,
+    }
+}

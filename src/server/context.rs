@@ -1,0 +1,88 @@
+//! What a handler is given: the request with its canonical path, and what it may ask for while it runs.
+
+use std::ops::Deref;
+
+use crate::clock::{Moment, Wall};
+use crate::http::request::Request;
+use crate::path::RelPath;
+use crate::reactor::hub::{Dialect, Hub, Topic};
+use crate::reactor::slot::Counts;
+use crate::reactor::system::{LANES, Lane, Peer};
+
+/// A request that has found its handler.
+pub struct Call<'a> {
+    /// The head.
+    pub request: &'a Request<'a>,
+    /// Its path, decoded and proven canonical, without the server's prefix.
+    pub path: &'a RelPath<'a>,
+    /// Whether a slash ended the path.
+    pub is_folder: bool,
+    /// What the pattern's parameters stand for.
+    pub(super) parameters: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> Deref for Call<'a> {
+    type Target = Request<'a>;
+
+    fn deref(&self) -> &Request<'a> {
+        self.request
+    }
+}
+
+impl<'a> Call<'a> {
+    /// What a parameter of the pattern (`:name` or `*name`) stands for, decoded.
+    pub fn parameter(&self, name: &str) -> Option<&'a str> {
+        self.parameters.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    }
+}
+
+/// Answers by status class, and refusals, for those who look after the server.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Answers {
+    /// Answers given, by the first digit of their status; the first is of no use.
+    pub by_class: [u64; 6],
+}
+
+/// What a handler or step may ask for while it runs.
+pub struct Context<'a> {
+    /// The time, as of this turn of the loop.
+    pub now: Moment,
+    /// The time people see.
+    pub wall: Wall,
+    /// Who is at the other end.
+    pub peer: Peer,
+    /// Whether the house is closing.
+    pub is_closing: bool,
+    /// For a step that follows a wait: whether the time is over, so that waiting again is no answer.
+    pub is_over: bool,
+    /// What the loop has counted.
+    pub counts: &'a Counts,
+    /// What has been answered.
+    pub answers: Answers,
+    pub(super) jobs_out: [usize; LANES],
+    pub(super) has_room: [bool; LANES],
+    pub(super) hub: &'a mut Hub,
+}
+
+impl Context<'_> {
+    /// Says a note on a topic: `write` is asked for its text in each dialect that somebody listens in. Whatever must be kept
+    /// is kept before.
+    pub fn say(&mut self, topic: Topic, write: impl FnMut(Dialect, &mut Vec<u8>)) {
+        self.hub.say(topic, write);
+    }
+
+    /// How many listen, or wait, on any topic.
+    pub fn listeners(&self) -> usize {
+        self.hub.listeners()
+    }
+
+    /// Whether a lane of helpers takes new work. If not, 503 is the honest answer, before a body is taken.
+    pub fn has_room(&self, lane: Lane) -> bool {
+        self.has_room[lane as usize]
+    }
+
+    /// Jobs waiting or running in a lane.
+    pub fn jobs_out(&self, lane: Lane) -> usize {
+        self.jobs_out[lane as usize]
+    }
+}

@@ -1,0 +1,238 @@
+//! What all connections of a server share: the program's state, its routes, its rules, and the way a request takes from its
+//! head to its handler.
+
+use crate::clock::Wall;
+use crate::http::date;
+use crate::http::exchange::KeepAlive;
+use crate::http::fault::Fault;
+use crate::http::headers::Field;
+use crate::http::host::{Authority, HostList, is_cross_site};
+use crate::http::request::{HeadLimits, Method, Request};
+use crate::http::response::Response;
+use crate::http::status::Status;
+use crate::path::{PathFault, RelPath};
+use crate::server::access::AccessLog;
+use crate::server::context::{Answers, Call, Context};
+use crate::server::problem;
+use crate::server::reply::{Reply, State};
+use crate::server::router::{Found, Router};
+
+/// How a server treats its clients.
+pub struct Rules {
+    /// How large a head may be.
+    pub heads: HeadLimits,
+    /// How long a client has for a head, and a silent one for its first byte.
+    pub header_timeout_ms: u64,
+    /// How long a body may bring nothing.
+    pub body_idle_ms: u64,
+    /// How many bytes a second a body must bring on average, once it has lasted [`body_rate_after_ms`](Rules::body_rate_after_ms);
+    /// zero for any number.
+    pub body_rate_bytes: u64,
+    /// From when on a body's average counts.
+    pub body_rate_after_ms: u64,
+    /// How long a connection may be idle between requests.
+    pub keepalive_ms: u64,
+    /// How many requests a connection may make; zero for any number.
+    pub keepalive_requests: u32,
+    /// How long a stream may be silent before it is sent a heartbeat.
+    pub heartbeat_ms: u64,
+    /// The hosts this server answers to; `None` for any.
+    pub hosts: Option<HostList>,
+    /// Origins of other sites that may ask with bearer tokens.
+    pub cors_origins: Vec<String>,
+    /// What is stripped from every target and put before every address given: empty, or a slash and segments.
+    pub prefix: String,
+    /// The access log's form; `None` for no log.
+    pub access_log: Option<crate::server::access::Format>,
+}
+
+impl Default for Rules {
+    fn default() -> Rules {
+        Rules {
+            heads: HeadLimits::default(),
+            header_timeout_ms: 10_000,
+            body_idle_ms: 30_000,
+            body_rate_bytes: 1 << 10,
+            body_rate_after_ms: 10_000,
+            keepalive_ms: 30_000,
+            keepalive_requests: 100,
+            heartbeat_ms: 15_000,
+            hosts: None,
+            cors_origins: Vec::new(),
+            prefix: String::new(),
+            access_log: None,
+        }
+    }
+}
+
+const RESOURCE_POLICY: &[u8] = b"Cross-Origin-Resource-Policy: same-origin\r\n";
+
+/// What all connections share.
+pub struct House<S: State> {
+    /// The program's own.
+    pub state: S,
+    /// Its rules.
+    pub rules: Rules,
+    /// Its routes.
+    pub router: Router<S>,
+    /// What has been answered.
+    pub answers: Answers,
+    /// The access log's lines, if they are wanted.
+    pub access: Option<AccessLog>,
+    /// Header lines that every answer has, made once a second.
+    common: Vec<u8>,
+    common_at: u64,
+}
+
+impl<S: State> House<S> {
+    /// A house with its rules.
+    pub fn new(state: S, router: Router<S>, rules: Rules) -> House<S> {
+        let access = rules.access_log.map(AccessLog::new);
+        House { state, rules, router, answers: Answers::default(), access, common: Vec::new(), common_at: u64::MAX }
+    }
+
+    /// Header lines that every answer has.
+    ///
+    /// An origin that may read across sites would be kept from it by `Cross-Origin-Resource-Policy`, the last of them; its
+    /// answers go without.
+    #[inline]
+    pub fn common(&mut self, wall: Wall, is_for_other_site: bool) -> &[u8] {
+        if self.common_at != wall.as_seconds() {
+            self.common_at = wall.as_seconds();
+            self.common.clear();
+            self.common.extend_from_slice(b"Date: ");
+            date::format(wall, &mut self.common);
+            self.common.extend_from_slice(b"\r\nServer: hythe\r\nX-Content-Type-Options: nosniff\r\n");
+            self.common.extend_from_slice(RESOURCE_POLICY);
+        }
+        let end = if is_for_other_site { self.common.len() - RESOURCE_POLICY.len() } else { self.common.len() };
+        &self.common[..end]
+    }
+
+    /// What a connection may do after its answer.
+    pub fn keep_alive(&self, is_closing: bool) -> KeepAlive {
+        KeepAlive {
+            requests_max: self.rules.keepalive_requests,
+            idle_seconds: self.rules.keepalive_ms / 1000,
+            is_closing,
+        }
+    }
+
+    /// A request's way to its handler, in the order of the contract: host, path, cross-site guard, route.
+    pub fn answer(&mut self, request: &Request<'_>, cx: &mut Context<'_>) -> Reply<S> {
+        self.find(request, cx).unwrap_or_else(Reply::Refuse)
+    }
+
+    fn find(&mut self, request: &Request<'_>, cx: &mut Context<'_>) -> Result<Reply<S>, Fault> {
+        self.check_host(request)?;
+        if request.method == Method::Unknown {
+            return Err(Fault::new(Status::NOT_IMPLEMENTED, "method_not_implemented", "this method is not known here"));
+        }
+        if request.expects_unknown {
+            let detail = "only 100-continue can be expected";
+            return Err(Fault::new(Status::EXPECTATION_FAILED, "expectation_failed", detail));
+        }
+        if request.path == "*" {
+            let all = Method::ALL.map(Method::name).join(", ");
+            return Ok(Response::new(Status::NO_CONTENT).header("Allow", &all).into());
+        }
+        let inside = self.strip_prefix(request.path)?;
+        let (path, is_folder) = RelPath::from_target(inside).map_err(path_fault)?;
+        if !request.method.is_safe() || request.headers.has(Field::Upgrade) {
+            self.check_site(request)?;
+        }
+        if let Some(preflight) = self.preflight(request) {
+            return Ok(preflight.into());
+        }
+        match self.router.find(request.method, &path) {
+            Found::Handler(handler, parameters) => {
+                let call = Call { request, path: &path, is_folder, parameters };
+                Ok(handler(&mut self.state, &call, cx))
+            }
+            Found::Options(allow) => Ok(Response::new(Status::NO_CONTENT).header("Allow", &allow).into()),
+            Found::WrongMethod(allow) => Ok(wrong_method(&allow, problem::wants_page(request)).into()),
+            Found::Nothing => Err(Fault::not_found()),
+        }
+    }
+
+    fn check_host(&self, request: &Request<'_>) -> Result<(), Fault> {
+        let Some(hosts) = &self.rules.hosts else { return Ok(()) };
+        if hosts.allows(request.host) || request.host.is_empty() && request.is_http10 {
+            return Ok(());
+        }
+        if Authority::parse(request.host).is_none() {
+            return Err(Fault::fatal(Status::BAD_REQUEST, "bad_host", "Host is not a host with an optional port"));
+        }
+        Err(Fault::new(
+            Status::FORBIDDEN,
+            "host_forbidden",
+            "this server does not answer to that host; --allow-host adds one",
+        ))
+    }
+
+    fn check_site(&self, request: &Request<'_>) -> Result<(), Fault> {
+        let authority = Authority::parse(request.host);
+        let hosts = match &self.rules.hosts {
+            Some(hosts) => hosts,
+            None => &HostList::default(),
+        };
+        if is_cross_site(&request.headers, authority.as_ref(), hosts, &self.rules.cors_origins) {
+            return Err(Fault::new(
+                Status::FORBIDDEN,
+                "cross_site",
+                "a page of another site may not do this; --cors-origin or --allow-host names one that may",
+            ));
+        }
+        Ok(())
+    }
+
+    fn strip_prefix<'a>(&self, path: &'a str) -> Result<&'a str, Fault> {
+        if self.rules.prefix.is_empty() {
+            return Ok(path);
+        }
+        match path.strip_prefix(self.rules.prefix.as_str()) {
+            Some("") => Ok("/"),
+            Some(inside) if inside.starts_with('/') => Ok(inside),
+            _ => Err(Fault::not_found()),
+        }
+    }
+
+    /// Whether the request comes from an origin that `--cors-origin` names.
+    pub fn cors_origin(&self, request: &Request<'_>) -> Option<&str> {
+        if self.rules.cors_origins.is_empty() {
+            return None;
+        }
+        let origin = request.headers.text(Field::Origin)?;
+        self.rules.cors_origins.iter().map(String::as_str).find(|allowed| *allowed == origin)
+    }
+
+    /// The answer to a browser that asks whether it may ask (WHATWG Fetch, CORS preflight).
+    fn preflight(&self, request: &Request<'_>) -> Option<Response> {
+        if request.method != Method::Options || !request.headers.has(Field::AccessControlRequestMethod) {
+            return None;
+        }
+        self.cors_origin(request)?;
+        let methods = Method::ALL.map(Method::name).join(", ");
+        Some(
+            Response::new(Status::NO_CONTENT)
+                .header("Access-Control-Allow-Methods", &methods)
+                .header("Access-Control-Allow-Headers", "authorization, content-type, if-match, if-none-match, range")
+                .header("Access-Control-Max-Age", "600"),
+        )
+    }
+}
+
+/// 405 with what is allowed.
+pub fn wrong_method(allow: &str, wants_page: bool) -> Response {
+    let fault = Fault::new(Status::METHOD_NOT_ALLOWED, "method_not_allowed", format!("this takes {allow}"));
+    problem::answer(&fault, wants_page).header("Allow", allow)
+}
+
+/// What a path that is none is answered with.
+pub fn path_fault(fault: PathFault) -> Fault {
+    match fault {
+        PathFault::Climbs => Fault::new(Status::FORBIDDEN, "path_forbidden", "the path leads outside"),
+        PathFault::Hidden => Fault::not_found(),
+        PathFault::Bad(reason) => Fault::new(Status::BAD_REQUEST, "bad_path", reason),
+    }
+}

@@ -1,0 +1,206 @@
+//! A large body on its way to a helper: a sink is at home or away, never both, and while it is away one more window fills.
+//! When that is full too, reading stops, and TCP tells the client.
+
+use crate::http::fault::Fault;
+use crate::reactor::system::Lane;
+use crate::server::reply::{Sink, State, Step};
+
+/// How much travels at once. Large enough that the trip's price vanishes, small enough that a thousand uploads fit.
+pub const WINDOW: usize = 256 << 10;
+
+/// Bytes that were read beyond a full window still have a place: as much as one read may bring.
+const MARGIN: usize = 64 << 10;
+
+/// A stretch of a body. Its bytes stay initialised from one use to the next, so that none has to be zeroed twice.
+#[derive(Default)]
+pub struct Window {
+    bytes: Vec<u8>,
+    filled: usize,
+}
+
+impl Window {
+    fn is_full(&self) -> bool {
+        self.filled >= WINDOW
+    }
+
+    fn make_room(&mut self, room: usize) {
+        if self.bytes.len() < self.filled + room {
+            self.bytes.resize(self.filled + room, 0);
+        }
+    }
+}
+
+/// What a helper brings back from a sink.
+pub enum Sunk<S: State> {
+    /// The window is written; sink and window are home.
+    Home(Box<dyn Sink<S>>, Window),
+    /// The body was complete, and so is the sink's work.
+    Finished(Step<S>),
+    /// The sink refused.
+    Refused(Fault),
+}
+
+/// A body being received.
+pub struct Pump<S: State> {
+    /// At home; `None` while a helper has it.
+    sink: Option<Box<dyn Sink<S>>>,
+    filling: Window,
+    spare: Option<Window>,
+    is_complete: bool,
+    /// How much may still come.
+    allowed: u64,
+}
+
+/// Work for a helper.
+pub type Trip<S> = Box<dyn FnOnce() -> Sunk<S> + Send>;
+
+impl<S: State> Pump<S> {
+    /// A pump for a body of at most `most` bytes; zero for any number.
+    pub fn new(sink: Box<dyn Sink<S>>, most: u64) -> Pump<S> {
+        let allowed = if most == 0 { u64::MAX } else { most };
+        Pump { sink: Some(sink), filling: Window::default(), spare: None, is_complete: false, allowed }
+    }
+
+    /// The lane its trips take.
+    pub const LANE: Lane = Lane::Files;
+
+    /// Takes bytes of the body. Says whether it was allowed so many.
+    pub fn fill(&mut self, bytes: &[u8]) -> bool {
+        if !self.count(bytes.len()) {
+            return false;
+        }
+        self.filling.make_room(bytes.len());
+        self.filling.bytes[self.filling.filled..][..bytes.len()].copy_from_slice(bytes);
+        self.filling.filled += bytes.len();
+        true
+    }
+
+    fn count(&mut self, bytes: usize) -> bool {
+        match self.allowed.checked_sub(bytes as u64) {
+            Some(rest) => {
+                self.allowed = rest;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Where up to `remaining` bytes of the body may be read to directly.
+    pub fn landing(&mut self, remaining: u64) -> Option<&mut [u8]> {
+        let room = (WINDOW + MARGIN).saturating_sub(self.filling.filled);
+        let room = usize::try_from(remaining).unwrap_or(usize::MAX).min(room);
+        if room == 0 || self.filling.is_full() {
+            return None;
+        }
+        self.filling.make_room(room);
+        Some(&mut self.filling.bytes[self.filling.filled..][..room])
+    }
+
+    /// So many bytes have been read to the landing. Says whether it was allowed so many.
+    pub fn landed(&mut self, bytes: usize) -> bool {
+        self.filling.filled += bytes;
+        self.count(bytes)
+    }
+
+    /// Whether so many more bytes would be allowed.
+    pub fn allows(&self, bytes: u64) -> bool {
+        bytes <= self.allowed
+    }
+
+    /// The body is complete.
+    pub fn complete(&mut self) {
+        self.is_complete = true;
+    }
+
+    /// Sink and window have come home.
+    pub fn come_home(&mut self, sink: Box<dyn Sink<S>>, mut window: Window) {
+        window.filled = 0;
+        self.sink = Some(sink);
+        self.spare = Some(window);
+    }
+
+    /// The next trip, if the sink is at home and there is something worth it.
+    pub fn trip(&mut self) -> Option<Trip<S>> {
+        if !self.filling.is_full() && !self.is_complete {
+            return None;
+        }
+        let mut sink = self.sink.take()?;
+        let window = std::mem::replace(&mut self.filling, self.spare.take().unwrap_or_default());
+        let is_last = self.is_complete;
+        Some(Box::new(move || match sink.write(&window.bytes[..window.filled]) {
+            Err(fault) => Sunk::Refused(fault),
+            Ok(()) if is_last => Sunk::Finished(sink.finish()),
+            Ok(()) => Sunk::Home(sink, window),
+        }))
+    }
+
+    /// Whether reading should stop: a window is away and the other is full.
+    pub fn is_full(&self) -> bool {
+        self.filling.is_full()
+    }
+
+    /// The sink, if it is at home, to be dropped where dropping may block.
+    pub fn abandon(self) -> Option<Box<dyn Sink<S>>> {
+        self.sink
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::status::Status;
+    use std::sync::{Arc, Mutex};
+
+    struct Heap(Arc<Mutex<Vec<u8>>>, usize);
+
+    impl Sink<()> for Heap {
+        fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+            let mut heap = self.0.lock().unwrap();
+            heap.extend_from_slice(bytes);
+            if heap.len() > self.1 { Err(Fault::new(Status::INSUFFICIENT_STORAGE, "full", "full")) } else { Ok(()) }
+        }
+
+        fn finish(self: Box<Self>) -> Step<()> {
+            Box::new(|(), _| Fault::not_found().into())
+        }
+    }
+
+    #[test]
+    fn every_byte_arrives_in_order_through_two_windows() {
+        let heap = Arc::new(Mutex::new(Vec::new()));
+        let mut pump = Pump::new(Box::new(Heap(heap.clone(), usize::MAX)), 0);
+        let body: Vec<u8> = (0..3_000_000u32).map(|at| (at % 251) as u8).collect();
+        let mut away: Option<Trip<()>> = None;
+        let mut stops = 0;
+        for part in body.chunks(50_000) {
+            if pump.is_full() {
+                stops += 1;
+                let Sunk::Home(sink, window) = away.take().expect("a full pump has a window away")() else { panic!() };
+                pump.come_home(sink, window);
+                away = pump.trip();
+            }
+            assert!(pump.fill(part));
+            if away.is_none() {
+                away = pump.trip();
+            }
+        }
+        pump.complete();
+        if let Some(trip) = away {
+            let Sunk::Home(sink, window) = trip() else { panic!() };
+            pump.come_home(sink, window);
+        }
+        assert!(matches!(pump.trip().unwrap()(), Sunk::Finished(_)));
+        assert!(stops > 3);
+        assert!(*heap.lock().unwrap() == body);
+    }
+
+    #[test]
+    fn a_body_longer_than_allowed_and_a_refusing_sink_are_told() {
+        let heap = Arc::new(Mutex::new(Vec::new()));
+        let mut pump = Pump::new(Box::new(Heap(heap.clone(), 5)), 10);
+        assert!(pump.fill(b"0123456789"));
+        assert!(!pump.fill(b"x"));
+        pump.complete();
+        assert!(matches!(pump.trip().unwrap()(), Sunk::Refused(fault) if fault.code == "full"));
+    }
+}

@@ -1,0 +1,137 @@
+//! All that can follow a request, as values. A handler says what should happen; `connection` is the only place that makes it
+//! happen.
+
+use bytes::Bytes;
+
+use crate::clock::Moment;
+use crate::http::fault::Fault;
+use crate::http::response::Response;
+// Words of the loop that a handler may use; the rooms above take them from here.
+pub use crate::reactor::hub::{Dialect, Hub, Topic};
+pub use crate::reactor::system::{Lane, Peer, Verdict};
+use crate::server::context::{Call, Context};
+
+/// What a program remembers, owned by the loop and lent to one handler at a time.
+pub trait State: Sized + 'static {
+    /// What its ledger keeps.
+    type Entry: Send + 'static;
+}
+
+impl State for () {
+    type Entry = ();
+}
+
+/// A handler: looks at a request's head and says what should follow.
+pub type Handler<S> = Box<dyn Fn(&mut S, &Call<'_>, &mut Context<'_>) -> Reply<S>>;
+
+/// What follows when a body has been gathered.
+pub type Then<S> = Box<dyn FnOnce(&mut S, Vec<u8>, &mut Context<'_>) -> Reply<S>>;
+
+/// What follows when a helper has come back. It runs whether or not its asker is still there.
+pub type Step<S> = Box<dyn FnOnce(&mut S, &mut Context<'_>) -> Reply<S> + Send>;
+
+/// What a helper does; it may block. It returns what follows in the loop.
+pub type Task<S> = Box<dyn FnOnce() -> Step<S> + Send>;
+
+/// What follows the ledger's verdict. It stays in the loop, so it need not be `Send`.
+pub type Decided<S> = Box<dyn FnOnce(&mut S, Verdict, &mut Context<'_>) -> Reply<S>>;
+
+/// What follows a wait: asked when something was said on the topic, and once more when the time is over
+/// ([`Context::is_over`]).
+pub type Again<S> = Box<dyn FnOnce(&mut S, &mut Context<'_>) -> Reply<S>>;
+
+/// Takes a large body, window by window, on a helper. Dropped before [`finish`](Sink::finish), it leaves nothing behind.
+pub trait Sink<S: State>: Send {
+    /// Takes the next bytes. May block. A refusal ends the upload and is the answer.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Fault>;
+
+    /// The body is complete. May block. Returns what follows in the loop.
+    fn finish(self: Box<Self>) -> Step<S>;
+}
+
+/// What should happen next.
+pub enum Reply<S: State> {
+    /// Answer.
+    Send(Response),
+    /// Refuse.
+    Refuse(Fault),
+    /// Gather the body in memory, at most so many bytes, then go on. More is 413.
+    Collect {
+        /// The most bytes.
+        most: usize,
+        /// What follows.
+        then: Then<S>,
+    },
+    /// Pass the body to a helper, window by window; at most so many bytes, zero for any number.
+    Receive {
+        /// The most bytes.
+        most: u64,
+        /// Who takes it.
+        sink: Box<dyn Sink<S>>,
+    },
+    /// Have a helper do something, then take the step it returns.
+    Offload(Lane, Task<S>),
+    /// Have the ledger keep an entry, then go on with its verdict.
+    Keep(S::Entry, Decided<S>),
+    /// Wait for the next note on a topic, or until the time is over, then ask again.
+    Wait {
+        /// On what.
+        topic: Topic,
+        /// Until when.
+        until: Moment,
+        /// What is asked.
+        again: Again<S>,
+    },
+    /// Begin an endless answer that carries what is said on a topic from now on.
+    Stream {
+        /// On what.
+        topic: Topic,
+        /// In which form.
+        dialect: Dialect,
+        /// The answer's head.
+        head: Response,
+        /// What is sent before anything that is said.
+        first: Bytes,
+        /// What is sent when nothing has been for a while.
+        heartbeat: Bytes,
+    },
+}
+
+impl<S: State> Reply<S> {
+    /// Has a file helper do something, then takes the step it returns.
+    pub fn offload<F>(task: impl FnOnce() -> F + Send + 'static) -> Reply<S>
+    where
+        F: FnOnce(&mut S, &mut Context<'_>) -> Reply<S> + Send + 'static,
+    {
+        Reply::Offload(Lane::Files, Box::new(move || Box::new(task())))
+    }
+
+    /// Gathers a small body, then goes on.
+    pub fn collect(
+        most: usize,
+        then: impl FnOnce(&mut S, Vec<u8>, &mut Context<'_>) -> Reply<S> + 'static,
+    ) -> Reply<S> {
+        Reply::Collect { most, then: Box::new(then) }
+    }
+}
+
+impl<S: State> From<Response> for Reply<S> {
+    fn from(response: Response) -> Reply<S> {
+        Reply::Send(response)
+    }
+}
+
+impl<S: State> From<Fault> for Reply<S> {
+    fn from(fault: Fault) -> Reply<S> {
+        Reply::Refuse(fault)
+    }
+}
+
+impl<S: State, R: Into<Reply<S>>> From<Result<R, Fault>> for Reply<S> {
+    fn from(result: Result<R, Fault>) -> Reply<S> {
+        match result {
+            Ok(reply) => reply.into(),
+            Err(fault) => Reply::Refuse(fault),
+        }
+    }
+}

@@ -1,0 +1,334 @@
+//! From method and path to handler. A fixed path wins over a parameter, a parameter over a rest; what was added first wins
+//! among equals, so an embedder's routes, added before the built-in ones, come first.
+
+use std::collections::HashMap;
+
+use crate::http::request::Method;
+use crate::path::RelPath;
+use crate::server::reply::{Handler, State};
+
+const METHODS: usize = Method::ALL.len();
+
+/// A segment of a pattern.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Segment {
+    Fixed(String),
+    /// `:name`: one segment, whatever it is.
+    Parameter(String),
+    /// `*name`: all that follows, even nothing.
+    Rest(String),
+}
+
+struct Route<S: State> {
+    pattern: Vec<Segment>,
+    handlers: [Option<Handler<S>>; METHODS],
+}
+
+/// What was found.
+pub enum Found<'a, S: State> {
+    /// A handler, and what the pattern's parameters stand for.
+    Handler(&'a Handler<S>, Vec<(&'a str, &'a str)>),
+    /// The path is known, the method is not; what is allowed, for the `Allow` field.
+    WrongMethod(String),
+    /// `OPTIONS`: what is allowed.
+    Options(String),
+    /// Nothing.
+    Nothing,
+}
+
+/// What is wrong with a pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BadPattern {
+    /// It does not begin with a slash, has an empty or hidden segment, a nameless parameter, or a rest that is not last.
+    Malformed(String),
+    /// The same method and pattern were added before.
+    Twice(String),
+}
+
+impl std::fmt::Display for BadPattern {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            BadPattern::Malformed(pattern) => write!(f, "{pattern:?} is not a pattern of a path"),
+            BadPattern::Twice(pattern) => write!(f, "{pattern:?} was added twice"),
+        }
+    }
+}
+
+impl std::error::Error for BadPattern {}
+
+/// All routes.
+pub struct Router<S: State> {
+    routes: Vec<Route<S>>,
+    /// Routes without parameters, by path.
+    fixed: HashMap<String, usize>,
+    /// The others, the more specific first.
+    patterns: Vec<usize>,
+    /// Who is asked when nothing else fits, with any method.
+    rest: Option<Handler<S>>,
+}
+
+impl<S: State> Default for Router<S> {
+    fn default() -> Router<S> {
+        Router { routes: Vec::new(), fixed: HashMap::new(), patterns: Vec::new(), rest: None }
+    }
+}
+
+impl<S: State> Router<S> {
+    /// Adds a route. A pattern is a path whose segments may be `:name` (any one segment) or, as the last, `*name` (all that
+    /// follows, even nothing).
+    ///
+    /// # Errors
+    /// If it is no such thing, or was added before for the same method.
+    pub fn add(&mut self, method: Method, pattern: &str, handler: Handler<S>) -> Result<(), BadPattern> {
+        let segments = read(pattern).ok_or_else(|| BadPattern::Malformed(pattern.to_owned()))?;
+        let known = self.routes.iter().position(|route| is_same(&route.pattern, &segments));
+        let at = known.unwrap_or_else(|| self.make(segments));
+        let place = &mut self.routes[at].handlers[index(method)];
+        if place.is_some() {
+            return Err(BadPattern::Twice(format!("{} {pattern}", method.name())));
+        }
+        *place = Some(handler);
+        Ok(())
+    }
+
+    fn make(&mut self, segments: Vec<Segment>) -> usize {
+        let at = self.routes.len();
+        let fixed: Option<Vec<&str>> = segments
+            .iter()
+            .map(|segment| match segment {
+                Segment::Fixed(text) => Some(text.as_str()),
+                _ => None,
+            })
+            .collect();
+        match fixed {
+            Some(fixed) => {
+                self.fixed.insert(fixed.join("/"), at);
+                self.routes.push(Route { pattern: segments, handlers: Default::default() });
+            }
+            None => {
+                self.routes.push(Route { pattern: segments, handlers: Default::default() });
+                self.patterns.push(at);
+                let routes = &self.routes;
+                self.patterns.sort_by(|&a, &b| kinds(&routes[a].pattern).cmp(&kinds(&routes[b].pattern)));
+            }
+        }
+        at
+    }
+
+    /// Sets who is asked when nothing else fits.
+    pub fn set_rest(&mut self, handler: Handler<S>) {
+        self.rest = Some(handler);
+    }
+
+    /// Every route: method and pattern, in the order in which they were added.
+    pub fn routes(&self) -> impl Iterator<Item = (Method, String)> {
+        self.routes.iter().flat_map(|route| {
+            let methods = Method::ALL.into_iter().filter(|&method| route.handlers[index(method)].is_some());
+            methods.map(|method| (method, write(&route.pattern)))
+        })
+    }
+
+    /// Who answers. `HEAD` is answered by who answers `GET`; `OPTIONS` by what is allowed.
+    pub fn find<'a>(&'a self, method: Method, path: &'a RelPath<'a>) -> Found<'a, S> {
+        let mut allowed = [false; METHODS];
+        let mut is_known = false;
+        if let Some(&at) = self.fixed.get(path.as_str()) {
+            is_known = true;
+            if let Some(handler) = self.routes[at].find(method, &mut allowed) {
+                return Found::Handler(handler, Vec::new());
+            }
+        }
+        for &at in &self.patterns {
+            let Some(parameters) = fit(&self.routes[at].pattern, path) else { continue };
+            is_known = true;
+            if let Some(handler) = self.routes[at].find(method, &mut allowed) {
+                return Found::Handler(handler, parameters);
+            }
+        }
+        match &self.rest {
+            _ if is_known && method == Method::Options => Found::Options(allow(&allowed)),
+            _ if is_known => Found::WrongMethod(allow(&allowed)),
+            Some(handler) => Found::Handler(handler, Vec::new()),
+            None => Found::Nothing,
+        }
+    }
+}
+
+impl<S: State> Route<S> {
+    fn find(&self, method: Method, allowed: &mut [bool; METHODS]) -> Option<&Handler<S>> {
+        let wanted = match method {
+            Method::Unknown => return None,
+            Method::Head if self.handlers[index(Method::Head)].is_none() => Method::Get,
+            method => method,
+        };
+        let found = self.handlers[index(wanted)].as_ref();
+        if found.is_none() {
+            for (allowed, handler) in allowed.iter_mut().zip(&self.handlers) {
+                *allowed |= handler.is_some();
+            }
+        }
+        found
+    }
+}
+
+fn index(method: Method) -> usize {
+    Method::ALL.iter().position(|&known| known == method).unwrap_or(METHODS - 1)
+}
+
+/// The value of an `Allow` field (RFC 9110, section 10.2.1).
+fn allow(allowed: &[bool; METHODS]) -> String {
+    let has_get = allowed[index(Method::Get)];
+    let names = Method::ALL
+        .into_iter()
+        .filter(|&method| allowed[index(method)] || method == Method::Options || method == Method::Head && has_get);
+    names.map(Method::name).collect::<Vec<_>>().join(", ")
+}
+
+fn read(pattern: &str) -> Option<Vec<Segment>> {
+    let rest = pattern.strip_prefix('/')?;
+    if rest.is_empty() {
+        return Some(Vec::new());
+    }
+    let texts: Vec<&str> = rest.split('/').collect();
+    let last = texts.len() - 1;
+    let mut segments = Vec::new();
+    for (at, text) in texts.into_iter().enumerate() {
+        segments.push(match text.split_at_checked(1)? {
+            (":", "") | ("*", "") => return None,
+            (":", name) => Segment::Parameter(name.to_owned()),
+            ("*", name) if at == last => Segment::Rest(name.to_owned()),
+            ("*", _) => return None,
+            _ => Segment::Fixed(RelPath::from_plain(text).ok()?.to_string()),
+        });
+    }
+    Some(segments)
+}
+
+fn write(pattern: &[Segment]) -> String {
+    let mut text = String::new();
+    for segment in pattern {
+        text.push('/');
+        match segment {
+            Segment::Fixed(fixed) => text.push_str(fixed),
+            Segment::Parameter(name) => text.extend([":", name]),
+            Segment::Rest(name) => text.extend(["*", name]),
+        }
+    }
+    if text.is_empty() { "/".to_owned() } else { text }
+}
+
+/// Whether two patterns fit the same paths.
+fn is_same(one: &[Segment], other: &[Segment]) -> bool {
+    one.len() == other.len()
+        && one.iter().zip(other).all(|pair| match pair {
+            (Segment::Fixed(one), Segment::Fixed(other)) => one == other,
+            (Segment::Parameter(_), Segment::Parameter(_)) | (Segment::Rest(_), Segment::Rest(_)) => true,
+            _ => false,
+        })
+}
+
+/// What a pattern is made of, for the order in which patterns are tried.
+fn kinds(pattern: &[Segment]) -> Vec<u8> {
+    let kinds = pattern.iter().map(|segment| match segment {
+        Segment::Fixed(_) => 0,
+        Segment::Parameter(_) => 1,
+        Segment::Rest(_) => 3,
+    });
+    // A pattern that ends comes before one that takes a rest.
+    kinds.chain([2]).collect()
+}
+
+fn fit<'a>(pattern: &'a [Segment], path: &'a RelPath<'a>) -> Option<Vec<(&'a str, &'a str)>> {
+    let mut parameters = Vec::new();
+    let mut rest = path.as_str();
+    for segment in pattern {
+        let (first, behind) = rest.split_once('/').unwrap_or((rest, ""));
+        match segment {
+            Segment::Rest(name) => {
+                parameters.push((name.as_str(), rest));
+                return Some(parameters);
+            }
+            Segment::Fixed(text) if text == first => {}
+            Segment::Parameter(name) if !first.is_empty() => parameters.push((name.as_str(), first)),
+            _ => return None,
+        }
+        rest = behind;
+    }
+    rest.is_empty().then_some(parameters)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::fault::Fault;
+    use crate::http::status::Status;
+    use crate::server::reply::Reply;
+
+    /// A router whose handlers tell their own number through the code of a fault.
+    fn router(routes: &[(Method, &str)]) -> Router<()> {
+        let mut router = Router::default();
+        for (method, pattern) in routes {
+            let name: &'static str = Box::leak(pattern.to_string().into_boxed_str());
+            let handler: Handler<()> = Box::new(move |_, _, _| Reply::Refuse(Fault::new(Status::OK, name, "")));
+            router.add(*method, pattern, handler).unwrap();
+        }
+        router
+    }
+
+    fn find(router: &Router<()>, method: Method, path: &str) -> String {
+        let path = RelPath::from_plain(path).unwrap();
+        match router.find(method, &path) {
+            Found::Handler(_, parameters) => format!("{parameters:?}"),
+            Found::WrongMethod(allow) => format!("not {allow}"),
+            Found::Options(allow) => format!("options {allow}"),
+            Found::Nothing => "nothing".to_owned(),
+        }
+    }
+
+    #[test]
+    fn fixed_wins_over_parameter_and_parameter_over_rest() {
+        use Method::{Delete, Get, Head, Options, Post, Put};
+        let router = router(&[
+            (Get, "/files/*path"),
+            (Get, "/items/:id"),
+            (Get, "/items/new"),
+            (Put, "/items/:id"),
+            (Get, "/"),
+            (Post, "/send"),
+        ]);
+        for (method, path, found) in [
+            (Get, "items/new", "[]"),
+            (Put, "items/new", "[(\"id\", \"new\")]"),
+            (Get, "items/7", "[(\"id\", \"7\")]"),
+            (Head, "items/7", "[(\"id\", \"7\")]"),
+            (Get, "items", "nothing"),
+            (Get, "items/7/8", "nothing"),
+            (Get, "files", "[(\"path\", \"\")]"),
+            (Get, "files/a/b", "[(\"path\", \"a/b\")]"),
+            (Get, "", "[]"),
+            (Delete, "items/7", "not GET, HEAD, PUT, OPTIONS"),
+            (Get, "send", "not POST, OPTIONS"),
+            (Options, "send", "options POST, OPTIONS"),
+            (Get, "nope", "nothing"),
+        ] {
+            assert_eq!(find(&router, method, path), found, "{method:?} {path}");
+        }
+    }
+
+    #[test]
+    fn bad_patterns_and_repeated_ones_are_told() {
+        let mut router: Router<()> = Router::default();
+        let handler = || -> Handler<()> { Box::new(|_, _, _| Fault::not_found().into()) };
+        for pattern in ["", "a", "/a//b", "/:", "/*", "/*all/b", "/.hidden", "/a/../b", "/a/"] {
+            assert_eq!(
+                router.add(Method::Get, pattern, handler()),
+                Err(BadPattern::Malformed(pattern.to_owned())),
+                "{pattern}"
+            );
+        }
+        assert_eq!(router.add(Method::Get, "/a/:x", handler()), Ok(()));
+        assert_eq!(router.add(Method::Put, "/a/:x", handler()), Ok(()));
+        assert_eq!(router.add(Method::Get, "/a/:y", handler()), Err(BadPattern::Twice("GET /a/:y".into())));
+        assert_eq!(router.routes().collect::<Vec<_>>(), [(Method::Get, "/a/:x".into()), (Method::Put, "/a/:x".into())]);
+    }
+}

@@ -1,0 +1,52 @@
+//! What this server is for: the table of routes, on one screen.
+
+use crate::http::request::Method;
+use crate::server::Server;
+use crate::server::context::{Call, Context};
+use crate::server::reply::{Hub, Reply};
+use crate::server::router::BadPattern;
+use crate::site::gate::{Action, guard};
+use crate::site::state::Site;
+
+pub mod body;
+pub mod chat;
+pub mod gate;
+pub mod listing;
+pub mod openapi;
+pub mod pages;
+pub mod rate;
+pub mod state;
+pub mod system;
+
+use Action::{ChatRead, ChatWrite, Metrics, Open, WwwRead};
+use Method::{Get, Post};
+
+/// The server with all of the site's routes. A part that is switched off has none.
+///
+/// # Errors
+/// If two routes are the same: a mistake of this table.
+pub fn server(site: Site, hub: Hub) -> Result<Server<Site>, BadPattern> {
+    let has_chat = site.chat.is_some();
+    let mut server = Server::new(site, hub);
+    route(&mut server, &[Get], "/healthz", Open, system::health)?;
+    route(&mut server, &[Get], "/metrics", Metrics, system::metrics)?;
+    route(&mut server, &[Get], "/api", Open, system::api)?;
+    route(&mut server, &[Get], "/openapi.json", Open, system::description)?;
+    if has_chat {
+        route(&mut server, &[Post], "/send", ChatWrite, chat::send)?;
+        route(&mut server, &[Get], "/messages", ChatRead, chat::messages)?;
+        route(&mut server, &[Get], "/events", ChatRead, chat::stream)?;
+    }
+    server.set_rest(guard(WwwRead, pages::page));
+    Ok(server)
+}
+
+fn route<R: Into<Reply<Site>>>(
+    server: &mut Server<Site>,
+    methods: &[Method],
+    pattern: &str,
+    action: Action,
+    handler: impl Fn(&mut Site, &Call<'_>, &mut Context<'_>) -> R + Clone + 'static,
+) -> Result<(), BadPattern> {
+    server.add_route(methods, pattern, guard(action, handler))
+}

@@ -1,0 +1,145 @@
+//! All that the loop remembers for this site, and how what the disk says becomes an answer.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::clock::Moment;
+use crate::config::{Config, Rights};
+use crate::http::fault::Fault;
+use crate::http::status::Status;
+use crate::server::reply::{State, Topic};
+use crate::site::rate::Buckets;
+use crate::store::disk::Disk;
+use crate::store::history::History;
+use crate::store::ledger::{Entry, Reader};
+use crate::store::shelf::{Shelf, ShelfLimits};
+
+/// The site: static pages, files, a chat.
+pub struct Site {
+    /// How it was set up.
+    pub config: Config,
+    /// What is open to whom, to a request that came here directly.
+    pub rights: Rights,
+    /// The same for one that came through a proxy.
+    pub network_rights: Rights,
+    /// Whether the warning about a proxy has been logged.
+    pub has_warned_of_proxy: bool,
+    /// Static pages.
+    pub www: Www,
+    /// The shared files; `None` when switched off.
+    pub files: Option<Files>,
+    /// The chat; `None` when switched off.
+    pub chat: Option<Chat>,
+    /// Requests an address may make.
+    pub request_rate: Buckets,
+    /// When this run began.
+    pub started: Option<Moment>,
+    /// What is counted for those who look after the server.
+    pub tallies: Tallies,
+}
+
+/// Static pages: a folder, and what is remembered of it.
+pub struct Www {
+    /// The folder; `None` when there is none, and only the built-in pages are served.
+    pub disk: Option<Arc<dyn Disk>>,
+    /// Hot pages.
+    pub shelf: Shelf<crate::site::pages::Shelved>,
+}
+
+/// The shared files.
+pub struct Files {
+    /// Their folder.
+    pub disk: Arc<dyn Disk>,
+}
+
+/// The chat.
+pub struct Chat {
+    /// The newest messages.
+    pub history: History,
+    /// What is said in the lobby.
+    pub lobby: Topic,
+    /// For messages older than the history; away while a helper has it.
+    pub reader: Option<Reader>,
+    /// Messages an address may send.
+    pub send_rate: Buckets,
+    /// Whether the ledger has lost a batch and takes nothing more.
+    pub is_shut: bool,
+}
+
+/// Numbers that the loop itself does not count.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Tallies {
+    /// Files stored.
+    pub uploads: u64,
+    /// Bytes of them.
+    pub uploaded_bytes: u64,
+    /// Messages kept.
+    pub messages: u64,
+    /// Requests told to come back later.
+    pub throttled: u64,
+}
+
+impl State for Site {
+    type Entry = Entry;
+}
+
+impl Www {
+    /// Pages from a folder, nothing remembered yet.
+    pub fn new(disk: Option<Arc<dyn Disk>>) -> Www {
+        Www { disk, shelf: Shelf::new(ShelfLimits::default()) }
+    }
+}
+
+impl Site {
+    /// A site with the parts it is given.
+    pub fn new(config: Config, www: Www, files: Option<Files>, chat: Option<Chat>) -> Site {
+        let (rights, network_rights) = (config.rights(), config.network_rights());
+        let request_rate = Buckets::new(config.limits.request_rate);
+        Site {
+            config,
+            rights,
+            network_rights,
+            has_warned_of_proxy: false,
+            www,
+            files,
+            chat,
+            request_rate,
+            started: None,
+            tallies: Tallies::default(),
+        }
+    }
+
+    /// An address of this site, for a client: the prefix before an absolute path.
+    pub fn address(&self, path: &str) -> String {
+        format!("{}{path}", self.config.path_prefix)
+    }
+}
+
+/// What the world's refusal means to a client. Logs what is ours to mend.
+pub fn disk_fault(error: &io::Error, doing: &str) -> Fault {
+    use io::ErrorKind as Kind;
+    match error.kind() {
+        Kind::NotFound | Kind::NotADirectory => Fault::not_found(),
+        Kind::IsADirectory => Fault::new(Status::CONFLICT, "is_folder", "there is a folder of that name"),
+        Kind::AlreadyExists => Fault::new(Status::CONFLICT, "file_exists", "that name is taken"),
+        Kind::DirectoryNotEmpty => Fault::new(Status::CONFLICT, "dir_not_empty", "the folder is not empty"),
+        Kind::InvalidFilename => {
+            Fault::new(Status::BAD_REQUEST, "bad_name", "the name is too long for this file system")
+        }
+        Kind::FileTooLarge => {
+            Fault::new(Status::CONTENT_TOO_LARGE, "too_large", "the file is larger than this file system takes")
+        }
+        Kind::StorageFull | Kind::QuotaExceeded => {
+            log::error!("no room to {doing}: {error}");
+            Fault::new(Status::INSUFFICIENT_STORAGE, "storage_full", "there is no room left on the server's disk")
+        }
+        Kind::ReadOnlyFilesystem => {
+            log::error!("cannot {doing}: {error}");
+            Fault::new(Status::INTERNAL_SERVER_ERROR, "read_only", "the server's disk takes no changes")
+        }
+        _ => {
+            log::error!("cannot {doing}: {error}");
+            Fault::new(Status::INTERNAL_SERVER_ERROR, "io_error", "the server's disk gave an error; its log says which")
+        }
+    }
+}

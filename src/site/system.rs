@@ -1,0 +1,116 @@
+//! What the server says of itself: health, numbers, what it can do, and its description.
+
+use std::fmt::Write;
+
+use serde_json::json;
+
+use crate::http::response::{Body, Response};
+use crate::http::status::Status;
+use crate::server::context::{Call, Context};
+use crate::server::reply::Lane;
+use crate::site::openapi;
+use crate::site::state::Site;
+
+/// `GET /healthz`: whether to send requests here.
+pub fn health(_: &mut Site, _: &Call<'_>, cx: &mut Context<'_>) -> Response {
+    if cx.is_closing {
+        return Response::json(Status::SERVICE_UNAVAILABLE, &json!({"status": "draining"})).header("Retry-After", "5");
+    }
+    Response::json(Status::OK, &json!({"status": "ok"}))
+}
+
+/// `GET /api`: name, version, features, limits.
+pub fn api(site: &mut Site, _: &Call<'_>, _: &mut Context<'_>) -> Response {
+    let mut features = vec!["static"];
+    if site.files.is_some() {
+        features.push("files");
+    }
+    if site.chat.is_some() {
+        features.push("chat");
+    }
+    let limits = &site.config.limits;
+    // A limit that is off has the largest number there is; JSON has null for that.
+    let bytes = |value: usize| (value != usize::MAX).then_some(value);
+    let large = |value: u64| (value != u64::MAX).then_some(value);
+    Response::json(
+        Status::OK,
+        &json!({
+            "name": "hythe",
+            "version": env!("CARGO_PKG_VERSION"),
+            "features": features,
+            "limits": {
+                "request_line": bytes(limits.request_line_bytes),
+                "header_bytes": bytes(limits.header_bytes),
+                "headers": bytes(limits.headers),
+                "json_limit": bytes(limits.json_limit_bytes),
+                "form_limit": bytes(limits.form_limit_bytes),
+                "upload_limit": large(limits.upload_limit_bytes),
+                "parts": bytes(limits.parts),
+                "message_limit": bytes(limits.message_limit_bytes),
+                "keepalive_seconds": large(limits.keepalive_ms).map(|ms| ms / 1000),
+                "keepalive_requests": (limits.keepalive_requests != u32::MAX).then_some(limits.keepalive_requests),
+            },
+        }),
+    )
+}
+
+/// `GET /openapi.json`.
+pub fn description(site: &mut Site, _: &Call<'_>, _: &mut Context<'_>) -> Response {
+    Response::json(Status::OK, &openapi::document(site))
+}
+
+/// `GET /metrics`: Prometheus text, version 0.0.4.
+pub fn metrics(site: &mut Site, _: &Call<'_>, cx: &mut Context<'_>) -> Response {
+    let counts = cx.counts;
+    let tallies = site.tallies;
+    let shelf = &site.www.shelf;
+    let started = *site.started.get_or_insert(cx.now);
+    let mut text = String::new();
+    let mut one = |name: &str, kind: &str, help: &str, value: u64| {
+        // A line that cannot be written into memory is no case there is.
+        let _ = write!(text, "# HELP hythe_{name} {help}\n# TYPE hythe_{name} {kind}\nhythe_{name} {value}\n");
+    };
+    one("connections", "gauge", "Connections now.", counts.connections);
+    one("connections_accepted_total", "counter", "Connections accepted.", counts.accepted);
+    one("connections_evicted_total", "counter", "Idle connections closed to make room.", counts.evicted);
+    one("connections_refused_total", "counter", "Connections refused for their address's number.", counts.refused);
+    one(
+        "connections_given_up_total",
+        "counter",
+        "Connections closed because their client took nothing.",
+        counts.given_up,
+    );
+    one("listener_rests_total", "counter", "Times the listener rested for want of room.", counts.rests);
+    one("bytes_received_total", "counter", "Bytes read from sockets.", counts.bytes_in);
+    one("bytes_sent_total", "counter", "Bytes written to sockets.", counts.bytes_out);
+    one("loop_turns_total", "counter", "Turns of the loop.", counts.turns);
+    one("loop_longest_turn_milliseconds", "gauge", "The longest turn of the loop so far.", counts.longest_turn_ms);
+    one("panics_total", "counter", "Handlers that panicked.", counts.panics);
+    one("ledger_kept_total", "counter", "Entries the ledger has kept.", counts.kept);
+    one("ledger_lost_total", "counter", "Entries the ledger has lost.", counts.lost);
+    one("listeners", "gauge", "Streams and polls that listen now.", cx.listeners() as u64);
+    one("file_jobs", "gauge", "Jobs waiting for or with a file helper.", cx.jobs_out(Lane::Files) as u64);
+    one("shelf_bytes", "gauge", "Bytes of pages kept in memory.", shelf.bytes() as u64);
+    one("shelf_open_files", "gauge", "Files kept open.", shelf.open_files() as u64);
+    one("uploads_total", "counter", "Files stored.", tallies.uploads);
+    one("uploaded_bytes_total", "counter", "Bytes of files stored.", tallies.uploaded_bytes);
+    one("messages_total", "counter", "Chat messages kept.", tallies.messages);
+    one("throttled_total", "counter", "Requests told to come back later.", tallies.throttled);
+    one(
+        "uptime_seconds",
+        "gauge",
+        "Seconds since the first look at these numbers or the start.",
+        cx.now.since(started) / 1000,
+    );
+    let _ = write!(
+        text,
+        "# HELP hythe_answers_total Answers given, by status class.\n# TYPE hythe_answers_total counter\n"
+    );
+    for (class, answers) in cx.answers.by_class.iter().enumerate().skip(1) {
+        let _ = writeln!(text, "hythe_answers_total{{class=\"{class}xx\"}} {answers}");
+    }
+    Response::new(Status::OK)
+        .header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
+        .header("Cache-Control", "no-store")
+        .with_body(Body::Bytes(text.into()))
+}

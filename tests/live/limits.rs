@@ -1,0 +1,384 @@
+//! Limits and timers (API.md section 7), each made small by its flag so that a test need not wait long.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::expect::{Expect, any, is, said_hi};
+use crate::house::{HELLO, House, big};
+use crate::request::{FORM, JSON, SAY_HI, ask, ask_with_body, get, get_with, say, say_chunked, say_raw};
+use crate::scene::Scene;
+use crate::wire::{Answer, End, PATIENCE, Wire};
+
+/// How much later than told a deadline may fall: the wheel turns in quarters of a second, and machines are busy.
+const SLACK: Duration = Duration::from_millis(1_500);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A house with small limits, and someone who speaks to it.
+struct Visit {
+    house: House,
+    scene: Scene,
+}
+
+impl Visit {
+    fn to(flags: &[&str]) -> Visit {
+        let house = House::open(flags);
+        let scene = Scene::of(&house);
+        Visit { house, scene }
+    }
+
+    fn connect(&self) -> Wire {
+        Wire::connect(self.house.address())
+    }
+
+    fn send(&self, wire: &mut Wire, bytes: impl AsRef<[u8]>) {
+        wire.send(&self.scene.fill(bytes.as_ref()));
+    }
+
+    /// The next answer, which must be as expected.
+    #[track_caller]
+    fn hear(&self, wire: &mut Wire, expect: Expect) -> Answer {
+        let answer = wire.hear(false).unwrap_or_else(|complaint| panic!("{complaint}\n{}", wire.transcript()));
+        expect.judge(&answer, &self.scene).unwrap_or_else(|complaint| panic!("{complaint}\n{}", wire.transcript()));
+        answer
+    }
+
+    /// One request and its answer.
+    #[track_caller]
+    fn ask(&self, wire: &mut Wire, bytes: impl AsRef<[u8]>, expect: Expect) -> Answer {
+        self.send(wire, bytes);
+        self.hear(wire, expect)
+    }
+}
+
+#[track_caller]
+fn ends(wire: &mut Wire, patience: Duration) {
+    wire.ends_within(patience).unwrap_or_else(|complaint| panic!("{complaint}\n{}", wire.transcript()));
+}
+
+#[track_caller]
+fn fell_in_time(since: Instant, due: Duration, wire: &Wire) {
+    let took = since.elapsed();
+    assert!(took + Duration::from_millis(50) >= due, "after {took:?}, before its {due:?}\n{}", wire.transcript());
+    assert!(took <= due + SLACK, "after {took:?}, long after its {due:?}\n{}", wire.transcript());
+}
+
+#[test]
+fn half_a_head_is_told_that_its_time_is_up() {
+    let visit = Visit::to(&["--header-timeout", "1s"]);
+    let mut wire = visit.connect();
+    let since = Instant::now();
+    visit.send(&mut wire, "GET /hello.txt HTTP/1.1\r\nHo");
+    let answer = visit.hear(&mut wire, is(408));
+    assert!(answer.says_close(), "{}", wire.transcript());
+    fell_in_time(since, SECOND, &wire);
+    ends(&mut wire, PATIENCE);
+}
+
+#[test]
+fn a_head_that_drips_in_gains_no_time() {
+    let visit = Visit::to(&["--header-timeout", "1s"]);
+    let mut wire = visit.connect();
+    let since = Instant::now();
+    for byte in b"GET /hello.txt HTTP/1.1".chunks(1) {
+        visit.send(&mut wire, byte);
+        if !wire.is_quiet_for(Duration::from_millis(100)) {
+            break;
+        }
+    }
+    visit.hear(&mut wire, is(408));
+    fell_in_time(since, SECOND, &wire);
+    ends(&mut wire, PATIENCE);
+}
+
+#[test]
+fn who_says_nothing_is_let_go_in_silence() {
+    let visit = Visit::to(&["--header-timeout", "1s"]);
+    let mut wire = visit.connect();
+    let since = Instant::now();
+    ends(&mut wire, SECOND + SLACK);
+    fell_in_time(since, SECOND, &wire);
+}
+
+#[test]
+fn who_says_nothing_more_is_let_go_in_silence() {
+    let visit = Visit::to(&["--keepalive", "1s"]);
+    let mut wire = visit.connect();
+    visit.ask(&mut wire, get("/hello.txt"), is(200).body(HELLO));
+    let since = Instant::now();
+    ends(&mut wire, SECOND + SLACK);
+    fell_in_time(since, SECOND, &wire);
+}
+
+#[test]
+fn every_request_gains_its_connection_time() {
+    let visit = Visit::to(&["--keepalive", "1s"]);
+    let mut wire = visit.connect();
+    for _ in 0..4 {
+        visit.ask(&mut wire, get("/hello.txt"), is(200).body(HELLO));
+        assert!(wire.is_quiet_for(Duration::from_millis(600)), "{}", wire.transcript());
+    }
+    visit.ask(&mut wire, get("/hello.txt"), is(200).body(HELLO));
+}
+
+#[test]
+fn half_a_second_head_is_told_that_its_time_is_up() {
+    let visit = Visit::to(&["--header-timeout", "1s"]);
+    let mut wire = visit.connect();
+    visit.ask(&mut wire, get("/hello.txt"), is(200).body(HELLO));
+    let since = Instant::now();
+    visit.send(&mut wire, "GET /hello");
+    visit.hear(&mut wire, is(408));
+    fell_in_time(since, SECOND, &wire);
+    ends(&mut wire, PATIENCE);
+}
+
+#[test]
+fn a_body_that_stops_is_told_that_its_time_is_up() {
+    let visit = Visit::to(&["--body-idle", "1s"]);
+    for (target, fields) in [("/send", [FORM, "Content-Length: 10"]), ("/upload", [JSON, "Transfer-Encoding: chunked"])]
+    {
+        let mut wire = visit.connect();
+        let since = Instant::now();
+        visit.send(&mut wire, [ask("POST", target, &fields).as_slice(), b"4"].concat());
+        let answer = visit.hear(&mut wire, is(408));
+        assert!(answer.says_close(), "{}", wire.transcript());
+        fell_in_time(since, SECOND, &wire);
+        ends(&mut wire, PATIENCE);
+    }
+}
+
+#[test]
+fn who_does_not_read_is_cut_off() {
+    let visit = Visit::to(&["--write-idle", "1s"]);
+    let mut wire = visit.connect();
+    let requests = 60;
+    visit.send(&mut wire, get("/big.bin").repeat(requests));
+    thread::sleep(Duration::from_secs(4));
+    let (came, end) = wire.drain_within(PATIENCE);
+    assert!(came < requests * big().len(), "all {came} bytes came, though nobody had read for four seconds");
+    assert!(matches!(end, Some(End::Closed | End::Reset)), "the connection was still open after {came} bytes");
+}
+
+#[test]
+fn the_last_answer_of_a_connection_says_so() {
+    let visit = Visit::to(&["--keepalive-requests", "3"]);
+    let mut wire = visit.connect();
+    for number in 1..=3 {
+        let answer = visit.ask(&mut wire, get("/hello.txt"), is(200).body(HELLO));
+        assert_eq!(answer.says_close(), number == 3, "of answer {number}\n{}", wire.transcript());
+    }
+    ends(&mut wire, PATIENCE);
+
+    // Requests beyond the last, sent together with it, are not answered; neither is the kind of the last of any matter.
+    let mut wire = visit.connect();
+    visit.send(
+        &mut wire,
+        [get("/hello.txt"), get("/nothing"), say(&[], SAY_HI), get("/hello.txt"), get("/hello.txt")].concat(),
+    );
+    for (number, expect) in [is(200), is(404), said_hi()].into_iter().enumerate() {
+        let answer = visit.hear(&mut wire, expect);
+        assert_eq!(answer.says_close(), number == 2, "of answer {}\n{}", number + 1, wire.transcript());
+    }
+    ends(&mut wire, PATIENCE);
+
+    // HTTP/1.0 is told how many are left.
+    let mut wire = visit.connect();
+    let old = "GET /hello.txt HTTP/1.0\r\nHost: $host\r\nConnection: keep-alive\r\n\r\n";
+    let left: Vec<_> = (0..2)
+        .map(|_| {
+            let answer = visit.ask(&mut wire, old, is(200).lists("Connection", "keep-alive"));
+            let field = answer.field("keep-alive").unwrap_or_default().to_owned();
+            field.rsplit_once("max=").and_then(|(_, left)| left.parse::<u32>().ok())
+        })
+        .collect();
+    assert!(matches!(left[..], [Some(first), Some(second)] if second + 1 == first), "{left:?}\n{}", wire.transcript());
+    let answer = visit.ask(&mut wire, old, is(200));
+    assert!(!answer.lists("connection", "keep-alive"), "{}", wire.transcript());
+    ends(&mut wire, PATIENCE);
+}
+
+#[test]
+fn a_connection_without_a_limit_has_none() {
+    let visit = Visit::to(&["--keepalive-requests", "0"]);
+    let mut wire = visit.connect();
+    for number in 0..250 {
+        let answer = visit.ask(&mut wire, get("/hello.txt"), is(200).body(HELLO));
+        assert!(!answer.says_close(), "of answer {number}");
+    }
+}
+
+#[test]
+fn a_hundred_requests_are_the_default() {
+    let house = House::usual();
+    let scene = Scene::of(&house);
+    let mut wire = Wire::connect(house.address());
+    for number in 1..=100 {
+        wire.send(&scene.fill(&get("/hello.txt")));
+        let answer = wire.hear(false).unwrap_or_else(|complaint| panic!("{number}: {complaint}"));
+        assert_eq!(answer.says_close(), number == 100, "of answer {number}");
+    }
+    ends(&mut wire, PATIENCE);
+}
+
+#[test]
+fn bodies_pass_at_their_limit_and_not_one_past_it() {
+    let visit = Visit::to(&["--json-limit", "100", "--form-limit", "50", "--message-limit", "20"]);
+    let json = |length: usize| ask_with_body("POST", "/upload", &[JSON], format!("\"{}\"", "j".repeat(length - 2)));
+    let chunked = |length: usize| {
+        let body = format!("{length:x}\r\n\"{}\"\r\n0\r\n\r\n", "j".repeat(length - 2));
+        [ask("POST", "/upload", &[JSON, "Transfer-Encoding: chunked"]).as_slice(), body.as_bytes()].concat()
+    };
+    let form = |length: usize| say(&[], &format!("message=hi&x={}", "y".repeat(length - 13)));
+    let text = |length: usize| ask_with_body("POST", "/send", &["Content-Type: text/plain"], "t".repeat(length));
+    for (name, request, expect) in [
+        ("json at", json(100), is(201)),
+        ("json past", json(101), is(413)),
+        ("chunked json at", chunked(100), is(201)),
+        ("chunked json past", chunked(101), is(413)),
+        ("form at", form(50), is(201)),
+        ("form past", form(51), is(413)),
+        ("message at", text(20), is(201)),
+        ("message past", text(21), is(413)),
+    ] {
+        let mut wire = visit.connect();
+        visit.send(&mut wire, request);
+        let answer = wire.hear(false).unwrap_or_else(|complaint| panic!("{name}: {complaint}\n{}", wire.transcript()));
+        expect
+            .judge(&answer, &visit.scene)
+            .unwrap_or_else(|complaint| panic!("{name}: {complaint}\n{}", wire.transcript()));
+        if answer.says_close() {
+            ends(&mut wire, PATIENCE);
+        }
+    }
+}
+
+#[test]
+fn heads_pass_at_their_limits_and_not_past_them() {
+    let visit = Visit::to(&["--request-line", "200", "--header-bytes", "1000", "--headers", "5"]);
+    let line = |length: usize| get(&format!("/hello.txt?{}", "q".repeat(length - "GET /hello.txt? HTTP/1.1".len())));
+    let fields = |count: usize| get_with("/hello.txt", &vec!["X-A: b"; count - 1]);
+    let bytes = |length: usize| get_with("/hello.txt", &[&format!("X-A: {}", "b".repeat(length))]);
+    for (name, request, expect) in [
+        ("line at", line(198), is(200)),
+        ("line past", line(201), is(414)),
+        ("fields at", fields(5), is(200)),
+        ("fields past", fields(6), is(431)),
+        ("bytes below", bytes(700), is(200)),
+        ("bytes past", bytes(1_001), is(431)),
+    ] {
+        let mut wire = visit.connect();
+        visit.send(&mut wire, request);
+        let answer = wire.hear(false).unwrap_or_else(|complaint| panic!("{name}: {complaint}\n{}", wire.transcript()));
+        expect
+            .judge(&answer, &visit.scene)
+            .unwrap_or_else(|complaint| panic!("{name}: {complaint}\n{}", wire.transcript()));
+    }
+}
+
+#[test]
+fn who_posts_too_often_is_told_when_to_come_back() {
+    let house = House::with_default_rates(&[]);
+    let scene = Scene::of(&house);
+    let mut wire = Wire::connect(house.address());
+    let mut statuses = Vec::new();
+    for _ in 0..14 {
+        wire.send(&scene.fill(&say(&[], SAY_HI)));
+        let answer = wire.hear(false).unwrap_or_else(|complaint| panic!("{complaint}\n{}", wire.transcript()));
+        any(&[201, 429])
+            .judge(&answer, &scene)
+            .unwrap_or_else(|complaint| panic!("{complaint}\n{}", wire.transcript()));
+        statuses.push(answer.status);
+    }
+    assert!(statuses[..10].iter().all(|status| *status == 201), "{statuses:?}");
+    assert!(statuses[10..].contains(&429), "{statuses:?}");
+    wire.send(&scene.fill(&get("/hello.txt")));
+    assert_eq!(wire.hear(false).map(|answer| answer.status), Ok(200), "reading is not posting");
+}
+
+#[test]
+fn at_the_limit_the_longest_idle_makes_room() {
+    let visit = Visit::to(&["--max-connections", "8"]);
+    // The scene's own connections have closed; wait until the server has seen that too.
+    thread::sleep(Duration::from_millis(200));
+    let mut idle: Vec<Wire> = (0..8)
+        .map(|_| {
+            let mut wire = visit.connect();
+            visit.ask(&mut wire, get("/hello.txt"), is(200).body(HELLO));
+            thread::sleep(Duration::from_millis(30));
+            wire
+        })
+        .collect();
+    let mut newcomer = visit.connect();
+    visit.ask(&mut newcomer, get("/hello.txt"), is(200).body(HELLO));
+    ends(&mut idle[0], PATIENCE);
+    for wire in &mut idle[2..] {
+        visit.ask(wire, get("/hello.txt"), is(200).body(HELLO));
+    }
+}
+
+#[test]
+fn at_the_limit_with_none_idle_a_newcomer_waits() {
+    let visit = Visit::to(&["--max-connections", "4"]);
+    thread::sleep(Duration::from_millis(200));
+    let mut busy: Vec<Wire> = (0..4)
+        .map(|_| {
+            let mut wire = visit.connect();
+            visit.send(&mut wire, say_raw(&["Content-Length: 10"], "mess"));
+            wire
+        })
+        .collect();
+    thread::sleep(Duration::from_millis(100));
+    let mut newcomer = visit.connect();
+    visit.send(&mut newcomer, get("/hello.txt"));
+    assert!(newcomer.is_quiet_for(Duration::from_millis(300)), "{}", newcomer.transcript());
+    for wire in &mut busy {
+        visit.ask(wire, "age=hi", said_hi());
+    }
+    visit.hear(&mut newcomer, is(200).body(HELLO));
+}
+
+#[test]
+fn slow_clients_do_not_slow_a_quick_one() {
+    let visit = Visit::to(&["--header-timeout", "2s", "--body-idle", "2s", "--write-idle", "2s", "--keepalive", "2s"]);
+    let mut slow: Vec<Wire> = (0..150)
+        .map(|number| {
+            let mut wire = visit.connect();
+            visit.send(
+                &mut wire,
+                match number % 3 {
+                    0 => b"GET /hello".to_vec(),
+                    1 => say_chunked("a\r\nmess"),
+                    _ => get("/big.bin").repeat(20),
+                },
+            );
+            wire
+        })
+        .collect();
+    let mut quick = visit.connect();
+    for _ in 0..50 {
+        let since = Instant::now();
+        visit.ask(&mut quick, get("/hello.txt"), is(200).body(HELLO));
+        assert!(since.elapsed() < SECOND, "an answer took {:?}", since.elapsed());
+    }
+    for wire in slow.iter_mut().filter(|wire| !wire.has_surplus()) {
+        let (_, end) = wire.drain_within(PATIENCE);
+        assert!(end.is_some(), "a slow client was not cut at its limit\n{}", wire.transcript());
+    }
+}
+
+#[test]
+fn who_is_served_when_the_server_stops_is_served_to_the_end() {
+    let mut visit = Visit::to(&["--drain", "3s"]);
+    let mut idle = visit.connect();
+    visit.ask(&mut idle, get("/hello.txt"), is(200).body(HELLO));
+    let mut busy = visit.connect();
+    visit.send(&mut busy, say_raw(&["Content-Length: 10"], "mess"));
+    thread::sleep(Duration::from_millis(100));
+    visit.house.ask_to_stop();
+    ends(&mut idle, SECOND);
+    let answer = visit.ask(&mut busy, "age=hi", said_hi());
+    assert!(answer.says_close(), "{}", busy.transcript());
+    ends(&mut busy, SECOND);
+    let status = visit.house.wait_for_the_end();
+    assert!(status.is_some_and(|status| status.success()), "{status:?}");
+}

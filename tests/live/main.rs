@@ -1,0 +1,21 @@
+//! The live suite: the real binary, real loopback sockets, raw bytes.
+//!
+//! `house` starts a server in a folder of its own and `wire` speaks to it in bytes. A row is a `case`: a `request` and
+//! what to `expect`, in which `scene` fills the names; `tables` hold the rows, `raw` lists the tables, and `play` plays
+//! them and holds each answer to the `rules` of the house as well. `head`, `delivery`, `refusal` and `limits` say what
+//! no single row can. `cargo test --test live` runs it all; `HYTHE_LIVE_BIN` names another binary to try.
+
+mod case;
+mod delivery;
+mod expect;
+mod head;
+mod house;
+mod limits;
+mod play;
+mod raw;
+mod refusal;
+mod request;
+mod rules;
+mod scene;
+mod tables;
+mod wire;
