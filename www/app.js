@@ -18,10 +18,10 @@ function button(text, press) {
   return element;
 }
 
-/** What went wrong, in words: the server's own where it gave some. */
+/** What went wrong, in a sentence: the server's own where it gave one. */
 class Trouble extends Error {
   constructor(status, body, retryAfter) {
-    super(body?.detail || (status ? `The server answered ${status}.` : 'The server cannot be reached. Check the connection, then try again.'));
+    super(body?.detail?.replace(/^./u, (first) => first.toUpperCase()).replace(/[^.!?]$/u, '$&.') || (status ? `The server answered ${status}.` : 'The server cannot be reached. Check the connection, then try again.'));
     this.code = body?.code;
     this.status = status;
     this.waitMs = Math.min(Number(retryAfter) || 1, 60) * 1000;
@@ -549,7 +549,7 @@ function refuse(one, trouble) {
   one.state = 'failed';
   one.item.className = 'own failed';
   one.line.replaceChildren('Not sent. ', button('Send again', then(hold)), button('Discard', then(forget)));
-  $('send-error').textContent = `Not sent: ${trouble.message}`;
+  $('send-error').textContent = `Not sent. ${trouble.message}`;
   if (trouble.code === 'name_taken') $('name').focus();
   toEnd();
 }
