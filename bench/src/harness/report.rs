@@ -10,6 +10,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::house::{Outcome, kernel, revision};
 use super::tools::Figures;
 
+/// A table with more figures than these lies on its side.
+const FIGURES_ABREAST_MAX: usize = 11;
+
 /// All that was measured in one scenario: by contender, by figure, by round.
 #[derive(Debug, Default)]
 pub struct Results {
@@ -53,7 +56,7 @@ impl Results {
         median(self.values.get(&(row, column))?)
     }
 
-    /// The table: a row per contender, a column per figure, and in each cell the ratio to the first contender.
+    /// The table: contenders by figures, and in each cell the ratio to the first contender.
     #[must_use]
     pub fn table(&self) -> String {
         let mut cells: Vec<Vec<String>> = vec![std::iter::once("server".into()).chain(self.figures.clone()).collect()];
@@ -70,9 +73,12 @@ impl Results {
             }
             cells.push(line);
         }
-        let widths: Vec<usize> = (0..=self.figures.len())
-            .map(|column| cells.iter().map(|line| line[column].len()).max().unwrap_or(0))
-            .collect();
+        // A few servers with many figures are read more easily the other way round.
+        if self.figures.len() > FIGURES_ABREAST_MAX {
+            cells = (0..cells[0].len()).map(|at| cells.iter().map(|line| line[at].clone()).collect()).collect();
+        }
+        let widths: Vec<usize> =
+            (0..cells[0].len()).map(|column| cells.iter().map(|line| line[column].len()).max().unwrap_or(0)).collect();
         let mut text = String::new();
         for line in cells {
             for (at, (cell, width)) in line.iter().zip(&widths).enumerate() {
