@@ -202,6 +202,9 @@ impl Exchange {
             if at == 0 || head[at - 1] != b'\r' {
                 return Err(Fault::malformed("a line ends with LF alone"));
             }
+            if at >= 2 && head[at - 2] == b'\r' {
+                return Err(Fault::malformed("a line holds a CR that does not end it"));
+            }
             if !*has_line && at + 1 > limits.request_line_bytes {
                 return Err(line_too_long());
             }
@@ -225,12 +228,13 @@ impl Exchange {
         if end > limits.header_bytes {
             return Err(head_too_large());
         }
+        // Known before anything can be wrong with it: a refusal of HEAD has no body either.
+        self.is_head = head.starts_with(b"HEAD ");
         let request = Request::parse(&head[..end], table, limits)?;
         self.writing = Writing::Idle;
         self.keeps = request.keeps;
         self.client_closes = !request.keeps;
         self.is_http10 = request.is_http10;
-        self.is_head = request.method_text == "HEAD";
         self.expects = request.expects;
         self.reading = match request.body {
             BodyLength::None => Reading::Held,
@@ -291,6 +295,16 @@ impl Exchange {
         match self.reading {
             Reading::Length(rest) => Some(rest),
             _ => None,
+        }
+    }
+
+    /// How many bytes of content are known to be coming: of a body of known length all that is left, of one in chunks what is
+    /// left of the chunk. So a chunk that is too large is refused before it is sent.
+    pub fn body_announced(&self) -> u64 {
+        match &self.reading {
+            Reading::Length(rest) => *rest,
+            Reading::Chunks(chunks) => chunks.announced(),
+            _ => 0,
         }
     }
 
@@ -631,7 +645,7 @@ mod tests {
         b"\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n",
         b"GET / HTTP/1.1\nHost: x\n\n",
         b"GET / HTTP/1.1\r\nHost: x\r\nA : b\r\n\r\n",
-        b"GET / HTTP/1.1\r\nHost: x\r\n\n",
+        b"GET / HTTP/1.1\r\nHost: x\r\n\r\r\n",
         b"POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
     ];

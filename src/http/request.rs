@@ -8,6 +8,7 @@ use std::mem::MaybeUninit;
 
 use crate::http::fault::Fault;
 use crate::http::headers::{Field, HEADERS_MAX, Headers, as_text, tokens};
+use crate::http::host::Authority;
 use crate::http::status::Status;
 
 /// What a request wants done (RFC 9110, section 9).
@@ -134,6 +135,8 @@ pub struct Request<'a> {
     pub keeps: bool,
     /// Whether it waits for `100 Continue` before it sends the body.
     pub expects: bool,
+    /// Whether it expects something that nobody here knows (RFC 9110, section 10.1.1): 417.
+    pub expects_unknown: bool,
 }
 
 /// Whether a byte may stand in a target: printable ASCII without what RFC 3986 keeps out and no browser sends raw.
@@ -173,8 +176,22 @@ impl<'a> Request<'a> {
         let body = body_length(&headers, is_http10)?;
         let (authority, path, query) = split_target(method_text, method, target)?;
         let host = host(&headers, authority, is_http10)?;
-        let (keeps, expects) = wishes(&headers, is_http10, body)?;
-        Ok(Request { method, method_text, target, path, query, host, is_http10, headers, body, keeps, expects })
+        let keeps = wants_more(&headers, is_http10);
+        let (expects, expects_unknown) = expectation(&headers, is_http10, body);
+        Ok(Request {
+            method,
+            method_text,
+            target,
+            path,
+            query,
+            host,
+            is_http10,
+            headers,
+            body,
+            keeps,
+            expects,
+            expects_unknown,
+        })
     }
 }
 
@@ -201,7 +218,10 @@ fn refusal(head: &[u8], error: httparse::Error) -> Fault {
 fn is_other_version(head: &[u8]) -> bool {
     let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
     let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
-    matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] if major.is_ascii_digit() && minor.is_ascii_digit())
+    let parts = line.split(|&byte| byte == b' ').count();
+    parts == 3
+        && matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit())
 }
 
 /// RFC 9112, section 6.3, with its choices made: a message that has both a length and a transfer coding is refused, and a
@@ -303,14 +323,15 @@ fn host<'a>(headers: &Headers<'a>, authority: Option<&'a [u8]>, is_http10: bool)
     }
     match (headers.get(Field::Host), authority) {
         (None, _) if !is_http10 => bad("Host is missing"),
+        (Some(host), Some(_)) if Authority::parse(host).is_none() => bad("Host is not a host with an optional port"),
         (_, Some(authority)) => Ok(authority),
         (Some(host), None) => Ok(host),
         (None, None) => Ok(b""),
     }
 }
 
-/// What Connection and Expect ask for (RFC 9110, sections 7.6.1 and 10.1.1).
-fn wishes(headers: &Headers<'_>, is_http10: bool, body: BodyLength) -> Result<(bool, bool), Fault> {
+/// Whether Connection leaves room for another request (RFC 9112, section 9.3).
+fn wants_more(headers: &Headers<'_>, is_http10: bool) -> bool {
     let mut keeps = !is_http10;
     if headers.has(Field::Connection) {
         let mut closes = false;
@@ -320,20 +341,19 @@ fn wishes(headers: &Headers<'_>, is_http10: bool, body: BodyLength) -> Result<(b
         }
         keeps &= !closes;
     }
-    let Some(expect) = headers.get(Field::Expect) else {
-        return Ok((keeps, false));
-    };
-    if is_http10 {
-        return Ok((keeps, false));
+    keeps
+}
+
+/// Whether the client waits for `100 Continue`, and whether it expects anything else. HTTP/1.0 has no expectations.
+fn expectation(headers: &Headers<'_>, is_http10: bool, body: BodyLength) -> (bool, bool) {
+    match headers.get(Field::Expect) {
+        None => (false, false),
+        Some(_) if is_http10 => (false, false),
+        Some(value) if value.eq_ignore_ascii_case(b"100-continue") && !headers.is_repeated(Field::Expect) => {
+            (body != BodyLength::None, false)
+        }
+        Some(_) => (false, true),
     }
-    if headers.is_repeated(Field::Expect) || !expect.eq_ignore_ascii_case(b"100-continue") {
-        return Err(Fault::fatal(
-            Status::EXPECTATION_FAILED,
-            "expectation_failed",
-            "only 100-continue can be expected",
-        ));
-    }
-    Ok((keeps, body != BodyLength::None))
 }
 
 /// The value of a request field that must be text if it is there at all.

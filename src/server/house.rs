@@ -128,6 +128,10 @@ impl<S: State> House<S> {
         if request.method == Method::Unknown {
             return Err(Fault::new(Status::NOT_IMPLEMENTED, "method_not_implemented", "this method is not known here"));
         }
+        if request.expects_unknown {
+            let detail = "only 100-continue can be expected";
+            return Err(Fault::new(Status::EXPECTATION_FAILED, "expectation_failed", detail));
+        }
         if request.path == "*" {
             let all = Method::ALL.map(Method::name).join(", ");
             return Ok(Response::new(Status::NO_CONTENT).header("Allow", &all).into());

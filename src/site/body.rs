@@ -7,12 +7,18 @@ use serde_json::Value;
 use crate::http::fault::Fault;
 use crate::http::status::Status;
 
+/// How deep a document may be nested.
+const DEPTH_MAX: usize = 128;
+
 /// The members of a JSON object, in order.
 ///
 /// # Errors
 /// 400 `invalid_json` if it is no JSON object, or nested more than 128 levels deep; 400 `bad_field` if a member stands in it twice.
 pub fn object(body: &[u8]) -> Result<Vec<(String, Value)>, Fault> {
+    check_depth(body)?;
     let mut reader = serde_json::Deserializer::from_slice(body);
+    // Its own limit is one level short of ours.
+    reader.disable_recursion_limit();
     let members = serde::Deserializer::deserialize_map(&mut reader, Members).and_then(|members| {
         reader.end()?;
         Ok(members)
@@ -31,9 +37,32 @@ pub fn object(body: &[u8]) -> Result<Vec<(String, Value)>, Fault> {
 /// # Errors
 /// 400 `invalid_json`, saying where.
 pub fn check(body: &[u8]) -> Result<(), Fault> {
+    check_depth(body)?;
     let mut reader = serde_json::Deserializer::from_slice(body);
     let parsed: Result<serde::de::IgnoredAny, _> = serde::Deserialize::deserialize(&mut reader);
     parsed.and_then(|_| reader.end()).map_err(|error| invalid(&error))
+}
+
+/// Counts brackets outside strings: whatever else is wrong with the body, reading it needs no more stack than this allows.
+fn check_depth(body: &[u8]) -> Result<(), Fault> {
+    let (mut depth, mut is_in_string, mut is_escaped) = (0usize, false, false);
+    for &byte in body {
+        match byte {
+            _ if is_escaped => is_escaped = false,
+            b'\\' if is_in_string => is_escaped = true,
+            b'"' => is_in_string = !is_in_string,
+            b'[' | b'{' if !is_in_string => {
+                depth += 1;
+                if depth > DEPTH_MAX {
+                    let detail = "the body is nested more than 128 levels deep";
+                    return Err(Fault::new(Status::BAD_REQUEST, "invalid_json", detail));
+                }
+            }
+            b']' | b'}' if !is_in_string => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn invalid(error: &serde_json::Error) -> Fault {
@@ -80,8 +109,13 @@ mod tests {
     #[test]
     fn depth_is_bounded() {
         let deep = |levels: usize| [vec![b'['; levels], vec![b']'; levels]].concat();
-        assert!(check(&deep(127)).is_ok());
+        assert!(check(&deep(128)).is_ok());
         assert_eq!(check(&deep(129)).unwrap_err().code, "invalid_json");
+        let object_with = |levels: usize| [&b"{\"a\":"[..], &deep(levels), b"}"].concat();
+        assert!(object(&object_with(127)).is_ok());
+        assert_eq!(object(&object_with(128)).unwrap_err().code, "invalid_json");
+        let quoted = [&b"\""[..], &vec![b'['; 500], b"\\\"[\""].concat();
+        assert!(check(&quoted).is_ok(), "brackets in a string are text");
         assert_eq!(check(&deep(100_000)).unwrap_err().code, "invalid_json");
     }
 }
