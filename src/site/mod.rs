@@ -15,6 +15,7 @@ pub mod listing;
 pub mod openapi;
 pub mod pages;
 pub mod rate;
+pub mod shelved;
 pub mod state;
 pub mod system;
 
