@@ -37,6 +37,10 @@ pub fn object(body: &[u8]) -> Result<Vec<(String, Value)>, Fault> {
 /// # Errors
 /// 400 `invalid_json`, saying where.
 pub fn check(body: &[u8]) -> Result<(), Fault> {
+    // What is skipped is not looked at closely enough: RFC 8259, section 8.1.
+    if std::str::from_utf8(body).is_err() {
+        return Err(Fault::new(Status::BAD_REQUEST, "invalid_json", "the body is not UTF-8"));
+    }
     check_depth(body)?;
     let mut reader = serde_json::Deserializer::from_slice(body);
     let parsed: Result<serde::de::IgnoredAny, _> = serde::Deserialize::deserialize(&mut reader);
