@@ -100,16 +100,11 @@ fn bind(config: &Config) -> Result<(Vec<TcpListener>, Vec<SocketAddr>), RunError
                 bound.push(listener.local_addr().map_err(|error| RunError::Listen { address, error })?);
                 listeners.push(listener);
             }
-            Err(error) if listen.is_optional && is_missing(&error) => {}
+            Err(error) if listen.is_optional && os::is_missing_address(&error) => {}
             Err(error) => return Err(RunError::Listen { address, error }),
         }
     }
     Ok((listeners, bound))
-}
-
-fn is_missing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
-        || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
 }
 
 fn folder(path: &Path, links: Links) -> Result<Arc<dyn Disk>, RunError> {

@@ -7,7 +7,7 @@
 use std::ops::Range;
 
 use crate::http::fault::Fault;
-use crate::http::headers::is_token_byte;
+use crate::http::headers::{HEADERS_MAX, is_token_byte};
 use crate::http::request::BodyLength;
 
 /// Extensions of one chunk, and of all chunks of a body.
@@ -101,7 +101,10 @@ pub struct Chunks {
     extension: u16,
     /// Bytes of all extensions.
     extensions: u16,
+    /// Bytes of all trailer fields.
     trailers: u16,
+    /// Trailer fields.
+    fields: u8,
 }
 
 impl Chunks {
@@ -163,7 +166,13 @@ impl Chunks {
             (Place::TrailerName, b':') => self.trailer(Place::TrailerValue)?,
             (Place::TrailerValue, b'\r') => self.trailer(Place::TrailerLf)?,
             (Place::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => self.trailer(Place::TrailerValue)?,
-            (Place::TrailerLf, b'\n') => self.trailer(Place::TrailerStart)?,
+            (Place::TrailerLf, b'\n') => {
+                self.fields += 1;
+                if usize::from(self.fields) > HEADERS_MAX {
+                    return Err(Fault::malformed("there are too many trailer fields"));
+                }
+                self.trailer(Place::TrailerStart)?
+            }
             (Place::LastLf, b'\n') => Place::End,
             (Place::SizeStart | Place::Size | Place::Extension | Place::SizeLf, _) => {
                 return Err(Fault::malformed("a chunk has no valid size line"));
@@ -172,6 +181,11 @@ impl Chunks {
             _ => return Err(Fault::malformed("a trailer field is not valid")),
         };
         Ok(())
+    }
+
+    /// How many bytes of the present chunk are still to come.
+    pub fn announced(&self) -> u64 {
+        if self.place == Place::Data { self.size } else { 0 }
     }
 
     fn trailer(&mut self, next: Place) -> Result<Place, Fault> {

@@ -21,14 +21,38 @@ macro_rules! fields {
                 match self { $(Field::$variant => $name,)* }
             }
 
+            const ALL: [Field; FIELDS] = [$(Field::$variant),*];
+
+            /// One look into a table, one comparison: for a field nobody asks for as a rule not even that.
+            #[inline]
             fn of(name: &str) -> Option<Field> {
-                // The length picks at most a few candidates, so a field nobody asks for costs one comparison or none.
-                $(if name.len() == $name.len() && name.eq_ignore_ascii_case($name) { return Some(Field::$variant); })*
-                None
+                let known = Field::ALL.get(usize::from(PLACES[place_of(name.as_bytes())]))?;
+                (name == known.name() || name.eq_ignore_ascii_case(known.name())).then_some(*known)
             }
         }
     };
 }
+
+/// Where a name stands in [`PLACES`]: made of its length, its first and its last letter, without their case.
+const fn place_of(name: &[u8]) -> usize {
+    let (Some(first), Some(last)) = (name.first(), name.last()) else {
+        return 0;
+    };
+    (name.len() * 1 + (*first | 0x20) as usize * 2 + (*last | 0x20) as usize * 14) % 128
+}
+
+/// For each place the field whose name has it; [`FIELDS`] for none. Two fields with one place do not compile.
+const PLACES: [u8; 128] = {
+    let mut places = [FIELDS as u8; 128];
+    let mut field = 0;
+    while field < FIELDS {
+        let place = place_of(Field::ALL[field].name().as_bytes());
+        assert!(places[place] as usize == FIELDS, "two fields have one place");
+        places[place] = field as u8;
+        field += 1;
+    }
+    places
+};
 
 fields! {
     Host = "host",
@@ -56,9 +80,6 @@ fields! {
     ContentRange = "content-range",
     LastEventId = "last-event-id",
     Forwarded = "forwarded",
-    XForwardedFor = "x-forwarded-for",
-    XForwardedProto = "x-forwarded-proto",
-    XForwardedHost = "x-forwarded-host",
     XRealIp = "x-real-ip",
     Via = "via",
     CfConnectingIp = "cf-connecting-ip",
@@ -73,7 +94,12 @@ pub struct Headers<'a> {
     first: [u8; FIELDS],
     /// A bit for each known field that stands there more than once.
     repeated: u32,
+    /// Whether a field begins with `x-forwarded-`.
+    is_forwarded: bool,
 }
+
+/// What proxies call the fields in which they tell what they hide.
+const FORWARDED: &str = "x-forwarded-";
 
 const _: () = assert!(FIELDS <= 32, "`repeated` has a bit for each field");
 const _: () = assert!(HEADERS_MAX < 256, "`first` counts in a byte");
@@ -87,7 +113,12 @@ impl<'a> Headers<'a> {
         assert!(fields.len() <= HEADERS_MAX, "the parser lets no more pass");
         let mut first = [0u8; FIELDS];
         let mut repeated = 0u32;
+        let mut is_forwarded = false;
         for (place, field) in (1u8..).zip(fields) {
+            if field.name.len() > FORWARDED.len() {
+                let start = &field.name.as_bytes()[..FORWARDED.len()];
+                is_forwarded |= start.eq_ignore_ascii_case(FORWARDED.as_bytes());
+            }
             if let Some(known) = Field::of(field.name) {
                 let slot = &mut first[known as usize];
                 if *slot == 0 {
@@ -97,7 +128,7 @@ impl<'a> Headers<'a> {
                 }
             }
         }
-        Headers { fields, first, repeated }
+        Headers { fields, first, repeated, is_forwarded }
     }
 
     /// The value of a known field; of its first line where it has several.
@@ -121,6 +152,11 @@ impl<'a> Headers<'a> {
     /// Whether a known field stands there more than once.
     pub fn is_repeated(&self, field: Field) -> bool {
         self.repeated & 1 << field as u32 != 0
+    }
+
+    /// Whether a proxy's `X-Forwarded-` field of whatever kind is there.
+    pub fn is_forwarded(&self) -> bool {
+        self.is_forwarded
     }
 
     /// All values of a known field, in order.
@@ -199,7 +235,7 @@ mod tests {
 
     #[test]
     fn every_field_is_known_by_its_own_name() {
-        let names = ["host", "via", "range", "access-control-request-method", "cf-connecting-ip", "x-forwarded-proto"];
+        let names = ["host", "via", "range", "access-control-request-method", "cf-connecting-ip"];
         for name in names {
             assert_eq!(Field::of(name).map(Field::name), Some(name));
             assert_eq!(Field::of(&name.to_uppercase()).map(Field::name), Some(name));

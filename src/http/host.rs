@@ -186,10 +186,10 @@ impl HostList {
         spellings
     }
 
-    /// Whether we answer to this host, told as it came. It must have been read by [`Authority::parse`] before, for a
-    /// malformed one is another fault (400, not 403); here it is only not on the list.
+    /// Whether we answer to this host, told as it came. A malformed one is never answered to; that it is malformed, and so
+    /// another fault than not being on the list, is for [`Authority::parse`] to say.
     pub fn allows(&self, raw_host: &[u8]) -> bool {
-        self.passes_all
+        (self.passes_all && Authority::parse(raw_host).is_some())
             || self.spellings.iter().any(|spelling| **spelling == *raw_host)
             || Authority::parse(raw_host).is_some_and(|host| self.admits(&host))
     }

@@ -17,6 +17,8 @@ pub fn prefers_html<'a>(accept: impl IntoIterator<Item = &'a [u8]>) -> bool {
         {
             let exactness = match range {
                 range if range.eq_ignore_ascii_case(exact) => 3,
+                // Whoever knows problem documents is a program, and reads JSON.
+                b"application/problem+json" if exact == b"application/json" => 3,
                 range if range.eq_ignore_ascii_case(kind) => 2,
                 b"*/*" => 1,
                 _ => continue,
@@ -248,6 +250,7 @@ mod tests {
             ("", false),
             ("*/*", false),
             ("application/json", false),
+            ("text/html;q=0.1, application/problem+json", false),
             ("application/json, text/plain, */*", false),
             ("application/json, text/html", false),
             ("text/html;q=0.9, application/json", false),

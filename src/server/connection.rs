@@ -401,6 +401,19 @@ impl<S: State> Connection<S> {
         self.pump(port);
     }
 
+    /// A chunk that is larger than what is still allowed is refused before its bytes have come.
+    fn check_announced(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        let announced = self.exchange.body_announced();
+        let Phase::Busy(busy) = &self.phase else { return };
+        let most = match &busy.work {
+            Work::Collect { bytes, most, .. } if announced > most.saturating_sub(bytes.len()) as u64 => *most as u64,
+            Work::Receive(pump) if !pump.allows(announced) => busy.received,
+            _ => return,
+        };
+        let line = self.take_work(port);
+        self.refuse(&too_large(most), line, house, port);
+    }
+
     /// The body is complete.
     fn end_body(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
         match &mut self.phase {
@@ -607,6 +620,7 @@ impl<S: State> Protocol for Connection<S> {
                 Ok((taken, Event::Body(range))) => {
                     used += taken;
                     self.take_body(&rest[range], house, port);
+                    self.check_announced(house, port);
                     if matches!(&self.phase, Phase::Busy(busy) if matches!(&busy.work, Work::Receive(pump) if pump.is_full()))
                     {
                         break;
@@ -622,6 +636,7 @@ impl<S: State> Protocol for Connection<S> {
                 }
                 Ok((taken, Event::NeedBytes)) => {
                     used += taken;
+                    self.check_announced(house, port);
                     if used < input.len() && !self.is_in_head && self.exchange.is_between() {
                         self.is_in_head = true;
                         port.deadline(port.now().plus(house.rules.header_timeout_ms));

@@ -111,11 +111,7 @@ impl<S: State> House<S> {
 
     /// What a connection may do after its answer.
     pub fn keep_alive(&self, is_closing: bool) -> KeepAlive {
-        KeepAlive {
-            requests_max: self.rules.keepalive_requests,
-            idle_seconds: self.rules.keepalive_ms / 1000,
-            is_closing,
-        }
+        KeepAlive { requests_max: self.rules.keepalive_requests, idle_ms: self.rules.keepalive_ms, is_closing }
     }
 
     /// A request's way to its handler, in the order of the contract: host, path, cross-site guard, route.
@@ -127,6 +123,10 @@ impl<S: State> House<S> {
         self.check_host(request)?;
         if request.method == Method::Unknown {
             return Err(Fault::new(Status::NOT_IMPLEMENTED, "method_not_implemented", "this method is not known here"));
+        }
+        if request.expects_unknown {
+            let detail = "only 100-continue can be expected";
+            return Err(Fault::new(Status::EXPECTATION_FAILED, "expectation_failed", detail));
         }
         if request.path == "*" {
             let all = Method::ALL.map(Method::name).join(", ");

@@ -9,7 +9,7 @@ use crate::http::status::Status;
 
 /// Whether this client would rather have a page than a document.
 pub fn wants_page(request: &Request<'_>) -> bool {
-    request.headers.has(Field::Accept) && prefers_html(request.headers.get(Field::Accept))
+    request.headers.has(Field::Accept) && prefers_html(request.headers.all(Field::Accept))
 }
 
 /// The answer to a refusal.

@@ -102,6 +102,11 @@ impl<S: State> Pump<S> {
         self.count(bytes)
     }
 
+    /// Whether so many more bytes would be allowed.
+    pub fn allows(&self, bytes: u64) -> bool {
+        bytes <= self.allowed
+    }
+
     /// The body is complete.
     pub fn complete(&mut self) {
         self.is_complete = true;

@@ -21,7 +21,7 @@ use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
 use crate::site::kept::KeptHeaders;
 use crate::site::state::{Files, Site, disk_fault};
-use crate::site::variant::{Source, Variant};
+use crate::site::variant::{Making, Source, Variant};
 use crate::store::disk::{Disk, FileFacts, Kind, Opened};
 
 /// The policy of every shared file, whatever it is.
@@ -113,7 +113,7 @@ pub fn download(site: &mut Site, call: &Call<'_>, _: &mut Context<'_>) -> Result
     Ok(Reply::offload(move || {
         let found = disk.open(&path).map(|opened| variant(&path, opened, wants_inline, caching));
         move |_: &mut Site, _: &mut Context<'_>| match found {
-            Ok(variant) => headers.lend(|headers| variant.answer(method, headers)),
+            Ok(variant) => headers.lend(|headers| variant.answer(method, headers)).into(),
             Err(error) => read_fault(&error).into(),
         }
     }))
@@ -147,11 +147,7 @@ fn variant(path: &RelPath<'_>, opened: Opened, wants_inline: bool, caching: &str
         brief.add_header("Last-Modified", std::str::from_utf8(&modified).unwrap_or_default());
     }
     let full = Response::new(Status::OK).header("Content-Type", media).header("Accept-Ranges", "bytes");
-    let (mut brief_lines, mut lines) = (Vec::new(), Vec::new());
-    brief.write_lines(&mut brief_lines);
-    full.write_lines(&mut lines);
-    lines.extend_from_slice(&brief_lines);
-    Variant { block: lines.into(), brief: brief_lines.into(), etag, facts, media, source: Source::Open(content) }
+    Variant::new(Making { full: &full, brief: &brief, etag, facts, media, source: Source::Open(content) })
 }
 
 /// `GET /file-info/<path>`: what is known of a file.
@@ -222,7 +218,13 @@ mod tests {
             let path = RelPath::from_plain(name).unwrap();
             let opened = Opened { facts: FACTS, content: Arc::new(Nothing) };
             let variant = variant(&path, opened, wants_inline, "no-cache");
-            let block = String::from_utf8(variant.block.to_vec()).unwrap();
+            let headers = crate::http::headers::Headers::new(&[]);
+            let Ok(response) = variant.answer(crate::http::request::Method::Get, &headers) else {
+                panic!("nothing forbids it")
+            };
+            let mut block = Vec::new();
+            response.write_lines(&mut block);
+            let block = String::from_utf8(block).unwrap();
             assert!(block.contains(&format!("Content-Disposition: {disposition}\r\n")), "{block}");
             assert!(block.contains("Content-Security-Policy: sandbox; default-src 'none'\r\n"), "{block}");
         }

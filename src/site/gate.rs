@@ -138,16 +138,8 @@ fn bearer(value: &[u8]) -> Option<&[u8]> {
 
 /// Whether a request shows that it came through a proxy.
 fn is_proxied(request: &Request<'_>) -> bool {
-    const SIGNS: [Field; 7] = [
-        Field::Forwarded,
-        Field::XForwardedFor,
-        Field::XForwardedProto,
-        Field::XForwardedHost,
-        Field::XRealIp,
-        Field::Via,
-        Field::CfConnectingIp,
-    ];
-    SIGNS.iter().any(|&sign| request.headers.has(sign))
+    const SIGNS: [Field; 4] = [Field::Forwarded, Field::XRealIp, Field::Via, Field::CfConnectingIp];
+    request.headers.is_forwarded() || SIGNS.iter().any(|&sign| request.headers.has(sign))
 }
 
 #[cfg(test)]

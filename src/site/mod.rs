@@ -20,6 +20,7 @@ pub mod openapi;
 pub mod pages;
 pub mod rate;
 pub mod receive;
+pub mod shelved;
 pub mod state;
 pub mod system;
 pub mod upload;

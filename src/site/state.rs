@@ -9,6 +9,7 @@ use crate::http::fault::Fault;
 use crate::http::status::Status;
 use crate::server::reply::{State, Topic};
 use crate::site::rate::Buckets;
+use crate::site::shelved::Shelved;
 use crate::store::disk::Disk;
 use crate::store::history::History;
 use crate::store::ledger::{Entry, Reader};
@@ -43,7 +44,7 @@ pub struct Www {
     /// The folder; `None` when there is none, and only the built-in pages are served.
     pub disk: Option<Arc<dyn Disk>>,
     /// Hot pages.
-    pub shelf: Shelf<crate::site::pages::Shelved>,
+    pub shelf: Shelf<Shelved>,
 }
 
 /// The shared files.

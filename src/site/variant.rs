@@ -14,8 +14,6 @@ use crate::http::request::Method;
 use crate::http::response::{Body, Piece, Response};
 use crate::http::status::Status;
 use crate::server::problem;
-use crate::server::reply::Reply;
-use crate::site::state::Site;
 use crate::store::disk::FileFacts;
 
 /// Between the parts of a multipart range. It cannot stand in a part's content by chance; and parts have their lengths told.
@@ -23,10 +21,24 @@ const BOUNDARY: &str = "hythe-7b1c2f7e0a8d4c55";
 
 /// One representation of a file.
 pub struct Variant {
-    /// Header lines of a 200.
-    pub block: Bytes,
+    /// Header lines of a 200 or 206.
+    block: Bytes,
+    /// The same with the length of the whole.
+    whole: Bytes,
     /// Header lines of a 304: what a cache would have to update (RFC 9110, section 15.4.5).
-    pub brief: Bytes,
+    brief: Bytes,
+    etag: String,
+    facts: FileFacts,
+    media: &'static str,
+    source: Source,
+}
+
+/// What a [`Variant`] is made of.
+pub struct Making<'a> {
+    /// Header lines of a 200 beside those of a 304.
+    pub full: &'a Response,
+    /// Header lines of a 304.
+    pub brief: &'a Response,
     /// Its entity tag, quoted.
     pub etag: String,
     /// What is known of it. Its size is how much of it is sent.
@@ -46,29 +58,53 @@ pub enum Source {
 }
 
 impl Variant {
+    /// Makes its header blocks once, for all its answers.
+    pub fn new(making: Making<'_>) -> Variant {
+        let Making { full, brief, etag, facts, media, source } = making;
+        let (mut block, mut brief_block) = (Vec::new(), Vec::new());
+        full.write_lines(&mut block);
+        brief.write_lines(&mut block);
+        brief.write_lines(&mut brief_block);
+        let length = format!("Content-Length: {}\r\n", facts.size);
+        let whole = [&block[..], length.as_bytes()].concat();
+        Variant { block: block.into(), whole: whole.into(), brief: brief_block.into(), etag, facts, media, source }
+    }
+
+    /// What is known of it.
+    pub fn facts(&self) -> &FileFacts {
+        &self.facts
+    }
+
+    /// How many bytes of memory it takes; `None` if its bytes are in an open file.
+    pub fn weight(&self) -> Option<usize> {
+        match &self.source {
+            Source::Memory(bytes) => Some(bytes.len() + self.block.len() + self.whole.len() + self.brief.len()),
+            Source::Open(_) => None,
+        }
+    }
+
     /// Answers a GET or HEAD with these header fields.
-    pub fn answer(&self, method: Method, headers: &Headers<'_>) -> Reply<Site> {
+    pub fn answer(&self, method: Method, headers: &Headers<'_>) -> Result<Response, Fault> {
         let access = if method == Method::Get { Access::Get } else { Access::Head };
         let length = self.facts.size;
         let modified = (self.facts.modified.as_seconds() > 0).then_some(self.facts.modified);
         let current = Representation { etag: &self.etag, modified, length };
         match evaluate(headers, &current, access) {
-            Outcome::Whole => Response::ready(Status::OK, self.block.clone(), self.body(0..length)).into(),
-            Outcome::NotModified => Response::ready(Status::NOT_MODIFIED, self.brief.clone(), Body::Empty).into(),
-            Outcome::PreconditionFailed => precondition_failed().into(),
+            Outcome::Whole => Ok(Response::ready_whole(Status::OK, self.whole.clone(), self.body(0..length))),
+            Outcome::NotModified => Ok(Response::ready(Status::NOT_MODIFIED, self.brief.clone(), Body::Empty)),
+            Outcome::PreconditionFailed => Err(precondition_failed()),
             Outcome::NotSatisfiable => {
                 let fault =
                     Fault::new(Status::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", "the file has no such range");
                 let wants_page = prefers_html(headers.all(Field::Accept));
-                problem::answer(&fault, wants_page).header("Content-Range", &unsatisfied(length)).into()
+                Ok(problem::answer(&fault, wants_page).header("Content-Range", &unsatisfied(length)))
             }
             Outcome::Part(range) => {
                 let body = self.body(range.clone());
-                Response::ready(Status::PARTIAL_CONTENT, self.block.clone(), body)
-                    .header("Content-Range", &content_range(&range, length))
-                    .into()
+                Ok(Response::ready(Status::PARTIAL_CONTENT, self.block.clone(), body)
+                    .header("Content-Range", &content_range(&range, length)))
             }
-            Outcome::Parts(ranges) => self.parts(&ranges).into(),
+            Outcome::Parts(ranges) => Ok(self.parts(&ranges)),
         }
     }
 
