@@ -4,6 +4,7 @@
 # Seconds each fuzz target runs, and which ones.
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?= $$(cargo fuzz list)
+FUZZ_FLAGS ?=
 
 run:
 	cargo run --release -- serve
@@ -20,7 +21,7 @@ sim:
 
 # Needs `cargo install cargo-fuzz`. No sanitizer: our code is safe Rust, and so a stable compiler will do.
 fuzz:
-	for target in $(FUZZ_TARGETS); do cargo fuzz run --sanitizer none $$target -- -max_total_time=$(FUZZ_SECONDS) || exit 1; done
+	for target in $(FUZZ_TARGETS); do cargo fuzz run --sanitizer none $$target -- -max_total_time=$(FUZZ_SECONDS) $(FUZZ_FLAGS) || exit 1; done
 
 bench:
 	cargo run --release --package hythe-bench

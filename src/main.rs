@@ -37,7 +37,7 @@ fn obey() -> Result<(), Mistake> {
 
 fn serve(settled: Settled) -> Result<(), Mistake> {
     let Settled { mut config, mut warnings, .. } = settled;
-    warnings.extend(folders::prepare(&mut config)?);
+    warnings.extend(folders::prepare(&mut config, hythe::os::may_use)?);
     warnings.extend(summary::warnings(&config));
     logging::start(&config, logging::open(&config)?).expect("the log is started once");
     for warning in warnings {

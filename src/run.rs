@@ -100,16 +100,11 @@ fn bind(config: &Config) -> Result<(Vec<TcpListener>, Vec<SocketAddr>), RunError
                 bound.push(listener.local_addr().map_err(|error| RunError::Listen { address, error })?);
                 listeners.push(listener);
             }
-            Err(error) if listen.is_optional && is_missing(&error) => {}
+            Err(error) if listen.is_optional && os::is_missing_address(&error) => {}
             Err(error) => return Err(RunError::Listen { address, error }),
         }
     }
     Ok((listeners, bound))
-}
-
-fn is_missing(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
-        || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
 }
 
 fn folder(path: &Path, links: Links) -> Result<Arc<dyn Disk>, RunError> {
@@ -133,7 +128,8 @@ fn open_files(config: &Config) -> Result<Option<Files>, RunError> {
         Ok(swept) => log::info!("{swept} half-written files of an earlier run were removed"),
         Err(error) => log::warn!("half-written files of an earlier run cannot be removed: {error}"),
     }
-    Ok(Some(Files { disk }))
+    let seed = u64::from(os::random()) << 32 | u64::from(os::random());
+    Ok(Some(Files::new(disk, seed)))
 }
 
 fn open_chat(config: &Config, hub: &mut Hub) -> Result<(Option<Chat>, Keeper<Entry>), RunError> {

@@ -5,8 +5,6 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
-use rustix::fs::Access;
-
 use crate::cli::exit::Mistake;
 use crate::config::{AccessLog, Config};
 
@@ -20,8 +18,8 @@ enum For {
 }
 
 /// Makes the folders of a configuration ready: their paths absolute, the folders made where missing. Answers with
-/// what is odd about them, a sentence each.
-pub fn prepare(config: &mut Config) -> Result<Vec<String>, Mistake> {
+/// what is odd about them, a sentence each. `may_use` asks the system whether this process may read and write in a folder.
+pub fn prepare(config: &mut Config, may_use: impl Fn(&Path) -> io::Result<()>) -> Result<Vec<String>, Mistake> {
     let asked_for_www = config.www != Config::default().www;
     resolve(config)?;
     let mut warnings = Vec::new();
@@ -34,10 +32,10 @@ pub fn prepare(config: &mut Config) -> Result<Vec<String>, Mistake> {
     }
     if config.has_files {
         make(&config.uploads, For::All)?;
-        writable(&config.uploads)?;
+        check(&config.uploads, &may_use)?;
     }
     make(&config.data, For::Owner)?;
-    writable(&config.data)?;
+    check(&config.data, &may_use)?;
     let mode = fs::metadata(&config.data).map(|metadata| metadata.permissions().mode()).unwrap_or(0);
     if mode & 0o077 != 0 {
         let path = config.data.display();
@@ -129,14 +127,16 @@ fn make(folder: &Path, whom: For) -> Result<(), Mistake> {
     build().map_err(|error| Mistake::cannot_write(format!("cannot make the folder {shown}: {error}")))
 }
 
-fn writable(folder: &Path) -> Result<(), Mistake> {
-    rustix::fs::access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)
+fn check(folder: &Path, may_use: impl Fn(&Path) -> io::Result<()>) -> Result<(), Mistake> {
+    may_use(folder)
         .map_err(|error| Mistake::cannot_write(format!("cannot write the folder {}: {error}", folder.display())))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const MAY: fn(&Path) -> io::Result<()> = |_| Ok(());
 
     /// An empty folder of the test's own.
     fn room(name: &str) -> PathBuf {
@@ -154,14 +154,14 @@ mod tests {
     fn folders_are_made_where_missing_and_data_for_its_owner_alone() {
         let room = room("made");
         let mut config = config(&room, "a/www", "b/uploads", "c/../data");
-        assert_eq!(prepare(&mut config).unwrap(), [] as [&str; 0]);
+        assert_eq!(prepare(&mut config, MAY).unwrap(), [] as [&str; 0]);
         assert_eq!(config.data, room.join("data"));
         for folder in [&config.www, &config.uploads, &config.data] {
             assert!(folder.is_dir(), "{}", folder.display());
         }
         assert_eq!(fs::metadata(&config.data).unwrap().permissions().mode() & 0o777, 0o700);
         fs::set_permissions(&config.data, fs::Permissions::from_mode(0o755)).unwrap();
-        assert!(prepare(&mut config).unwrap()[0].contains("mode 755"));
+        assert!(prepare(&mut config, MAY).unwrap()[0].contains("mode 755"));
         fs::remove_dir_all(room).unwrap();
     }
 
@@ -180,12 +180,12 @@ mod tests {
             ("link", "uploads", "real"),
             ("", "uploads", "data"),
         ] {
-            let mistake = prepare(&mut config(&room, www, uploads, data)).unwrap_err();
+            let mistake = prepare(&mut config(&room, www, uploads, data), MAY).unwrap_err();
             assert_eq!(mistake.exit.code(), 78, "{mistake}");
         }
         assert_eq!(fs::read_dir(&room).unwrap().count(), 2, "only what the test has made");
         // A name that begins with another is not inside it.
-        prepare(&mut config(&room, "www", "www-uploads", "www.data")).unwrap();
+        prepare(&mut config(&room, "www", "www-uploads", "www.data"), MAY).unwrap();
         fs::remove_dir_all(room).unwrap();
     }
 
@@ -193,7 +193,7 @@ mod tests {
     fn without_files_the_folder_of_the_shared_area_does_not_matter() {
         let room = room("without");
         let mut config = Config { has_files: false, ..config(&room, "www", "www/uploads", "data") };
-        prepare(&mut config).unwrap();
+        prepare(&mut config, MAY).unwrap();
         assert!(!room.join("www/uploads").exists());
         fs::remove_dir_all(room).unwrap();
     }
@@ -205,9 +205,19 @@ mod tests {
         for (www, uploads, data) in
             [("file", "uploads", "data"), ("www", "file", "data"), ("www", "uploads", "file/data")]
         {
-            let mistake = prepare(&mut config(&room, www, uploads, data)).unwrap_err();
+            let mistake = prepare(&mut config(&room, www, uploads, data), MAY).unwrap_err();
             assert_eq!(mistake.exit.code(), 73, "{mistake}");
         }
+        fs::remove_dir_all(room).unwrap();
+    }
+
+    #[test]
+    fn a_folder_that_may_not_be_written_is_told() {
+        let room = room("unwritable");
+        let never = |_: &Path| Err(io::Error::from(ErrorKind::PermissionDenied));
+        let mistake = prepare(&mut config(&room, "www", "uploads", "data"), never).unwrap_err();
+        assert_eq!(mistake.exit.code(), 73, "{mistake}");
+        assert!(mistake.to_string().contains("uploads: permission denied"), "{mistake}");
         fs::remove_dir_all(room).unwrap();
     }
 }

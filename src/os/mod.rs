@@ -4,6 +4,7 @@
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
@@ -16,7 +17,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use crate::clock::{Moment, Wall};
 use crate::content::FileSpan;
-use crate::os::pool::{Pool, Tray};
+use crate::os::pool::{Pool, STACK, Tray};
 use crate::os::scribe::Scribe;
 use crate::reactor::system::{Happening, Job, Key, LANES, Lane, Peer, Signal, Socket, System, Took, Verdict};
 
@@ -24,9 +25,6 @@ pub mod disk;
 pub mod pool;
 pub mod scribe;
 pub mod sys;
-
-/// Stacks of helpers: file work and SQLite need a fraction of it, and a router has little memory.
-const STACK: usize = 256 << 10;
 
 /// How many events one sleep may bring.
 const EVENTS: usize = 1024;
@@ -468,9 +466,20 @@ pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     #[cfg(target_os = "linux")]
     let _ = sys::defer_accept(socket.as_fd(), DEFER_SECONDS);
     let _ = sys::limit_unsent(socket.as_fd(), UNSENT_MAX);
+    if address.ip().is_loopback() {
+        // A congestion control that paces (bbr) drives every large answer by a timer: twice the CPU a byte, for a link that
+        // cannot be congested. What leaves the machine is the administrator's choice.
+        let _ = sockopt::set_tcp_congestion(&socket, "reno");
+    }
     bind(&socket, &address)?;
     listen(&socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(TcpListener::from(socket))
+}
+
+/// Whether an address cannot be bound because this machine has none of its kind.
+pub fn is_missing_address(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
+        || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
 }
 
 /// Raises the number of descriptors this process may have to what the system allows; says how many that is.
@@ -480,6 +489,15 @@ pub fn raise_descriptors() -> usize {
     let wanted = Rlimit { current: limit.maximum, maximum: limit.maximum };
     let raised = if setrlimit(Resource::Nofile, wanted).is_ok() { limit.maximum } else { limit.current };
     raised.map_or(usize::MAX, |raised| usize::try_from(raised).unwrap_or(usize::MAX))
+}
+
+/// Asks whether this process may read, write and enter a folder (`access(2)`).
+///
+/// # Errors
+/// What the system has against it.
+pub fn may_use(folder: &Path) -> io::Result<()> {
+    use rustix::fs::{Access, access};
+    Ok(access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
 /// The machine's name.

@@ -9,6 +9,9 @@ use std::thread;
 
 use crate::reactor::system::{Happening, Job, Key, LANES, Lane};
 
+/// Stacks of helpers: file work and SQLite need a fraction of it, and a router has little memory.
+pub const STACK: usize = 256 << 10;
+
 /// What helpers have brought and the loop has not yet taken.
 pub struct Tray<D> {
     happened: Mutex<Vec<Happening<D>>>,
@@ -80,10 +83,8 @@ impl<D: Send + 'static> Pool<D> {
         queue.threads += 1;
         drop(queue);
         let (theirs, tray) = (lane.clone(), self.tray.clone());
-        let born = thread::Builder::new()
-            .name("hythe-helper".into())
-            .stack_size(super::STACK)
-            .spawn(move || help(&theirs, &tray));
+        let born =
+            thread::Builder::new().name("hythe-helper".into()).stack_size(STACK).spawn(move || help(&theirs, &tray));
         if let Err(error) = born {
             // The job waits for a helper there is; if there is none, it waits until a thread can be had.
             log::error!("no thread for a helper: {error}");

@@ -7,6 +7,8 @@ use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 
+use crate::os::pool::STACK;
+
 /// How much may wait for a slow disk.
 const WAITING_MAX: usize = 8 << 20;
 
@@ -37,7 +39,7 @@ impl Scribe {
         let mut out = sink()?;
         let desk: Arc<(Mutex<Desk>, Condvar)> = Arc::default();
         let theirs = desk.clone();
-        let thread = thread::Builder::new().name("hythe-log".into()).stack_size(super::STACK).spawn(move || {
+        let thread = thread::Builder::new().name("hythe-log".into()).stack_size(STACK).spawn(move || {
             let mut taken = Vec::new();
             loop {
                 let (dropped, reopens, closes) = wait(&theirs, &mut taken);

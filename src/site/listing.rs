@@ -5,9 +5,9 @@ use std::fmt::Write;
 use serde_json::json;
 
 use crate::http::date;
+use crate::http::form::encode_path;
 use crate::path::RelPath;
 use crate::server::problem::escape;
-use crate::site::pages::link;
 use crate::store::disk::{Item, Kind};
 
 /// The page and the document of a folder below `www/`.
@@ -59,6 +59,12 @@ fn html(path: &RelPath<'_>, items: &[Item]) -> String {
     }
     page.push_str("</tbody>\n</table>\n</main>\n</html>\n");
     page
+}
+
+/// Where a name leads to.
+fn link(name: &str) -> String {
+    // A name with a colon before any slash would be read as a scheme.
+    format!("./{}", encode_path(name))
 }
 
 #[cfg(test)]

@@ -3,83 +3,19 @@
 //! A page that is on the shelf is answered from memory with a ready-made header block. What is not, or has not been looked at
 //! for a second, goes to a helper first.
 
-use std::io;
-use std::ops::Range;
-use std::sync::Arc;
-
-use bytes::Bytes;
-
-use crate::config::{Access as Right, Config};
-use crate::content::{Content, FileSpan};
-use crate::http::conditions::{Access, ByteRanges, Outcome, Representation, content_range, evaluate, unsatisfied};
-use crate::http::date;
 use crate::http::fault::Fault;
-use crate::http::form::{content_disposition, encode_path};
 use crate::http::headers::{Field, Headers};
-use crate::http::media::media_type;
-use crate::http::negotiate::{Coding, CodingSet, accepted_codings, prefers_html};
+use crate::http::negotiate::prefers_html;
 use crate::http::request::Method;
-use crate::http::response::{Body, PAGE_POLICY, Piece, Response};
+use crate::http::response::{Body, Response};
 use crate::http::status::Status;
-use crate::path::RelPath;
 use crate::server::context::{Call, Context};
 use crate::server::house::wrong_method;
-use crate::server::problem;
 use crate::server::reply::Reply;
-use crate::site::listing;
+use crate::site::kept::KeptHeaders;
+use crate::site::shelved::{Looker, Page, Shelved, Weight};
 use crate::site::state::{Site, disk_fault};
-use crate::store::disk::{Disk, FileFacts, Item, Opened};
 use crate::store::shelf::Look;
-
-/// Files up to this size are kept in memory; larger ones are kept open and sent by the kernel.
-const SMALL: u64 = 32 << 10;
-
-/// Between the parts of a multipart range. It cannot stand in a part's content by chance; and parts have their lengths told.
-const BOUNDARY: &str = "hythe-7b1c2f7e0a8d4c55";
-
-/// What stands on the shelf for a path.
-pub type Shelved = Arc<Page>;
-
-/// What a path stands for.
-pub enum Page {
-    /// A file, in one or several codings.
-    File(File),
-    /// A folder that was asked for without its slash.
-    Folder,
-    /// A folder's names, made into a page and a document.
-    Listing {
-        /// For people.
-        html: Bytes,
-        /// For programs.
-        json: Bytes,
-    },
-    /// Nothing.
-    Absent,
-}
-
-/// A file as it is served.
-pub struct File {
-    plain: Variant,
-    /// Its pre-compressed siblings.
-    coded: Vec<(Coding, Variant)>,
-}
-
-/// One representation of a file.
-pub struct Variant {
-    /// Header lines of a 200.
-    block: Bytes,
-    /// Header lines of a 304: what a cache would have to update (RFC 9110, section 15.4.5).
-    brief: Bytes,
-    etag: String,
-    facts: FileFacts,
-    media: &'static str,
-    source: Source,
-}
-
-enum Source {
-    Memory(Bytes),
-    Open(Arc<dyn Content>),
-}
 
 /// Answers a path that no route fits.
 pub fn page(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Reply<Site> {
@@ -102,25 +38,26 @@ const ALLOW: &str = "GET, HEAD, OPTIONS";
 /// What a path is shelved under: one spelling for each page, and for nearly every request the very bytes it came in.
 fn key<'a>(site: &Site, call: &Call<'a>) -> std::borrow::Cow<'a, str> {
     let path = call.request.path;
-    if site.config.path_prefix.is_empty() && !path.contains('%') {
+    // A path whose decoding has not shortened it holds no escape.
+    let slash = usize::from(call.is_folder && !call.path.is_root());
+    if site.config.path_prefix.is_empty() && path.len() == 1 + call.path.as_str().len() + slash {
         return path.into();
     }
-    let slash = if call.is_folder && !call.path.is_root() { "/" } else { "" };
-    format!("/{}{slash}", call.path).into()
+    format!("/{}{}", call.path, &"/"[..slash]).into()
 }
 
-/// What of a request decides how a page is presented; taken out of the request when a helper must be asked first.
+/// What of a request decides how a page is presented.
 struct Ask<'a> {
     method: Method,
-    headers: Headers<'a>,
+    headers: &'a Headers<'a>,
     path: &'a str,
     query: Option<&'a str>,
 }
 
 impl<'a> Ask<'a> {
-    fn of(call: &Call<'a>) -> Ask<'a> {
-        let (method, headers, path, query) = (call.method, call.headers, call.request.path, call.query);
-        Ask { method, headers, path, query }
+    fn of(call: &'a Call<'a>) -> Ask<'a> {
+        let request = call.request;
+        Ask { method: request.method, headers: &request.headers, path: request.path, query: request.query }
     }
 
     fn wants_page(&self) -> bool {
@@ -128,44 +65,27 @@ impl<'a> Ask<'a> {
     }
 }
 
-/// An [`Ask`] that has left the read buffer.
+/// An [`Ask`] that has left the read buffer, because a helper must be asked first.
 struct KeptAsk {
     method: Method,
-    fields: Vec<(String, Vec<u8>)>,
+    headers: KeptHeaders,
     path: String,
     query: Option<String>,
 }
 
 impl KeptAsk {
     fn of(call: &Call<'_>) -> KeptAsk {
-        const WANTED: [Field; 8] = [
-            Field::Accept,
-            Field::AcceptEncoding,
-            Field::IfMatch,
-            Field::IfNoneMatch,
-            Field::IfModifiedSince,
-            Field::IfUnmodifiedSince,
-            Field::IfRange,
-            Field::Range,
-        ];
-        let fields = WANTED
-            .into_iter()
-            .flat_map(|field| call.headers.all(field).map(move |value| (field.name().to_owned(), value.to_vec())))
-            .collect();
         KeptAsk {
             method: call.method,
-            fields,
+            headers: KeptHeaders::of(&call.headers),
             path: call.request.path.to_owned(),
             query: call.query.map(str::to_owned),
         }
     }
 
     fn present(&self, page: &Page) -> Reply<Site> {
-        let fields: Vec<httparse::Header<'_>> =
-            self.fields.iter().map(|(name, value)| httparse::Header { name, value }).collect();
-        let headers = Headers::new(&fields);
-        let query = self.query.as_deref();
-        present(page, &Ask { method: self.method, headers, path: &self.path, query })
+        let (method, path, query) = (self.method, &self.path, self.query.as_deref());
+        self.headers.lend(|headers| present(page, &Ask { method, headers, path, query }))
     }
 }
 
@@ -191,17 +111,6 @@ fn fetch(site: &mut Site, call: &Call<'_>, known: Option<Shelved>) -> Reply<Site
     })
 }
 
-/// How a page takes its place on the shelf.
-enum Weight {
-    Bytes(usize),
-    Open,
-    Absent,
-    /// It is what was there before.
-    Unchanged,
-    /// It is made anew each time.
-    Fleeting,
-}
-
 fn shelve(site: &mut Site, key: &str, page: &Shelved, weight: Weight, cx: &Context<'_>) {
     let shelf = &mut site.www.shelf;
     match weight {
@@ -213,239 +122,13 @@ fn shelve(site: &mut Site, key: &str, page: &Shelved, weight: Weight, cx: &Conte
     }
 }
 
-/// What a helper needs to know to make a page.
-struct Looker {
-    attach: Vec<String>,
-    lists_folders: bool,
-    caching: &'static str,
-}
-
-impl Looker {
-    fn of(config: &Config) -> Looker {
-        let caching = if config.rights().www_read == Right::Anyone { "no-cache" } else { "private, no-cache" };
-        Looker { attach: config.attach.clone(), lists_folders: config.lists_folders, caching }
-    }
-
-    /// Looks a path up. Blocks.
-    fn find(
-        &self,
-        disk: Option<&dyn Disk>,
-        path: &RelPath<'_>,
-        is_folder: bool,
-        known: Option<Shelved>,
-    ) -> io::Result<(Shelved, Weight)> {
-        let index = RelPath::from_plain("index.html").unwrap_or(RelPath::ROOT);
-        let file = if is_folder { path.join(&index) } else { path.borrow().into_owned() };
-        if let Some(disk) = disk {
-            match disk.open(&file) {
-                Ok(opened) => return self.file(disk, &file, opened, known),
-                Err(error) if error.kind() == io::ErrorKind::IsADirectory && !is_folder => {
-                    return Ok((Arc::new(Page::Folder), Weight::Absent));
-                }
-                Err(error) if !is_nothing(&error) => return Err(error),
-                Err(_) if is_folder && self.lists_folders => match disk.list(path) {
-                    Ok(items) => return Ok((Arc::new(listing(path, items)), Weight::Fleeting)),
-                    Err(error) if !is_nothing(&error) => return Err(error),
-                    Err(_) => {}
-                },
-                Err(_) => {}
-            }
-        }
-        Ok(match built_in(file.as_str()) {
-            Some(bytes) => (Arc::new(Page::File(self.built_in_file(&file, bytes))), Weight::Bytes(bytes.len())),
-            None => (Arc::new(Page::Absent), Weight::Absent),
-        })
-    }
-
-    fn file(
-        &self,
-        disk: &dyn Disk,
-        path: &RelPath<'_>,
-        opened: Opened,
-        known: Option<Shelved>,
-    ) -> io::Result<(Shelved, Weight)> {
-        let mut siblings = Vec::new();
-        for coding in Coding::ALL {
-            let sibling = format!("{path}{}", coding.suffix());
-            if let Ok(sibling) = RelPath::from_plain(&sibling)
-                && let Ok(opened) = disk.open(&sibling)
-            {
-                siblings.push((coding, opened));
-            }
-        }
-        if let Some(page) = known
-            && let Page::File(file) = &*page
-            && file.is_still(&opened, &siblings)
-        {
-            return Ok((page, Weight::Unchanged));
-        }
-        let has_siblings = !siblings.is_empty();
-        let modified = opened.facts;
-        let plain = self.variant(path, opened, modified, None, has_siblings)?;
-        let mut coded = Vec::new();
-        for (coding, opened) in siblings {
-            coded.push((coding, self.variant(path, opened, modified, Some(coding), true)?));
-        }
-        let file = File { plain, coded };
-        let weight = match file.weight() {
-            Some(bytes) => Weight::Bytes(bytes),
-            None => Weight::Open,
-        };
-        Ok((Arc::new(Page::File(file)), weight))
-    }
-
-    fn variant(
-        &self,
-        path: &RelPath<'_>,
-        opened: Opened,
-        original: FileFacts,
-        coding: Option<Coding>,
-        varies: bool,
-    ) -> io::Result<Variant> {
-        let Opened { facts, content } = opened;
-        let source = if facts.size <= SMALL {
-            let mut bytes = vec![0; facts.size as usize];
-            let mut filled = 0;
-            while filled < bytes.len() {
-                match content.read_at(&mut bytes[filled..], filled as u64)? {
-                    0 => break,
-                    read => filled += read,
-                }
-            }
-            bytes.truncate(filled);
-            Source::Memory(bytes.into())
-        } else {
-            Source::Open(content)
-        };
-        Ok(self.make(path, source, facts, original, coding, varies))
-    }
-
-    fn built_in_file(&self, path: &RelPath<'_>, bytes: &'static [u8]) -> File {
-        let version = bytes
-            .iter()
-            .fold(0xcbf2_9ce4_8422_2325, |sum: u64, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
-        let facts = FileFacts {
-            kind: crate::store::disk::Kind::File,
-            size: bytes.len() as u64,
-            modified: crate::clock::Wall::default(),
-            version,
-        };
-        let plain = self.make(path, Source::Memory(Bytes::from_static(bytes)), facts, facts, None, false);
-        File { plain, coded: Vec::new() }
-    }
-
-    /// Makes the ready header blocks.
-    fn make(
-        &self,
-        path: &RelPath<'_>,
-        source: Source,
-        facts: FileFacts,
-        original: FileFacts,
-        coding: Option<Coding>,
-        varies: bool,
-    ) -> Variant {
-        let size = match &source {
-            Source::Memory(bytes) => bytes.len() as u64,
-            Source::Open(_) => facts.size,
-        };
-        let facts = FileFacts { size, ..facts };
-        let name = path.name().unwrap_or_default();
-        let media = media_type(name);
-        let etag = match coding {
-            None => format!("\"{:016x}\"", facts.version),
-            Some(coding) => format!("\"{:016x}-{}\"", facts.version, coding.token()),
-        };
-        let mut brief = Response::new(Status::OK).header("ETag", &etag).header("Cache-Control", self.caching);
-        // A page of the binary has no time of its own.
-        if original.modified.as_seconds() > 0 {
-            let modified = date::imf(original.modified);
-            brief.add_header("Last-Modified", std::str::from_utf8(&modified).unwrap_or_default());
-        }
-        if varies {
-            brief.add_header("Vary", "Accept-Encoding");
-        }
-        let mut full = Response::new(Status::OK).header("Content-Type", media).header("Accept-Ranges", "bytes");
-        if let Some(coding) = coding {
-            full.add_header("Content-Encoding", coding.token());
-        }
-        if media.starts_with("text/html") || media.starts_with("image/svg") {
-            full.add_header("Content-Security-Policy", PAGE_POLICY);
-            full.add_header("Referrer-Policy", "same-origin");
-        }
-        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-        if self.attach.iter().any(|attach| attach.eq_ignore_ascii_case(extension)) {
-            full.add_header("Content-Disposition", &content_disposition(name));
-        }
-        let (mut brief_lines, mut lines) = (Vec::new(), Vec::new());
-        brief.write_lines(&mut brief_lines);
-        full.write_lines(&mut lines);
-        lines.extend_from_slice(&brief_lines);
-        let facts = FileFacts { modified: original.modified, ..facts };
-        Variant { block: lines.into(), brief: brief_lines.into(), etag, facts, media, source }
-    }
-}
-
-fn is_nothing(error: &io::Error) -> bool {
-    use io::ErrorKind as Kind;
-    matches!(error.kind(), Kind::NotFound | Kind::NotADirectory | Kind::IsADirectory | Kind::InvalidFilename)
-}
-
-fn listing(path: &RelPath<'_>, items: Vec<Item>) -> Page {
-    let (html, json) = listing::of_folder(path, items);
-    Page::Listing { html: html.into(), json: json.into() }
-}
-
-/// The pages that are compiled in, served where `www/` has none of that name.
-fn built_in(path: &str) -> Option<&'static [u8]> {
-    Some(match path {
-        "index.html" => include_bytes!("../../www/index.html"),
-        "style.css" => include_bytes!("../../www/style.css"),
-        "app.js" => include_bytes!("../../www/app.js"),
-        "logo.svg" => include_bytes!("../../www/logo.svg"),
-        "favicon.ico" => include_bytes!("../../www/favicon.ico"),
-        _ => return None,
-    })
-}
-
-impl File {
-    fn is_still(&self, opened: &Opened, siblings: &[(Coding, Opened)]) -> bool {
-        self.plain.facts.version == opened.facts.version
-            && self.coded.len() == siblings.len()
-            && self.coded.iter().zip(siblings).all(|((coding, variant), (other, opened))| {
-                coding == other && variant.facts.version == opened.facts.version
-            })
-    }
-
-    /// How many bytes of memory it takes; `None` if it is kept open instead.
-    fn weight(&self) -> Option<usize> {
-        let variants = std::iter::once(&self.plain).chain(self.coded.iter().map(|(_, variant)| variant));
-        variants
-            .map(|variant| match &variant.source {
-                Source::Memory(bytes) => Some(bytes.len() + variant.block.len() + variant.brief.len()),
-                Source::Open(_) => None,
-            })
-            .sum()
-    }
-
-    /// The representation this client is sent.
-    fn choose(&self, headers: &Headers<'_>) -> &Variant {
-        if self.coded.is_empty() || !headers.has(Field::AcceptEncoding) {
-            return &self.plain;
-        }
-        let set = self.coded.iter().fold(CodingSet::NONE, |set, (coding, _)| set.with(*coding));
-        let best = accepted_codings(headers.all(Field::AcceptEncoding)).best(set);
-        best.and_then(|best| self.coded.iter().find(|(coding, _)| *coding == best))
-            .map_or(&self.plain, |(_, variant)| variant)
-    }
-}
-
 /// The answer for a page that is at hand.
 fn present(page: &Page, ask: &Ask<'_>) -> Reply<Site> {
     let is_read = matches!(ask.method, Method::Get | Method::Head);
     match page {
         Page::Absent => Fault::not_found().into(),
         _ if !is_read => wrong_method(ALLOW, ask.wants_page()).into(),
-        Page::File(file) => present_file(file.choose(&ask.headers), ask),
+        Page::File(file) => file.choose(ask.headers).answer(ask.method, ask.headers).into(),
         Page::Folder => {
             let query = ask.query.map(|query| format!("?{query}")).unwrap_or_default();
             Response::redirect(Status::PERMANENT_REDIRECT, &format!("{}/{query}", ask.path)).into()
@@ -461,70 +144,4 @@ fn present(page: &Page, ask: &Ask<'_>) -> Reply<Site> {
             response.header("Vary", "Accept").header("Cache-Control", "no-store").into()
         }
     }
-}
-
-fn present_file(variant: &Variant, ask: &Ask<'_>) -> Reply<Site> {
-    let access = if ask.method == Method::Get { Access::Get } else { Access::Head };
-    let length = variant.facts.size;
-    let modified = (variant.facts.modified.as_seconds() > 0).then_some(variant.facts.modified);
-    let current = Representation { etag: &variant.etag, modified, length };
-    match evaluate(&ask.headers, &current, access) {
-        Outcome::Whole => Response::ready(Status::OK, variant.block.clone(), variant.body(0..length)).into(),
-        Outcome::NotModified => Response::ready(Status::NOT_MODIFIED, variant.brief.clone(), Body::Empty).into(),
-        Outcome::PreconditionFailed => {
-            Fault::new(Status::PRECONDITION_FAILED, "precondition_failed", "the page is not as the request requires")
-                .into()
-        }
-        Outcome::NotSatisfiable => {
-            let fault =
-                Fault::new(Status::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", "the page has no such range");
-            problem::answer(&fault, ask.wants_page()).header("Content-Range", &unsatisfied(length)).into()
-        }
-        Outcome::Part(range) => {
-            let body = variant.body(range.clone());
-            Response::ready(Status::PARTIAL_CONTENT, variant.block.clone(), body)
-                .header("Content-Range", &content_range(&range, length))
-                .into()
-        }
-        Outcome::Parts(ranges) => variant.parts(&ranges).into(),
-    }
-}
-
-impl Variant {
-    fn body(&self, range: Range<u64>) -> Body {
-        match &self.source {
-            Source::Memory(bytes) => {
-                let end = usize::try_from(range.end).unwrap_or(usize::MAX).min(bytes.len());
-                Body::Bytes(bytes.slice(usize::try_from(range.start).unwrap_or(end).min(end)..end))
-            }
-            Source::Open(file) => {
-                Body::File(FileSpan { file: file.clone(), offset: range.start, length: range.end - range.start })
-            }
-        }
-    }
-
-    /// Several ranges as one message (RFC 9110, section 14.6).
-    fn parts(&self, ranges: &[Range<u64>]) -> Response {
-        let parts = ByteRanges { boundary: BOUNDARY, media_type: self.media, length: self.facts.size };
-        let mut pieces = Vec::with_capacity(ranges.len() * 2 + 1);
-        for range in ranges {
-            pieces.push(Piece::Bytes(parts.part_head(range).into()));
-            pieces.push(match self.body(range.clone()) {
-                Body::File(span) => Piece::File(span),
-                Body::Bytes(bytes) => Piece::Bytes(bytes),
-                Body::Empty | Body::Pieces(_) => Piece::Bytes(Bytes::new()),
-            });
-        }
-        pieces.push(Piece::Bytes(parts.closing().into()));
-        // The block names the type of the whole; the parts name their own.
-        Response::ready(Status::PARTIAL_CONTENT, self.brief.clone(), Body::Pieces(pieces))
-            .header("Content-Type", &parts.content_type())
-            .header("Accept-Ranges", "bytes")
-    }
-}
-
-/// Where a folder's names lead to, in a listing.
-pub fn link(name: &str) -> String {
-    // A name with a colon before any slash would be read as a scheme.
-    format!("./{}", encode_path(name))
 }

@@ -1,7 +1,7 @@
 //! All that the loop remembers for this site, and how what the disk says becomes an answer.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::clock::Moment;
 use crate::config::{Config, Rights};
@@ -9,6 +9,7 @@ use crate::http::fault::Fault;
 use crate::http::status::Status;
 use crate::server::reply::{State, Topic};
 use crate::site::rate::Buckets;
+use crate::site::shelved::Shelved;
 use crate::store::disk::Disk;
 use crate::store::history::History;
 use crate::store::ledger::{Entry, Reader};
@@ -43,13 +44,44 @@ pub struct Www {
     /// The folder; `None` when there is none, and only the built-in pages are served.
     pub disk: Option<Arc<dyn Disk>>,
     /// Hot pages.
-    pub shelf: Shelf<crate::site::pages::Shelved>,
+    pub shelf: Shelf<Shelved>,
 }
 
 /// The shared files.
 pub struct Files {
     /// Their folder.
     pub disk: Arc<dyn Disk>,
+    /// Held by a helper between its look at what stands somewhere and its change of it, so that no other change comes
+    /// between. Only helpers take it. Bytes are synced before.
+    pub turn: Arc<Mutex<()>>,
+    /// For names that nobody chose.
+    pub lots: Lots,
+}
+
+impl Files {
+    /// Shared files in a folder. The seed is for the names of those that come without one.
+    pub fn new(disk: Arc<dyn Disk>, seed: u64) -> Files {
+        Files { disk, turn: Arc::default(), lots: Lots::new(seed) }
+    }
+}
+
+/// Numbers that differ from run to run and from one to the next (SplitMix64). They keep names apart; they keep no secret.
+#[derive(Clone, Copy, Debug)]
+pub struct Lots(u64);
+
+impl Lots {
+    /// Numbers of this seed.
+    pub fn new(seed: u64) -> Lots {
+        Lots(seed)
+    }
+
+    /// The next.
+    pub fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
 }
 
 /// The chat.

@@ -55,7 +55,11 @@ pub struct Ask {
 impl fmt::Debug for Ask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let shown = self.bytes[..self.bytes.len().min(60)].escape_ascii();
-        write!(f, "\"{shown}\" wants {:?}, begun {}, sent {:?}, told {}", self.want, self.begun_at, self.sent_at, self.told)
+        write!(
+            f,
+            "\"{shown}\" wants {:?}, begun {}, sent {:?}, told {}",
+            self.want, self.begun_at, self.sent_at, self.told
+        )
     }
 }
 
@@ -77,15 +81,18 @@ impl Ask {
 
     /// A request with a body.
     pub fn post(target: &str, kind: &str, body: &[u8], want: Want) -> Ask {
-        let head =
-            format!("POST {target} HTTP/1.1\r\nHost: sim\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "POST {target} HTTP/1.1\r\nHost: sim\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
         Ask::new([head.as_bytes(), body].concat(), want)
     }
 
     /// The same in chunks.
     pub fn post_chunked(dice: &mut Dice, target: &str, kind: &str, body: &[u8], want: Want) -> Ask {
-        let head =
-            format!("POST {target} HTTP/1.1\r\nHost: sim\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n");
+        let head = format!(
+            "POST {target} HTTP/1.1\r\nHost: sim\r\nContent-Type: {kind}\r\nTransfer-Encoding: chunked\r\n\r\n"
+        );
         Ask::new([head.into_bytes(), chunked(dice, body)].concat(), want)
     }
 
@@ -208,7 +215,9 @@ impl Ask {
                 _ => Some(answer.field("retry-after").is_some() && excuses.drain),
             },
             // Whoever asks for a page while its file shrinks.
-            206 | 416 if matches!(&self.want, Want::Part(path, ..) | Want::Parts(path) if truth.pages[path].shrinks) => Some(true),
+            206 | 416 if matches!(&self.want, Want::Part(path, ..) | Want::Parts(path) if truth.pages[path].shrinks) => {
+                Some(true)
+            }
             _ => None,
         }
     }
@@ -242,7 +251,10 @@ impl Ask {
             (None, before) => {
                 let upto = before.map_or(truth.last(), |before| truth.last().min(before - 1));
                 let least = before.map_or(self.told, |before| self.told.min(before - 1));
-                assert!(last.unwrap_or(0) >= least && last.unwrap_or(0) <= upto, "{self:?}: {ids:?}, {least} to {upto}");
+                assert!(
+                    last.unwrap_or(0) >= least && last.unwrap_or(0) <= upto,
+                    "{self:?}: {ids:?}, {least} to {upto}"
+                );
                 let first = ids.first().copied().unwrap_or(1);
                 assert!(is_full || first == 1, "older ones are left out: {self:?}: {ids:?}");
             }
@@ -308,7 +320,12 @@ impl Hearing {
             (self.least, self.most) = (first, first);
             return;
         }
-        let id: i64 = event.strip_prefix("id: ").and_then(|rest| rest.split('\n').next()).expect("an event has an id").parse().unwrap();
+        let id: i64 = event
+            .strip_prefix("id: ")
+            .and_then(|rest| rest.split('\n').next())
+            .expect("an event has an id")
+            .parse()
+            .unwrap();
         assert_eq!(value["id"].as_i64(), Some(id));
         match self.last {
             Some(last) => assert_eq!(id, last + 1, "a stream leaves nothing out"),

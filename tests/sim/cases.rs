@@ -44,7 +44,10 @@ fn get(target: &str) -> String {
 }
 
 fn send(text: &str) -> String {
-    format!("POST /send HTTP/1.1\r\nHost: sim\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{text}", text.len())
+    format!(
+        "POST /send HTTP/1.1\r\nHost: sim\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{text}",
+        text.len()
+    )
 }
 
 #[test]

@@ -117,7 +117,12 @@ impl MemoryDisk {
 impl MemoryFile {
     fn facts(&self) -> FileFacts {
         let size = lock(&self.bytes).len() as u64;
-        FileFacts { kind: Kind::File, size, modified: Wall::from_seconds(1_700_000_000), version: self.version << 32 | size }
+        FileFacts {
+            kind: Kind::File,
+            size,
+            modified: Wall::from_seconds(1_700_000_000),
+            version: self.version << 32 | size,
+        }
     }
 }
 

@@ -269,7 +269,11 @@ impl Net {
 
     /// When the next event can be told, if there is one.
     pub fn next_event(&self) -> Option<u64> {
-        let edges = self.wires.iter().filter(|wire| wire.key.is_some()).flat_map(|wire| [wire.readable, wire.writable, wire.shut]);
+        let edges = self
+            .wires
+            .iter()
+            .filter(|wire| wire.key.is_some())
+            .flat_map(|wire| [wire.readable, wire.writable, wire.shut]);
         edges.chain([self.incoming]).flatten().min()
     }
 

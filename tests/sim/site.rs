@@ -297,7 +297,9 @@ fn send(dice: &mut Dice, number: u64, at: u64) -> Ask {
     let text = format!("m{number}.{at}{padding}");
     let want = Want::Sent(text.clone());
     match dice.below(5) {
-        0 => Ask::post("/send", "application/x-www-form-urlencoded", format!("message={text}&name=ada").as_bytes(), want),
+        0 => {
+            Ask::post("/send", "application/x-www-form-urlencoded", format!("message={text}&name=ada").as_bytes(), want)
+        }
         1 => Ask::post("/send", "application/json", format!("{{\"message\":\"{text}\"}}").as_bytes(), want),
         2 => Ask::post_chunked(dice, "/send", "text/plain", text.as_bytes(), want),
         3 => Ask::post_expecting("/send", "text/plain", text.as_bytes(), want),
@@ -345,6 +347,9 @@ fn hostile(dice: &mut Dice) -> Ask {
             Want::Last(BAD),
         ),
         8 => Ask::new("GET / HTTP/1.1\r\nHost: sim\r\nHalf: ", Want::Nothing),
-        _ => Ask::new("POST /send HTTP/1.1\r\nHost: sim\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\nhalf", Want::Nothing),
+        _ => Ask::new(
+            "POST /send HTTP/1.1\r\nHost: sim\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\nhalf",
+            Want::Nothing,
+        ),
     }
 }

@@ -94,11 +94,11 @@ impl<D, E> World<D, E> {
             happened.push(Happening::Incoming);
         }
         for ready in ready {
-            self.net.borrow_mut().note("ready", u64::from(ready.key.index), &[
-                ready.readable.into(),
-                ready.writable.into(),
-                ready.shut.into(),
-            ]);
+            self.net.borrow_mut().note(
+                "ready",
+                u64::from(ready.key.index),
+                &[ready.readable.into(), ready.writable.into(), ready.shut.into()],
+            );
             let (key, readable, writable, shut) = (ready.key, ready.readable, ready.writable, ready.shut);
             happened.push(Happening::Ready { key, readable, writable, shut });
         }
@@ -162,7 +162,11 @@ impl<D, E> World<D, E> {
         let has_worked = std::mem::take(&mut net.has_worked);
         if is_at_once && !has_worked && !self.has_told {
             self.idle_turns += 1;
-            assert!(self.idle_turns <= IDLE_TURNS_MAX, "the loop spins: {} turns at once without work", self.idle_turns);
+            assert!(
+                self.idle_turns <= IDLE_TURNS_MAX,
+                "the loop spins: {} turns at once without work",
+                self.idle_turns
+            );
         } else {
             self.idle_turns = 0;
         }

@@ -1,0 +1,286 @@
+//! What a path of `www/` stands for, as it is kept on the shelf: looked up, read and its header lines made, once for many.
+//!
+//! A helper looks ([`Looker::find`] blocks); what it finds is shared, and says nothing of any one request.
+
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::config::{Access as Right, Config};
+use crate::http::date;
+use crate::http::form::content_disposition;
+use crate::http::headers::{Field, Headers};
+use crate::http::media::media_type;
+use crate::http::negotiate::{Coding, CodingSet, accepted_codings};
+use crate::http::response::{PAGE_POLICY, Response};
+use crate::http::status::Status;
+use crate::path::RelPath;
+use crate::site::listing;
+use crate::site::variant::{Making, Source, Variant};
+use crate::store::disk::{Disk, FileFacts, Item, Opened};
+
+/// Files up to this size are kept in memory; larger ones are kept open and sent by the kernel.
+const SMALL: u64 = 32 << 10;
+
+/// What stands on the shelf for a path.
+pub type Shelved = Arc<Page>;
+
+/// What a path stands for.
+pub enum Page {
+    /// A file, in one or several codings.
+    File(File),
+    /// A folder that was asked for without its slash.
+    Folder,
+    /// A folder's names, made into a page and a document.
+    Listing {
+        /// For people.
+        html: Bytes,
+        /// For programs.
+        json: Bytes,
+    },
+    /// Nothing.
+    Absent,
+}
+
+/// A file as it is served.
+pub struct File {
+    plain: Variant,
+    /// Its pre-compressed siblings.
+    coded: Vec<(Coding, Variant)>,
+}
+
+/// How a page takes its place on the shelf.
+pub enum Weight {
+    /// It is kept in memory and has so many bytes.
+    Bytes(usize),
+    /// It is kept open.
+    Open,
+    /// There is nothing, which is worth remembering too.
+    Absent,
+    /// It is what was there before.
+    Unchanged,
+    /// It is made anew each time.
+    Fleeting,
+}
+
+/// What a helper needs to know to make a page.
+pub struct Looker {
+    attach: Vec<String>,
+    lists_folders: bool,
+    caching: &'static str,
+}
+
+impl Looker {
+    /// What the configuration says of pages.
+    pub fn of(config: &Config) -> Looker {
+        let caching = if config.rights().www_read == Right::Anyone { "no-cache" } else { "private, no-cache" };
+        Looker { attach: config.attach.clone(), lists_folders: config.lists_folders, caching }
+    }
+
+    /// Looks a path up. Blocks.
+    ///
+    /// # Errors
+    /// What the disk says, but for there being nothing.
+    pub fn find(
+        &self,
+        disk: Option<&dyn Disk>,
+        path: &RelPath<'_>,
+        is_folder: bool,
+        known: Option<Shelved>,
+    ) -> io::Result<(Shelved, Weight)> {
+        let index = RelPath::from_plain("index.html").unwrap_or(RelPath::ROOT);
+        let file = if is_folder { path.join(&index) } else { path.borrow().into_owned() };
+        if let Some(disk) = disk {
+            match disk.open(&file) {
+                Ok(opened) => return self.file(disk, &file, opened, known),
+                Err(error) if error.kind() == io::ErrorKind::IsADirectory && !is_folder => {
+                    return Ok((Arc::new(Page::Folder), Weight::Absent));
+                }
+                Err(error) if !is_nothing(&error) => return Err(error),
+                Err(_) if is_folder && self.lists_folders => match disk.list(path) {
+                    Ok(items) => return Ok((Arc::new(listing(path, items)), Weight::Fleeting)),
+                    Err(error) if !is_nothing(&error) => return Err(error),
+                    Err(_) => {}
+                },
+                Err(_) => {}
+            }
+        }
+        Ok(match built_in(file.as_str()) {
+            Some(bytes) => (Arc::new(Page::File(self.built_in_file(&file, bytes))), Weight::Bytes(bytes.len())),
+            None => (Arc::new(Page::Absent), Weight::Absent),
+        })
+    }
+
+    fn file(
+        &self,
+        disk: &dyn Disk,
+        path: &RelPath<'_>,
+        opened: Opened,
+        known: Option<Shelved>,
+    ) -> io::Result<(Shelved, Weight)> {
+        let mut siblings = Vec::new();
+        for coding in Coding::ALL {
+            let sibling = format!("{path}{}", coding.suffix());
+            if let Ok(sibling) = RelPath::from_plain(&sibling)
+                && let Ok(opened) = disk.open(&sibling)
+            {
+                siblings.push((coding, opened));
+            }
+        }
+        if let Some(page) = known
+            && let Page::File(file) = &*page
+            && file.is_still(&opened, &siblings)
+        {
+            return Ok((page, Weight::Unchanged));
+        }
+        let has_siblings = !siblings.is_empty();
+        let modified = opened.facts;
+        let plain = self.variant(path, opened, modified, None, has_siblings)?;
+        let mut coded = Vec::new();
+        for (coding, opened) in siblings {
+            coded.push((coding, self.variant(path, opened, modified, Some(coding), true)?));
+        }
+        let file = File { plain, coded };
+        let weight = match file.weight() {
+            Some(bytes) => Weight::Bytes(bytes),
+            None => Weight::Open,
+        };
+        Ok((Arc::new(Page::File(file)), weight))
+    }
+
+    fn variant(
+        &self,
+        path: &RelPath<'_>,
+        opened: Opened,
+        original: FileFacts,
+        coding: Option<Coding>,
+        varies: bool,
+    ) -> io::Result<Variant> {
+        let Opened { facts, content } = opened;
+        let source = if facts.size <= SMALL {
+            let mut bytes = vec![0; facts.size as usize];
+            let mut filled = 0;
+            while filled < bytes.len() {
+                match content.read_at(&mut bytes[filled..], filled as u64)? {
+                    0 => break,
+                    read => filled += read,
+                }
+            }
+            bytes.truncate(filled);
+            Source::Memory(bytes.into())
+        } else {
+            Source::Open(content)
+        };
+        Ok(self.make(path, source, facts, original, coding, varies))
+    }
+
+    fn built_in_file(&self, path: &RelPath<'_>, bytes: &'static [u8]) -> File {
+        let version = bytes
+            .iter()
+            .fold(0xcbf2_9ce4_8422_2325, |sum: u64, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        let facts = FileFacts {
+            kind: crate::store::disk::Kind::File,
+            size: bytes.len() as u64,
+            modified: crate::clock::Wall::default(),
+            version,
+        };
+        let plain = self.make(path, Source::Memory(Bytes::from_static(bytes)), facts, facts, None, false);
+        File { plain, coded: Vec::new() }
+    }
+
+    /// Makes the ready header blocks.
+    fn make(
+        &self,
+        path: &RelPath<'_>,
+        source: Source,
+        facts: FileFacts,
+        original: FileFacts,
+        coding: Option<Coding>,
+        varies: bool,
+    ) -> Variant {
+        let size = match &source {
+            Source::Memory(bytes) => bytes.len() as u64,
+            Source::Open(_) => facts.size,
+        };
+        let facts = FileFacts { size, ..facts };
+        let name = path.name().unwrap_or_default();
+        let media = media_type(name);
+        let etag = match coding {
+            None => format!("\"{:016x}\"", facts.version),
+            Some(coding) => format!("\"{:016x}-{}\"", facts.version, coding.token()),
+        };
+        let mut brief = Response::new(Status::OK).header("ETag", &etag).header("Cache-Control", self.caching);
+        // A page of the binary has no time of its own.
+        if original.modified.as_seconds() > 0 {
+            let modified = date::imf(original.modified);
+            brief.add_header("Last-Modified", std::str::from_utf8(&modified).unwrap_or_default());
+        }
+        if varies {
+            brief.add_header("Vary", "Accept-Encoding");
+        }
+        let mut full = Response::new(Status::OK).header("Content-Type", media).header("Accept-Ranges", "bytes");
+        if let Some(coding) = coding {
+            full.add_header("Content-Encoding", coding.token());
+        }
+        if media.starts_with("text/html") || media.starts_with("image/svg") {
+            full.add_header("Content-Security-Policy", PAGE_POLICY);
+            full.add_header("Referrer-Policy", "same-origin");
+        }
+        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
+        if self.attach.iter().any(|attach| attach.eq_ignore_ascii_case(extension)) {
+            full.add_header("Content-Disposition", &content_disposition(name));
+        }
+        let facts = FileFacts { modified: original.modified, ..facts };
+        Variant::new(Making { full: &full, brief: &brief, etag, facts, media, source })
+    }
+}
+
+fn is_nothing(error: &io::Error) -> bool {
+    use io::ErrorKind as Kind;
+    matches!(error.kind(), Kind::NotFound | Kind::NotADirectory | Kind::IsADirectory | Kind::InvalidFilename)
+}
+
+fn listing(path: &RelPath<'_>, items: Vec<Item>) -> Page {
+    let (html, json) = listing::of_folder(path, items);
+    Page::Listing { html: html.into(), json: json.into() }
+}
+
+/// The pages that are compiled in, served where `www/` has none of that name.
+fn built_in(path: &str) -> Option<&'static [u8]> {
+    Some(match path {
+        "index.html" => include_bytes!("../../www/index.html"),
+        "style.css" => include_bytes!("../../www/style.css"),
+        "app.js" => include_bytes!("../../www/app.js"),
+        "logo.svg" => include_bytes!("../../www/logo.svg"),
+        "favicon.ico" => include_bytes!("../../www/favicon.ico"),
+        _ => return None,
+    })
+}
+
+impl File {
+    fn is_still(&self, opened: &Opened, siblings: &[(Coding, Opened)]) -> bool {
+        self.plain.facts().version == opened.facts.version
+            && self.coded.len() == siblings.len()
+            && self.coded.iter().zip(siblings).all(|((coding, variant), (other, opened))| {
+                coding == other && variant.facts().version == opened.facts.version
+            })
+    }
+
+    /// How many bytes of memory it takes; `None` if it is kept open instead.
+    fn weight(&self) -> Option<usize> {
+        let variants = std::iter::once(&self.plain).chain(self.coded.iter().map(|(_, variant)| variant));
+        variants.map(Variant::weight).sum()
+    }
+
+    /// The representation this client is sent.
+    pub fn choose(&self, headers: &Headers<'_>) -> &Variant {
+        if self.coded.is_empty() || !headers.has(Field::AcceptEncoding) {
+            return &self.plain;
+        }
+        let set = self.coded.iter().fold(CodingSet::NONE, |set, (coding, _)| set.with(*coding));
+        let best = accepted_codings(headers.all(Field::AcceptEncoding)).best(set);
+        best.and_then(|best| self.coded.iter().find(|(coding, _)| *coding == best))
+            .map_or(&self.plain, |(_, variant)| variant)
+    }
+}
