@@ -154,6 +154,7 @@ fn open_chat(config: &Config, hub: &mut Hub) -> Result<(Option<Chat>, Keeper<Ent
     let chat = Chat {
         history,
         lobby: hub.topic(),
+        reader_home: hub.topic(),
         reader: Some(reader),
         send_rate: Buckets::new(config.limits.send_rate),
         is_shut: false,

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use crate::clock::Moment;
 use crate::http::date;
 use crate::http::events;
 use crate::http::fault::Fault;
@@ -16,10 +17,10 @@ use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::http::status::Status;
 use crate::server::context::{Call, Context};
-use crate::server::reply::{Dialect, Reply, Verdict};
+use crate::server::reply::{Dialect, Lane, Reply, Verdict};
 use crate::site::gate::throttled;
 use crate::site::state::{Chat, Site};
-use crate::store::history::Message;
+use crate::store::history::{History, Message};
 use crate::store::ledger::Entry;
 
 /// The room that always exists, and for now the only one.
@@ -31,6 +32,9 @@ const LIMIT: usize = 100;
 
 /// The longest wait of a long poll.
 const WAIT_MAX_S: u64 = 60;
+
+/// How long a request for older messages waits for others like it.
+const READER_WAIT_MS: u64 = 5_000;
 
 /// What a stream tells its client to wait before it comes again.
 const RETRY_MS: u32 = 2000;
@@ -277,6 +281,8 @@ struct Ask {
     before: Option<i64>,
     limit: usize,
     wait_s: u64,
+    /// Until when it waits for the reader, if another has it.
+    read_by: Option<Moment>,
 }
 
 impl Ask {
@@ -322,29 +328,24 @@ pub fn messages(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Resul
 }
 
 /// What there is now; or, if there is nothing new and time is left, a wait after which this is asked again.
-fn look(site: &mut Site, ask: Ask, until: crate::clock::Moment, cx: &mut Context<'_>) -> Reply<Site> {
+fn look(site: &mut Site, ask: Ask, until: Moment, cx: &mut Context<'_>) -> Reply<Site> {
     let Some(chat) = &mut site.chat else { return Fault::not_found().into() };
-    let is_in_memory = match (ask.since, ask.before) {
-        (Some(since), _) => chat.history.reaches(since),
-        // Scrolling back: what comes before an id may be older than the history.
-        (None, Some(_)) => false,
-        (None, None) => true,
-    };
-    if !is_in_memory && chat.reader.is_some() {
-        return read_older(chat, ask);
-    }
-    let found = match (ask.since, ask.before) {
-        (Some(since), _) => chat.history.since(LOBBY, since, ask.limit),
-        (None, Some(before)) => chat.history.before(LOBBY, before, ask.limit),
-        (None, None) => chat.history.newest(LOBBY, ask.limit),
-    };
+    let Some(found) = in_memory(&chat.history, &ask) else { return read_older(chat, ask, until, cx) };
     let may_wait = ask.since.is_some() && !cx.is_over && cx.now < until;
     if found.is_empty() && may_wait {
         let topic = chat.lobby;
         return Reply::Wait { topic, until, again: Box::new(move |site, cx| look(site, ask, until, cx)) };
     }
-    let is_gap = ask.since.is_some_and(|since| !chat.history.reaches(since));
-    answer(found.into_iter(), &ask, is_gap).into()
+    answer(found.into_iter(), &ask, false).into()
+}
+
+/// What the history has; `None` if messages that only the ledger still has may belong to it.
+fn in_memory<'h>(history: &'h History, ask: &Ask) -> Option<Vec<&'h Message>> {
+    if let Some(since) = ask.since {
+        return history.reaches(since).then(|| history.since(LOBBY, since, ask.limit));
+    }
+    let found = history.before(LOBBY, ask.before.unwrap_or(i64::MAX), ask.limit);
+    (found.len() == ask.limit || history.reaches(0)).then_some(found)
 }
 
 fn answer<'a>(found: impl Iterator<Item = &'a Message>, ask: &Ask, is_gap: bool) -> Response {
@@ -359,17 +360,28 @@ fn answer<'a>(found: impl Iterator<Item = &'a Message>, ask: &Ask, is_gap: bool)
 }
 
 /// Messages older than the history are read by a helper; the reader travels with the job and comes home with its answer.
-fn read_older(chat: &mut Chat, ask: Ask) -> Reply<Site> {
-    let Some(reader) = chat.reader.take() else { return Fault::not_found().into() };
+/// Whoever needs it meanwhile waits for it.
+fn read_older(chat: &mut Chat, mut ask: Ask, until: Moment, cx: &mut Context<'_>) -> Reply<Site> {
+    // A reader that is sent to a lane without room would be lost on the way.
+    if !cx.has_room(Lane::Files) {
+        let detail = "the server has too much to do; try again soon";
+        return Fault::new(Status::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(2).into();
+    }
+    let Some(reader) = chat.reader.take() else {
+        let read_by = *ask.read_by.get_or_insert(cx.now.plus(READER_WAIT_MS));
+        let again = Box::new(move |site: &mut Site, cx: &mut Context<'_>| look(site, ask, until, cx));
+        return Reply::Wait { topic: chat.reader_home, until: read_by, again };
+    };
     Reply::offload(move || {
         let found = match (ask.since, ask.before) {
             (Some(since), _) => reader.since(LOBBY, since, ask.limit),
             (None, before) => reader.before(LOBBY, before.unwrap_or(i64::MAX), ask.limit),
         };
         let first = reader.first_id();
-        move |site: &mut Site, _: &mut Context<'_>| {
+        move |site: &mut Site, cx: &mut Context<'_>| {
             if let Some(chat) = &mut site.chat {
                 chat.reader = Some(reader);
+                cx.say(chat.reader_home, |_, _| {});
             }
             match (found, first) {
                 (Ok(found), Ok(first)) => {

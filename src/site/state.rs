@@ -92,6 +92,8 @@ pub struct Chat {
     pub lobby: Topic,
     /// For messages older than the history; away while a helper has it.
     pub reader: Option<Reader>,
+    /// Where it is said that the reader has come home.
+    pub reader_home: Topic,
     /// Messages an address may send.
     pub send_rate: Buckets,
     /// Whether the ledger has lost a batch and takes nothing more.

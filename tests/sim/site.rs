@@ -103,6 +103,7 @@ pub fn stage(seed: u64, setting: &Setting) -> Stage<Site> {
     let chat = Chat {
         history: History::new(setting.history_messages, 1 << 20),
         lobby: hub.topic(),
+        reader_home: hub.topic(),
         reader: Some(reader),
         send_rate: Buckets::new(setting.send_rate),
         is_shut: false,
