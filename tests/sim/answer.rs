@@ -77,11 +77,6 @@ impl Reader {
         matches!(self.place, Place::Over)
     }
 
-    /// Whether an endless answer is coming.
-    pub fn is_endless(&self) -> bool {
-        matches!(self.place, Place::Endless)
-    }
-
     /// The next that is complete. `is_head` tells whether what was asked was HEAD.
     pub fn next(&mut self, is_head: bool) -> Option<Said> {
         match mem::take(&mut self.place) {

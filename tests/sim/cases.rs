@@ -3,6 +3,7 @@
 use hythe::reactor::system::{Peer, Signal};
 use hythe::site::state::Site;
 
+use crate::dice::Odds;
 use crate::net::Ended;
 use crate::site::{Setting, stage};
 use crate::stage::Stage;
@@ -12,7 +13,9 @@ struct Scene(Stage<Site>);
 
 impl Scene {
     fn new(setting: &Setting) -> Scene {
-        Scene(stage(1, setting))
+        let stage = stage(1, setting);
+        stage.net.borrow_mut().is_loud = std::env::var_os("SEED").is_some();
+        Scene(stage)
     }
 
     /// Somebody comes and says this.
@@ -148,4 +151,25 @@ fn older_messages_can_still_be_read_after_helpers_were_too_busy_once() {
     let wire = scene.come(&get("/messages?before=5"));
     scene.turns(5);
     assert_eq!(rows(&scene.heard(wire).0), 4);
+}
+
+#[test]
+fn a_draft_whose_sender_has_gone_is_dropped_by_a_helper() {
+    let mut scene = Scene::new(&Setting::calm());
+    let first = scene.come(&get("/page.html"));
+    scene.turns(3);
+    scene.heard(first);
+    // The page has not left when the helper is sent to begin a file, and then nobody is there any more to take either.
+    scene.0.net.borrow_mut().odds = Odds { help_held: 100, room: 100, ..Odds::calm() };
+    let wire = scene.come(
+        &[&get("/page.html"), "PUT /files/a?create=1 HTTP/1.1\r\nHost: sim\r\nContent-Length: 9\r\n\r\n"].concat(),
+    );
+    scene.turns(3);
+    scene.0.net.borrow_mut().reset(wire);
+    scene.turns(3);
+    scene.0.calm_down();
+    scene.turns(5);
+    scene.0.net.borrow_mut().reset(first);
+    scene.0.empty();
+    scene.0.strike();
 }

@@ -51,7 +51,7 @@ fn tell_some(next: &AtomicU64, count: u64, story: fn(u64, bool) -> u64) -> Vec<u
         }
         let told = catch_unwind(AssertUnwindSafe(|| {
             let trace = story(seed, false);
-            if seed % 10 == 0 {
+            if seed.is_multiple_of(10) {
                 assert_eq!(trace, story(seed, false), "the same seed tells the same story");
             }
         }));

@@ -5,6 +5,8 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use crate::disk::MemoryDisk;
+
 /// A page as it lies on the disk.
 pub struct Page {
     pub bytes: Vec<u8>,
@@ -26,6 +28,8 @@ pub struct Excuses {
     pub overload: bool,
     /// The disk may fail.
     pub disk: bool,
+    /// The disk may be full.
+    pub full: bool,
     /// Senders may be held back.
     pub throttle: bool,
     /// The ledger may lose messages.
@@ -39,6 +43,8 @@ pub struct Excuses {
 #[derive(Default)]
 pub struct Truth {
     pub pages: BTreeMap<String, Page>,
+    /// Where uploads come to lie.
+    pub uploads: Option<MemoryDisk>,
     kept: Vec<Kept>,
     texts: BTreeSet<String>,
     /// The highest id that anyone has been told of.
