@@ -24,7 +24,7 @@ use crate::dice::{Dice, Odds};
 use crate::disk::MemoryDisk;
 use crate::net::Net;
 use crate::stage::{Parts, Stage};
-use crate::truth::{self, Kept, Page, Truth, filling};
+use crate::truth::{self, Page, Truth, filling};
 use crate::world::Keeper;
 
 /// What of a story is the server's.
@@ -154,8 +154,8 @@ fn keeper(mut ledger: Ledger, truth: truth::Shared) -> Keeper<Entry> {
             .into_iter()
             .zip(verdicts)
             .map(|(entry, verdict)| match (entry, verdict) {
-                (Entry::Message { name, text, .. }, ledger::Verdict::Kept(id)) => {
-                    truth.borrow_mut().keep(id, Kept { name, text });
+                (Entry::Message { text, .. }, ledger::Verdict::Kept(id)) => {
+                    truth.borrow_mut().keep(id, text);
                     Verdict::Kept(id)
                 }
                 (entry, verdict) => panic!("the ledger says {verdict:?} to {entry:?}"),

@@ -14,13 +14,6 @@ pub struct Page {
     pub shrinks: bool,
 }
 
-/// A message the ledger has kept.
-#[derive(Clone, Debug)]
-pub struct Kept {
-    pub name: String,
-    pub text: String,
-}
-
 /// Why an answer may be another than the best.
 #[derive(Clone, Debug, Default)]
 pub struct Excuses {
@@ -45,7 +38,8 @@ pub struct Truth {
     pub pages: BTreeMap<String, Page>,
     /// Where uploads come to lie.
     pub uploads: Option<MemoryDisk>,
-    kept: Vec<Kept>,
+    /// The text of each message the ledger has kept, in the order of their ids.
+    kept: Vec<String>,
     texts: BTreeSet<String>,
     /// The highest id that anyone has been told of.
     pub told: i64,
@@ -57,15 +51,15 @@ pub type Shared = Rc<RefCell<Truth>>;
 
 impl Truth {
     /// The ledger has kept a message: ids grow by one, and no text is kept twice, since each is sent once.
-    pub fn keep(&mut self, id: i64, kept: Kept) {
+    pub fn keep(&mut self, id: i64, text: String) {
         assert_eq!(id, self.last() + 1, "ids grow by one");
-        assert!(self.texts.insert(kept.text.clone()), "{:?} is kept twice", kept.text);
-        self.kept.push(kept);
+        assert!(self.texts.insert(text.clone()), "{text:?} is kept twice");
+        self.kept.push(text);
     }
 
     /// Whether so much was said that a slow reader may have been left behind: what it gets is a few times the text.
     pub fn may_lag(&self) -> bool {
-        self.kept.iter().map(|kept| 200 + kept.text.len()).sum::<usize>() > 60 << 10
+        self.kept.iter().map(|kept| 200 + kept.len()).sum::<usize>() > 60 << 10
     }
 
     /// The last id.
@@ -82,7 +76,7 @@ impl Truth {
     pub fn tell(&mut self, id: i64, text: &str) {
         let kept = usize::try_from(id - 1).ok().and_then(|at| self.kept.get(at));
         let kept = kept.unwrap_or_else(|| panic!("message {id} was told and never kept"));
-        assert_eq!(kept.text, text, "message {id} is told as it was kept");
+        assert_eq!(kept, text, "message {id} is told as it was kept");
         self.told = self.told.max(id);
     }
 }
