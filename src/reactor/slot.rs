@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 
@@ -176,6 +177,8 @@ pub struct Yard<P: Protocol> {
 pub enum Brought<D> {
     /// For the protocol.
     Done(Lane, D),
+    /// The job panicked: there is nothing to bring, and whoever waits for it must not wait for ever.
+    Broken(Lane),
     /// The file's next stretch is in memory.
     Warm,
 }
@@ -214,7 +217,11 @@ impl<P: Protocol> Yard<P> {
     /// Gives a helper work on behalf of `key`.
     pub fn spawn(&mut self, key: Key, lane: Lane, job: impl FnOnce() -> P::Done + Send + 'static) {
         self.jobs_out[lane as usize] += 1;
-        self.jobs.push((lane, key, Box::new(move || Brought::Done(lane, job()))));
+        let guarded = move || match catch_unwind(AssertUnwindSafe(job)) {
+            Ok(done) => Brought::Done(lane, done),
+            Err(_) => Brought::Broken(lane),
+        };
+        self.jobs.push((lane, key, Box::new(guarded)));
     }
 
     /// Gives the ledger an entry; the promise waits for its verdict.

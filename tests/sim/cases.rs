@@ -48,6 +48,14 @@ impl<S: State> Scene<S> {
         (0..count).for_each(|_| self.0.turn());
     }
 
+    /// Everyone breaks off; nothing may be left.
+    fn end(mut self) {
+        let count = self.0.net.borrow().wires.len();
+        (0..count).for_each(|wire| self.0.net.borrow_mut().reset(wire));
+        self.0.empty();
+        self.0.strike();
+    }
+
     fn heard(&mut self, wire: usize) -> (String, Ended) {
         let (bytes, ended) = self.0.net.borrow_mut().take(wire, usize::MAX);
         (String::from_utf8_lossy(&bytes).into_owned(), ended)
@@ -181,9 +189,7 @@ fn a_draft_whose_sender_has_gone_is_dropped_by_a_helper() {
     scene.turns(3);
     scene.0.calm_down();
     scene.turns(5);
-    scene.0.net.borrow_mut().reset(first);
-    scene.0.empty();
-    scene.0.strike();
+    scene.end();
 }
 
 #[test]
@@ -198,7 +204,7 @@ fn a_helper_that_panics_costs_its_connection_a_500_and_no_more() {
     let (heard, ended) = scene.heard(upload);
     assert!(heard.starts_with("HTTP/1.1 500 ") && ended == Ended::Fin, "{heard}");
     scene.turns(5);
-    scene.0.empty();
+    scene.end();
 }
 
 #[test]
