@@ -533,13 +533,14 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
         let Slot { io, protocol, .. } = &mut self.slots[index as usize];
         debug_assert!(self.yard.desk.is_empty(), "the desk is empty when no protocol has its say");
         let key = Key { index, age: io.age };
+        self.yard.mark = 0;
         let (shared, yard) = (&mut self.shared, &mut self.yard);
         let said = catch_unwind(AssertUnwindSafe(|| say(protocol, shared, &mut Port { yard, key, io })));
         match said {
             Ok(said) => Some(said),
             Err(_) => {
                 self.yard.counts.panics += 1;
-                self.yard.desk.clear();
+                self.yard.desk.truncate(self.yard.mark);
                 let (shared, yard) = (&mut self.shared, &mut self.yard);
                 let told = catch_unwind(AssertUnwindSafe(|| protocol.on_panic(shared, &mut Port { yard, key, io })));
                 if told.is_err() {

@@ -71,7 +71,7 @@ pub trait Protocol: Sized {
     /// The deadline has come.
     fn on_deadline(&mut self, shared: &mut Self::Shared, port: &mut Port<'_, Self>);
 
-    /// A call into this protocol panicked. Whatever the call had put on the desk is gone.
+    /// A call into this protocol panicked. What the call had put on the desk since [`Port::mark`] is gone.
     fn on_panic(&mut self, shared: &mut Self::Shared, port: &mut Port<'_, Self>);
 
     /// The connection is over; what it holds is given back.
@@ -161,6 +161,8 @@ pub struct Yard<P: Protocol> {
     pub is_closing: bool,
     /// Bytes that leave together when the protocol has had its say.
     pub(super) desk: Vec<u8>,
+    /// So much of the desk stays if the call panics.
+    pub(super) mark: usize,
     pub(super) jobs: Vec<(Lane, Key, Job<Brought<P::Done>>)>,
     /// Jobs given out and not yet back, by lane.
     pub(super) jobs_out: [usize; LANES],
@@ -193,6 +195,7 @@ impl<P: Protocol> Yard<P> {
             log: Vec::new(),
             is_closing: false,
             desk: Vec::new(),
+            mark: 0,
             jobs: Vec::new(),
             jobs_out: [0; LANES],
             jobs_max: marks.jobs_max,
@@ -318,6 +321,12 @@ impl<P: Protocol> Port<'_, P> {
         &mut self.yard.desk
     }
 
+    /// What is on the desk so far is complete, and leaves even if the rest of this call panics.
+    #[inline]
+    pub fn mark(&mut self) {
+        self.yard.mark = self.yard.desk.len();
+    }
+
     /// Sends bytes behind what is on the desk, without copying them.
     pub fn send_bytes(&mut self, bytes: Bytes) {
         self.outbox().push_bytes(bytes);
@@ -334,6 +343,7 @@ impl<P: Protocol> Port<'_, P> {
         if !yard.desk.is_empty() {
             outbox.push_bytes(Bytes::copy_from_slice(&yard.desk));
             yard.desk.clear();
+            yard.mark = 0;
         }
         self.io.flags |= flag::OWES;
         outbox

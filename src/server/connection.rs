@@ -114,6 +114,8 @@ fn context<'a, S: State>(yard: &'a mut Yard<Connection<S>>, answers: Answers, pe
 impl<S: State> Connection<S> {
     /// A request's head is complete.
     fn serve(&mut self, request: &Request<'_>, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        // Earlier answers are not this handler's to break.
+        port.mark();
         self.is_in_head = false;
         self.cors = 0;
         if !house.rules.cors_origins.is_empty()
@@ -764,7 +766,7 @@ impl<S: State> Protocol for Connection<S> {
         log::error!("a handler panicked; its connection, from {}, is closed", self.peer.ip);
         self.phase = Phase::Head;
         port.leave();
-        if self.exchange.owes_answer() && port.waiting() == 0 {
+        if self.exchange.owes_answer() {
             port.desk().extend_from_slice(BROKEN);
         }
         port.close();
