@@ -764,12 +764,13 @@ impl<S: State> Protocol for Connection<S> {
 
     fn on_panic(&mut self, _house: &mut House<S>, port: &mut Port<'_, Self>) {
         log::error!("a handler panicked; its connection, from {}, is closed", self.peer.ip);
-        self.phase = Phase::Head;
+        self.take_work(port);
         port.leave();
         if self.exchange.owes_answer() {
             port.desk().extend_from_slice(BROKEN);
         }
-        port.close();
+        // Whatever state it is in, nothing of it is read any more; but the client may still be sending.
+        self.linger(port);
     }
 
     fn on_close(self, _house: &mut House<S>, yard: &mut Yard<Self>) {

@@ -225,3 +225,27 @@ fn what_was_answered_before_a_handler_panicked_is_answered() {
         assert_eq!(ended, Ended::Fin);
     }
 }
+
+#[test]
+fn the_500_after_a_panic_reaches_a_client_that_is_still_sending() {
+    let mut scene = guests();
+    scene.0.pace_ms = 10;
+    let head = "POST /panic HTTP/1.1\r\nHost: sim\r\nContent-Length: 5000\r\n\r\n";
+    let wire = scene.come(head);
+    scene.turns(3);
+    scene.say(wire, &"x".repeat(2500));
+    scene.turns(3);
+    scene.say(wire, &"x".repeat(2500));
+    let (heard, ended) = scene.heard(wire);
+    assert!(heard.starts_with("HTTP/1.1 500 ") && ended == Ended::Fin, "{heard} {ended:?}");
+    scene.turns(3);
+    assert_eq!(scene.heard(wire).1, Ended::Fin);
+}
+
+#[test]
+fn a_wait_ends_in_time_though_its_request_has_a_body() {
+    let mut scene = guests();
+    let wire = scene.come("POST /await HTTP/1.1\r\nHost: sim\r\nContent-Length: 4\r\n\r\nbody");
+    scene.turns(6);
+    assert!(scene.heard(wire).0.ends_with("awaited"));
+}
