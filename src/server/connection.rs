@@ -377,7 +377,8 @@ impl<S: State> Connection<S> {
                     Err(busy.received - 1)
                 }
             }
-            Work::Wait { .. } => Ok(()),
+            // Nobody wants it; and the wait has a time of its own.
+            Work::Wait { .. } => return,
         };
         match fits {
             Ok(()) => self.body_goes_on(house, port),
