@@ -146,7 +146,7 @@ impl<S: State> Stage<S> {
             stage.make_room();
             stage.are_content()
         };
-        if !self.run(20_000, 9_000, is_done) {
+        if !self.run(60_000, 25_000, is_done) {
             let truth = self.truth.borrow();
             let waiting: Vec<&Client> = self.clients.iter().filter(|client| !client.is_content(&truth)).collect();
             panic!("these clients wait for ever: {waiting:#?}");
