@@ -249,3 +249,22 @@ fn a_wait_ends_in_time_though_its_request_has_a_body() {
     scene.turns(6);
     assert!(scene.heard(wire).0.ends_with("awaited"));
 }
+
+#[test]
+fn an_answer_that_is_leaving_leaves_though_the_next_request_ends_in_its_middle() {
+    for next in
+        ["POST /send HTTP/1.1\r\nHost: sim\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\nhalf", "GET / HT"]
+    {
+        let mut scene = Scene::new(&Setting::calm());
+        scene.0.net.borrow_mut().odds.room = 7;
+        let wire = scene.come(&[&get("/healthz"), next].concat());
+        scene.0.net.borrow_mut().shut(wire);
+        let mut heard = String::new();
+        for _ in 0..100 {
+            scene.turns(1);
+            heard += &scene.heard(wire).0;
+        }
+        assert!(heard.ends_with(r#"{"status":"ok"}"#), "{heard}");
+        assert_eq!(scene.heard(wire).1, Ended::Fin);
+    }
+}

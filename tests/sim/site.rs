@@ -282,7 +282,7 @@ fn page(dice: &mut Dice) -> Ask {
 
 fn part(dice: &mut Dice) -> Ask {
     let path = dice.pick(&["large.bin", "page.html"]);
-    let (first, length) = (dice.index(10_000), 1 + dice.index(9_000));
+    let (first, length) = (1 + dice.index(10_000), 1 + dice.index(8_900));
     let last = first + length - 1;
     if dice.chance(30) {
         let range = format!("0-0,{first}-{last},19000-19999");
