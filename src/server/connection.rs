@@ -703,9 +703,11 @@ impl<S: State> Protocol for Connection<S> {
                 self.exchange.make_last()
             }
             // A body that ends too early, a poll or stream whose listener is gone, a head that stays half: nothing to answer.
+            // But answers to what came before may still be leaving.
             Phase::Busy(_) | Phase::Stream(_) => {
                 self.take_work(port);
-                port.abort();
+                port.leave();
+                port.close();
             }
             Phase::Head | Phase::Lingering(_) => port.close(),
         }
