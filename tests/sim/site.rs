@@ -208,7 +208,7 @@ fn inspect(stage: &mut Stage<Site>) {
     }
     let now = stage.now();
     stage.clients.push(Client::new(9, now, Style::plain(), asks));
-    assert!(stage.run(2_000, 5_000, Stage::are_content), "a well-behaved client is answered");
+    stage.finish();
     let (house, _) = stage.reactor.parts();
     let chat = house.state.chat.as_ref().expect("there is a chat");
     assert_eq!(chat.history.last_id(), last, "what is kept is said");
