@@ -434,6 +434,7 @@ impl<S: State> Connection<S> {
                 Work::Wait { .. } => {}
             },
             // What was to be thrown away has been.
+            Phase::Head if self.exchange.is_between() && port.yard.is_closing => port.close(),
             Phase::Head if self.exchange.is_between() => port.deadline(port.now().plus(house.rules.keepalive_ms)),
             Phase::Head if self.exchange.is_closed() => self.linger(port),
             _ => {}
