@@ -4,6 +4,7 @@
 # Seconds each fuzz target runs, and which ones.
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?= $$(cargo fuzz list)
+FUZZ_FLAGS ?=
 
 run:
 	cargo run --release -- serve
@@ -24,7 +25,7 @@ fuzz:
 	for target in $(FUZZ_TARGETS); do \
 		mkdir -p fuzz/corpus/$$target; \
 		cargo fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
-			-max_total_time=$(FUZZ_SECONDS) || exit 1; \
+			-max_total_time=$(FUZZ_SECONDS) $(FUZZ_FLAGS) || exit 1; \
 	done
 
 bench:

@@ -128,7 +128,8 @@ fn open_files(config: &Config) -> Result<Option<Files>, RunError> {
         Ok(swept) => log::info!("{swept} half-written files of an earlier run were removed"),
         Err(error) => log::warn!("half-written files of an earlier run cannot be removed: {error}"),
     }
-    Ok(Some(Files { disk }))
+    let seed = u64::from(os::random()) << 32 | u64::from(os::random());
+    Ok(Some(Files::new(disk, seed)))
 }
 
 fn open_chat(config: &Config, hub: &mut Hub) -> Result<(Option<Chat>, Keeper<Entry>), RunError> {

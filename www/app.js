@@ -18,10 +18,10 @@ function button(text, press) {
   return element;
 }
 
-/** What went wrong, in words: the server's own where it gave some. */
+/** What went wrong, in a sentence: the server's own where it gave one. */
 class Trouble extends Error {
   constructor(status, body, retryAfter) {
-    super(body?.detail || (status ? `The server answered ${status}.` : 'The server cannot be reached. Check the connection, then try again.'));
+    super(body?.detail?.replace(/^./u, (first) => first.toUpperCase()).replace(/[^.!?]$/u, '$&.') || (status ? `The server answered ${status}.` : 'The server cannot be reached. Check the connection, then try again.'));
     this.code = body?.code;
     this.status = status;
     this.waitMs = Math.min(Number(retryAfter) || 1, 60) * 1000;
@@ -47,7 +47,7 @@ function stored(storage, key, value) {
 
 function sizeText(bytes) {
   const units = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'];
-  const step = Math.min(Math.floor(Math.log10(bytes || 1) / 3), 4);
+  const step = Math.min(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), 4);
   const style = { style: 'unit', unit: units[step], unitDisplay: step ? 'short' : 'long', maximumFractionDigits: step > 1 ? 1 : 0 };
   return new Intl.NumberFormat(undefined, style).format(bytes / 1000 ** step);
 }
@@ -258,7 +258,7 @@ function showOverall() {
   const seconds = (performance.now() - uploads.since) / 1000;
   const rate = (sent - uploads.sentBefore) / seconds;
   const left = total(open, (one) => one.file.size - one.sent) / rate;
-  let text = stuck ? (stuck === 1 ? 'One file was not stored' : `${stuck} files were not stored`) : 'All files are stored';
+  let text = stuck ? (stuck === 1 ? 'One file was not stored' : `${stuck} files were not stored`) : '';
   if (open.length) text = all.length > 1 ? `Uploading, ${open.length} of ${all.length} to go` : 'Uploading';
   if (open.length && seconds > 2 && rate > 0) text += ` · ${sizeText(rate)}/s · ${left < 90 ? `${Math.ceil(left)} s` : `${Math.ceil(left / 60)} min`} left`;
   $('overall').textContent = text;
@@ -295,6 +295,7 @@ function startFiles() {
   window.onbeforeunload = (event) => uploads.isRunning && event.preventDefault();
 
   $('file').onchange = ({ target }) => {
+    $('upload-status').textContent = '';
     upload([...target.files]);
     target.value = '';
   };
@@ -452,21 +453,23 @@ function listen(fails = 0) {
   };
 }
 
-/** Long polls, one after the other. */
+/** Long polls, one after the other; the first after a failure is short, to tell soon that all is well. */
 async function poll() {
   chat.source = null;
-  for (let fails = 0; ; ) {
+  for (let wait = 0, fails = 0; ; ) {
     const began = performance.now();
     try {
-      const page = await ask(`messages?since=${chat.last}&wait=25`, { signal: AbortSignal.timeout(40_000) });
-      fails = 0;
+      const page = await ask(`messages?since=${chat.last}&wait=${wait}`, { signal: AbortSignal.timeout(40_000) });
       showLink('live', 'Live');
       if (page.gap) tell(LOST);
       page.messages.forEach(receive);
-      if (!page.messages.length && performance.now() - began < 1000) await sleep(2000);
+      if (wait && !page.messages.length && performance.now() - began < 1000) await sleep(2000);
+      wait = 25;
+      fails = 0;
     } catch (trouble) {
       showLink('lost', 'Reconnecting…');
       await sleep(Math.max(Math.min(1000 * 2 ** fails++, 30_000), trouble.waitMs));
+      wait = 0;
     }
   }
 }
@@ -546,7 +549,7 @@ function refuse(one, trouble) {
   one.state = 'failed';
   one.item.className = 'own failed';
   one.line.replaceChildren('Not sent. ', button('Send again', then(hold)), button('Discard', then(forget)));
-  $('send-error').textContent = `Not sent: ${trouble.message}`;
+  $('send-error').textContent = `Not sent. ${trouble.message}`;
   if (trouble.code === 'name_taken') $('name').focus();
   toEnd();
 }

@@ -25,6 +25,8 @@ pub struct Tuning {
     pub unsent_bytes: Option<u32>,
     /// `TCP_DEFER_ACCEPT`, in seconds; only for listeners.
     pub defer_accept_s: Option<u32>,
+    /// `TCP_CONGESTION`: how the sender finds its pace.
+    pub congestion: Option<&'static str>,
     /// `SO_ZEROCOPY`: pages may leave with `MSG_ZEROCOPY`.
     pub is_zerocopy: bool,
 }
@@ -130,6 +132,9 @@ fn tune(socket: &OwnedFd, tuning: Tuning) -> io::Result<()> {
     }
     if let Some(bytes) = tuning.unsent_bytes {
         crate::raw::set_unsent_low_mark(socket.as_fd(), bytes)?;
+    }
+    if let Some(name) = tuning.congestion {
+        sockopt::set_tcp_congestion(socket, name)?;
     }
     if tuning.is_zerocopy {
         crate::raw::set_zerocopy(socket.as_fd())?;

@@ -104,7 +104,7 @@ pub struct KeepAlive {
     /// How many requests one connection may make; zero for any number.
     pub requests_max: u32,
     /// How long it may be idle, told to HTTP/1.0 clients.
-    pub idle_seconds: u64,
+    pub idle_ms: u64,
     /// Whether the house is closing, so that each answer is the last.
     pub is_closing: bool,
 }
@@ -197,35 +197,24 @@ impl Exchange {
             [first, ..] if !is_token_byte(*first) => return Err(Fault::malformed("this is not an HTTP/1.1 request")),
             _ => {}
         }
-        // One pass over the line ends, from where the last look ended: finds the empty line, and refuses a bare LF at once.
-        let mut from = *scanned as usize;
-        let end = loop {
-            let Some(at) = memchr(b'\n', &head[from..]).map(|at| from + at) else { break None };
-            // First of all: had less come at once, this would have been told without the line's end.
-            if let Some(fault) = too_large(at + 1, *has_line, limits) {
-                return Err(fault);
+        // Nearly every head comes in one piece and is as it should be: then one look does it all. Only the first look is quick.
+        let is_first = *scanned == 0;
+        let mut end = || find_end(head, scanned, has_line, limits);
+        let read = if is_first {
+            Request::parse_first(head, table, limits, end)?
+        } else {
+            match end()? {
+                None => None,
+                Some(end) => Some((end, Request::parse(&head[..end], table, limits)?)),
             }
-            if at == 0 || head[at - 1] != b'\r' {
-                return Err(Fault::malformed("a line ends with LF alone"));
-            }
-            if at >= 2 && head[at - 2] == b'\r' {
-                return Err(Fault::malformed("a line holds a CR that does not end it"));
-            }
-            if *has_line && at >= 2 && head[at - 2] == b'\n' {
-                break Some(at + 1);
-            }
-            *has_line = true;
-            from = at + 1;
         };
-        let Some(end) = end else {
-            if let Some(fault) = too_large(head.len(), *has_line, limits) {
-                return Err(fault);
-            }
-            // The next look begins at the first byte that was not there; the CR of a cut line end is looked back at.
-            *scanned = u32::try_from(head.len()).unwrap_or(u32::MAX);
-            return Ok((skipped, Event::NeedBytes));
-        };
-        let request = Request::parse(&head[..end], table, limits)?;
+        match read {
+            None => Ok((skipped, Event::NeedBytes)),
+            Some((end, request)) => Ok((skipped + end, self.take_head(request))),
+        }
+    }
+
+    fn take_head<'a>(&mut self, request: Request<'a>) -> Event<'a> {
         self.writing = Writing::Idle;
         self.keeps = request.keeps;
         self.client_closes = !request.keeps;
@@ -236,7 +225,7 @@ impl Exchange {
             BodyLength::Known(length) => Reading::Length(length),
             BodyLength::Chunked => Reading::Chunks(Box::default()),
         };
-        Ok((skipped + end, Event::Head(request)))
+        Event::Head(request)
     }
 
     fn read_body<'a>(&mut self, read: Result<(usize, Piece), Fault>) -> Result<(usize, Event<'a>), Fault> {
@@ -395,6 +384,8 @@ impl Exchange {
         response.write_lines(out);
         if status.is_bodiless() {
             // RFC 9110, section 8.6: no length in 1xx and 204; of a 304 it would have to be the length of what was not sent.
+        } else if response.tells_length() {
+            // Its block does.
         } else if let Length::Known(length) = length {
             out.extend_from_slice(b"Content-Length: ");
             write_number(length, out);
@@ -406,7 +397,7 @@ impl Exchange {
             out.extend_from_slice(b"Connection: close\r\n");
         } else if self.is_http10 {
             out.extend_from_slice(b"Connection: keep-alive\r\nKeep-Alive: timeout=");
-            write_number(keep.idle_seconds, out);
+            write_number(keep.idle_ms / 1000, out);
             if keep.requests_max > 0 {
                 out.extend_from_slice(b", max=");
                 write_number(u64::from(keep.requests_max - self.served), out);
@@ -443,6 +434,35 @@ impl Exchange {
     }
 }
 
+/// Where a head ends, if its end has come. One pass over the line ends, from where the last look ended; a bare LF is refused at
+/// once.
+fn find_end(head: &[u8], scanned: &mut u32, has_line: &mut bool, limits: &HeadLimits) -> Result<Option<usize>, Fault> {
+    let mut from = *scanned as usize;
+    while let Some(at) = memchr(b'\n', &head[from..]).map(|at| from + at) {
+        // First of all: had less come at once, this would have been told without the line's end.
+        if let Some(fault) = too_large(at + 1, *has_line, limits) {
+            return Err(fault);
+        }
+        if at == 0 || head[at - 1] != b'\r' {
+            return Err(Fault::malformed("a line ends with LF alone"));
+        }
+        if at >= 2 && head[at - 2] == b'\r' {
+            return Err(Fault::malformed("a line holds a CR that does not end it"));
+        }
+        if *has_line && at >= 2 && head[at - 2] == b'\n' {
+            return Ok(Some(at + 1));
+        }
+        *has_line = true;
+        from = at + 1;
+    }
+    if let Some(fault) = too_large(head.len(), *has_line, limits) {
+        return Err(fault);
+    }
+    // The next look begins at the first byte that was not there; the CR of a cut line end is looked back at.
+    *scanned = u32::try_from(head.len()).unwrap_or(u32::MAX);
+    Ok(None)
+}
+
 /// What is wrong with a head of which so many bytes have come, and its request line or not.
 fn too_large(bytes: usize, has_line: bool, limits: &HeadLimits) -> Option<Fault> {
     // Of two limits the lower one is told, for it is the one that is met first.
@@ -460,7 +480,7 @@ mod tests {
     use bytes::Bytes;
     use proptest::prelude::*;
 
-    const KEEP: KeepAlive = KeepAlive { requests_max: 0, idle_seconds: 30, is_closing: false };
+    const KEEP: KeepAlive = KeepAlive { requests_max: 0, idle_ms: 30_000, is_closing: false };
 
     fn answer(exchange: &mut Exchange) -> (String, Next) {
         let mut out = Vec::new();

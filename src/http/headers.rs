@@ -21,14 +21,38 @@ macro_rules! fields {
                 match self { $(Field::$variant => $name,)* }
             }
 
+            const ALL: [Field; FIELDS] = [$(Field::$variant),*];
+
+            /// One look into a table, one comparison: for a field nobody asks for as a rule not even that.
+            #[inline]
             fn of(name: &str) -> Option<Field> {
-                // The length picks at most a few candidates, so a field nobody asks for costs one comparison or none.
-                $(if name.len() == $name.len() && name.eq_ignore_ascii_case($name) { return Some(Field::$variant); })*
-                None
+                let known = Field::ALL.get(usize::from(PLACES[place_of(name.as_bytes())]))?;
+                (name == known.name() || name.eq_ignore_ascii_case(known.name())).then_some(*known)
             }
         }
     };
 }
+
+/// Where a name stands in [`PLACES`]: made of its length, its first and its last letter, without their case.
+const fn place_of(name: &[u8]) -> usize {
+    let (Some(first), Some(last)) = (name.first(), name.last()) else {
+        return 0;
+    };
+    (name.len() * 1 + (*first | 0x20) as usize * 2 + (*last | 0x20) as usize * 14) % 128
+}
+
+/// For each place the field whose name has it; [`FIELDS`] for none. Two fields with one place do not compile.
+const PLACES: [u8; 128] = {
+    let mut places = [FIELDS as u8; 128];
+    let mut field = 0;
+    while field < FIELDS {
+        let place = place_of(Field::ALL[field].name().as_bytes());
+        assert!(places[place] as usize == FIELDS, "two fields have one place");
+        places[place] = field as u8;
+        field += 1;
+    }
+    places
+};
 
 fields! {
     Host = "host",

@@ -99,14 +99,22 @@ pub enum BodyLength {
 }
 
 /// Room for the fields of one head, on the stack of whoever reads; never initialised beyond what a head needs.
-pub struct HeaderTable<'i>([MaybeUninit<httparse::Header<'i>>; HEADERS_MAX]);
+pub struct HeaderTable<'i> {
+    /// For the quick look,
+    quick: Fields<'i>,
+    /// and for the close one.
+    close: Fields<'i>,
+}
 
 impl HeaderTable<'_> {
     /// An empty table; costs nothing.
     #[inline(always)]
     #[allow(clippy::new_without_default, reason = "there is no default to speak of: it is room")]
     pub fn new() -> Self {
-        HeaderTable([const { MaybeUninit::uninit() }; HEADERS_MAX])
+        HeaderTable {
+            quick: [const { MaybeUninit::uninit() }; HEADERS_MAX],
+            close: [const { MaybeUninit::uninit() }; HEADERS_MAX],
+        }
     }
 }
 
@@ -150,19 +158,66 @@ const IN_TARGET: [bool; 256] = {
     is_in
 };
 
+type Fields<'i> = [MaybeUninit<httparse::Header<'i>>; HEADERS_MAX];
+
 impl<'a> Request<'a> {
-    /// Reads a complete head: `head` ends with its empty line.
+    /// Reads a complete head: `head` ends with its empty line, and every LF in it follows a CR.
     pub fn parse<'i: 'a>(
         head: &'i [u8],
         table: &'a mut HeaderTable<'i>,
         limits: &HeadLimits,
     ) -> Result<Request<'a>, Fault> {
-        let mut parsed = httparse::Request::new(&mut []);
-        match httparse::ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, head, &mut table.0) {
-            Ok(httparse::Status::Complete(length)) if length == head.len() => {}
-            Ok(_) => return Err(Fault::malformed("the head ends before its empty line")),
-            Err(error) => return Err(refusal(head, error)),
+        Request::parse_lines(head, &mut table.close, limits)
+    }
+
+    /// Reads the head that `input` begins with. If it is all there and its lines are as they should be, one pass does it; else
+    /// `end` is asked where it ends, and told what is wrong with its lines.
+    pub(super) fn parse_first<'i: 'a>(
+        input: &'i [u8],
+        table: &'a mut HeaderTable<'i>,
+        limits: &HeadLimits,
+        end: impl FnOnce() -> Result<Option<usize>, Fault>,
+    ) -> Result<Option<(usize, Request<'a>)>, Fault> {
+        if let Some(read) = Request::parse_at_once(input, &mut table.quick, limits) {
+            return read.map(Some);
         }
+        match end()? {
+            None => Ok(None),
+            Some(end) => Ok(Some((end, Request::parse_lines(&input[..end], &mut table.close, limits)?))),
+        }
+    }
+
+    fn parse_lines<'i: 'a>(
+        head: &'i [u8],
+        fields: &'a mut Fields<'i>,
+        limits: &HeadLimits,
+    ) -> Result<Request<'a>, Fault> {
+        let mut parsed = httparse::Request::new(&mut []);
+        match httparse::ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, head, fields) {
+            Ok(httparse::Status::Complete(length)) if length == head.len() => Request::judge(parsed, limits),
+            Ok(_) => Err(Fault::malformed("the head ends before its empty line")),
+            Err(error) => Err(refusal(head, error)),
+        }
+    }
+
+    /// Reads the head that `input` begins with, if all of it is there and its lines are as they should be; says where it ends.
+    /// `None` says nothing yet: look more closely.
+    fn parse_at_once<'i: 'a>(
+        input: &'i [u8],
+        fields: &'a mut Fields<'i>,
+        limits: &HeadLimits,
+    ) -> Option<Result<(usize, Request<'a>), Fault>> {
+        let mut parsed = httparse::Request::new(&mut []);
+        let read = httparse::ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, input, fields);
+        let Ok(httparse::Status::Complete(end)) = read else { return None };
+        if end > limits.header_bytes || !has_strict_lines(&input[..end], &parsed, limits.request_line_bytes) {
+            return None;
+        }
+        Some(Request::judge(parsed, limits).map(|request| (end, request)))
+    }
+
+    /// The strict pass: all that httparse lets through and we do not.
+    fn judge<'i: 'a>(parsed: httparse::Request<'a, 'i>, limits: &HeadLimits) -> Result<Request<'a>, Fault> {
         let (Some(method_text), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version) else {
             return Err(Fault::malformed("the request line is incomplete"));
         };
@@ -193,6 +248,34 @@ impl<'a> Request<'a> {
             expects_unknown,
         })
     }
+}
+
+/// Whether every line of a head that was parsed ends with CRLF, and no line lies between those the parser tells of. Where a
+/// part lies is told by its address, which is no more than a number here: a wrong one makes the answer no.
+fn has_strict_lines(head: &[u8], parsed: &httparse::Request<'_, '_>, line_max: usize) -> bool {
+    const VERSION: &[u8] = b" HTTP/1.1";
+    let place = |part: &[u8]| (part.as_ptr() as usize).wrapping_sub(head.as_ptr() as usize);
+    let Some(target) = parsed.path else { return false };
+    let line_end = place(target.as_bytes()).wrapping_add(target.len() + VERSION.len());
+    let ends = |at: usize| head.get(at..).is_some_and(|rest| rest.starts_with(b"\r\n"));
+    if !ends(line_end) || line_end + 2 > line_max {
+        return false;
+    }
+    let mut at = line_end + 2;
+    for field in parsed.headers.iter() {
+        if place(field.name.as_bytes()) != at {
+            return false;
+        }
+        at = place(field.value).wrapping_add(field.value.len());
+        while head.get(at).is_some_and(|&byte| byte == b' ' || byte == b'\t') {
+            at += 1;
+        }
+        if !ends(at) {
+            return false;
+        }
+        at += 2;
+    }
+    ends(at) && at + 2 == head.len()
 }
 
 fn too_many_fields() -> Fault {

@@ -55,6 +55,8 @@ pub struct Response {
     block: Bytes,
     /// Header lines of this answer alone; stays empty where the block says it all.
     lines: Vec<u8>,
+    /// Whether the block tells the body's length.
+    tells_length: bool,
     /// What it carries.
     pub body: Body,
 }
@@ -62,13 +64,24 @@ pub struct Response {
 impl Response {
     /// An answer without a body.
     pub fn new(status: Status) -> Response {
-        Response { status, block: Bytes::new(), lines: Vec::new(), body: Body::Empty }
+        Response::ready(status, Bytes::new(), Body::Empty)
     }
 
     /// An answer with a ready-made block of header lines, each with its line end, and a body.
     #[inline]
     pub fn ready(status: Status, block: Bytes, body: Body) -> Response {
-        Response { status, block, lines: Vec::new(), body }
+        Response { status, block, lines: Vec::new(), tells_length: false, body }
+    }
+
+    /// The same, where the block tells the body's `Content-Length` as well.
+    #[inline]
+    pub fn ready_whole(status: Status, block: Bytes, body: Body) -> Response {
+        Response { tells_length: true, ..Response::ready(status, block, body) }
+    }
+
+    /// Whether its ready-made block tells the body's length.
+    pub fn tells_length(&self) -> bool {
+        self.tells_length
     }
 
     /// 200 with a text.

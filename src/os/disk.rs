@@ -378,12 +378,17 @@ impl Draft for FolderDraft {
         self.file.write_all(bytes).map_err(full)
     }
 
-    fn commit(&mut self, path: &RelPath<'_>, existing: Existing) -> io::Result<FileFacts> {
+    fn sync(&mut self) -> io::Result<()> {
         if !self.is_synced {
             // Some file systems tell of a full disk only here.
             self.file.sync_all().map_err(full)?;
             self.is_synced = true;
         }
+        Ok(())
+    }
+
+    fn commit(&mut self, path: &RelPath<'_>, existing: Existing) -> io::Result<FileFacts> {
+        self.sync()?;
         let Some((folder, name)) = self.root.above(path)? else { return Err(io::ErrorKind::IsADirectory.into()) };
         match (existing, &mut self.hidden) {
             (Existing::Refuse, None) => link(&self.file, &folder, name)?,

@@ -466,6 +466,11 @@ pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
     #[cfg(target_os = "linux")]
     let _ = sys::defer_accept(socket.as_fd(), DEFER_SECONDS);
     let _ = sys::limit_unsent(socket.as_fd(), UNSENT_MAX);
+    if address.ip().is_loopback() {
+        // A congestion control that paces (bbr) drives every large answer by a timer: twice the CPU a byte, for a link that
+        // cannot be congested. What leaves the machine is the administrator's choice.
+        let _ = sockopt::set_tcp_congestion(&socket, "reno");
+    }
     bind(&socket, &address)?;
     listen(&socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(TcpListener::from(socket))

@@ -560,6 +560,8 @@ fn follow_orphan<S: State>(reply: Reply<S>, _house: &mut House<S>, yard: &mut Ya
     match reply {
         Reply::Offload(lane, task) => yard.spawn(nobody, lane, move || Done::Step(task())),
         Reply::Keep(entry, decided) => yard.keep(nobody, entry, decided),
+        // Nothing will come for it, and dropping it may block.
+        Reply::Receive { sink, .. } => yard.spawn(nobody, Lane::Files, move || drop_sink(sink)),
         _ => {}
     }
 }
@@ -618,6 +620,7 @@ impl<S: State> Protocol for Connection<S> {
                 Ok((taken, Event::Body(range))) => {
                     used += taken;
                     self.take_body(&rest[range], house, port);
+                    self.check_announced(house, port);
                     if matches!(&self.phase, Phase::Busy(busy) if matches!(&busy.work, Work::Receive(pump) if pump.is_full()))
                     {
                         break;

@@ -111,11 +111,7 @@ impl<S: State> House<S> {
 
     /// What a connection may do after its answer.
     pub fn keep_alive(&self, is_closing: bool) -> KeepAlive {
-        KeepAlive {
-            requests_max: self.rules.keepalive_requests,
-            idle_seconds: self.rules.keepalive_ms / 1000,
-            is_closing,
-        }
+        KeepAlive { requests_max: self.rules.keepalive_requests, idle_ms: self.rules.keepalive_ms, is_closing }
     }
 
     /// A request's way to its handler, in the order of the contract: host, path, cross-site guard, route.

@@ -1,8 +1,6 @@
 //! From method and path to handler. A fixed path wins over a parameter, a parameter over a rest; what was added first wins
 //! among equals, so an embedder's routes, added before the built-in ones, come first.
 
-use std::collections::HashMap;
-
 use crate::http::request::Method;
 use crate::path::RelPath;
 use crate::server::reply::{Handler, State};
@@ -59,8 +57,8 @@ impl std::error::Error for BadPattern {}
 /// All routes.
 pub struct Router<S: State> {
     routes: Vec<Route<S>>,
-    /// Routes without parameters, by path.
-    fixed: HashMap<String, usize>,
+    /// Routes without parameters, by the length of their path: nearly every path is told apart by that alone.
+    fixed: Vec<Vec<(String, usize)>>,
     /// The others, the more specific first.
     patterns: Vec<usize>,
     /// Who is asked when nothing else fits, with any method.
@@ -69,7 +67,7 @@ pub struct Router<S: State> {
 
 impl<S: State> Default for Router<S> {
     fn default() -> Router<S> {
-        Router { routes: Vec::new(), fixed: HashMap::new(), patterns: Vec::new(), rest: None }
+        Router { routes: Vec::new(), fixed: Vec::new(), patterns: Vec::new(), rest: None }
     }
 }
 
@@ -102,7 +100,11 @@ impl<S: State> Router<S> {
             .collect();
         match fixed {
             Some(fixed) => {
-                self.fixed.insert(fixed.join("/"), at);
+                let path = fixed.join("/");
+                if self.fixed.len() <= path.len() {
+                    self.fixed.resize_with(path.len() + 1, Vec::new);
+                }
+                self.fixed[path.len()].push((path, at));
                 self.routes.push(Route { pattern: segments, handlers: Default::default() });
             }
             None => {
@@ -132,7 +134,8 @@ impl<S: State> Router<S> {
     pub fn find<'a>(&'a self, method: Method, path: &'a RelPath<'a>) -> Found<'a, S> {
         let mut allowed = [false; METHODS];
         let mut is_known = false;
-        if let Some(&at) = self.fixed.get(path.as_str()) {
+        let same_length = self.fixed.get(path.as_str().len()).map_or(&[][..], Vec::as_slice);
+        if let Some(&(_, at)) = same_length.iter().find(|(fixed, _)| fixed == path.as_str()) {
             is_known = true;
             if let Some(handler) = self.routes[at].find(method, &mut allowed) {
                 return Found::Handler(handler, Vec::new());
@@ -239,8 +242,13 @@ fn kinds(pattern: &[Segment]) -> Vec<u8> {
 }
 
 fn fit<'a>(pattern: &'a [Segment], path: &'a RelPath<'a>) -> Option<Vec<(&'a str, &'a str)>> {
-    let mut parameters = Vec::new();
     let mut rest = path.as_str();
+    if let Some(Segment::Fixed(text)) = pattern.first()
+        && !rest.starts_with(text.as_str())
+    {
+        return None;
+    }
+    let mut parameters = Vec::new();
     for segment in pattern {
         let (first, behind) = rest.split_once('/').unwrap_or((rest, ""));
         match segment {

@@ -9,30 +9,49 @@ use crate::site::gate::{Action, guard};
 use crate::site::state::Site;
 
 pub mod body;
+pub mod changes;
 pub mod chat;
+pub mod file_list;
+pub mod files;
 pub mod gate;
+pub mod kept;
 pub mod listing;
 pub mod openapi;
 pub mod pages;
 pub mod rate;
+pub mod receive;
 pub mod shelved;
 pub mod state;
 pub mod system;
+pub mod upload;
+pub mod variant;
 
-use Action::{ChatRead, ChatWrite, Metrics, Open, WwwRead};
-use Method::{Get, Post};
+use Action::{ChatRead, ChatWrite, Metrics, Open, SharedRead, SharedWrite, WwwRead};
+use Method::{Delete, Get, Patch, Post, Put};
 
 /// The server with all of the site's routes. A part that is switched off has none.
 ///
 /// # Errors
 /// If two routes are the same: a mistake of this table.
 pub fn server(site: Site, hub: Hub) -> Result<Server<Site>, BadPattern> {
-    let has_chat = site.chat.is_some();
+    let (has_files, has_chat) = (site.files.is_some(), site.chat.is_some());
     let mut server = Server::new(site, hub);
     route(&mut server, &[Get], "/healthz", Open, system::health)?;
     route(&mut server, &[Get], "/metrics", Metrics, system::metrics)?;
     route(&mut server, &[Get], "/api", Open, system::api)?;
     route(&mut server, &[Get], "/openapi.json", Open, system::description)?;
+    if has_files {
+        route(&mut server, &[Post], "/upload", SharedWrite, upload::upload)?;
+        route(&mut server, &[Get], "/file-list", SharedRead, file_list::list)?;
+        route(&mut server, &[Get], "/file-info/*path", SharedRead, files::info)?;
+        route(&mut server, &[Get], "/files/*path", SharedRead, files::download)?;
+        route(&mut server, &[Put], "/files/*path", SharedWrite, changes::put)?;
+        route(&mut server, &[Patch], "/files/*path", SharedWrite, changes::patch)?;
+        route(&mut server, &[Delete], "/files/*path", SharedWrite, changes::delete)?;
+        route(&mut server, &[Post], "/rename", SharedWrite, changes::rename)?;
+        route(&mut server, &[Post], "/remove", SharedWrite, changes::remove)?;
+        route(&mut server, &[Post], "/dirs", SharedWrite, changes::make_folder)?;
+    }
     if has_chat {
         route(&mut server, &[Post], "/send", ChatWrite, chat::send)?;
         route(&mut server, &[Get], "/messages", ChatRead, chat::messages)?;

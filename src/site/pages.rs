@@ -3,7 +3,6 @@
 //! A page that is on the shelf is answered from memory with a ready-made header block. What is not, or has not been looked at
 //! for a second, goes to a helper first.
 
-use crate::http::conditions::{Access, Outcome, Representation, content_range, evaluate, unsatisfied};
 use crate::http::fault::Fault;
 use crate::http::headers::{Field, Headers};
 use crate::http::negotiate::prefers_html;
@@ -12,9 +11,9 @@ use crate::http::response::{Body, Response};
 use crate::http::status::Status;
 use crate::server::context::{Call, Context};
 use crate::server::house::wrong_method;
-use crate::server::problem;
 use crate::server::reply::Reply;
-use crate::site::shelved::{Looker, Page, Shelved, Variant, Weight};
+use crate::site::kept::KeptHeaders;
+use crate::site::shelved::{Looker, Page, Shelved, Weight};
 use crate::site::state::{Site, disk_fault};
 use crate::store::shelf::Look;
 
@@ -39,25 +38,26 @@ const ALLOW: &str = "GET, HEAD, OPTIONS";
 /// What a path is shelved under: one spelling for each page, and for nearly every request the very bytes it came in.
 fn key<'a>(site: &Site, call: &Call<'a>) -> std::borrow::Cow<'a, str> {
     let path = call.request.path;
-    if site.config.path_prefix.is_empty() && !path.contains('%') {
+    // A path whose decoding has not shortened it holds no escape.
+    let slash = usize::from(call.is_folder && !call.path.is_root());
+    if site.config.path_prefix.is_empty() && path.len() == 1 + call.path.as_str().len() + slash {
         return path.into();
     }
-    let slash = if call.is_folder && !call.path.is_root() { "/" } else { "" };
-    format!("/{}{slash}", call.path).into()
+    format!("/{}{}", call.path, &"/"[..slash]).into()
 }
 
-/// What of a request decides how a page is presented; taken out of the request when a helper must be asked first.
+/// What of a request decides how a page is presented.
 struct Ask<'a> {
     method: Method,
-    headers: Headers<'a>,
+    headers: &'a Headers<'a>,
     path: &'a str,
     query: Option<&'a str>,
 }
 
 impl<'a> Ask<'a> {
-    fn of(call: &Call<'a>) -> Ask<'a> {
-        let (method, headers, path, query) = (call.method, call.headers, call.request.path, call.query);
-        Ask { method, headers, path, query }
+    fn of(call: &'a Call<'a>) -> Ask<'a> {
+        let request = call.request;
+        Ask { method: request.method, headers: &request.headers, path: request.path, query: request.query }
     }
 
     fn wants_page(&self) -> bool {
@@ -65,44 +65,27 @@ impl<'a> Ask<'a> {
     }
 }
 
-/// An [`Ask`] that has left the read buffer.
+/// An [`Ask`] that has left the read buffer, because a helper must be asked first.
 struct KeptAsk {
     method: Method,
-    fields: Vec<(String, Vec<u8>)>,
+    headers: KeptHeaders,
     path: String,
     query: Option<String>,
 }
 
 impl KeptAsk {
     fn of(call: &Call<'_>) -> KeptAsk {
-        const WANTED: [Field; 8] = [
-            Field::Accept,
-            Field::AcceptEncoding,
-            Field::IfMatch,
-            Field::IfNoneMatch,
-            Field::IfModifiedSince,
-            Field::IfUnmodifiedSince,
-            Field::IfRange,
-            Field::Range,
-        ];
-        let fields = WANTED
-            .into_iter()
-            .flat_map(|field| call.headers.all(field).map(move |value| (field.name().to_owned(), value.to_vec())))
-            .collect();
         KeptAsk {
             method: call.method,
-            fields,
+            headers: KeptHeaders::of(&call.headers),
             path: call.request.path.to_owned(),
             query: call.query.map(str::to_owned),
         }
     }
 
     fn present(&self, page: &Page) -> Reply<Site> {
-        let fields: Vec<httparse::Header<'_>> =
-            self.fields.iter().map(|(name, value)| httparse::Header { name, value }).collect();
-        let headers = Headers::new(&fields);
-        let query = self.query.as_deref();
-        present(page, &Ask { method: self.method, headers, path: &self.path, query })
+        let (method, path, query) = (self.method, &self.path, self.query.as_deref());
+        self.headers.lend(|headers| present(page, &Ask { method, headers, path, query }))
     }
 }
 
@@ -145,7 +128,7 @@ fn present(page: &Page, ask: &Ask<'_>) -> Reply<Site> {
     match page {
         Page::Absent => Fault::not_found().into(),
         _ if !is_read => wrong_method(ALLOW, ask.wants_page()).into(),
-        Page::File(file) => present_file(file.choose(&ask.headers), ask),
+        Page::File(file) => file.choose(ask.headers).answer(ask.method, ask.headers).into(),
         Page::Folder => {
             let query = ask.query.map(|query| format!("?{query}")).unwrap_or_default();
             Response::redirect(Status::PERMANENT_REDIRECT, &format!("{}/{query}", ask.path)).into()
@@ -160,32 +143,5 @@ fn present(page: &Page, ask: &Ask<'_>) -> Reply<Site> {
             };
             response.header("Vary", "Accept").header("Cache-Control", "no-store").into()
         }
-    }
-}
-
-fn present_file(variant: &Variant, ask: &Ask<'_>) -> Reply<Site> {
-    let access = if ask.method == Method::Get { Access::Get } else { Access::Head };
-    let length = variant.facts.size;
-    let modified = (variant.facts.modified.as_seconds() > 0).then_some(variant.facts.modified);
-    let current = Representation { etag: &variant.etag, modified, length };
-    match evaluate(&ask.headers, &current, access) {
-        Outcome::Whole => Response::ready(Status::OK, variant.block.clone(), variant.body(0..length)).into(),
-        Outcome::NotModified => Response::ready(Status::NOT_MODIFIED, variant.brief.clone(), Body::Empty).into(),
-        Outcome::PreconditionFailed => {
-            Fault::new(Status::PRECONDITION_FAILED, "precondition_failed", "the page is not as the request requires")
-                .into()
-        }
-        Outcome::NotSatisfiable => {
-            let fault =
-                Fault::new(Status::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", "the page has no such range");
-            problem::answer(&fault, ask.wants_page()).header("Content-Range", &unsatisfied(length)).into()
-        }
-        Outcome::Part(range) => {
-            let body = variant.body(range.clone());
-            Response::ready(Status::PARTIAL_CONTENT, variant.block.clone(), body)
-                .header("Content-Range", &content_range(&range, length))
-                .into()
-        }
-        Outcome::Parts(ranges) => variant.parts(&ranges).into(),
     }
 }

@@ -3,30 +3,25 @@
 //! A helper looks ([`Looker::find`] blocks); what it finds is shared, and says nothing of any one request.
 
 use std::io;
-use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
 use crate::config::{Access as Right, Config};
-use crate::content::{Content, FileSpan};
-use crate::http::conditions::ByteRanges;
 use crate::http::date;
 use crate::http::form::content_disposition;
 use crate::http::headers::{Field, Headers};
 use crate::http::media::media_type;
 use crate::http::negotiate::{Coding, CodingSet, accepted_codings};
-use crate::http::response::{Body, PAGE_POLICY, Piece, Response};
+use crate::http::response::{PAGE_POLICY, Response};
 use crate::http::status::Status;
 use crate::path::RelPath;
 use crate::site::listing;
+use crate::site::variant::{Making, Source, Variant};
 use crate::store::disk::{Disk, FileFacts, Item, Opened};
 
 /// Files up to this size are kept in memory; larger ones are kept open and sent by the kernel.
 const SMALL: u64 = 32 << 10;
-
-/// Between the parts of a multipart range. It cannot stand in a part's content by chance; and parts have their lengths told.
-const BOUNDARY: &str = "hythe-7b1c2f7e0a8d4c55";
 
 /// What stands on the shelf for a path.
 pub type Shelved = Arc<Page>;
@@ -53,25 +48,6 @@ pub struct File {
     plain: Variant,
     /// Its pre-compressed siblings.
     coded: Vec<(Coding, Variant)>,
-}
-
-/// One representation of a file.
-pub struct Variant {
-    /// Header lines of a 200.
-    pub block: Bytes,
-    /// Header lines of a 304: what a cache would have to update (RFC 9110, section 15.4.5).
-    pub brief: Bytes,
-    /// Its entity tag.
-    pub etag: String,
-    /// Its size, and when the file was last modified.
-    pub facts: FileFacts,
-    media: &'static str,
-    source: Source,
-}
-
-enum Source {
-    Memory(Bytes),
-    Open(Arc<dyn Content>),
 }
 
 /// How a page takes its place on the shelf.
@@ -255,12 +231,8 @@ impl Looker {
         if self.attach.iter().any(|attach| attach.eq_ignore_ascii_case(extension)) {
             full.add_header("Content-Disposition", &content_disposition(name));
         }
-        let (mut brief_lines, mut lines) = (Vec::new(), Vec::new());
-        brief.write_lines(&mut brief_lines);
-        full.write_lines(&mut lines);
-        lines.extend_from_slice(&brief_lines);
         let facts = FileFacts { modified: original.modified, ..facts };
-        Variant { block: lines.into(), brief: brief_lines.into(), etag, facts, media, source }
+        Variant::new(Making { full: &full, brief: &brief, etag, facts, media, source })
     }
 }
 
@@ -288,22 +260,17 @@ fn built_in(path: &str) -> Option<&'static [u8]> {
 
 impl File {
     fn is_still(&self, opened: &Opened, siblings: &[(Coding, Opened)]) -> bool {
-        self.plain.facts.version == opened.facts.version
+        self.plain.facts().version == opened.facts.version
             && self.coded.len() == siblings.len()
             && self.coded.iter().zip(siblings).all(|((coding, variant), (other, opened))| {
-                coding == other && variant.facts.version == opened.facts.version
+                coding == other && variant.facts().version == opened.facts.version
             })
     }
 
     /// How many bytes of memory it takes; `None` if it is kept open instead.
     fn weight(&self) -> Option<usize> {
         let variants = std::iter::once(&self.plain).chain(self.coded.iter().map(|(_, variant)| variant));
-        variants
-            .map(|variant| match &variant.source {
-                Source::Memory(bytes) => Some(bytes.len() + variant.block.len() + variant.brief.len()),
-                Source::Open(_) => None,
-            })
-            .sum()
+        variants.map(Variant::weight).sum()
     }
 
     /// The representation this client is sent.
@@ -315,39 +282,5 @@ impl File {
         let best = accepted_codings(headers.all(Field::AcceptEncoding)).best(set);
         best.and_then(|best| self.coded.iter().find(|(coding, _)| *coding == best))
             .map_or(&self.plain, |(_, variant)| variant)
-    }
-}
-
-impl Variant {
-    /// A stretch of its bytes.
-    pub fn body(&self, range: Range<u64>) -> Body {
-        match &self.source {
-            Source::Memory(bytes) => {
-                let end = usize::try_from(range.end).unwrap_or(usize::MAX).min(bytes.len());
-                Body::Bytes(bytes.slice(usize::try_from(range.start).unwrap_or(end).min(end)..end))
-            }
-            Source::Open(file) => {
-                Body::File(FileSpan { file: file.clone(), offset: range.start, length: range.end - range.start })
-            }
-        }
-    }
-
-    /// Several ranges as one message (RFC 9110, section 14.6).
-    pub fn parts(&self, ranges: &[Range<u64>]) -> Response {
-        let parts = ByteRanges { boundary: BOUNDARY, media_type: self.media, length: self.facts.size };
-        let mut pieces = Vec::with_capacity(ranges.len() * 2 + 1);
-        for range in ranges {
-            pieces.push(Piece::Bytes(parts.part_head(range).into()));
-            pieces.push(match self.body(range.clone()) {
-                Body::File(span) => Piece::File(span),
-                Body::Bytes(bytes) => Piece::Bytes(bytes),
-                Body::Empty | Body::Pieces(_) => Piece::Bytes(Bytes::new()),
-            });
-        }
-        pieces.push(Piece::Bytes(parts.closing().into()));
-        // The block names the type of the whole; the parts name their own.
-        Response::ready(Status::PARTIAL_CONTENT, self.brief.clone(), Body::Pieces(pieces))
-            .header("Content-Type", &parts.content_type())
-            .header("Accept-Ranges", "bytes")
     }
 }

@@ -1,7 +1,7 @@
 //! All that the loop remembers for this site, and how what the disk says becomes an answer.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use crate::clock::Moment;
 use crate::config::{Config, Rights};
@@ -51,6 +51,37 @@ pub struct Www {
 pub struct Files {
     /// Their folder.
     pub disk: Arc<dyn Disk>,
+    /// Held by a helper between its look at what stands somewhere and its change of it, so that no other change comes
+    /// between. Only helpers take it. Bytes are synced before.
+    pub turn: Arc<Mutex<()>>,
+    /// For names that nobody chose.
+    pub lots: Lots,
+}
+
+impl Files {
+    /// Shared files in a folder. The seed is for the names of those that come without one.
+    pub fn new(disk: Arc<dyn Disk>, seed: u64) -> Files {
+        Files { disk, turn: Arc::default(), lots: Lots::new(seed) }
+    }
+}
+
+/// Numbers that differ from run to run and from one to the next (SplitMix64). They keep names apart; they keep no secret.
+#[derive(Clone, Copy, Debug)]
+pub struct Lots(u64);
+
+impl Lots {
+    /// Numbers of this seed.
+    pub fn new(seed: u64) -> Lots {
+        Lots(seed)
+    }
+
+    /// The next.
+    pub fn draw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        mixed ^ (mixed >> 31)
+    }
 }
 
 /// The chat.

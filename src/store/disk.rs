@@ -75,7 +75,12 @@ pub trait Draft: Send {
     /// Appends bytes.
     fn write(&mut self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Syncs the content, gives it its name under `path` in one atomic step, and syncs the folder.
+    /// Syncs the content early, so that the commit has only the name to see to.
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// Syncs the content if that is still to be done, gives it its name under `path` in one atomic step, and syncs the folder.
     /// On an error the old content, or none, is what stands there. After `AlreadyExists` the draft is still whole: it may
     /// be committed under another name, for finished bytes are never thrown away. After a success it is spent.
     fn commit(&mut self, path: &RelPath<'_>, existing: Existing) -> io::Result<FileFacts>;

@@ -33,7 +33,8 @@ const USAGE: &str = "floor: a bare epoll loop that answers without reading
   --turn N               bytes a connection may send before the next one has its turn (no limit)
   --put PATH             requests carry a body, which is written to this file
   --sndbuf N             SO_SNDBUF
-  --notsent-lowat N      TCP_NOTSENT_LOWAT";
+  --notsent-lowat N      TCP_NOTSENT_LOWAT
+  --congestion NAME      TCP_CONGESTION, such as reno, cubic or bbr";
 
 /// How many events are taken at once.
 const EVENTS: usize = 1024;
@@ -61,6 +62,7 @@ fn main() {
         unsent_bytes: args.count("--notsent-lowat").and_then(|bytes| u32::try_from(bytes).ok()),
         defer_accept_s: Some(5),
         is_zerocopy: how == How::Zerocopy,
+        congestion: args.text("--congestion").map(|name| &*name.leak()),
         ..Tuning::default()
     };
     let closes = args.flag("--close");

@@ -44,7 +44,7 @@ options
   --copy               download: read into memory, as programs do, rather than throw away in the kernel
   --read-bytes N       download: how much at once (1m)
   --expect N           the status that is no error (200)
-  --post P             slow-body: where to (/files/slow)
+  --post P             slow-body: where to (/upload)
   --watch PID          report the CPU time of this process, its threads and children, over the measured time";
 
 /// How many events are taken at once.
@@ -74,7 +74,7 @@ fn main() {
         is_copying: args.flag("--copy"),
         read_bytes: args.count("--read-bytes").unwrap_or(1 << 20),
         expected: args.number("--expect").unwrap_or(200),
-        post: args.text("--post").unwrap_or_else(|| "/files/slow".into()),
+        post: args.text("--post").unwrap_or_else(|| "/upload".into()),
         watched: args.number("--watch").and_then(|pid| u32::try_from(pid).ok()),
         path,
         headers,
@@ -867,7 +867,7 @@ fn besiege(plan: &Plan, kind: Siege) -> io::Result<Line> {
     use epoll::EventFlags as On;
     let bytes = match kind {
         Siege::SlowHeader => plan.request("GET", &plan.path, &format!("X-Slow: {}\r\n", "s".repeat(4000))),
-        Siege::SlowBody => plan.request("PUT", &plan.post, "Content-Length: 1000000\r\n"),
+        Siege::SlowBody => plan.request("POST", &plan.post, "Content-Length: 1000000\r\n"),
         Siege::NeverRead => plan.request("GET", &plan.path, ""),
     };
     let poll = epoll::create(epoll::CreateFlags::CLOEXEC)?;

@@ -1,0 +1,13 @@
+//! The harness: servers side by side, the same load for each, and what came of it.
+//!
+//! - [`house`]: what is needed around a run: programs, files to serve, a place to write, two cores;
+//! - [`servers`]: hythe, the floor, nginx and lighttpd, each started, watched and ended the same way;
+//! - [`tools`]: the loads: our own, and wrk;
+//! - [`report`]: medians, ratios, a table, and a record by date;
+//! - [`scenarios`]: what is measured.
+
+pub mod house;
+pub mod report;
+pub mod scenarios;
+pub mod servers;
+pub mod tools;

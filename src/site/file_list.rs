@@ -1,0 +1,277 @@
+//! `GET /file-list`: a page of a folder, or of a search below it, for programs and for people.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::http::date;
+use crate::http::fault::Fault;
+use crate::http::form::{encode_query, query_strict};
+use crate::http::headers::Field;
+use crate::http::negotiate::prefers_html;
+use crate::http::response::Response;
+use crate::http::status::Status;
+use crate::path::{PathFault, RelPath};
+use crate::server::context::{Call, Context};
+use crate::server::problem::escape;
+use crate::server::reply::Reply;
+use crate::site::files::{describe, files, is_home, url};
+use crate::site::state::{Site, disk_fault};
+use crate::store::tree::{self, ListAsk, Listing, Order, Sort};
+
+/// Names on a page, at most and by default.
+const LIMIT_MAX: usize = 1000;
+
+/// What a list is asked for, taken out of the request.
+#[derive(Debug, PartialEq, Eq)]
+struct Ask {
+    folder: RelPath<'static>,
+    sort: Sort,
+    order: Order,
+    limit: usize,
+    after: Option<String>,
+    search: Option<String>,
+}
+
+impl Ask {
+    fn of(query: &str) -> Result<Ask, Fault> {
+        let mut ask = Ask {
+            folder: RelPath::ROOT,
+            sort: Sort::Name,
+            order: Order::Ascending,
+            limit: LIMIT_MAX,
+            after: None,
+            search: None,
+        };
+        for pair in query_strict(query) {
+            let (name, value) = pair?;
+            // A form sends its empty fields too.
+            if value.is_empty() {
+                continue;
+            }
+            match &*name {
+                "prefix" => ask.folder = read_prefix(&value)?,
+                "sort" => {
+                    ask.sort = match &*value {
+                        "name" => Sort::Name,
+                        "size" => Sort::Size,
+                        "time" => Sort::Time,
+                        _ => return Err(bad_query("sort is name, size or time")),
+                    }
+                }
+                "order" => {
+                    ask.order = match &*value {
+                        "asc" => Order::Ascending,
+                        "desc" => Order::Descending,
+                        _ => return Err(bad_query("order is asc or desc")),
+                    }
+                }
+                "limit" => match value.parse() {
+                    Ok(limit @ 1..=LIMIT_MAX) => ask.limit = limit,
+                    _ => return Err(bad_query("limit is a number from 1 to 1000")),
+                },
+                "after" => ask.after = Some(value.into_owned()),
+                "q" => ask.search = Some(value.into_owned()),
+                _ => {}
+            }
+        }
+        Ok(ask)
+    }
+
+    /// The query that asks for the next page of the same list.
+    fn next_query(&self, next: &str) -> String {
+        let sort = match self.sort {
+            Sort::Name => "name",
+            Sort::Size => "size",
+            Sort::Time => "time",
+        };
+        let order = match self.order {
+            Order::Ascending => "asc",
+            Order::Descending => "desc",
+        };
+        let mut query = format!(
+            "?prefix={}&sort={sort}&order={order}&limit={}&after={}",
+            encode_query(self.folder.as_str()),
+            self.limit,
+            encode_query(next)
+        );
+        if let Some(search) = &self.search {
+            query.push_str("&q=");
+            query.push_str(&encode_query(search));
+        }
+        query
+    }
+}
+
+fn bad_query(detail: &'static str) -> Fault {
+    Fault::new(Status::BAD_REQUEST, "bad_query", detail)
+}
+
+/// The folder that is asked for; a slash may stand at its end.
+fn read_prefix(text: &str) -> Result<RelPath<'static>, Fault> {
+    match RelPath::from_plain(text.strip_suffix('/').unwrap_or(text)) {
+        Ok(path) if is_home(&path) => Err(Fault::not_found()),
+        Ok(path) => Ok(path.into_owned()),
+        Err(PathFault::Hidden) => Err(Fault::not_found()),
+        Err(PathFault::Climbs | PathFault::Bad(_)) => Err(bad_query("prefix is a folder's path")),
+    }
+}
+
+/// `GET /file-list`.
+pub fn list(site: &mut Site, call: &Call<'_>, _: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+    let ask = Ask::of(call.query.unwrap_or_default())?;
+    let wants_page = prefers_html(call.headers.all(Field::Accept));
+    let disk = Arc::clone(&files(site)?.disk);
+    let prefix = site.config.path_prefix.clone();
+    Ok(Reply::offload(move || {
+        let listed = tree::list(
+            &*disk,
+            &ListAsk {
+                folder: ask.folder.borrow(),
+                sort: ask.sort,
+                order: ask.order,
+                after: ask.after.as_deref(),
+                limit: ask.limit,
+                search: ask.search.as_deref(),
+                hides_homes: true,
+            },
+        );
+        // A long list is written out here: it would hold up the loop.
+        let answer = match listed {
+            Ok(listing) if wants_page => Ok(Response::html(Status::OK, page(&prefix, &ask, &listing))),
+            Ok(listing) => Ok(Response::json(Status::OK, &document(&prefix, &ask, &listing))),
+            Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => {
+                Err(bad_query("after is the next of a list that was asked for in the same way"))
+            }
+            Err(error) => Err(disk_fault(&error, "list a shared folder")),
+        };
+        move |_: &mut Site, _: &mut Context<'_>| match answer {
+            Ok(answer) if wants_page => answer.header("Cache-Control", "no-store").header("Vary", "Accept").into(),
+            Ok(answer) => answer.header("Vary", "Accept").into(),
+            Err(fault) => fault.into(),
+        }
+    }))
+}
+
+/// A folder's path as seen from the folder that is listed.
+fn below<'a>(ask: &Ask, folder: &'a RelPath<'_>) -> RelPath<'a> {
+    folder.strip(ask.folder.as_str()).unwrap_or_else(|| folder.borrow())
+}
+
+fn document(prefix: &str, ask: &Ask, listing: &Listing) -> Value {
+    let files: Vec<Value> = listing.files.iter().map(|file| describe(prefix, &file.path, &file.facts)).collect();
+    let dirs: Vec<String> = listing.dirs.iter().map(|folder| below(ask, folder).to_string()).collect();
+    let mut document = json!({"files": files, "dirs": dirs, "next": listing.next});
+    if listing.is_cut {
+        // A search that gave up before it had seen all says so; one that did not says nothing.
+        document["cut"] = Value::Bool(true);
+    }
+    document
+}
+
+fn page(prefix: &str, ask: &Ask, listing: &Listing) -> String {
+    let title = escape(&if ask.folder.is_root() { "Files".to_owned() } else { format!("Files in {}", ask.folder) });
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n\
+         <link rel=\"stylesheet\" href=\"{prefix}/style.css\">\n<main>\n<h1>{title}</h1>\n\
+         <p><a href=\"{prefix}/\">Back to the page</a></p>\n<table>\n\
+         <thead><tr><th scope=\"col\">Name</th><th scope=\"col\">Size</th><th scope=\"col\">Changed</th></tr></thead>\n<tbody>\n"
+    );
+    // A line that cannot be written into memory is no case there is.
+    let folder_row = |page: &mut String, folder: &RelPath<'_>, name: &str| {
+        let (query, name) = (encode_query(folder.as_str()), escape(name));
+        let _ = writeln!(
+            page,
+            "<tr><td><a href=\"{prefix}/file-list?prefix={query}\">{name}</a></td><td></td><td></td></tr>"
+        );
+    };
+    if let Some(above) = ask.folder.parent() {
+        folder_row(&mut page, &above, "..");
+    }
+    for folder in &listing.dirs {
+        folder_row(&mut page, folder, &format!("{}/", below(ask, folder)));
+    }
+    for file in &listing.files {
+        let name = escape(below(ask, &file.path).as_str());
+        let (size, changed) = (file.facts.size, date::rfc3339(file.facts.modified));
+        let href = url(prefix, &file.path);
+        let _ = writeln!(page, "<tr><td><a href=\"{href}\">{name}</a></td><td>{size}</td><td>{changed}</td></tr>");
+    }
+    page.push_str("</tbody>\n</table>\n");
+    if listing.dirs.is_empty() && listing.files.is_empty() {
+        page.push_str("<p>There is nothing here.</p>\n");
+    }
+    if let Some(next) = &listing.next {
+        let query = escape(&ask.next_query(next));
+        let _ = writeln!(page, "<p><a href=\"{prefix}/file-list{query}\">Further files</a></p>");
+    }
+    if listing.is_cut {
+        page.push_str("<p>There are too many names to search them all; these are the first that were found.</p>\n");
+    }
+    page.push_str("</main>\n</html>\n");
+    page
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Wall;
+    use crate::store::disk::{FileFacts, Kind};
+    use crate::store::tree::Found;
+
+    #[test]
+    fn a_list_is_asked_for_in_words() {
+        let ask = Ask::of("prefix=a%2Fb/&sort=time&order=desc&limit=5&after=1%3Ax&q=h+i&other=1").unwrap();
+        let folder = RelPath::from_plain("a/b").unwrap();
+        assert_eq!(ask.folder, folder);
+        assert_eq!((ask.sort, ask.order, ask.limit), (Sort::Time, Order::Descending, 5));
+        assert_eq!((ask.after.as_deref(), ask.search.as_deref()), (Some("1:x"), Some("h i")));
+        assert_eq!(Ask::of(&ask.next_query("1:x")[1..]).unwrap(), ask);
+        assert_eq!(Ask::of("prefix=&sort=&q=&after=").unwrap(), Ask::of("").unwrap());
+        for (query, status) in [
+            ("limit=0", 400),
+            ("limit=1001", 400),
+            ("limit=x", 400),
+            ("sort=colour", 400),
+            ("order=up", 400),
+            ("prefix=../x", 400),
+            ("prefix=a%00", 400),
+            ("prefix=a%5Cb", 400),
+            ("prefix=%zz", 400),
+            ("prefix=.git", 404),
+            ("prefix=//", 404),
+            ("prefix=~ada", 404),
+        ] {
+            assert_eq!(Ask::of(query).unwrap_err().status.code(), status, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_list_is_told_to_programs_and_people() {
+        let ask = Ask::of("prefix=f&limit=2").unwrap();
+        let facts = FileFacts { kind: Kind::File, size: 5, modified: Wall::default(), version: 1 };
+        let path = |text: &str| RelPath::from_plain(text).unwrap().into_owned();
+        let listing = Listing {
+            dirs: vec![path("f/<b>")],
+            files: vec![Found { path: path("f/a&\"b.txt"), facts }],
+            next: Some("f/a&\"b.txt".into()),
+            is_cut: false,
+        };
+        let document = document("/p", &ask, &listing);
+        assert_eq!(document["dirs"], json!(["<b>"]));
+        assert_eq!(document["files"][0]["path"], "f/a&\"b.txt");
+        assert_eq!(document["next"], "f/a&\"b.txt");
+        assert!(document.get("cut").is_none());
+        let page = page("/p", &ask, &listing);
+        for line in [
+            "<a href=\"/p/file-list?prefix=f%2F%3Cb%3E\">&lt;b&gt;/</a>",
+            "<a href=\"/p/files/f/a%26%22b.txt\">a&amp;&quot;b.txt</a>",
+            "/p/file-list?prefix=f&amp;sort=name&amp;order=asc&amp;limit=2&amp;after=f%2Fa%26%22b.txt\"",
+            "<a href=\"/p/file-list?prefix=\">..</a>",
+        ] {
+            assert!(page.contains(line), "{line}\n{page}");
+        }
+    }
+}

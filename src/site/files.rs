@@ -1,0 +1,238 @@
+//! The shared files: what one of them is to a client, and reading them. [`upload`](crate::site::upload) takes new ones in,
+//! [`changes`](crate::site::changes) replaces, moves and removes them.
+//!
+//! What strangers have stored is never run in our name: it is sent as a download and under a policy that forbids all.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use crate::config::Access;
+use crate::http::date;
+use crate::http::fault::Fault;
+use crate::http::form::{content_disposition, encode_path, query};
+use crate::http::media::{may_be_inline, media_type};
+use crate::http::response::Response;
+use crate::http::status::Status;
+use crate::path::RelPath;
+use crate::server::context::{Call, Context};
+use crate::server::reply::Reply;
+use crate::site::kept::KeptHeaders;
+use crate::site::state::{Files, Site, disk_fault};
+use crate::site::variant::{Making, Source, Variant};
+use crate::store::disk::{Disk, FileFacts, Kind, Opened};
+
+/// The policy of every shared file, whatever it is.
+const POLICY: &str = "sandbox; default-src 'none'";
+
+/// The shared files; 404 where they are switched off.
+pub fn files(site: &mut Site) -> Result<&mut Files, Fault> {
+    site.files.as_mut().ok_or_else(Fault::not_found)
+}
+
+/// The shared path that a route's rest names. Homes are nobody's yet, and so are as if they were not there.
+pub fn target(call: &Call<'_>) -> Result<RelPath<'static>, Fault> {
+    let path = RelPath::from_plain(call.parameter("path").unwrap_or_default()).map_err(|_| Fault::not_found())?;
+    if is_home(&path) {
+        return Err(Fault::not_found());
+    }
+    Ok(path.into_owned())
+}
+
+/// Whether a path lies in somebody's home.
+pub fn is_home(path: &RelPath<'_>) -> bool {
+    path.as_str().starts_with('~')
+}
+
+/// 400 for a name under which nothing may be stored.
+pub fn bad_name(reason: &'static str) -> Fault {
+    Fault::new(Status::BAD_REQUEST, "bad_name", reason)
+}
+
+/// The entity tag of a file.
+pub fn etag(facts: &FileFacts) -> String {
+    format!("\"{:016x}\"", facts.version)
+}
+
+/// Where a file is fetched. The prefix is the server's own.
+pub fn url(prefix: &str, path: &RelPath<'_>) -> String {
+    format!("{prefix}/files/{}", encode_path(path.as_str()))
+}
+
+/// A file, or a folder, as the contract writes it.
+pub fn describe(prefix: &str, path: &RelPath<'_>, facts: &FileFacts) -> Value {
+    let name = path.name().unwrap_or_default();
+    let (kind, size) = match facts.kind {
+        Kind::File => (media_type(name), facts.size),
+        Kind::Folder => ("folder", 0),
+    };
+    json!({
+        "name": name,
+        "path": path.as_str(),
+        "url": url(prefix, path),
+        "size": size,
+        "type": kind,
+        "modified": date::rfc3339(facts.modified),
+        "etag": etag(facts),
+        "owner": null,
+    })
+}
+
+/// Tells the log, and counts, that a file was stored.
+pub fn note_stored(site: &mut Site, path: &RelPath<'_>, facts: &FileFacts, ip: IpAddr) {
+    site.tallies.uploads += 1;
+    site.tallies.uploaded_bytes += facts.size;
+    log::info!("stored {}, {} bytes, for {ip}", shown(path.as_str()), facts.size);
+}
+
+/// A name as it may stand in a line of the log: what could move the reader's cursor is escaped.
+pub fn shown(name: &str) -> String {
+    let mut shown = String::with_capacity(name.len());
+    for letter in name.chars() {
+        if letter.is_control() || matches!(letter, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}') {
+            shown.extend(letter.escape_unicode());
+        } else {
+            shown.push(letter);
+        }
+    }
+    shown
+}
+
+/// `GET /files/<path>`: the file itself.
+pub fn download(site: &mut Site, call: &Call<'_>, _: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+    let path = target(call)?;
+    if path.is_root() || call.is_folder {
+        return Err(Fault::not_found());
+    }
+    let wants_inline = query(call.query.unwrap_or_default()).any(|(name, value)| name == "inline" && value == "1");
+    let caching = if site.config.rights().shared_read == Access::Anyone { "no-cache" } else { "private, no-cache" };
+    let (method, headers) = (call.method, KeptHeaders::of(&call.headers));
+    let disk = Arc::clone(&files(site)?.disk);
+    Ok(Reply::offload(move || {
+        let found = disk.open(&path).map(|opened| variant(&path, opened, wants_inline, caching));
+        move |_: &mut Site, _: &mut Context<'_>| match found {
+            Ok(variant) => headers.lend(|headers| variant.answer(method, headers)).into(),
+            Err(error) => read_fault(&error).into(),
+        }
+    }))
+}
+
+/// A folder is not to be had as a file.
+fn read_fault(error: &io::Error) -> Fault {
+    match error.kind() {
+        io::ErrorKind::IsADirectory => Fault::not_found(),
+        _ => disk_fault(error, "read a shared file"),
+    }
+}
+
+fn variant(path: &RelPath<'_>, opened: Opened, wants_inline: bool, caching: &str) -> Variant {
+    let Opened { facts, content } = opened;
+    let name = path.name().unwrap_or_default();
+    let media = media_type(name);
+    let etag = etag(&facts);
+    let attachment = content_disposition(name);
+    let disposition = match attachment.strip_prefix("attachment") {
+        Some(names) if wants_inline && may_be_inline(media) => format!("inline{names}"),
+        _ => attachment,
+    };
+    let mut brief = Response::new(Status::OK)
+        .header("ETag", &etag)
+        .header("Cache-Control", caching)
+        .header("Content-Disposition", &disposition)
+        .header("Content-Security-Policy", POLICY);
+    if facts.modified.as_seconds() > 0 {
+        let modified = date::imf(facts.modified);
+        brief.add_header("Last-Modified", std::str::from_utf8(&modified).unwrap_or_default());
+    }
+    let full = Response::new(Status::OK).header("Content-Type", media).header("Accept-Ranges", "bytes");
+    Variant::new(Making { full: &full, brief: &brief, etag, facts, media, source: Source::Open(content) })
+}
+
+/// `GET /file-info/<path>`: what is known of a file.
+pub fn info(site: &mut Site, call: &Call<'_>, _: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+    let path = target(call)?;
+    if path.is_root() || call.is_folder {
+        return Err(Fault::not_found());
+    }
+    let disk: Arc<dyn Disk> = Arc::clone(&files(site)?.disk);
+    Ok(Reply::offload(move || {
+        let facts = disk.facts(&path);
+        move |site: &mut Site, _: &mut Context<'_>| match facts {
+            Ok(facts) if facts.kind == Kind::File => {
+                Response::json(Status::OK, &describe(&site.config.path_prefix, &path, &facts)).into()
+            }
+            Ok(_) => Fault::not_found().into(),
+            Err(error) => disk_fault(&error, "look at a shared file").into(),
+        }
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Wall;
+    use crate::content::Content;
+
+    struct Nothing;
+
+    impl Content for Nothing {
+        fn read_at(&self, _: &mut [u8], _: u64) -> io::Result<usize> {
+            Ok(0)
+        }
+    }
+
+    const FACTS: FileFacts =
+        FileFacts { kind: Kind::File, size: 12, modified: Wall::from_seconds(1_795_169_472), version: 0xab };
+
+    #[test]
+    fn a_file_is_described_as_the_contract_says() {
+        let path = RelPath::from_plain("a b/é#.txt").unwrap();
+        assert_eq!(
+            describe("/p", &path, &FACTS),
+            json!({
+                "name": "é#.txt",
+                "path": "a b/é#.txt",
+                "url": "/p/files/a%20b/%C3%A9%23.txt",
+                "size": 12,
+                "type": "text/plain; charset=utf-8",
+                "modified": "2026-11-20T10:11:12Z",
+                "etag": "\"00000000000000ab\"",
+                "owner": null,
+            })
+        );
+    }
+
+    #[test]
+    fn only_harmless_kinds_are_shown_in_place_and_nothing_runs() {
+        for (name, wants_inline, disposition) in [
+            ("a.png", true, "inline; filename=\"a.png\""),
+            ("a.png", false, "attachment; filename=\"a.png\""),
+            ("a.txt", true, "inline; filename=\"a.txt\""),
+            ("a.html", true, "attachment; filename=\"a.html\""),
+            ("a.svg", true, "attachment; filename=\"a.svg\""),
+            ("a.pdf", true, "attachment; filename=\"a.pdf\""),
+            ("a", true, "attachment; filename=\"a\""),
+        ] {
+            let path = RelPath::from_plain(name).unwrap();
+            let opened = Opened { facts: FACTS, content: Arc::new(Nothing) };
+            let variant = variant(&path, opened, wants_inline, "no-cache");
+            let headers = crate::http::headers::Headers::new(&[]);
+            let Ok(response) = variant.answer(crate::http::request::Method::Get, &headers) else {
+                panic!("nothing forbids it")
+            };
+            let mut block = Vec::new();
+            response.write_lines(&mut block);
+            let block = String::from_utf8(block).unwrap();
+            assert!(block.contains(&format!("Content-Disposition: {disposition}\r\n")), "{block}");
+            assert!(block.contains("Content-Security-Policy: sandbox; default-src 'none'\r\n"), "{block}");
+        }
+    }
+
+    #[test]
+    fn no_name_moves_the_cursor_of_who_reads_the_log() {
+        assert_eq!(shown("a é.txt"), "a é.txt");
+        assert_eq!(shown("a\u{85}\u{9b}31m\u{202e}b"), "a\\u{85}\\u{9b}31m\\u{202e}b");
+    }
+}

@@ -1,0 +1,369 @@
+//! Bodies on their way to the disk, window by window, on helpers: one file, or a form of several. Nobody sees any of it before
+//! it is complete; a body that ends early leaves nothing.
+
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::http::fault::Fault;
+use crate::http::multipart::{Event, Multipart, Part};
+use crate::http::status::Status;
+use crate::path::RelPath;
+use crate::server::reply::{Sink, Step};
+use crate::site::files::bad_name;
+use crate::site::state::{Files, Site, disk_fault};
+use crate::store::disk::{Disk, Draft, FileFacts, Kind};
+use crate::store::tree::{self, OnConflict, check_name, check_place};
+
+/// How many bytes go to the disk between two looks at how full it is.
+const LOOK_EVERY: u64 = 16 << 20;
+
+/// The longest value of a field that is no file: a path of sixteen names.
+const FIELD_BYTES_MAX: usize = 16 * 256;
+
+/// A file that is stored.
+pub type Stored = (RelPath<'static>, FileFacts);
+
+/// Where files are stored, as a helper has it.
+#[derive(Clone)]
+pub struct Store {
+    /// The folder.
+    pub disk: Arc<dyn Disk>,
+    turn: Arc<Mutex<()>>,
+    /// What must stay free.
+    min_free: u64,
+}
+
+impl Store {
+    /// The store of these files.
+    pub fn of(files: &Files, min_free: u64) -> Store {
+        Store { disk: Arc::clone(&files.disk), turn: Arc::clone(&files.turn), min_free }
+    }
+
+    /// Waits until no other change is between its look and its deed.
+    pub fn take_turn(&self) -> MutexGuard<'_, ()> {
+        // Whoever panicked while it held the turn left nothing half done: each deed is one step.
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a file for `path`. Its folder may still be missing: until it is complete it can lie anywhere.
+    pub fn draft(&self, path: &RelPath<'_>, length: Option<u64>) -> io::Result<Box<dyn Draft>> {
+        match self.disk.draft(&path.parent().unwrap_or_default(), length) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.disk.draft(&RelPath::ROOT, length),
+            draft => draft,
+        }
+    }
+
+    /// Makes the folder that `path` lies in, and what is missing above it.
+    pub fn make_way(&self, path: &RelPath<'_>) -> Result<(), Fault> {
+        let folder = path.parent().unwrap_or_default();
+        tree::make_folders(&*self.disk, &folder).map_err(|error| match error.kind() {
+            io::ErrorKind::NotADirectory => {
+                Fault::new(Status::CONFLICT, "not_a_folder", "a file stands where a folder would have to be")
+            }
+            _ => disk_fault(&error, "make a folder"),
+        })
+    }
+
+    /// Gives a draft its name, or one like it.
+    pub fn commit(&self, draft: &mut dyn Draft, path: &RelPath<'_>, on_conflict: OnConflict) -> Result<Stored, Fault> {
+        let mut store = || {
+            draft.sync()?;
+            // What is new needs no turn: the kernel refuses where something stands.
+            let _turn = (on_conflict == OnConflict::Overwrite).then(|| self.take_turn());
+            tree::commit(draft, path, on_conflict)
+        };
+        store().map_err(|error| store_fault(&error, path))
+    }
+
+    /// Whether a file may come to stand at `path`, as far as a look can tell. The kernel has the last word, when the file is
+    /// whole; but to refuse now spares a client the sending.
+    pub fn look(&self, path: &RelPath<'_>, on_conflict: OnConflict) -> Result<Option<FileFacts>, Fault> {
+        match (self.disk.facts(path), on_conflict) {
+            (Ok(_), OnConflict::Error) => Err(store_fault(&io::ErrorKind::AlreadyExists.into(), path)),
+            (Ok(facts), OnConflict::Overwrite) if facts.kind == Kind::Folder => {
+                Err(store_fault(&io::ErrorKind::IsADirectory.into(), path))
+            }
+            (Ok(facts), _) => Ok(Some(facts)),
+            (Err(error), _) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            (Err(error), _) => Err(disk_fault(&error, "look for a shared file")),
+        }
+    }
+}
+
+/// What the disk's refusal to store a file means to who sent it.
+pub fn store_fault(error: &io::Error, path: &RelPath<'_>) -> Fault {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => Fault::new(Status::CONFLICT, "file_exists", format!("{path} exists")),
+        io::ErrorKind::IsADirectory => Fault::new(Status::CONFLICT, "is_folder", format!("{path} is a folder")),
+        _ => disk_fault(error, "store a file"),
+    }
+}
+
+/// The room that a body takes, and what it must leave.
+pub struct Room {
+    disk: Arc<dyn Disk>,
+    min_free: u64,
+    unseen: u64,
+}
+
+impl Room {
+    /// Room for a body, of this length if it is known; 507 if there is none.
+    pub fn new(store: &Store, length: Option<u64>) -> Result<Room, Fault> {
+        let room = Room { disk: Arc::clone(&store.disk), min_free: store.min_free, unseen: 0 };
+        room.look(length.unwrap_or(0))?;
+        Ok(room)
+    }
+
+    fn look(&self, length: u64) -> Result<(), Fault> {
+        if self.min_free == 0 {
+            return Ok(());
+        }
+        let free = self.disk.free_bytes().map_err(|error| disk_fault(&error, "see how full the disk is"))?;
+        if free < self.min_free.saturating_add(length) {
+            return Err(disk_fault(&io::ErrorKind::StorageFull.into(), "store a file and leave what is to stay free"));
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, bytes: usize) -> Result<(), Fault> {
+        self.unseen += bytes as u64;
+        if self.unseen < LOOK_EVERY {
+            return Ok(());
+        }
+        self.unseen = 0;
+        self.look(0)
+    }
+}
+
+/// What becomes of a draft that is complete.
+type Placing = Box<dyn FnOnce(&mut dyn Draft) -> Step<Site> + Send>;
+
+/// A body that is one file.
+pub struct FileSink {
+    draft: Box<dyn Draft>,
+    room: Room,
+    placing: Placing,
+}
+
+impl FileSink {
+    /// A sink that fills a draft; `placing` gives it its name and runs on a helper.
+    pub fn new(
+        draft: Box<dyn Draft>,
+        room: Room,
+        placing: impl FnOnce(&mut dyn Draft) -> Step<Site> + Send + 'static,
+    ) -> FileSink {
+        FileSink { draft, room, placing: Box::new(placing) }
+    }
+}
+
+impl Sink<Site> for FileSink {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.room.take(bytes.len())?;
+        self.draft.write(bytes).map_err(|error| disk_fault(&error, "write a file"))
+    }
+
+    fn finish(self: Box<Self>) -> Step<Site> {
+        let FileSink { mut draft, placing, .. } = *self;
+        placing(&mut *draft)
+    }
+}
+
+/// What becomes of a form that is complete: its answer.
+type Answering = Box<dyn FnOnce(Result<Vec<Stored>, Fault>) -> Step<Site> + Send>;
+
+/// A body that is a form with files.
+pub struct FormSink {
+    form: Multipart,
+    parts: Parts,
+    answering: Answering,
+}
+
+impl FormSink {
+    /// A sink that reads a form; `answering` is told which files were stored.
+    pub fn new(
+        form: Multipart,
+        parts: Parts,
+        answering: impl FnOnce(Result<Vec<Stored>, Fault>) -> Step<Site> + Send + 'static,
+    ) -> FormSink {
+        FormSink { form, parts, answering: Box::new(answering) }
+    }
+}
+
+impl Sink<Site> for FormSink {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.parts.room.take(bytes.len())?;
+        let mut rest = bytes;
+        loop {
+            let (used, event) = self.form.push(rest)?;
+            match event {
+                Event::NeedBytes => return Ok(()),
+                Event::Part(part) => self.parts.begin(&part)?,
+                Event::Data(range) => self.parts.take(rest.get(range).unwrap_or_default())?,
+                Event::Held(bytes) => self.parts.take(bytes)?,
+                Event::PartEnd => self.parts.end()?,
+                Event::End => {}
+            }
+            rest = rest.get(used..).unwrap_or_default();
+        }
+    }
+
+    fn finish(self: Box<Self>) -> Step<Site> {
+        let FormSink { form, parts, answering } = *self;
+        answering(form.finish().and_then(|()| parts.store()))
+    }
+}
+
+/// What a form has brought so far.
+pub struct Parts {
+    store: Store,
+    room: Room,
+    on_conflict: OnConflict,
+    files_max: usize,
+    /// What `private=1` is answered with.
+    private: Fault,
+    folder: Option<RelPath<'static>>,
+    files: Vec<(String, Box<dyn Draft>)>,
+    open: Open,
+}
+
+/// The part that bytes belong to.
+enum Open {
+    /// One that nobody reads.
+    Ignored,
+    /// The last file.
+    File,
+    /// A field's value so far.
+    Folder(Vec<u8>),
+    Private(Vec<u8>),
+}
+
+impl Parts {
+    /// A form of which nothing has come. `private` is what a wish for a private place is answered with.
+    pub fn new(store: Store, room: Room, on_conflict: OnConflict, files_max: usize, private: Fault) -> Parts {
+        let (folder, files, open) = (None, Vec::new(), Open::Ignored);
+        Parts { store, room, on_conflict, files_max, private, folder, files, open }
+    }
+
+    fn begin(&mut self, part: &Part) -> Result<(), Fault> {
+        self.open = match (part.name.as_str(), &part.filename) {
+            ("file", Some(given)) => {
+                if self.files.len() >= self.files_max {
+                    let detail = format!("a form may have at most {} files", self.files_max);
+                    return Err(Fault::new(Status::CONTENT_TOO_LARGE, "too_large", detail));
+                }
+                let name = check_name(given).map_err(bad_name)?;
+                let folder = self.folder.clone().unwrap_or_default();
+                let draft = match self.store.disk.draft(&folder, None) {
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                        self.store.disk.draft(&RelPath::ROOT, None)
+                    }
+                    draft => draft,
+                };
+                let draft = draft.map_err(|error| disk_fault(&error, "begin a file"))?;
+                self.files.push((name.to_owned(), draft));
+                Open::File
+            }
+            ("file", None) => return Err(bad("the field named file holds no file; it needs a filename")),
+            ("dir", _) => Open::Folder(Vec::new()),
+            ("private", _) => Open::Private(Vec::new()),
+            _ => Open::Ignored,
+        };
+        Ok(())
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        match &mut self.open {
+            Open::Ignored => Ok(()),
+            Open::File => match self.files.last_mut() {
+                Some((_, draft)) => draft.write(bytes).map_err(|error| disk_fault(&error, "write a file")),
+                None => Ok(()),
+            },
+            Open::Folder(value) | Open::Private(value) if value.len() + bytes.len() <= FIELD_BYTES_MAX => {
+                value.extend_from_slice(bytes);
+                Ok(())
+            }
+            Open::Folder(_) | Open::Private(_) => Err(bad("a field is longer than any of its values could be")),
+        }
+    }
+
+    fn end(&mut self) -> Result<(), Fault> {
+        match std::mem::replace(&mut self.open, Open::Ignored) {
+            Open::Ignored | Open::File => Ok(()),
+            Open::Folder(value) => {
+                let text = String::from_utf8(value).map_err(|_| bad_name("dir is not UTF-8"))?;
+                let folder = read_folder(&text)?;
+                if self.folder.replace(folder).is_some() {
+                    return Err(crate::site::body::bad_field("dir"));
+                }
+                Ok(())
+            }
+            Open::Private(value) => match value.as_slice() {
+                b"" | b"0" => Ok(()),
+                b"1" => Err(self.private.clone()),
+                _ => Err(crate::site::body::bad_field("private")),
+            },
+        }
+    }
+
+    /// Gives all files their names, or none. What was overwritten before a later file failed cannot be brought back; that
+    /// is why all are looked at first.
+    fn store(self) -> Result<Vec<Stored>, Fault> {
+        let Parts { store, on_conflict, folder, mut files, .. } = self;
+        let folder = folder.unwrap_or_default();
+        if files.is_empty() {
+            return Err(bad("the form has no file; its field is named file"));
+        }
+        let mut places = Vec::with_capacity(files.len());
+        for (name, draft) in &mut files {
+            let path = folder.join(&RelPath::from_plain(name).map_err(|_| bad_name("this is no name for a file"))?);
+            check_place(&path, true).map_err(bad_name)?;
+            let is_new = store.look(&path, on_conflict)?.is_none();
+            draft.sync().map_err(|error| disk_fault(&error, "store a file"))?;
+            places.push((path, is_new));
+        }
+        let mut stored: Vec<Stored> = Vec::with_capacity(files.len());
+        let mut undone = Vec::new();
+        for ((path, is_new), (_, draft)) in places.iter().zip(&mut files) {
+            let placed = store.make_way(path).and_then(|()| store.commit(&mut **draft, path, on_conflict));
+            match placed {
+                Ok(one) => {
+                    if *is_new || on_conflict == OnConflict::Rename {
+                        undone.push(one.0.clone());
+                    }
+                    stored.push(one);
+                }
+                Err(fault) => {
+                    for path in undone {
+                        if let Err(error) = store.disk.remove(&path) {
+                            log::error!(
+                                "{} of a refused form stays: {error}",
+                                crate::site::files::shown(path.as_str())
+                            );
+                        }
+                    }
+                    return Err(fault);
+                }
+            }
+        }
+        Ok(stored)
+    }
+}
+
+/// A folder as a client names it: a slash may stand at either end.
+pub fn read_folder(text: &str) -> Result<RelPath<'static>, Fault> {
+    let inner = text.strip_prefix('/').unwrap_or(text);
+    let inner = inner.strip_suffix('/').unwrap_or(inner);
+    read_place(inner)
+}
+
+/// A path of the shared area at which something may come to stand.
+pub fn read_place(text: &str) -> Result<RelPath<'static>, Fault> {
+    let path = RelPath::from_plain(text)
+        .map_err(|_| bad_name("a path has no empty or hidden segment, no control character and no backslash"))?;
+    check_place(&path, true).map_err(bad_name)?;
+    Ok(path.into_owned())
+}
+
+fn bad(detail: &'static str) -> Fault {
+    Fault::new(Status::BAD_REQUEST, "bad_multipart", detail)
+}

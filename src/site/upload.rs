@@ -1,0 +1,298 @@
+//! `POST /upload`: a JSON document, a form with files, or the bytes of one file.
+
+use std::io;
+use std::net::IpAddr;
+
+use serde_json::json;
+
+use crate::clock::Wall;
+use crate::http::fault::Fault;
+use crate::http::form::query_strict;
+use crate::http::headers::Field;
+use crate::http::media::MediaType;
+use crate::http::multipart::{Limits, Multipart};
+use crate::http::negotiate::prefers_html;
+use crate::http::request::{BodyLength, Request};
+use crate::http::response::Response;
+use crate::http::status::Status;
+use crate::path::RelPath;
+use crate::server::context::{Call, Context};
+use crate::server::reply::{Reply, Step};
+use crate::site::body::check;
+use crate::site::files::{bad_name, describe, files, note_stored, url};
+use crate::site::gate::{Principal, check_change, principal};
+use crate::site::receive::{FileSink, FormSink, Parts, Room, Store, Stored, store_fault};
+use crate::site::state::{Lots, Site};
+use crate::store::disk::Existing;
+use crate::store::tree::{OnConflict, check_name, check_place, generated_name};
+
+/// Parts of a form beside its files: `dir`, `private`, and what a page adds of its own.
+const PARTS_BESIDE: usize = 16;
+
+/// How many generated names are tried before something else must be wrong.
+const NAMES_MAX: usize = 8;
+
+/// `POST /upload`.
+pub fn upload(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+    refuse_coding(call.request)?;
+    let ask = Ask::of(call.query.unwrap_or_default())?;
+    if ask.on_conflict == OnConflict::Overwrite {
+        check_change(site, call.request)?;
+    }
+    let parts_max = site.config.limits.parts.saturating_add(PARTS_BESIDE);
+    match Kind::of(call.request, Limits { parts_max, ..Limits::default() })? {
+        Kind::Json => take_json(site, ask, cx.peer.ip),
+        Kind::Form(form) => take_form(site, call, form, ask, cx.peer.ip),
+        Kind::Raw => take_raw(site, call, ask, cx.peer.ip),
+    }
+}
+
+/// What the query asks for.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Ask {
+    path: Option<RelPath<'static>>,
+    on_conflict: OnConflict,
+}
+
+impl Ask {
+    fn of(query: &str) -> Result<Ask, Fault> {
+        let mut ask = Ask::default();
+        for pair in query_strict(query) {
+            let (name, value) = pair?;
+            match &*name {
+                "name" if ask.path.is_some() => {
+                    return Err(Fault::new(Status::BAD_REQUEST, "bad_query", "name is given twice"));
+                }
+                "name" => {
+                    let path = read_name(&value)?;
+                    check_place(&path, true).map_err(bad_name)?;
+                    ask.path = Some(path.into_owned());
+                }
+                "on_conflict" => ask.on_conflict = read_on_conflict(&value)?,
+                _ => {}
+            }
+        }
+        Ok(ask)
+    }
+}
+
+/// What is to become of a name that is taken.
+pub fn read_on_conflict(text: &str) -> Result<OnConflict, Fault> {
+    match text {
+        "error" => Ok(OnConflict::Error),
+        "rename" => Ok(OnConflict::Rename),
+        "overwrite" => Ok(OnConflict::Overwrite),
+        _ => Err(Fault::new(Status::BAD_REQUEST, "bad_query", "on_conflict is error, rename or overwrite")),
+    }
+}
+
+/// A name that was given for a file: a name, not a path. Where it is to stand is judged by who knows the folder.
+pub fn read_name(given: &str) -> Result<RelPath<'_>, Fault> {
+    if given.contains(['/', '\\']) {
+        return Err(bad_name("a name holds no slash"));
+    }
+    let name = check_name(given).map_err(bad_name)?;
+    RelPath::from_plain(name).map_err(|_| bad_name("this is no name for a file"))
+}
+
+/// 415 for a body that would have to be decoded.
+pub fn refuse_coding(request: &Request<'_>) -> Result<(), Fault> {
+    if request.headers.has(Field::ContentEncoding) {
+        let detail = "a body may not have a Content-Encoding";
+        return Err(Fault::new(Status::UNSUPPORTED_MEDIA_TYPE, "encoded_body", detail));
+    }
+    Ok(())
+}
+
+/// How long a file's body will be, if that is known; 411 where nothing tells that there is one at all, 413 where it is too
+/// long.
+pub fn body_length(site: &Site, request: &Request<'_>) -> Result<Option<u64>, Fault> {
+    let most = site.config.limits.upload_limit_bytes;
+    match request.body {
+        BodyLength::Known(length) if length > most => {
+            let detail = format!("an upload may have at most {most} bytes");
+            Err(Fault::new(Status::CONTENT_TOO_LARGE, "too_large", detail))
+        }
+        BodyLength::Known(length) => Ok(Some(length)),
+        BodyLength::Chunked => Ok(None),
+        BodyLength::None if request.headers.has(Field::ContentLength) => Ok(Some(0)),
+        BodyLength::None => {
+            Err(Fault::new(Status::LENGTH_REQUIRED, "length_required", "an upload needs a Content-Length or chunks"))
+        }
+    }
+}
+
+/// What the body is.
+enum Kind {
+    Json,
+    Form(Box<Multipart>),
+    Raw,
+}
+
+impl Kind {
+    fn of(request: &Request<'_>, limits: Limits) -> Result<Kind, Fault> {
+        const FORM: &[u8] = b"multipart/form-data";
+        if request.headers.is_repeated(Field::ContentType) {
+            return Err(Fault::new(Status::BAD_REQUEST, "bad_header", "Content-Type is given twice"));
+        }
+        let Some(value) = request.headers.get(Field::ContentType) else { return Ok(Kind::Raw) };
+        // A form whose boundary cannot be read is a bad form, not some other kind of file.
+        if value.get(..FORM.len()).is_some_and(|start| start.eq_ignore_ascii_case(FORM)) {
+            return Multipart::new(value, limits).map(|form| Kind::Form(Box::new(form)));
+        }
+        match MediaType::parse(value) {
+            Some(media) if media.is("application/json") => Ok(Kind::Json),
+            _ => Ok(Kind::Raw),
+        }
+    }
+}
+
+/// A JSON document: small enough to be looked at as a whole before it is stored.
+fn take_json(site: &Site, ask: Ask, ip: IpAddr) -> Result<Reply<Site>, Fault> {
+    let min_free = site.config.limits.min_free_bytes;
+    Ok(Reply::collect(site.config.limits.json_limit_bytes, move |site: &mut Site, body, cx| {
+        let wall = cx.wall;
+        let (store, lots) = match files(site) {
+            Ok(files) => (Store::of(files, min_free), Lots::new(files.lots.draw())),
+            Err(fault) => return fault.into(),
+        };
+        Reply::offload(move || {
+            let stored = check(&body).and_then(|()| store_json(&store, &body, ask, wall, lots));
+            answer_one(stored, ip)
+        })
+    }))
+}
+
+fn store_json(store: &Store, body: &[u8], ask: Ask, wall: Wall, mut lots: Lots) -> Result<Stored, Fault> {
+    let length = body.len() as u64;
+    Room::new(store, Some(length))?;
+    let fill = |path: &RelPath<'_>| -> io::Result<_> {
+        let mut draft = store.draft(path, Some(length))?;
+        draft.write(body)?;
+        Ok(draft)
+    };
+    if let Some(path) = ask.path {
+        store.look(&path, ask.on_conflict)?;
+        let mut draft = fill(&path).map_err(|error| store_fault(&error, &path))?;
+        return store.commit(&mut *draft, &path, ask.on_conflict);
+    }
+    let mut draft = fill(&RelPath::ROOT).map_err(|error| store_fault(&error, &RelPath::ROOT))?;
+    for _ in 0..NAMES_MAX {
+        let name = generated_name(wall, (lots.draw() >> 32) as u32, "json");
+        let path = RelPath::from_plain(&name).map_err(|_| bad_name("this is no name for a file"))?;
+        match draft.commit(&path, Existing::Refuse) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(store_fault(&error, &path)),
+            Ok(facts) => return Ok((path.into_owned(), facts)),
+        }
+    }
+    Err(Fault::new(Status::INTERNAL_SERVER_ERROR, "no_name", "no name was free for the file"))
+}
+
+/// The bytes of one file.
+fn take_raw(site: &mut Site, call: &Call<'_>, ask: Ask, ip: IpAddr) -> Result<Reply<Site>, Fault> {
+    let Some(path) = ask.path else {
+        return Err(Fault::new(
+            Status::UNSUPPORTED_MEDIA_TYPE,
+            "unsupported_media_type",
+            "a file is sent as multipart/form-data, as application/json, or as any other type with ?name=",
+        ));
+    };
+    let length = body_length(site, call.request)?;
+    let (most, min_free) = (site.config.limits.upload_limit_bytes, site.config.limits.min_free_bytes);
+    let store = Store::of(files(site)?, min_free);
+    let on_conflict = ask.on_conflict;
+    Ok(Reply::offload(move || {
+        let prepared = prepare_raw(store, path, on_conflict, length, ip);
+        move |_: &mut Site, _: &mut Context<'_>| match prepared {
+            Ok(sink) => Reply::Receive { most, sink: Box::new(sink) },
+            Err(fault) => fault.into(),
+        }
+    }))
+}
+
+fn prepare_raw(
+    store: Store,
+    path: RelPath<'static>,
+    on_conflict: OnConflict,
+    length: Option<u64>,
+    ip: IpAddr,
+) -> Result<FileSink, Fault> {
+    store.look(&path, on_conflict)?;
+    let room = Room::new(&store, length)?;
+    let draft = store.draft(&path, length).map_err(|error| store_fault(&error, &path))?;
+    Ok(FileSink::new(draft, room, move |draft| {
+        let stored = store.commit(draft, &path, on_conflict);
+        Box::new(answer_one(stored, ip))
+    }))
+}
+
+/// 201 for the one file that was sent.
+fn answer_one(stored: Result<Stored, Fault>, ip: IpAddr) -> impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> {
+    move |site, _| {
+        let (path, facts) = match stored {
+            Ok(stored) => stored,
+            Err(fault) => return fault.into(),
+        };
+        note_stored(site, &path, &facts, ip);
+        let prefix = &site.config.path_prefix;
+        let location = url(prefix, &path);
+        let answer = json!({
+            "status": "success",
+            "message": "File stored",
+            "file": describe(prefix, &path, &facts),
+            "filepath": location,
+        });
+        Response::json(Status::CREATED, &answer).header("Location", &location).into()
+    }
+}
+
+/// A form with files.
+fn take_form(
+    site: &mut Site,
+    call: &Call<'_>,
+    form: Box<Multipart>,
+    ask: Ask,
+    ip: IpAddr,
+) -> Result<Reply<Site>, Fault> {
+    let length = match call.request.body {
+        // Without a body there is no last boundary: the form itself is refused.
+        BodyLength::None => None,
+        _ => body_length(site, call.request)?,
+    };
+    let private = match principal(site, call.request)? {
+        Principal::Guest => Fault::new(Status::UNAUTHORIZED, "unauthorized", "private files are for those signed in"),
+        Principal::Operator => Fault::new(Status::FORBIDDEN, "no_home", "the operator has no private files"),
+    };
+    let wants_page = prefers_html(call.headers.all(Field::Accept));
+    let limits = site.config.limits;
+    let store = Store::of(files(site)?, limits.min_free_bytes);
+    Ok(Reply::offload(move || {
+        let prepared = Room::new(&store, length).map(|room| {
+            let parts = Parts::new(store, room, ask.on_conflict, limits.parts, private);
+            FormSink::new(*form, parts, move |stored| answer_form(stored, wants_page, ip))
+        });
+        move |_: &mut Site, _: &mut Context<'_>| match prepared {
+            Ok(sink) => Reply::Receive { most: limits.upload_limit_bytes, sink: Box::new(sink) },
+            Err(fault) => fault.into(),
+        }
+    }))
+}
+
+fn answer_form(stored: Result<Vec<Stored>, Fault>, wants_page: bool, ip: IpAddr) -> Step<Site> {
+    Box::new(move |site, _| {
+        let stored = match stored {
+            Ok(stored) => stored,
+            Err(fault) => return fault.into(),
+        };
+        for (path, facts) in &stored {
+            note_stored(site, path, facts, ip);
+        }
+        if wants_page {
+            return Response::redirect(Status::SEE_OTHER, &site.address("/")).into();
+        }
+        let prefix = &site.config.path_prefix;
+        let rows: Vec<_> = stored.iter().map(|(path, facts)| describe(prefix, path, facts)).collect();
+        Response::json(Status::CREATED, &json!({"status": "success", "files": rows})).into()
+    })
+}

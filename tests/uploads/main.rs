@@ -1,0 +1,18 @@
+//! The shared files as their clients see them: the real binary, real sockets, real files.
+//!
+//! `share` is a server with an empty shared folder and one word for each thing a client may want of it; `store` is about
+//! what comes in, `read` about what goes out, `change` about what is replaced, moved and removed, `curl` about how people
+//! do all that. The house and the wire are those of the live suite.
+
+#[path = "../live/house.rs"]
+#[allow(dead_code, reason = "the live suite asks more of it")]
+mod house;
+#[path = "../live/wire.rs"]
+#[allow(dead_code, reason = "the live suite asks more of it")]
+mod wire;
+
+mod change;
+mod curl;
+mod read;
+mod share;
+mod store;
