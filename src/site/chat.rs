@@ -23,14 +23,19 @@ use crate::store::history::Message;
 use crate::store::ledger::Entry;
 
 /// The room that always exists, and for now the only one.
-const LOBBY: &str = "lobby";
+pub const LOBBY: &str = "lobby";
 
-/// Messages in one answer, at most and by default.
-const LIMIT_MAX: usize = 1000;
-const LIMIT: usize = 100;
+/// Messages in one answer, at most.
+pub const LIMIT_MAX: usize = 1000;
+
+/// Messages in one answer, by default.
+pub const LIMIT: usize = 100;
 
 /// The longest wait of a long poll.
-const WAIT_MAX_S: u64 = 60;
+pub const WAIT_MAX_S: u64 = 60;
+
+/// Letters of a name.
+pub const NAME_MAX: usize = 32;
 
 /// What a stream tells its client to wait before it comes again.
 const RETRY_MS: u32 = 2000;
@@ -251,7 +256,7 @@ fn check_text(text: &str, message_max: usize) -> Result<(), Fault> {
 }
 
 fn check_name(name: String) -> Result<String, Fault> {
-    let fits = (1..=32).contains(&name.chars().count())
+    let fits = (1..=NAME_MAX).contains(&name.chars().count())
         && name.chars().all(|character| character.is_alphanumeric() || matches!(character, ' ' | '.' | '_' | '-'))
         && !name.trim().is_empty();
     if fits {
