@@ -48,14 +48,21 @@ fn write_document(fault: &Fault, out: &mut Vec<u8>) {
     out.extend_from_slice(b"}\n");
 }
 
-/// A JSON string (RFC 8259, section 7).
+/// A JSON string (RFC 8259, section 7). Control characters are escaped beyond what that asks: those from U+0080 to U+009F
+/// too, for a terminal that shows a log may obey them.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
-    for &byte in text.as_bytes() {
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
         match byte {
             b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
             b'\n' => out.extend_from_slice(b"\\n"),
             0..0x20 | 0x7f => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            0xc2 if let Some((&next @ 0x80..0xa0, after)) = after.split_first() => {
+                out.extend_from_slice(format!("\\u{next:04x}").as_bytes());
+                rest = after;
+            }
             _ => out.push(byte),
         }
     }
@@ -96,14 +103,16 @@ mod tests {
 
     #[test]
     fn a_problem_document_is_json_whatever_its_detail_says() {
-        let fault = Fault::new(Status::CONFLICT, "file_exists", "\"a\\b\"\n\u{1}é exists".to_owned()).retry_after(3);
+        let fault = Fault::new(Status::CONFLICT, "file_exists", "\"a\\b\"\n\u{1}é\u{9b}\u{a0} exists".to_owned())
+            .retry_after(3);
         let response = answer(&fault, false);
         let Body::Bytes(bytes) = &response.body else { panic!("a document is bytes") };
         let value: serde_json::Value = serde_json::from_slice(bytes).unwrap();
         assert_eq!(value["status"], 409);
         assert_eq!(value["code"], "file_exists");
         assert_eq!(value["title"], "Conflict");
-        assert_eq!(value["detail"], "\"a\\b\"\n\u{1}é exists");
+        assert_eq!(value["detail"], "\"a\\b\"\n\u{1}é\u{9b}\u{a0} exists");
+        assert!(!std::str::from_utf8(bytes).unwrap().trim_end().contains(char::is_control));
         let mut lines = Vec::new();
         response.write_lines(&mut lines);
         assert!(String::from_utf8(lines).unwrap().contains("Retry-After: 3\r\n"));
