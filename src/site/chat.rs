@@ -481,6 +481,11 @@ pub fn stream(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<
             return Err(Fault::new(Status::NOT_FOUND, "no_such_room", "there is only the room lobby"));
         }
     }
+    if cx.listeners() >= site.config.limits.streams {
+        return Err(
+            Fault::new(Status::SERVICE_UNAVAILABLE, "too_many_streams", "too many listen already").retry_after(30)
+        );
+    }
     let since = position(call.request);
     Ok(when_open(site, cx, move |site, _| {
         let Some(chat) = &mut site.chat else { return Fault::not_found().into() };
