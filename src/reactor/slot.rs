@@ -160,7 +160,7 @@ pub struct Yard<P: Protocol> {
     pub is_closing: bool,
     /// Bytes that leave together when the protocol has had its say.
     pub(super) desk: Vec<u8>,
-    pub(super) jobs: Vec<(Lane, Key, Job<Brought<P::Done>>)>,
+    pub(super) jobs: Vec<Errand<P::Done>>,
     /// Jobs given out and not yet back, by lane.
     pub(super) jobs_out: [usize; LANES],
     pub(super) jobs_max: [usize; LANES],
@@ -171,6 +171,9 @@ pub struct Yard<P: Protocol> {
     /// Seats that moved while someone left, for the loop to write into the slots.
     pub(super) moved_seats: Vec<(u32, Seat)>,
 }
+
+/// A job, for which lane and on whose behalf.
+pub(super) type Errand<D> = (Lane, Key, Job<Brought<D>>);
 
 /// What a job brings home: something for the protocol, or only that a file has been read ahead.
 pub enum Brought<D> {
@@ -268,6 +271,7 @@ pub(super) struct Io {
     pub deadline: Tick,
     pub seat: Seat,
     /// Input that could not be used yet.
+    #[allow(clippy::box_collection, reason = "a slot has room for one pointer, and it is nearly always none")]
     pub inbox: Option<Box<Vec<u8>>>,
     /// What has still to leave.
     pub outbox: Option<Box<Outbox>>,
