@@ -190,6 +190,9 @@ impl Exchange {
             }
         }
         let head = &input[skipped..];
+        // Known before anything can be wrong with it: a refusal of HEAD has no body either, and one of a half head is no
+        // longer about the request before.
+        self.is_head = head.starts_with(b"HEAD ");
         match head {
             [] | [b'\r'] => return Ok((skipped, Event::NeedBytes)),
             [first, ..] if !is_token_byte(*first) => return Err(Fault::malformed("this is not an HTTP/1.1 request")),
@@ -197,8 +200,6 @@ impl Exchange {
         }
         // Nearly every head comes in one piece and is as it should be: then one look does it all. Only the first look is quick.
         let is_first = *scanned == 0;
-        // Known before anything can be wrong with it: a refusal of HEAD has no body either.
-        self.is_head = head.starts_with(b"HEAD ");
         let mut end = || find_end(head, scanned, has_line, limits);
         let read = if is_first {
             Request::parse_first(head, table, limits, end)?

@@ -166,7 +166,8 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
         let until = if self.has_work() {
             Some(self.yard.now)
         } else {
-            let rest = self.incoming.then_some(self.rests_until);
+            // While the house is closing, whoever still waits outside is no reason to wake.
+            let rest = (self.incoming && !self.yard.is_closing).then_some(self.rests_until);
             let closing = self.closing.map(|(_, patience)| patience);
             [until, self.wheel.next(), rest, closing].into_iter().flatten().min()
         };

@@ -507,6 +507,8 @@ impl<S: State> Connection<S> {
         }
         let Phase::Busy(busy) = std::mem::replace(&mut self.phase, Phase::Head) else { return };
         port.leave();
+        // What was sent ahead has waited for this answer.
+        port.resume();
         if let Busy { work: Work::Wait { again, .. }, line, .. } = *busy {
             self.ask_again(again, is_over, line, house, port);
         }

@@ -148,6 +148,14 @@ pub struct Ledger {
     shut_by: Option<Error>,
 }
 
+/// Sees to it that there is a file at `path` that can be written, only by its owner; does not look into it.
+pub fn touch(path: &Path) -> std::io::Result<()> {
+    make_private(path).map_err(|error| match error {
+        Error::File(error) => error,
+        other => std::io::Error::other(other),
+    })
+}
+
 impl Ledger {
     /// Opens the database at `path`, or makes it; brings its tables up to date, and checks it after an unclean stop.
     /// `file:/name?vfs=memdb` is one in memory that all connections of this process share by its name.

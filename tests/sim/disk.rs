@@ -1,0 +1,240 @@
+//! A disk in memory, with the faults of a real one: errors, no room, files that are not in memory, files that shrink while
+//! they are read. Counts the drafts that were begun and neither committed nor dropped.
+
+use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use hythe::clock::Wall;
+use hythe::content::Content;
+use hythe::path::RelPath;
+use hythe::store::disk::{Disk, Draft, Existing, FileFacts, Item, Kind, Opened};
+
+use crate::dice::{Dice, Odds};
+
+struct Chance {
+    dice: Dice,
+    odds: Odds,
+}
+
+struct Room {
+    files: BTreeMap<String, Arc<MemoryFile>>,
+    drafts: usize,
+    /// The version of the next file.
+    version: u64,
+}
+
+/// A folder tree in memory. Cheap to clone: all clones are one disk.
+#[derive(Clone)]
+pub struct MemoryDisk {
+    room: Arc<Mutex<Room>>,
+    chance: Arc<Mutex<Chance>>,
+}
+
+struct MemoryFile {
+    chance: Arc<Mutex<Chance>>,
+    bytes: Mutex<Arc<[u8]>>,
+    version: u64,
+    shrinks: bool,
+    /// Whether it was read ahead.
+    is_warm: Mutex<bool>,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().expect("nobody panics who holds the disk")
+}
+
+thread_local! {
+    /// Whether what runs now is a helper's job.
+    pub static IN_JOB: Cell<bool> = const { Cell::new(false) };
+}
+
+fn chance(of: &Mutex<Chance>, odds: impl Fn(&Odds) -> u32) -> bool {
+    let mut of = lock(of);
+    let odds = odds(&of.odds);
+    of.dice.chance(odds)
+}
+
+impl MemoryDisk {
+    pub fn new(seed: u64, odds: &Odds) -> MemoryDisk {
+        let room = Room { files: BTreeMap::new(), drafts: 0, version: 1 };
+        let chance = Chance { dice: Dice::new(seed), odds: odds.clone() };
+        MemoryDisk { room: Arc::new(Mutex::new(room)), chance: Arc::new(Mutex::new(chance)) }
+    }
+
+    /// From now on nothing goes wrong.
+    pub fn calm(&self) {
+        lock(&self.chance).odds = Odds::calm();
+    }
+
+    /// Lays a file down.
+    pub fn put(&self, path: &str, bytes: &[u8], shrinks: bool) {
+        let mut room = lock(&self.room);
+        room.version += 1;
+        let file = MemoryFile {
+            chance: self.chance.clone(),
+            bytes: Mutex::new(bytes.into()),
+            version: room.version,
+            shrinks,
+            is_warm: Mutex::new(false),
+        };
+        room.files.insert(path.to_owned(), Arc::new(file));
+    }
+
+    /// What lies at a path.
+    pub fn get(&self, path: &str) -> Option<Vec<u8>> {
+        let file = lock(&self.room).files.get(path).cloned()?;
+        let bytes = lock(&file.bytes).to_vec();
+        Some(bytes)
+    }
+
+    /// Drafts that are neither committed nor gone.
+    pub fn drafts(&self) -> usize {
+        lock(&self.room).drafts
+    }
+
+    /// Whether the disk gives an error this time.
+    fn trip(&self) -> io::Result<()> {
+        assert!(IN_JOB.get(), "only helpers use the disk");
+        if chance(&self.chance, |odds| odds.disk_fails) { Err(io::Error::from_raw_os_error(5)) } else { Ok(()) }
+    }
+
+    fn find(&self, path: &RelPath<'_>) -> io::Result<Arc<MemoryFile>> {
+        self.trip()?;
+        let room = lock(&self.room);
+        if let Some(file) = room.files.get(path.as_str()) {
+            return Ok(file.clone());
+        }
+        let below = format!("{path}/");
+        if path.is_root() || room.files.keys().any(|name| name.starts_with(&below)) {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        Err(io::ErrorKind::NotFound.into())
+    }
+}
+
+impl MemoryFile {
+    fn facts(&self) -> FileFacts {
+        let size = lock(&self.bytes).len() as u64;
+        FileFacts {
+            kind: Kind::File,
+            size,
+            modified: Wall::from_seconds(1_700_000_000),
+            version: self.version << 32 | size,
+        }
+    }
+}
+
+impl Content for MemoryFile {
+    fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        if self.shrinks && chance(&self.chance, |odds| odds.disk_fails) {
+            return Err(io::Error::from_raw_os_error(5));
+        }
+        let mut bytes = lock(&self.bytes);
+        if self.shrinks && chance(&self.chance, |odds| odds.shrinks) {
+            let kept = bytes.len() / 2;
+            *bytes = bytes[..kept].into();
+        }
+        let rest = bytes.get(usize::try_from(offset).unwrap_or(usize::MAX)..).unwrap_or_default();
+        let read = rest.len().min(into.len());
+        into[..read].copy_from_slice(&rest[..read]);
+        Ok(read)
+    }
+
+    fn is_warm(&self, _: u64, _: u64) -> bool {
+        *lock(&self.is_warm) || !chance(&self.chance, |odds| odds.cold)
+    }
+
+    fn read_ahead(&self, _: u64, _: u64) {
+        // There are file systems that never say that anything is in memory.
+        assert!(IN_JOB.get(), "only helpers read ahead");
+        *lock(&self.is_warm) = chance(&self.chance, |_| 50);
+    }
+}
+
+impl Disk for MemoryDisk {
+    fn open(&self, path: &RelPath<'_>) -> io::Result<Opened> {
+        let file = self.find(path)?;
+        Ok(Opened { facts: file.facts(), content: file })
+    }
+
+    fn facts(&self, path: &RelPath<'_>) -> io::Result<FileFacts> {
+        Ok(self.find(path)?.facts())
+    }
+
+    fn list(&self, folder: &RelPath<'_>) -> io::Result<Vec<Item>> {
+        self.trip()?;
+        let files: Vec<(String, Arc<MemoryFile>)> =
+            lock(&self.room).files.iter().map(|(name, file)| (name.clone(), file.clone())).collect();
+        let inside = if folder.is_root() { String::new() } else { format!("{folder}/") };
+        Ok(files
+            .iter()
+            .filter_map(|(name, file)| Some((name.strip_prefix(&inside)?, file)))
+            .filter(|(name, _)| !name.contains('/'))
+            .map(|(name, file)| Item { name: name.to_owned(), facts: file.facts() })
+            .collect())
+    }
+
+    fn draft(&self, _: &RelPath<'_>, _: Option<u64>) -> io::Result<Box<dyn Draft>> {
+        self.trip()?;
+        lock(&self.room).drafts += 1;
+        Ok(Box::new(MemoryDraft { disk: self.clone(), bytes: Vec::new() }))
+    }
+
+    fn make_folder(&self, _: &RelPath<'_>) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn rename(&self, _: &RelPath<'_>, _: &RelPath<'_>, _: Existing) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn remove(&self, path: &RelPath<'_>) -> io::Result<()> {
+        self.find(path)?;
+        lock(&self.room).files.remove(path.as_str());
+        Ok(())
+    }
+
+    fn free_bytes(&self) -> io::Result<u64> {
+        Ok(1 << 40)
+    }
+
+    fn sweep(&self) -> io::Result<usize> {
+        Ok(0)
+    }
+}
+
+struct MemoryDraft {
+    disk: MemoryDisk,
+    bytes: Vec<u8>,
+}
+
+impl Draft for MemoryDraft {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.disk.trip()?;
+        if chance(&self.disk.chance, |odds| odds.disk_full) {
+            // A short write: some of it is on the disk all the same.
+            self.bytes.extend_from_slice(&bytes[..bytes.len() / 2]);
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn commit(&mut self, path: &RelPath<'_>, existing: Existing) -> io::Result<FileFacts> {
+        self.disk.trip()?;
+        if existing == Existing::Refuse && lock(&self.disk.room).files.contains_key(path.as_str()) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        self.disk.put(path.as_str(), &std::mem::take(&mut self.bytes), false);
+        Ok(lock(&self.disk.room).files[path.as_str()].facts())
+    }
+}
+
+impl Drop for MemoryDraft {
+    fn drop(&mut self) {
+        assert!(IN_JOB.get() || std::thread::panicking(), "a draft is dropped where dropping may block");
+        lock(&self.disk.room).drafts -= 1;
+    }
+}

@@ -1,0 +1,353 @@
+//! Stories of the server itself: pages, the lobby, and clients of every kind.
+
+use std::cell::RefCell;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hythe::config::{Config, Rate};
+use hythe::reactor::hub::Hub;
+use hythe::reactor::slot::Marks;
+use hythe::reactor::system::Verdict;
+use hythe::server::access::Format;
+use hythe::server::house::Rules;
+use hythe::site;
+use hythe::site::state::{Chat, LedgerState, Site, Www};
+use hythe::store::history::History;
+use hythe::store::ledger::{self, Entry, Ledger, Reader};
+
+use crate::ask::{Ask, Want};
+use crate::client::{Client, Ending, Style};
+use crate::dice::{Dice, Odds};
+use crate::disk::MemoryDisk;
+use crate::net::Net;
+use crate::stage::{Parts, Stage};
+use crate::truth::{self, Kept, Page, Truth, filling};
+use crate::world::Keeper;
+
+/// What of a story is the server's.
+pub struct Setting {
+    pub odds: Odds,
+    pub connections_max: usize,
+    pub files_max: usize,
+    pub keepalive_requests: u32,
+    pub history_messages: usize,
+    pub send_rate: Rate,
+    pub logs: bool,
+    pub drain_ms: u64,
+}
+
+impl Setting {
+    /// Nothing goes wrong, and there is room for all.
+    pub fn calm() -> Setting {
+        Setting {
+            odds: Odds::calm(),
+            connections_max: 1000,
+            files_max: 4096,
+            keepalive_requests: 100,
+            history_messages: 2000,
+            send_rate: Rate::OFF,
+            logs: true,
+            drain_ms: 10_000,
+        }
+    }
+
+    fn of(dice: &mut Dice) -> Setting {
+        Setting {
+            odds: Odds::of(dice),
+            connections_max: dice.pick(&[1000, 1000, 1000, 5, 2]),
+            files_max: dice.pick(&[4096, 4096, 4096, 2]),
+            keepalive_requests: dice.pick(&[0, 100, 100, 3, 1]),
+            history_messages: dice.pick(&[2000, 2000, 20, 3]),
+            send_rate: if dice.chance(10) { Rate { count: 1, per_ms: 1000, burst: 2 } } else { Rate::OFF },
+            logs: dice.chance(50),
+            drain_ms: 10_000,
+        }
+    }
+}
+
+/// The pages of the story.
+fn pages() -> Vec<(&'static str, usize, bool)> {
+    vec![
+        ("index.html", 900, false),
+        ("tiny.txt", 1, false),
+        ("page.html", 20_000, false),
+        ("sub/index.html", 300, false),
+        ("large.bin", 150_000, false),
+        ("huge.bin", 700_000, false),
+        ("shrinking.bin", 200_000, true),
+    ]
+}
+
+pub fn stage(seed: u64, setting: &Setting) -> Stage<Site> {
+    let odds = &setting.odds;
+    let disk = MemoryDisk::new(seed ^ 1, odds);
+    let truth: truth::Shared = Rc::new(RefCell::new(Truth::default()));
+    {
+        let mut truth = truth.borrow_mut();
+        for (path, length, shrinks) in pages() {
+            let bytes = filling(length, length as u64);
+            disk.put(path, &bytes, shrinks);
+            truth.pages.insert(path.to_owned(), Page { bytes, shrinks });
+        }
+        truth.excuses.overload = setting.files_max < 100;
+        truth.excuses.disk = odds.disk_fails > 0;
+        truth.excuses.throttle = !setting.send_rate.is_off();
+        truth.excuses.loss = odds.batch_lost > 0;
+        truth.excuses.eviction = odds.watch_fails > 0;
+    }
+    let mut hub = Hub::default();
+    let (ledger, reader, database) = ledger();
+    let chat = Chat {
+        history: History::new(setting.history_messages, 1 << 20),
+        reader: Some(reader),
+        ledger: LedgerState::Open,
+        ..Chat::new(database, hub.topic(), setting.send_rate)
+    };
+    let site = Site::new(Config::default(), Www::new(Some(Arc::new(disk.clone()))), None, Some(chat));
+    Stage::new(Parts {
+        server: site::server(site, hub).expect("the table of routes is right"),
+        rules: Rules {
+            keepalive_requests: setting.keepalive_requests,
+            access_log: setting.logs.then_some(Format::Combined),
+            ..Rules::default()
+        },
+        marks: Marks {
+            connections_max: setting.connections_max,
+            per_address_max: 0,
+            outbox_bytes_high: 256 << 10,
+            write_idle_ms: 30_000,
+            listener_bytes_max: 64 << 10,
+            listeners_bytes_max: 64 << 20,
+            jobs_max: [setting.files_max, 16],
+            drain_ms: setting.drain_ms,
+        },
+        keeper: keeper(ledger, truth.clone()),
+        net: Net::new(seed ^ 2, odds.clone()),
+        truth,
+        disk,
+        dice: Dice::new(seed ^ 3),
+    })
+}
+
+/// A ledger in memory that nobody else has.
+fn ledger() -> (Ledger, Reader, PathBuf) {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let path = PathBuf::from(format!("file:/sim-{}?vfs=memdb", COUNT.fetch_add(1, Ordering::Relaxed)));
+    let ledger = Ledger::open(&path, ledger::Sync::Off).expect("a ledger in memory opens");
+    let reader = Reader::open(&path).expect("and so does its reader");
+    (ledger, reader, path)
+}
+
+fn keeper(mut ledger: Ledger, truth: truth::Shared) -> Keeper<Entry> {
+    Box::new(move |batch| {
+        let verdicts = ledger.keep(batch.clone());
+        batch
+            .into_iter()
+            .zip(verdicts)
+            .map(|(entry, verdict)| match (entry, verdict) {
+                (Entry::Message { name, text, .. }, ledger::Verdict::Kept(id)) => {
+                    truth.borrow_mut().keep(id, Kept { name, text });
+                    Verdict::Kept(id)
+                }
+                (entry, verdict) => panic!("the ledger says {verdict:?} to {entry:?}"),
+            })
+            .collect()
+    })
+}
+
+/// A whole story: who comes, what goes wrong, and that all is well in the end. Returns the trace.
+pub fn story(seed: u64, is_loud: bool) -> u64 {
+    let mut dice = Dice::new(seed);
+    let setting = Setting::of(&mut dice);
+    if is_loud {
+        eprintln!("{:#?}", setting.odds);
+    }
+    let mut stage = stage(seed, &setting);
+    stage.net.borrow_mut().is_loud = is_loud;
+    let count = dice.between(1, 10);
+    for number in 0..count {
+        let client = visitor(&mut dice, number, stage.now());
+        stage.clients.push(client);
+    }
+    let patience = dice.pick(&[50, 500, 3_000, 20_000]);
+    stage.run(4_000, patience, Stage::are_content);
+    let ending = dice.below(4);
+    if ending == 0 {
+        // In the middle of everything.
+        stage.drain(setting.drain_ms);
+    } else {
+        stage.finish();
+        inspect(&mut stage);
+        if ending == 1 {
+            stage.drain(setting.drain_ms);
+        } else {
+            stage.empty();
+        }
+    }
+    let trace = stage.net.borrow().trace;
+    trace
+}
+
+/// Somebody well-behaved looks at everything that was said.
+fn inspect(stage: &mut Stage<Site>) {
+    let last = stage.truth.borrow().last();
+    let mut asks = vec![Ask::get("/healthz", Want::Status(&[200]))];
+    for since in (0..last).step_by(1000) {
+        asks.push(Ask::get(
+            &format!("/messages?since={since}&limit=1000"),
+            Want::Messages { since: Some(since), before: None, limit: 1000, wait_s: 0 },
+        ));
+    }
+    let now = stage.now();
+    stage.clients.push(Client::new(9, now, Style::plain(), asks));
+    assert!(stage.run(2_000, 5_000, Stage::are_content), "a well-behaved client is answered");
+    let (house, _) = stage.reactor.parts();
+    let chat = house.state.chat.as_ref().expect("there is a chat");
+    assert_eq!(chat.history.last_id(), last, "what is kept is said");
+}
+
+/// A client of some kind.
+fn visitor(dice: &mut Dice, number: u64, now: u64) -> Client {
+    let depth = dice.pick(&[1, 1, 2, 8, 200]);
+    let style = Style {
+        piece: dice.pick(&[1, 7, 100, usize::MAX, usize::MAX]),
+        gulp: dice.pick(&[1 << 10, 64 << 10, usize::MAX, usize::MAX]),
+        pause_ms: dice.pick(&[0, 1, 10, 40]),
+        depth,
+        stall: dice.chance(15).then(|| (dice.below(50_000), dice.pick(&[100, 5_000, 60_000]))),
+        leaves_at: dice.chance(15).then(|| (now + dice.below(300), dice.chance(50))),
+        ending: dice.pick(&[Ending::Fin, Ending::HalfClose, Ending::Reset, Ending::Stay]),
+    };
+    let comes_at = now + dice.pick(&[0, 0, 5, 100]);
+    let count = dice.pick(&[1, 2, 5, 10, 30]);
+    let mut asks: Vec<Ask> = (0..count).map(|at| request(dice, number, at)).collect();
+    match dice.below(10) {
+        0 | 1 => asks.push(listen(dice)),
+        2 => asks.push(hostile(dice)),
+        3 => {
+            let last = Ask::get("/", Want::Page("index.html".into())).last();
+            asks.push(last);
+        }
+        _ => {}
+    }
+    Client::new(1000 + number as u16, comes_at, style, asks)
+}
+
+fn listen(_: &mut Dice) -> Ask {
+    Ask::get("/events", Want::Stream { since: None })
+}
+
+/// An ordinary request.
+fn request(dice: &mut Dice, number: u64, at: u64) -> Ask {
+    match dice.below(30) {
+        0..8 => page(dice),
+        8 => Ask::head("/large.bin", Want::Page("large.bin".into())),
+        9 => Ask::head("/", Want::Page("index.html".into())),
+        10 => Ask::get(&format!("/nothing-{}", dice.below(5)), Want::Status(&[404])),
+        11 => part(dice),
+        12 => Ask::get("/sub", Want::Status(&[308])),
+        13 => Ask::new("GET / HTTP/1.1\r\nHost: sim\r\nIf-None-Match: *\r\n\r\n", Want::Status(&[304])),
+        14 => {
+            let body = filling(dice.pick(&[1, 1000, 60_000, 200_000]), 3);
+            Ask::post(dice.pick(&["/", "/page.html", "/events"]), "text/plain", &body, Want::Status(&[405]))
+        }
+        15 => Ask::get(dice.pick(&["/healthz", "/api", "/openapi.json", "/metrics"]), Want::Status(&[200])),
+        16 => Ask::new("OPTIONS * HTTP/1.1\r\nHost: sim\r\n\r\n", Want::Status(&[204])),
+        17 => Ask::new("BREW / HTTP/1.1\r\nHost: sim\r\n\r\n", Want::Status(&[501])),
+        18 => bad_message(dice),
+        19 | 20 => look(dice),
+        21 => Ask::head("/events", Want::Status(&[200])),
+        _ => send(dice, number, at),
+    }
+}
+
+fn page(dice: &mut Dice) -> Ask {
+    let (path, ..) = dice.pick(&pages());
+    let target = match path {
+        "index.html" => "/".to_owned(),
+        "sub/index.html" => "/sub/".to_owned(),
+        _ => format!("/{path}"),
+    };
+    Ask::get(&target, Want::Page(path.into()))
+}
+
+fn part(dice: &mut Dice) -> Ask {
+    let path = dice.pick(&["large.bin", "page.html"]);
+    let (first, length) = (dice.index(10_000), 1 + dice.index(9_000));
+    let last = first + length - 1;
+    if dice.chance(30) {
+        let range = format!("0-0,{first}-{last},19000-19999");
+        return Ask::new(
+            format!("GET /{path} HTTP/1.1\r\nHost: sim\r\nRange: bytes={range}\r\n\r\n"),
+            Want::Parts(path.into()),
+        );
+    }
+    Ask::new(
+        format!("GET /{path} HTTP/1.1\r\nHost: sim\r\nRange: bytes={first}-{last}\r\n\r\n"),
+        Want::Part(path.into(), first, last),
+    )
+}
+
+fn send(dice: &mut Dice, number: u64, at: u64) -> Ask {
+    let padding = "x".repeat(dice.pick(&[0, 0, 0, 100, 3000]));
+    let text = format!("m{number}.{at}{padding}");
+    let want = Want::Sent(text.clone());
+    match dice.below(5) {
+        0 => {
+            Ask::post("/send", "application/x-www-form-urlencoded", format!("message={text}&name=ada").as_bytes(), want)
+        }
+        1 => Ask::post("/send", "application/json", format!("{{\"message\":\"{text}\"}}").as_bytes(), want),
+        2 => Ask::post_chunked(dice, "/send", "text/plain", text.as_bytes(), want),
+        3 => Ask::post_expecting("/send", "text/plain", text.as_bytes(), want),
+        _ => Ask::post("/send", "text/plain", text.as_bytes(), want),
+    }
+}
+
+fn bad_message(dice: &mut Dice) -> Ask {
+    match dice.below(5) {
+        0 => Ask::post("/send", "text/plain", b"  ", Want::Status(&[400])),
+        1 => Ask::post("/send", "application/json", b"{", Want::Status(&[400])),
+        2 => Ask::post("/send", "image/png", b"x", Want::Status(&[415])),
+        3 => Ask::post("/send", "text/plain", &filling(dice.pick(&[20_000, 100_000]), 5), Want::Status(&[413])),
+        _ => Ask::post_chunked(dice, "/send", "text/plain", &filling(30_000, 5), Want::Last(&[413])),
+    }
+}
+
+fn look(dice: &mut Dice) -> Ask {
+    let limit = dice.pick(&[1, 3, 100]);
+    let since = dice.chance(60).then(|| dice.below(8) as i64);
+    let before = (since.is_none() && dice.chance(50)).then(|| 1 + dice.below(8) as i64);
+    let wait_s = if since.is_some() { dice.pick(&[0, 0, 1, 3]) } else { 0 };
+    let mut target = format!("/messages?limit={limit}&wait={wait_s}");
+    since.iter().for_each(|since| target += &format!("&since={since}"));
+    before.iter().for_each(|before| target += &format!("&before={before}"));
+    Ask::get(&target, Want::Messages { since, before, limit, wait_s })
+}
+
+/// What no connection survives.
+fn hostile(dice: &mut Dice) -> Ask {
+    const BAD: &[u16] = &[400];
+    match dice.below(10) {
+        0 => Ask::new("GET / HTTP/1.1\r\n\r\n", Want::Last(BAD)),
+        1 => Ask::new("GET / HTTP/1.1\nHost: sim\n\n", Want::Last(BAD)),
+        2 => Ask::new("\u{1}\u{2}\u{3}garbage\r\n\r\n", Want::Last(BAD)),
+        3 => Ask::new("GET / HTTP/2.0\r\nHost: sim\r\n\r\n", Want::Last(&[505])),
+        4 => Ask::new(format!("GET /{} HTTP/1.1\r\nHost: sim\r\n\r\n", "a".repeat(9_000)), Want::Last(&[414])),
+        5 => Ask::new(format!("GET / HTTP/1.1\r\nHost: sim\r\nA: {}\r\n\r\n", "a".repeat(20_000)), Want::Last(&[431])),
+        6 => Ask::new(
+            "POST /send HTTP/1.1\r\nHost: sim\r\nContent-Type: text/plain\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello",
+            Want::Last(BAD),
+        ),
+        7 => Ask::new(
+            "POST /send HTTP/1.1\r\nHost: sim\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+            Want::Last(BAD),
+        ),
+        8 => Ask::new("GET / HTTP/1.1\r\nHost: sim\r\nHalf: ", Want::Nothing),
+        _ => Ask::new(
+            "POST /send HTTP/1.1\r\nHost: sim\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\nhalf",
+            Want::Nothing,
+        ),
+    }
+}

@@ -1,0 +1,87 @@
+//! What is true in a story, kept apart from the server: which pages there are, which messages the ledger has kept, and what
+//! has been told to anyone.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
+/// A page as it lies on the disk.
+pub struct Page {
+    pub bytes: Vec<u8>,
+    /// Whether it may shrink while it is read.
+    pub shrinks: bool,
+}
+
+/// A message the ledger has kept.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    pub name: String,
+    pub text: String,
+}
+
+/// Why an answer may be another than the best.
+#[derive(Clone, Debug, Default)]
+pub struct Excuses {
+    /// Helpers may be too many.
+    pub overload: bool,
+    /// The disk may fail.
+    pub disk: bool,
+    /// Senders may be held back.
+    pub throttle: bool,
+    /// The ledger may lose messages.
+    pub loss: bool,
+    /// Connections are few and may have to give way, or cannot be watched.
+    pub eviction: bool,
+    /// The house is closing.
+    pub drain: bool,
+}
+
+#[derive(Default)]
+pub struct Truth {
+    pub pages: BTreeMap<String, Page>,
+    kept: Vec<Kept>,
+    texts: BTreeSet<String>,
+    /// The highest id that anyone has been told of.
+    pub told: i64,
+    pub excuses: Excuses,
+    pub keepalive_requests: u32,
+}
+
+pub type Shared = Rc<RefCell<Truth>>;
+
+impl Truth {
+    /// The ledger has kept a message: ids grow by one, and no text is kept twice, since each is sent once.
+    pub fn keep(&mut self, id: i64, kept: Kept) {
+        assert_eq!(id, self.last() + 1, "ids grow by one");
+        assert!(self.texts.insert(kept.text.clone()), "{:?} is kept twice", kept.text);
+        self.kept.push(kept);
+    }
+
+    /// Whether so much was said that a slow reader may have been left behind: what it gets is a few times the text.
+    pub fn may_lag(&self) -> bool {
+        self.kept.iter().map(|kept| 200 + kept.text.len()).sum::<usize>() > 60 << 10
+    }
+
+    /// The last id.
+    pub fn last(&self) -> i64 {
+        self.kept.len() as i64
+    }
+
+    /// Whether anything like it was kept.
+    pub fn has_text(&self, text: &str) -> bool {
+        self.texts.contains(text)
+    }
+
+    /// Somebody was told of a message: it must be as it was kept.
+    pub fn tell(&mut self, id: i64, text: &str) {
+        let kept = usize::try_from(id - 1).ok().and_then(|at| self.kept.get(at));
+        let kept = kept.unwrap_or_else(|| panic!("message {id} was told and never kept"));
+        assert_eq!(kept.text, text, "message {id} is told as it was kept");
+        self.told = self.told.max(id);
+    }
+}
+
+/// Bytes of a page that are the same in every run and not the same everywhere.
+pub fn filling(length: usize, salt: u64) -> Vec<u8> {
+    (0..length as u64).map(|at| ((at.wrapping_mul(salt | 1) >> 3) % 251) as u8).collect()
+}
