@@ -554,7 +554,7 @@ fn messages(_: &Config) -> Value {
         query("wait", wait, "With since: how many seconds to wait if there is nothing new."),
     ]);
     let answers = [(200, document_answer("What was said, oldest first.", found))];
-    operation("messages", "What was said", &answers, &[400, 404, 500]).with("parameters", parameters)
+    operation("messages", "What was said", &answers, &[400, 404, 500, 503]).with("parameters", parameters)
 }
 
 fn events(_: &Config) -> Value {
@@ -566,7 +566,7 @@ fn events(_: &Config) -> Value {
         header("Last-Event-ID", "The same, and wins over since."),
     ]);
     let answers = [(200, content("An event stream.", "text/event-stream", json!({"type": "string"})))];
-    operation("events", "What is said from now on", &answers, &[404])
+    operation("events", "What is said from now on", &answers, &[404, 500, 503])
         .with("description", json!(note))
         .with("parameters", parameters)
 }

@@ -8,10 +8,8 @@ use hythe::config::{Config, Rate};
 use hythe::os::disk::FolderDisk;
 use hythe::reactor::hub::Hub;
 use hythe::site::openapi::{PAGES, document, template};
-use hythe::site::rate::Buckets;
 use hythe::site::state::{Chat, Files, Site, Www};
 use hythe::store::disk::Links;
-use hythe::store::history::History;
 use serde_json::Value;
 
 fn site(has_files: bool, has_chat: bool) -> (Site, Hub) {
@@ -23,13 +21,7 @@ fn site(has_files: bool, has_chat: bool) -> (Site, Hub) {
         fs::remove_dir(&folder).unwrap();
         Files::new(Arc::new(disk), 0)
     });
-    let chat = has_chat.then(|| Chat {
-        history: History::new(1, 1),
-        lobby: hub.topic(),
-        reader: None,
-        send_rate: Buckets::new(Rate::OFF),
-        is_shut: false,
-    });
+    let chat = has_chat.then(|| Chat::new("hythe.db".into(), hub.topic(), Rate::OFF));
     (Site::new(Config::default(), Www::new(None), files, chat), hub)
 }
 
