@@ -25,7 +25,7 @@ struct Ways {
 }
 
 fn answer(exchange: &mut Exchange, ways: Ways) -> Told {
-    let keep = KeepAlive { requests_max: ways.requests_max, idle_seconds: 5, is_closing: false };
+    let keep = KeepAlive { requests_max: ways.requests_max, idle_ms: 5_000, is_closing: false };
     let mut out = Vec::new();
     let mut encoder = exchange.begin(&Response::new(Status::OK), Length::Known(2), b"", &keep, &mut out);
     encoder.write(b"ok", &mut out);
