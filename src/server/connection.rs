@@ -3,6 +3,7 @@
 //! An idle connection owns its slot and nothing else: whatever a state needs lives in that state, boxed.
 
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 
@@ -18,8 +19,8 @@ use crate::server::access::{Line, write_escaped};
 use crate::server::context::{Answers, Context};
 use crate::server::house::House;
 use crate::server::problem;
-use crate::server::pump::{Pump, Sunk};
-use crate::server::reply::{Again, Decided, Reply, State, Step, Then};
+use crate::server::pump::{Pump, Sunk, Trip};
+use crate::server::reply::{Again, Decided, Reply, State, Step, Task, Then};
 
 /// Bodies up to this size are copied behind their head and leave in one `send`; larger ones are sent from where they are.
 const COPIED_MAX: usize = 16 << 10;
@@ -177,7 +178,7 @@ impl<S: State> Connection<S> {
                 if !port.yard.has_room(lane) {
                     return self.refuse(&overloaded(), line, house, port);
                 }
-                port.spawn(lane, move || Done::Step(task()));
+                port.spawn(lane, move || help(task));
                 self.go_away(line, port);
             }
             Reply::Keep(entry, decided) => {
@@ -443,7 +444,7 @@ impl<S: State> Connection<S> {
         let Phase::Busy(busy) = &mut self.phase else { return };
         let Work::Receive(pump) = &mut busy.work else { return };
         if let Some(trip) = pump.trip() {
-            port.spawn(Pump::<S>::LANE, move || Done::Sunk(trip()));
+            port.spawn(Pump::<S>::LANE, move || travel(trip));
         }
         if pump.is_full() {
             port.pause();
@@ -536,6 +537,25 @@ fn send<S: State>(bytes: Bytes, port: &mut Port<'_, Connection<S>>) {
     }
 }
 
+/// What a helper does for a request. A panic is refused like any other failure: nobody else would answer the client, and the
+/// helper has others to help.
+fn help<S: State>(task: Task<S>) -> Done<S> {
+    match catch_unwind(AssertUnwindSafe(task)) {
+        Ok(step) => Done::Step(step),
+        Err(_) => Done::Step(Box::new(|_, _| broken().into())),
+    }
+}
+
+/// The same for a sink, which is gone after a panic.
+fn travel<S: State>(trip: Trip<S>) -> Done<S> {
+    Done::Sunk(catch_unwind(AssertUnwindSafe(trip)).unwrap_or_else(|_| Sunk::Refused(broken())))
+}
+
+fn broken() -> Fault {
+    log::error!("a helper's work panicked");
+    Fault::new(Status::INTERNAL_SERVER_ERROR, "internal_error", "the server has made a mistake; its log says which")
+}
+
 fn drop_sink<S: State>(sink: Box<dyn crate::server::reply::Sink<S>>) -> Done<S> {
     drop(sink);
     Done::Dropped
@@ -560,7 +580,7 @@ fn follow_orphan<S: State>(reply: Reply<S>, _house: &mut House<S>, yard: &mut Ya
     // the asker. An age that no tenant has sees to that.
     let nobody = Key { index: u32::MAX, age: key.age };
     match reply {
-        Reply::Offload(lane, task) => yard.spawn(nobody, lane, move || Done::Step(task())),
+        Reply::Offload(lane, task) => yard.spawn(nobody, lane, move || help(task)),
         Reply::Keep(entry, decided) => yard.keep(nobody, entry, decided),
         // Nothing will come for it, and dropping it may block.
         Reply::Receive { sink, .. } => yard.spawn(nobody, Lane::Files, move || drop_sink(sink)),
@@ -825,5 +845,17 @@ impl<S: State> Connection<S> {
         if let Ok((0, Event::End)) = self.exchange.read(b"", &mut table, &house.rules.heads) {
             self.end_body(house, port);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_on_a_helper_comes_home_as_a_refusal() {
+        assert!(matches!(help::<()>(Box::new(|| panic!("on purpose"))), Done::Step(_)));
+        let travelled = travel::<()>(Box::new(|| panic!("on purpose")));
+        assert!(matches!(travelled, Done::Sunk(Sunk::Refused(fault)) if fault.status == Status::INTERNAL_SERVER_ERROR));
     }
 }
