@@ -93,6 +93,10 @@ impl Reader {
                 if answer.status == 100 {
                     return Some(Said::GoOn);
                 }
+                if is_head && answer.status == 408 {
+                    // Nobody knows how much of HEAD had come by then.
+                    self.held.clear();
+                }
                 match length {
                     None => {
                         self.place = Place::Endless;

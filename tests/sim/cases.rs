@@ -99,3 +99,53 @@ fn a_refusal_of_a_half_head_has_a_body_though_a_head_request_came_before() {
     let (heard, _) = scene.heard(wire);
     assert!(heard.starts_with("HTTP/1.1 414 ") && heard.contains("uri_too_long"), "{heard}");
 }
+
+/// A scene in which eight messages were said and the history holds three of them.
+fn eight_messages(setting: Setting) -> Scene {
+    let mut scene = Scene::new(&Setting { history_messages: 3, ..setting });
+    for number in 0..8 {
+        let wire = scene.come(&send(&format!("message {number}")));
+        scene.turns(4);
+        assert!(scene.heard(wire).0.starts_with("HTTP/1.1 201 "));
+    }
+    scene
+}
+
+fn rows(heard: &str) -> usize {
+    heard.matches("\"message\":\"").count()
+}
+
+#[test]
+fn the_newest_messages_are_all_there_though_the_history_is_shorter() {
+    let mut scene = eight_messages(Setting::calm());
+    let wire = scene.come(&get("/messages?limit=5"));
+    scene.turns(5);
+    assert_eq!(rows(&scene.heard(wire).0), 5);
+}
+
+#[test]
+fn two_who_scroll_back_at_once_both_get_the_older_messages() {
+    let mut scene = eight_messages(Setting::calm());
+    let wires = [(); 4].map(|()| scene.come(&get("/messages?before=5")));
+    scene.turns(12);
+    for wire in wires {
+        assert_eq!(rows(&scene.heard(wire).0), 4);
+    }
+}
+
+#[test]
+fn older_messages_can_still_be_read_after_helpers_were_too_busy_once() {
+    let mut scene = eight_messages(Setting { files_max: 1, ..Setting::calm() });
+    scene.0.net.borrow_mut().odds.help_held = 100;
+    let page = scene.come(&get("/"));
+    scene.turns(3);
+    let refused = scene.come(&get("/messages?before=5"));
+    scene.turns(3);
+    assert!(scene.heard(refused).0.starts_with("HTTP/1.1 503 "));
+    scene.0.calm_down();
+    scene.turns(5);
+    assert!(scene.heard(page).0.starts_with("HTTP/1.1 200 "));
+    let wire = scene.come(&get("/messages?before=5"));
+    scene.turns(5);
+    assert_eq!(rows(&scene.heard(wire).0), 4);
+}

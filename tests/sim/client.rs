@@ -151,6 +151,11 @@ impl Client {
         }
     }
 
+    /// Whether a stream is open.
+    pub fn listens(&self) -> bool {
+        self.hearing.is_some() && !self.is_gone && !self.has_shut
+    }
+
     /// From now on it reads, sends at once, and goes only when it is told to.
     pub fn calm_down(&mut self, now: u64) {
         self.stalled_until = None;
