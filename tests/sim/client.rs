@@ -62,7 +62,6 @@ impl Style {
 pub struct Client {
     pub style: Style,
     peer: Peer,
-    comes_at: u64,
     wire: Option<usize>,
     asks: VecDeque<Ask>,
     /// Requests that are sent, or being sent, and not answered.
@@ -112,7 +111,6 @@ impl Client {
         Client {
             style,
             peer: Peer { ip: [127, 0, 0, 1].into(), port },
-            comes_at,
             wire: None,
             asks: asks.into(),
             under_way: VecDeque::new(),
