@@ -25,14 +25,19 @@ use crate::store::history::{History, Message};
 use crate::store::ledger::{self, Entry, Reader};
 
 /// The room that always exists, and for now the only one.
-const LOBBY: &str = "lobby";
+pub const LOBBY: &str = "lobby";
 
-/// Messages in one answer, at most and by default.
-const LIMIT_MAX: usize = 1000;
-const LIMIT: usize = 100;
+/// Messages in one answer, at most.
+pub const LIMIT_MAX: usize = 1000;
+
+/// Messages in one answer, by default.
+pub const LIMIT: usize = 100;
 
 /// The longest wait of a long poll.
-const WAIT_MAX_S: u64 = 60;
+pub const WAIT_MAX_S: u64 = 60;
+
+/// Letters of a name.
+pub const NAME_MAX: usize = 32;
 
 /// How many messages older than the history a stream that resumes is given; beyond them it is told of a gap.
 const RESUMED_MAX: usize = 10_000;
@@ -310,7 +315,7 @@ fn check_text(text: &str, message_max: usize) -> Result<(), Fault> {
 }
 
 fn check_name(name: String) -> Result<String, Fault> {
-    let fits = (1..=32).contains(&name.chars().count())
+    let fits = (1..=NAME_MAX).contains(&name.chars().count())
         && name.chars().all(|character| character.is_alphanumeric() || matches!(character, ' ' | '.' | '_' | '-'))
         && !name.trim().is_empty();
     if fits {
