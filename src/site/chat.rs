@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use serde_json::{Value, json};
 
+use crate::clock::Moment;
 use crate::http::date;
 use crate::http::events;
 use crate::http::fault::Fault;
@@ -385,29 +386,24 @@ pub fn messages(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Resul
 }
 
 /// What there is now; or, if there is nothing new and time is left, a wait after which this is asked again.
-fn look(site: &mut Site, ask: Ask, until: crate::clock::Moment, cx: &mut Context<'_>) -> Reply<Site> {
+fn look(site: &mut Site, ask: Ask, until: Moment, cx: &mut Context<'_>) -> Reply<Site> {
     let Some(chat) = &mut site.chat else { return Fault::not_found().into() };
-    let is_in_memory = match (ask.since, ask.before) {
-        (Some(since), _) => chat.history.reaches(since),
-        // Scrolling back: what comes before an id may be older than the history.
-        (None, Some(_)) => false,
-        (None, None) => true,
-    };
-    if !is_in_memory {
-        return read_older(chat, ask);
-    }
-    let found = match (ask.since, ask.before) {
-        (Some(since), _) => chat.history.since(LOBBY, since, ask.limit),
-        (None, Some(before)) => chat.history.before(LOBBY, before, ask.limit),
-        (None, None) => chat.history.newest(LOBBY, ask.limit),
-    };
+    let Some(found) = in_memory(&chat.history, &ask) else { return read_older(chat, ask) };
     let may_wait = ask.since.is_some() && !cx.is_over && cx.now < until;
     if found.is_empty() && may_wait {
         let topic = chat.lobby;
         return Reply::Wait { topic, until, again: Box::new(move |site, cx| look(site, ask, until, cx)) };
     }
-    let is_gap = ask.since.is_some_and(|since| !chat.history.reaches(since));
-    answer(found.into_iter(), &ask, is_gap).into()
+    answer(found.into_iter(), &ask, false).into()
+}
+
+/// What the history has; `None` if messages that only the ledger still has may belong to it.
+fn in_memory<'h>(history: &'h History, ask: &Ask) -> Option<Vec<&'h Message>> {
+    if let Some(since) = ask.since {
+        return history.reaches(since).then(|| history.since(LOBBY, since, ask.limit));
+    }
+    let found = history.before(LOBBY, ask.before.unwrap_or(i64::MAX), ask.limit);
+    (found.len() == ask.limit || history.reaches(0)).then_some(found)
 }
 
 fn answer<'a>(found: impl Iterator<Item = &'a Message>, ask: &Ask, is_gap: bool) -> Response {

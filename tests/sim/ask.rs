@@ -9,7 +9,7 @@ use crate::dice::Dice;
 use crate::truth::Truth;
 
 /// What the answer must be.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Want {
     /// A whole page.
     Page(String),
@@ -25,6 +25,8 @@ pub enum Want {
     Text(Vec<u8>),
     /// This message is kept.
     Sent(String),
+    /// A file of this name and content is stored.
+    Stored(String, Vec<u8>),
     /// What was said.
     Messages { since: Option<i64>, before: Option<i64>, limit: usize, wait_s: u64 },
     /// What is said from now on.
@@ -50,6 +52,26 @@ pub struct Ask {
     pub sent_at: Option<u64>,
     /// What anyone had been told by then.
     pub told: i64,
+}
+
+impl fmt::Debug for Want {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Want::Page(path) => write!(f, "page {path}"),
+            Want::Part(path, first, last) => write!(f, "{first}-{last} of {path}"),
+            Want::Parts(path) => write!(f, "parts of {path}"),
+            Want::Status(allowed) => write!(f, "{allowed:?}"),
+            Want::Last(allowed) => write!(f, "{allowed:?} and a close"),
+            Want::Text(text) => write!(f, "a text of {}", text.len()),
+            Want::Sent(text) => write!(f, "{:.20} kept", text),
+            Want::Stored(name, bytes) => write!(f, "{name} stored, of {}", bytes.len()),
+            Want::Messages { since, before, limit, wait_s } => {
+                write!(f, "messages since {since:?} before {before:?}, at most {limit}, within {wait_s} s")
+            }
+            Want::Stream { since } => write!(f, "a stream since {since:?}"),
+            Want::Nothing => write!(f, "nothing"),
+        }
+    }
 }
 
 impl fmt::Debug for Ask {
@@ -106,6 +128,15 @@ impl Ask {
         Ask { after: body.to_vec(), ..Ask::new(head, want) }
     }
 
+    /// The same with another method.
+    pub fn with_method(mut self, method: &str) -> Ask {
+        let rest =
+            self.bytes.split_off(self.bytes.iter().position(|&byte| byte == b' ').expect("a request has a space"));
+        self.bytes = [method.as_bytes(), &rest].concat();
+        self.has_body = true;
+        self
+    }
+
     /// Says that this is the last request.
     pub fn last(mut self) -> Ask {
         let text = String::from_utf8_lossy(&self.bytes).into_owned();
@@ -121,7 +152,7 @@ impl Ask {
         if !self.is_head && status >= 400 {
             self.check_problem(answer);
         }
-        self.check_close(answer, now, count, truth);
+        self.check_close(answer, count, truth);
         match self.excuse(answer, now, truth) {
             Some(true) => return,
             Some(false) => panic!("no reason for this answer to {self:?}: {answer:?}"),
@@ -159,6 +190,11 @@ impl Ask {
                 assert_eq!(value["message"].as_str(), Some(text.as_str()));
                 truth.tell(value["id"].as_i64().expect("a message has an id"), text);
             }
+            Want::Stored(name, bytes) => {
+                assert_eq!(status, 201, "{self:?}: {answer:?}");
+                let stored = truth.uploads.as_ref().and_then(|disk| disk.get(name));
+                assert!(stored.as_ref() == Some(bytes), "{name} is not as it was sent");
+            }
             Want::Messages { since, before, limit, wait_s } => {
                 assert_eq!(status, 200, "{self:?}: {answer:?}");
                 self.check_messages((*since, *before, *limit, *wait_s), &answer.json(), now, truth);
@@ -178,7 +214,7 @@ impl Ask {
     }
 
     /// `Connection: close` is said when it must be, and not without a reason.
-    fn check_close(&self, answer: &Answer, now: u64, count: u32, truth: &Truth) {
+    fn check_close(&self, answer: &Answer, count: u32, truth: &Truth) {
         let is_at_limit = truth.keepalive_requests > 0 && count >= truth.keepalive_requests;
         let must = is_at_limit || self.is_last || matches!(self.want, Want::Last(_)) || answer.is_endless;
         if must {
@@ -198,7 +234,14 @@ impl Ask {
         if allowed.contains(&answer.status) {
             return None;
         }
+        if let Want::Stored(name, _) = &self.want
+            && answer.status != 201
+        {
+            let stored = truth.uploads.as_ref().and_then(|disk| disk.get(name));
+            assert!(stored.is_none(), "{name} is stored, and its sender is told {}", answer.status);
+        }
         match answer.status {
+            507 => Some(excuses.full),
             408 => Some(answer.closes && now - self.begun_at >= 10_000),
             429 => Some(excuses.throttle),
             500 => Some(excuses.disk),

@@ -1,18 +1,33 @@
 //! What was once found, by name: each of these ended badly before it was mended.
 
 use hythe::reactor::system::{Peer, Signal};
+use hythe::server::reply::State;
 use hythe::site::state::Site;
 
+use crate::dice::Odds;
+use crate::guest::{self, Guest};
 use crate::net::Ended;
-use crate::site::{Setting, stage};
+use crate::site::{self, Setting};
 use crate::stage::Stage;
 
 /// A stage on which wires are spoken to by hand.
-struct Scene(Stage<Site>);
+struct Scene<S: State = Site>(Stage<S>);
 
 impl Scene {
     fn new(setting: &Setting) -> Scene {
-        Scene(stage(1, setting))
+        Scene::on(site::stage(1, setting))
+    }
+}
+
+/// A scene of the server that somebody else made.
+fn guests() -> Scene<Guest> {
+    Scene::on(guest::stage(1, &Odds::calm(), 1000, 100))
+}
+
+impl<S: State> Scene<S> {
+    fn on(stage: Stage<S>) -> Scene<S> {
+        stage.net.borrow_mut().is_loud = std::env::var_os("SEED").is_some();
+        Scene(stage)
     }
 
     /// Somebody comes and says this.
@@ -98,4 +113,109 @@ fn a_refusal_of_a_half_head_has_a_body_though_a_head_request_came_before() {
     scene.turns(3);
     let (heard, _) = scene.heard(wire);
     assert!(heard.starts_with("HTTP/1.1 414 ") && heard.contains("uri_too_long"), "{heard}");
+}
+
+/// A scene in which eight messages were said and the history holds three of them.
+fn eight_messages(setting: Setting) -> Scene {
+    let mut scene = Scene::new(&Setting { history_messages: 3, ..setting });
+    for number in 0..8 {
+        let wire = scene.come(&send(&format!("message {number}")));
+        scene.turns(4);
+        assert!(scene.heard(wire).0.starts_with("HTTP/1.1 201 "));
+    }
+    scene
+}
+
+fn rows(heard: &str) -> usize {
+    heard.matches("\"message\":\"").count()
+}
+
+#[test]
+fn the_newest_messages_are_all_there_though_the_history_is_shorter() {
+    let mut scene = eight_messages(Setting::calm());
+    let wire = scene.come(&get("/messages?limit=5"));
+    scene.turns(5);
+    assert_eq!(rows(&scene.heard(wire).0), 5);
+}
+
+#[test]
+fn two_who_scroll_back_at_once_both_get_the_older_messages() {
+    let mut scene = eight_messages(Setting::calm());
+    let wires = [(); 4].map(|()| scene.come(&get("/messages?before=5")));
+    scene.turns(12);
+    for wire in wires {
+        assert_eq!(rows(&scene.heard(wire).0), 4);
+    }
+}
+
+#[test]
+fn older_messages_can_still_be_read_after_helpers_were_too_busy_once() {
+    let mut scene = eight_messages(Setting { files_max: 1, ..Setting::calm() });
+    scene.0.net.borrow_mut().odds.help_held = 100;
+    let page = scene.come(&get("/"));
+    scene.turns(3);
+    let refused = scene.come(&get("/messages?before=5"));
+    scene.turns(3);
+    assert!(scene.heard(refused).0.starts_with("HTTP/1.1 503 "));
+    scene.0.calm_down();
+    scene.turns(5);
+    assert!(scene.heard(page).0.starts_with("HTTP/1.1 200 "));
+    let wire = scene.come(&get("/messages?before=5"));
+    scene.turns(5);
+    assert_eq!(rows(&scene.heard(wire).0), 4);
+}
+
+#[test]
+fn a_draft_whose_sender_has_gone_is_dropped_by_a_helper() {
+    let mut scene = Scene::new(&Setting::calm());
+    let first = scene.come(&get("/page.html"));
+    scene.turns(3);
+    scene.heard(first);
+    // The page has not left when the helper is sent to begin a file, and then nobody is there any more to take either.
+    scene.0.net.borrow_mut().odds = Odds { help_held: 100, room: 100, ..Odds::calm() };
+    let wire = scene.come(
+        &[&get("/page.html"), "PUT /files/a?create=1 HTTP/1.1\r\nHost: sim\r\nContent-Length: 9\r\n\r\n"].concat(),
+    );
+    scene.turns(3);
+    scene.0.net.borrow_mut().reset(wire);
+    scene.turns(3);
+    scene.0.calm_down();
+    scene.turns(5);
+    scene.0.net.borrow_mut().reset(first);
+    scene.0.empty();
+    scene.0.strike();
+}
+
+#[test]
+fn a_helper_that_panics_costs_its_connection_a_500_and_no_more() {
+    let mut scene = guests();
+    let wires = ["/panic-task", "/hello", "/slow"].map(|target| scene.come(&get(target)));
+    let upload = scene.come("POST /panic-sink HTTP/1.1\r\nHost: sim\r\nContent-Length: 1\r\n\r\nx");
+    scene.turns(5);
+    let [broken, hello, slow] = wires.map(|wire| scene.heard(wire));
+    assert!(broken.0.starts_with("HTTP/1.1 500 ") && broken.1 == Ended::Fin, "{broken:?}");
+    assert!(hello.0.ends_with("hello") && slow.0.ends_with("slow"));
+    let (heard, ended) = scene.heard(upload);
+    assert!(heard.starts_with("HTTP/1.1 500 ") && ended == Ended::Fin, "{heard}");
+    scene.turns(5);
+    scene.0.empty();
+}
+
+#[test]
+fn what_was_answered_before_a_handler_panicked_is_answered() {
+    for (before, end) in [("/hello", "hello"), ("/big", "")] {
+        let mut scene = guests();
+        let wire = scene.come(&[get(before), get("/panic"), get("/hello")].concat());
+        scene.turns(5);
+        let mut heard = scene.heard(wire);
+        scene.turns(5);
+        heard.0 += &scene.heard(wire).0;
+        scene.turns(5);
+        let (rest, ended) = scene.heard(wire);
+        heard.0 += &rest;
+        let statuses: Vec<&str> = heard.0.match_indices("HTTP/1.1 ").map(|(at, _)| &heard.0[at + 9..at + 12]).collect();
+        assert_eq!(statuses, ["200", "500"], "{before}");
+        assert!(heard.0.contains(end));
+        assert_eq!(ended, Ended::Fin);
+    }
 }

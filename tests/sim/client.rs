@@ -62,7 +62,6 @@ impl Style {
 pub struct Client {
     pub style: Style,
     peer: Peer,
-    comes_at: u64,
     wire: Option<usize>,
     asks: VecDeque<Ask>,
     /// Requests that are sent, or being sent, and not answered.
@@ -112,7 +111,6 @@ impl Client {
         Client {
             style,
             peer: Peer { ip: [127, 0, 0, 1].into(), port },
-            comes_at,
             wire: None,
             asks: asks.into(),
             under_way: VecDeque::new(),
@@ -149,6 +147,11 @@ impl Client {
             Some(hearing) => self.asks.is_empty() && hearing.has_heard(truth.last()) && hearing.is_between(),
             None => self.asks.is_empty() && self.under_way.is_empty() && self.wire.is_some(),
         }
+    }
+
+    /// Whether a stream is open.
+    pub fn listens(&self) -> bool {
+        self.hearing.is_some() && !self.is_gone && !self.has_shut
     }
 
     /// From now on it reads, sends at once, and goes only when it is told to.

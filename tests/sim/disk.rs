@@ -160,7 +160,13 @@ impl Disk for MemoryDisk {
     }
 
     fn facts(&self, path: &RelPath<'_>) -> io::Result<FileFacts> {
-        Ok(self.find(path)?.facts())
+        match self.find(path) {
+            Ok(file) => Ok(file.facts()),
+            Err(error) if error.kind() == io::ErrorKind::IsADirectory => {
+                Ok(FileFacts { kind: Kind::Folder, size: 0, modified: Wall::default(), version: 0 })
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn list(&self, folder: &RelPath<'_>) -> io::Result<Vec<Item>> {

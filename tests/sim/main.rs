@@ -14,6 +14,7 @@ mod cases;
 mod client;
 mod dice;
 mod disk;
+mod guest;
 mod net;
 mod site;
 mod stage;
@@ -51,7 +52,7 @@ fn tell_some(next: &AtomicU64, count: u64, story: fn(u64, bool) -> u64) -> Vec<u
         }
         let told = catch_unwind(AssertUnwindSafe(|| {
             let trace = story(seed, false);
-            if seed % 10 == 0 {
+            if seed.is_multiple_of(10) {
                 assert_eq!(trace, story(seed, false), "the same seed tells the same story");
             }
         }));
@@ -65,4 +66,9 @@ fn tell_some(next: &AtomicU64, count: u64, story: fn(u64, bool) -> u64) -> Vec<u
 #[test]
 fn the_site_keeps_its_promises_whatever_goes_wrong() {
     tell(site::story);
+}
+
+#[test]
+fn a_server_of_other_handlers_keeps_its_promises_too() {
+    tell(guest::story);
 }

@@ -4,7 +4,7 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, Read};
 use std::rc::Rc;
 
 use hythe::content::FileSpan;
@@ -234,7 +234,8 @@ impl Net {
         let soon = self.soon();
         let wire = &mut self.wires[at];
         let length = wire.outbound.len().min(most);
-        let taken: Vec<u8> = wire.outbound.drain(..length).collect();
+        let mut taken = vec![0; length];
+        wire.outbound.read_exact(&mut taken).expect("so much is there");
         if wire.wants_room && wire.outbound.len() < wire.room {
             wire.wants_room = false;
             wire.writable = wire.writable.or(soon);
@@ -398,9 +399,7 @@ impl Net {
             }
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        for (place, byte) in into.iter_mut().zip(wire.inbound.drain(..cut)) {
-            *place = byte;
-        }
+        wire.inbound.read_exact(&mut into[..cut]).expect("so much is there");
         wire.read += cut as u64;
         // What was cut off comes as if it had only now arrived, and so does an end that this read could not have seen.
         let is_dry = cut < into.len() && !is_shut;
@@ -440,7 +439,10 @@ impl Net {
             wire.wants_room = true;
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        let bytes: Vec<u8> = from.iter().flat_map(|slice| slice.iter().copied()).take(cut).collect();
+        let mut bytes = Vec::with_capacity(cut);
+        for slice in from {
+            bytes.extend_from_slice(&slice[..slice.len().min(cut - bytes.len())]);
+        }
         wire.outbound.extend(&bytes);
         wire.written += cut as u64;
         if cut == free && cut < length {

@@ -13,7 +13,7 @@ use hythe::reactor::system::Verdict;
 use hythe::server::access::Format;
 use hythe::server::house::Rules;
 use hythe::site;
-use hythe::site::state::{Chat, LedgerState, Site, Www};
+use hythe::site::state::{Chat, Files, LedgerState, Site, Www};
 use hythe::store::history::History;
 use hythe::store::ledger::{self, Entry, Ledger, Reader};
 
@@ -23,7 +23,7 @@ use crate::dice::{Dice, Odds};
 use crate::disk::MemoryDisk;
 use crate::net::Net;
 use crate::stage::{Parts, Stage};
-use crate::truth::{self, Kept, Page, Truth, filling};
+use crate::truth::{self, Page, Truth, filling};
 use crate::world::Keeper;
 
 /// What of a story is the server's.
@@ -92,6 +92,7 @@ pub fn stage(seed: u64, setting: &Setting) -> Stage<Site> {
             truth.pages.insert(path.to_owned(), Page { bytes, shrinks });
         }
         truth.excuses.overload = setting.files_max < 100;
+        truth.excuses.full = odds.disk_full > 0;
         truth.excuses.disk = odds.disk_fails > 0;
         truth.excuses.throttle = !setting.send_rate.is_off();
         truth.excuses.loss = odds.batch_lost > 0;
@@ -105,7 +106,10 @@ pub fn stage(seed: u64, setting: &Setting) -> Stage<Site> {
         ledger: LedgerState::Open,
         ..Chat::new(database, hub.topic(), setting.send_rate)
     };
-    let site = Site::new(Config::default(), Www::new(Some(Arc::new(disk.clone()))), None, Some(chat));
+    let uploads = MemoryDisk::new(seed ^ 4, odds);
+    truth.borrow_mut().uploads = Some(uploads.clone());
+    let files = Files::new(Arc::new(uploads.clone()), 7);
+    let site = Site::new(Config::default(), Www::new(Some(Arc::new(disk.clone()))), Some(files), Some(chat));
     Stage::new(Parts {
         server: site::server(site, hub).expect("the table of routes is right"),
         rules: Rules {
@@ -126,7 +130,7 @@ pub fn stage(seed: u64, setting: &Setting) -> Stage<Site> {
         keeper: keeper(ledger, truth.clone()),
         net: Net::new(seed ^ 2, odds.clone()),
         truth,
-        disk,
+        disks: vec![disk, uploads],
         dice: Dice::new(seed ^ 3),
     })
 }
@@ -147,8 +151,8 @@ fn keeper(mut ledger: Ledger, truth: truth::Shared) -> Keeper<Entry> {
             .into_iter()
             .zip(verdicts)
             .map(|(entry, verdict)| match (entry, verdict) {
-                (Entry::Message { name, text, .. }, ledger::Verdict::Kept(id)) => {
-                    truth.borrow_mut().keep(id, Kept { name, text });
+                (Entry::Message { text, .. }, ledger::Verdict::Kept(id)) => {
+                    truth.borrow_mut().keep(id, text);
                     Verdict::Kept(id)
                 }
                 (entry, verdict) => panic!("the ledger says {verdict:?} to {entry:?}"),
@@ -186,8 +190,7 @@ pub fn story(seed: u64, is_loud: bool) -> u64 {
             stage.empty();
         }
     }
-    let trace = stage.net.borrow().trace;
-    trace
+    stage.strike()
 }
 
 /// Somebody well-behaved looks at everything that was said.
@@ -241,7 +244,7 @@ fn listen(_: &mut Dice) -> Ask {
 
 /// An ordinary request.
 fn request(dice: &mut Dice, number: u64, at: u64) -> Ask {
-    match dice.below(30) {
+    match dice.below(34) {
         0..8 => page(dice),
         8 => Ask::head("/large.bin", Want::Page("large.bin".into())),
         9 => Ask::head("/", Want::Page("index.html".into())),
@@ -259,6 +262,7 @@ fn request(dice: &mut Dice, number: u64, at: u64) -> Ask {
         18 => bad_message(dice),
         19 | 20 => look(dice),
         21 => Ask::head("/events", Want::Status(&[200])),
+        22..26 => upload(dice, number, at),
         _ => send(dice, number, at),
     }
 }
@@ -302,6 +306,29 @@ fn send(dice: &mut Dice, number: u64, at: u64) -> Ask {
         2 => Ask::post_chunked(dice, "/send", "text/plain", text.as_bytes(), want),
         3 => Ask::post_expecting("/send", "text/plain", text.as_bytes(), want),
         _ => Ask::post("/send", "text/plain", text.as_bytes(), want),
+    }
+}
+
+fn upload(dice: &mut Dice, number: u64, at: u64) -> Ask {
+    let name = format!("f{number}.{at}.bin");
+    let bytes = filling(dice.pick(&[0, 1, 5_000, 70_000, 300_000, 1_000_000]), number * 100 + at);
+    let want = Want::Stored(name.clone(), bytes.clone());
+    let kind = "application/octet-stream";
+    match dice.below(6) {
+        0 => Ask::post(&format!("/files/{name}?create=1"), kind, &bytes, want).with_method("PUT"),
+        1 => Ask::post_chunked(dice, &format!("/files/{name}?create=1"), kind, &bytes, want).with_method("PUT"),
+        2 => Ask::post_expecting(&format!("/upload?name={name}"), kind, &bytes, want),
+        3 => {
+            let head = format!("--cut\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n");
+            let form = [head.as_bytes(), &bytes, b"\r\n--cut--\r\n"].concat();
+            Ask::post("/upload", "multipart/form-data; boundary=cut", &form, want)
+        }
+        4 => {
+            let json = format!("{{\"a\":\"{}\"}}", "b".repeat(bytes.len() / 2)).into_bytes();
+            let want = Want::Stored(name.clone(), json.clone());
+            Ask::post(&format!("/upload?name={name}"), "application/json", &json, want)
+        }
+        _ => Ask::post(&format!("/upload?name={name}"), kind, &bytes, want),
     }
 }
 

@@ -11,7 +11,7 @@ use hythe::server::reply::State;
 
 use crate::client::Client;
 use crate::dice::{Dice, Odds};
-use crate::disk::MemoryDisk;
+use crate::disk::{IN_JOB, MemoryDisk};
 use crate::net;
 use crate::truth;
 use crate::world::{Keeper, World};
@@ -23,7 +23,7 @@ pub struct Stage<S: State> {
     pub reactor: Loop<S>,
     pub net: net::Shared,
     pub truth: truth::Shared,
-    pub disk: MemoryDisk,
+    pub disks: Vec<MemoryDisk>,
     pub dice: Dice,
     pub clients: Vec<Client>,
     pub connections_max: usize,
@@ -40,17 +40,18 @@ pub struct Parts<S: State> {
     pub keeper: Keeper<S::Entry>,
     pub net: net::Shared,
     pub truth: truth::Shared,
-    pub disk: MemoryDisk,
+    pub disks: Vec<MemoryDisk>,
     pub dice: Dice,
 }
 
 impl<S: State> Stage<S> {
     pub fn new(parts: Parts<S>) -> Stage<S> {
-        let Parts { server, rules, marks, keeper, net, truth, disk, dice } = parts;
+        let Parts { server, rules, marks, keeper, net, truth, disks, dice } = parts;
         let connections_max = marks.connections_max;
+        IN_JOB.set(false);
         truth.borrow_mut().keepalive_requests = rules.keepalive_requests;
         let reactor = server.in_world(World::new(net.clone(), keeper), rules, marks);
-        Stage { reactor, net, truth, disk, dice, clients: Vec::new(), connections_max, panics_max: 0, turns: 0 }
+        Stage { reactor, net, truth, disks, dice, clients: Vec::new(), connections_max, panics_max: 0, turns: 0 }
     }
 
     pub fn now(&self) -> u64 {
@@ -121,17 +122,30 @@ impl<S: State> Stage<S> {
                 client.calm_down(now);
             }
         }
-        self.disk.calm();
+        self.disks.iter().for_each(MemoryDisk::calm);
         self.reactor.system().release();
     }
 
     /// All that is unfinished finishes.
     pub fn finish(&mut self) {
         self.calm_down();
-        if !self.run(20_000, 9_000, Stage::are_content) {
+        let is_done = |stage: &mut Stage<S>| {
+            stage.make_room();
+            stage.are_content()
+        };
+        if !self.run(20_000, 9_000, is_done) {
             let truth = self.truth.borrow();
             let waiting: Vec<&Client> = self.clients.iter().filter(|client| !client.is_content(&truth)).collect();
             panic!("these clients wait for ever: {waiting:#?}");
+        }
+    }
+
+    /// Where there are fewer places than clients, whoever listens and has heard all makes room: nobody else can.
+    fn make_room(&mut self) {
+        if self.clients.len() > self.connections_max {
+            let (truth, now) = (self.truth.borrow(), self.now());
+            let listeners = self.clients.iter_mut().filter(|client| client.listens() && client.is_content(&truth));
+            listeners.for_each(|client| client.leave(now, false));
         }
     }
 
@@ -169,7 +183,7 @@ impl<S: State> Stage<S> {
         assert_eq!(yard.hub.listeners(), 0, "nobody listens any more");
         let answers: u64 = house.answers.by_class.iter().sum();
         let is_logged = house.access.is_some();
-        assert_eq!(self.disk.drafts(), 0, "no temporary file is left");
+        assert!(self.disks.iter().all(|disk| disk.drafts() == 0), "no temporary file is left");
         if is_logged {
             assert_eq!(self.reactor.system().lines as u64, answers, "each answer has its line in the log");
         }
@@ -179,7 +193,18 @@ impl<S: State> Stage<S> {
     pub fn drain(&mut self, drain_ms: u64) {
         self.truth.borrow_mut().excuses.drain = true;
         self.reactor.system().signal(Signal::Drain);
-        let is_over = self.run(20_000, drain_ms + 1_000, |stage| stage.reactor.is_over());
+        let is_over = self.run(100_000, drain_ms + 1_000, |stage| stage.reactor.is_over());
         assert!(is_over, "the house does not close: {} connections", self.reactor.connections());
+    }
+
+    /// Takes the stage down: whatever the loop and its helpers still held leaves nothing behind. Returns the trace.
+    pub fn strike(self) -> u64 {
+        let (net, disks) = (self.net.clone(), self.disks.clone());
+        // The process ends: blocking does not matter any more.
+        IN_JOB.set(true);
+        drop(self);
+        IN_JOB.set(false);
+        assert!(disks.iter().all(|disk| disk.drafts() == 0), "no temporary file is left when the house has closed");
+        net.borrow().trace
     }
 }

@@ -5,18 +5,13 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 
+use crate::disk::MemoryDisk;
+
 /// A page as it lies on the disk.
 pub struct Page {
     pub bytes: Vec<u8>,
     /// Whether it may shrink while it is read.
     pub shrinks: bool,
-}
-
-/// A message the ledger has kept.
-#[derive(Clone, Debug)]
-pub struct Kept {
-    pub name: String,
-    pub text: String,
 }
 
 /// Why an answer may be another than the best.
@@ -26,6 +21,8 @@ pub struct Excuses {
     pub overload: bool,
     /// The disk may fail.
     pub disk: bool,
+    /// The disk may be full.
+    pub full: bool,
     /// Senders may be held back.
     pub throttle: bool,
     /// The ledger may lose messages.
@@ -39,7 +36,10 @@ pub struct Excuses {
 #[derive(Default)]
 pub struct Truth {
     pub pages: BTreeMap<String, Page>,
-    kept: Vec<Kept>,
+    /// Where uploads come to lie.
+    pub uploads: Option<MemoryDisk>,
+    /// The text of each message the ledger has kept, in the order of their ids.
+    kept: Vec<String>,
     texts: BTreeSet<String>,
     /// The highest id that anyone has been told of.
     pub told: i64,
@@ -51,15 +51,15 @@ pub type Shared = Rc<RefCell<Truth>>;
 
 impl Truth {
     /// The ledger has kept a message: ids grow by one, and no text is kept twice, since each is sent once.
-    pub fn keep(&mut self, id: i64, kept: Kept) {
+    pub fn keep(&mut self, id: i64, text: String) {
         assert_eq!(id, self.last() + 1, "ids grow by one");
-        assert!(self.texts.insert(kept.text.clone()), "{:?} is kept twice", kept.text);
-        self.kept.push(kept);
+        assert!(self.texts.insert(text.clone()), "{text:?} is kept twice");
+        self.kept.push(text);
     }
 
     /// Whether so much was said that a slow reader may have been left behind: what it gets is a few times the text.
     pub fn may_lag(&self) -> bool {
-        self.kept.iter().map(|kept| 200 + kept.text.len()).sum::<usize>() > 60 << 10
+        self.kept.iter().map(|kept| 200 + kept.len()).sum::<usize>() > 60 << 10
     }
 
     /// The last id.
@@ -76,7 +76,7 @@ impl Truth {
     pub fn tell(&mut self, id: i64, text: &str) {
         let kept = usize::try_from(id - 1).ok().and_then(|at| self.kept.get(at));
         let kept = kept.unwrap_or_else(|| panic!("message {id} was told and never kept"));
-        assert_eq!(kept.text, text, "message {id} is told as it was kept");
+        assert_eq!(kept, text, "message {id} is told as it was kept");
         self.told = self.told.max(id);
     }
 }

@@ -133,7 +133,7 @@ impl<D, E> World<D, E> {
     /// The ledger's batch: all that waits, or the first of it.
     fn decide(&mut self, happened: &mut Vec<Happening<D>>) {
         let mut net = self.net.borrow_mut();
-        if !self.batch_due.is_some_and(|due| due <= net.now) {
+        if self.batch_due.is_none_or(|due| due > net.now) {
             return;
         }
         let taken = 1 + net.dice.index(self.entries.len());
