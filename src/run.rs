@@ -8,6 +8,7 @@ use std::sync::mpsc::{self, Receiver};
 
 use crate::cli::exit::RunError;
 use crate::cli::{logging, summary};
+use crate::clock::Wall;
 use crate::config::{AccessLog, ChatSync, Config, Limits, LogFormat};
 use crate::http::fault::Fault;
 use crate::http::headers::HEADERS_MAX;
@@ -48,13 +49,13 @@ pub fn run(mut config: Config) -> Result<(), RunError> {
     let chat = make_chat(&config, &mut hub)?;
     let database = chat.as_ref().map(|chat| chat.database.clone());
     let (hand, ledger) = mpsc::channel();
-    let kept = usize::try_from(config.limits.history_messages).unwrap_or(usize::MAX);
+    let measure = Measure::of(&config.limits);
     let site = Site::new(config.clone(), open_www(&config)?, open_files(&config)?, chat);
     let server = site::server(site, hub).map_err(|error| other("make the table of routes", io::Error::other(error)))?;
     let world = Os::new(Parts {
         listeners,
         file_threads: config.io_threads,
-        keeper: keeper(ledger, kept),
+        keeper: keeper(ledger, measure),
         access_log: open_access_log(&config)?,
         logs: Vec::new(),
     });
@@ -66,11 +67,12 @@ pub fn run(mut config: Config) -> Result<(), RunError> {
             ChatSync::Off => ledger::Sync::Off,
         };
         spawn_task(&mut reactor, move || {
-            let opened =
-                open_ledger(&path, sync).map_err(|error| error.to_string()).and_then(|(ledger, recent, last)| {
+            let opened = open_ledger(&path, sync, &measure).map_err(|error| error.to_string()).and_then(
+                |(ledger, recent, last)| {
                     hand.send(ledger).map_err(|_| "its keeper is gone".to_owned())?;
                     Ok((recent, last))
-                });
+                },
+            );
             Box::new(move |site, cx| {
                 chat::opened(site, opened, cx);
                 Fault::not_found().into()
@@ -177,16 +179,47 @@ fn make_chat(config: &Config, hub: &mut Hub) -> Result<Option<Chat>, RunError> {
 }
 
 /// Opens the ledger, off the loop: with a slow disk it takes longer than all the rest of a start.
-fn open_ledger(path: &Path, sync: ledger::Sync) -> Result<(Ledger, Vec<Message>, i64), ledger::Error> {
-    let ledger = Ledger::open(path, sync)?;
+fn open_ledger(
+    path: &Path,
+    sync: ledger::Sync,
+    measure: &Measure,
+) -> Result<(Ledger, Vec<Message>, i64), ledger::Error> {
+    let mut ledger = Ledger::open(path, sync)?;
+    measure.apply(&mut ledger);
     let recent = ledger.recent(HISTORY_MESSAGES)?;
     let last = ledger.last_id()?;
     Ok((ledger, recent, last))
 }
 
+/// How much of the chat is kept.
+#[derive(Clone, Copy)]
+struct Measure {
+    messages: usize,
+    days: u32,
+}
+
+impl Measure {
+    fn of(limits: &Limits) -> Measure {
+        let messages = usize::try_from(limits.history_messages).unwrap_or(usize::MAX);
+        Measure { messages, days: limits.history_days }
+    }
+
+    /// Has the ledger forget what is beyond it.
+    fn apply(&self, ledger: &mut Ledger) {
+        if self.messages == usize::MAX && self.days == u32::MAX {
+            return;
+        }
+        let age_ms = u64::from(self.days).saturating_mul(24 * 60 * 60 * 1000);
+        let since = Wall::from_millis(os::wall().as_millis().saturating_sub(age_ms));
+        if let Err(error) = ledger.trim(self.messages, since) {
+            log::warn!("old messages cannot be removed: {error}");
+        }
+    }
+}
+
 /// The ledger's hand: waits for the ledger, keeps a batch, tells each entry's verdict, and forgets what is beyond the measure
 /// now and then.
-fn keeper(opened: Receiver<Ledger>, kept: usize) -> Keeper<Entry> {
+fn keeper(opened: Receiver<Ledger>, measure: Measure) -> Keeper<Entry> {
     let mut ledger: Option<Ledger> = None;
     let mut since_trim = 0;
     let mut has_told = false;
@@ -202,11 +235,9 @@ fn keeper(opened: Receiver<Ledger>, kept: usize) -> Keeper<Entry> {
         {
             log::error!("the ledger takes nothing more: {error}");
         }
-        if since_trim >= TRIM_EVERY && kept != usize::MAX {
+        if since_trim >= TRIM_EVERY {
             since_trim = 0;
-            if let Err(error) = ledger.trim(kept) {
-                log::warn!("old messages cannot be removed: {error}");
-            }
+            measure.apply(ledger);
         }
         verdicts
             .into_iter()
@@ -280,7 +311,6 @@ fn marks(config: &Config) -> Marks {
         outbox_bytes_high: 256 << 10,
         write_idle_ms: limits.write_idle_ms,
         listener_bytes_max: limits.stream_queue_bytes,
-        listeners_bytes_max: limits.stream_total_bytes,
         jobs_max: [4096, 16],
         drain_ms: limits.drain_ms,
     }

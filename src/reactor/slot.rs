@@ -105,8 +105,6 @@ pub struct Marks {
     pub write_idle_ms: u64,
     /// A listener with more unheard than this, whose socket takes no more, is closed.
     pub listener_bytes_max: usize,
-    /// The same over all listeners' private bytes and tapes; zero for no limit.
-    pub listeners_bytes_max: usize,
     /// How many jobs may wait or run in a lane.
     pub jobs_max: [usize; LANES],
     /// How long connections get to finish once the house is closing.

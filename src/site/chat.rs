@@ -229,6 +229,9 @@ impl Form {
                 "a message is sent as application/x-www-form-urlencoded, application/json or text/plain",
             )
         };
+        if request.headers.is_repeated(Field::ContentType) {
+            return Err(Fault::new(Status::BAD_REQUEST, "bad_header", "Content-Type is given twice"));
+        }
         let value = request.headers.get(Field::ContentType).ok_or_else(unknown)?;
         let media = MediaType::parse(value).ok_or_else(unknown)?;
         if media.is("application/x-www-form-urlencoded") {
