@@ -252,6 +252,15 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
                     self.yard.counts.panics += u64::from(told.is_err());
                 }
             }
+            Happening::Done { key, done: Brought::Broken(lane) } => {
+                self.yard.jobs_out[lane as usize] -= 1;
+                self.yard.counts.panics += 1;
+                if self.is_tenant(key) {
+                    self.call(key.index, |protocol, shared, port| protocol.on_panic(shared, port));
+                    self.settle(key.index);
+                    self.rouse(key.index);
+                }
+            }
             Happening::Verdicts(verdicts) => {
                 for verdict in verdicts {
                     self.judge(verdict);
@@ -537,13 +546,14 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
         let Slot { io, protocol, .. } = &mut self.slots[index as usize];
         debug_assert!(self.yard.desk.is_empty(), "the desk is empty when no protocol has its say");
         let key = Key { index, age: io.age };
+        self.yard.mark = 0;
         let (shared, yard) = (&mut self.shared, &mut self.yard);
         let said = catch_unwind(AssertUnwindSafe(|| say(protocol, shared, &mut Port { yard, key, io })));
         match said {
             Ok(said) => Some(said),
             Err(_) => {
                 self.yard.counts.panics += 1;
-                self.yard.desk.clear();
+                self.yard.desk.truncate(self.yard.mark);
                 let (shared, yard) = (&mut self.shared, &mut self.yard);
                 let told = catch_unwind(AssertUnwindSafe(|| protocol.on_panic(shared, &mut Port { yard, key, io })));
                 if told.is_err() {

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 
@@ -70,7 +71,7 @@ pub trait Protocol: Sized {
     /// The deadline has come.
     fn on_deadline(&mut self, shared: &mut Self::Shared, port: &mut Port<'_, Self>);
 
-    /// A call into this protocol panicked. Whatever the call had put on the desk is gone.
+    /// A call into this protocol panicked. What the call had put on the desk since [`Port::mark`] is gone.
     fn on_panic(&mut self, shared: &mut Self::Shared, port: &mut Port<'_, Self>);
 
     /// The connection is over; what it holds is given back.
@@ -158,6 +159,8 @@ pub struct Yard<P: Protocol> {
     pub is_closing: bool,
     /// Bytes that leave together when the protocol has had its say.
     pub(super) desk: Vec<u8>,
+    /// So much of the desk stays if the call panics.
+    pub(super) mark: usize,
     pub(super) jobs: Vec<Errand<P::Done>>,
     /// Jobs given out and not yet back, by lane.
     pub(super) jobs_out: [usize; LANES],
@@ -177,6 +180,8 @@ pub(super) type Errand<D> = (Lane, Key, Job<Brought<D>>);
 pub enum Brought<D> {
     /// For the protocol.
     Done(Lane, D),
+    /// The job panicked: there is nothing to bring, and whoever waits for it must not wait for ever.
+    Broken(Lane),
     /// The file's next stretch is in memory.
     Warm,
 }
@@ -191,6 +196,7 @@ impl<P: Protocol> Yard<P> {
             log: Vec::new(),
             is_closing: false,
             desk: Vec::new(),
+            mark: 0,
             jobs: Vec::new(),
             jobs_out: [0; LANES],
             jobs_max: marks.jobs_max,
@@ -215,7 +221,11 @@ impl<P: Protocol> Yard<P> {
     /// Gives a helper work on behalf of `key`.
     pub fn spawn(&mut self, key: Key, lane: Lane, job: impl FnOnce() -> P::Done + Send + 'static) {
         self.jobs_out[lane as usize] += 1;
-        self.jobs.push((lane, key, Box::new(move || Brought::Done(lane, job()))));
+        let guarded = move || match catch_unwind(AssertUnwindSafe(job)) {
+            Ok(done) => Brought::Done(lane, done),
+            Err(_) => Brought::Broken(lane),
+        };
+        self.jobs.push((lane, key, Box::new(guarded)));
     }
 
     /// Gives the ledger an entry; the promise waits for its verdict.
@@ -313,6 +323,12 @@ impl<P: Protocol> Port<'_, P> {
         &mut self.yard.desk
     }
 
+    /// What is on the desk so far is complete, and leaves even if the rest of this call panics.
+    #[inline]
+    pub fn mark(&mut self) {
+        self.yard.mark = self.yard.desk.len();
+    }
+
     /// Sends bytes behind what is on the desk, without copying them.
     pub fn send_bytes(&mut self, bytes: Bytes) {
         self.outbox().push_bytes(bytes);
@@ -329,6 +345,7 @@ impl<P: Protocol> Port<'_, P> {
         if !yard.desk.is_empty() {
             outbox.push_bytes(Bytes::copy_from_slice(&yard.desk));
             yard.desk.clear();
+            yard.mark = 0;
         }
         self.io.flags |= flag::OWES;
         outbox

@@ -3,7 +3,6 @@
 //! An idle connection owns its slot and nothing else: whatever a state needs lives in that state, boxed.
 
 use std::net::IpAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 
@@ -19,8 +18,8 @@ use crate::server::access::{Line, write_escaped};
 use crate::server::context::{Answers, Context};
 use crate::server::house::House;
 use crate::server::problem;
-use crate::server::pump::{Pump, Sunk, Trip};
-use crate::server::reply::{Again, Decided, Reply, State, Step, Task, Then};
+use crate::server::pump::{Pump, Sunk};
+use crate::server::reply::{Again, Decided, Reply, State, Step, Then};
 
 /// Bodies up to this size are copied behind their head and leave in one `send`; larger ones are sent from where they are.
 const COPIED_MAX: usize = 16 << 10;
@@ -115,6 +114,8 @@ fn context<'a, S: State>(yard: &'a mut Yard<Connection<S>>, answers: Answers, pe
 impl<S: State> Connection<S> {
     /// A request's head is complete.
     fn serve(&mut self, request: &Request<'_>, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        // Earlier answers are not this handler's to break.
+        port.mark();
         self.is_in_head = false;
         self.cors = 0;
         if !house.rules.cors_origins.is_empty()
@@ -178,7 +179,7 @@ impl<S: State> Connection<S> {
                 if !port.yard.has_room(lane) {
                     return self.refuse(&overloaded(), line, house, port);
                 }
-                port.spawn(lane, move || help(task));
+                port.spawn(lane, move || Done::Step(task()));
                 self.go_away(line, port);
             }
             Reply::Keep(entry, decided) => {
@@ -376,7 +377,8 @@ impl<S: State> Connection<S> {
                     Err(busy.received - 1)
                 }
             }
-            Work::Wait { .. } => Ok(()),
+            // Nobody wants it; and the wait has a time of its own.
+            Work::Wait { .. } => return,
         };
         match fits {
             Ok(()) => self.body_goes_on(house, port),
@@ -444,7 +446,7 @@ impl<S: State> Connection<S> {
         let Phase::Busy(busy) = &mut self.phase else { return };
         let Work::Receive(pump) = &mut busy.work else { return };
         if let Some(trip) = pump.trip() {
-            port.spawn(Pump::<S>::LANE, move || travel(trip));
+            port.spawn(Pump::<S>::LANE, move || Done::Sunk(trip()));
         }
         if pump.is_full() {
             port.pause();
@@ -537,25 +539,6 @@ fn send<S: State>(bytes: Bytes, port: &mut Port<'_, Connection<S>>) {
     }
 }
 
-/// What a helper does for a request. A panic is refused like any other failure: nobody else would answer the client, and the
-/// helper has others to help.
-fn help<S: State>(task: Task<S>) -> Done<S> {
-    match catch_unwind(AssertUnwindSafe(task)) {
-        Ok(step) => Done::Step(step),
-        Err(_) => Done::Step(Box::new(|_, _| broken().into())),
-    }
-}
-
-/// The same for a sink, which is gone after a panic.
-fn travel<S: State>(trip: Trip<S>) -> Done<S> {
-    Done::Sunk(catch_unwind(AssertUnwindSafe(trip)).unwrap_or_else(|_| Sunk::Refused(broken())))
-}
-
-fn broken() -> Fault {
-    log::error!("a helper's work panicked");
-    Fault::new(Status::INTERNAL_SERVER_ERROR, "internal_error", "the server has made a mistake; its log says which")
-}
-
 fn drop_sink<S: State>(sink: Box<dyn crate::server::reply::Sink<S>>) -> Done<S> {
     drop(sink);
     Done::Dropped
@@ -580,7 +563,7 @@ fn follow_orphan<S: State>(reply: Reply<S>, _house: &mut House<S>, yard: &mut Ya
     // the asker. An age that no tenant has sees to that.
     let nobody = Key { index: u32::MAX, age: key.age };
     match reply {
-        Reply::Offload(lane, task) => yard.spawn(nobody, lane, move || help(task)),
+        Reply::Offload(lane, task) => yard.spawn(nobody, lane, move || Done::Step(task())),
         Reply::Keep(entry, decided) => yard.keep(nobody, entry, decided),
         // Nothing will come for it, and dropping it may block.
         Reply::Receive { sink, .. } => yard.spawn(nobody, Lane::Files, move || drop_sink(sink)),
@@ -720,9 +703,11 @@ impl<S: State> Protocol for Connection<S> {
                 self.exchange.make_last()
             }
             // A body that ends too early, a poll or stream whose listener is gone, a head that stays half: nothing to answer.
+            // But answers to what came before may still be leaving.
             Phase::Busy(_) | Phase::Stream(_) => {
                 self.take_work(port);
-                port.abort();
+                port.leave();
+                port.close();
             }
             Phase::Head | Phase::Lingering(_) => port.close(),
         }
@@ -782,12 +767,13 @@ impl<S: State> Protocol for Connection<S> {
 
     fn on_panic(&mut self, _house: &mut House<S>, port: &mut Port<'_, Self>) {
         log::error!("a handler panicked; its connection, from {}, is closed", self.peer.ip);
-        self.phase = Phase::Head;
+        self.take_work(port);
         port.leave();
-        if self.exchange.owes_answer() && port.waiting() == 0 {
+        if self.exchange.owes_answer() {
             port.desk().extend_from_slice(BROKEN);
         }
-        port.close();
+        // Whatever state it is in, nothing of it is read any more; but the client may still be sending.
+        self.linger(port);
     }
 
     fn on_close(self, _house: &mut House<S>, yard: &mut Yard<Self>) {
@@ -845,17 +831,5 @@ impl<S: State> Connection<S> {
         if let Ok((0, Event::End)) = self.exchange.read(b"", &mut table, &house.rules.heads) {
             self.end_body(house, port);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_panic_on_a_helper_comes_home_as_a_refusal() {
-        assert!(matches!(help::<()>(Box::new(|| panic!("on purpose"))), Done::Step(_)));
-        let travelled = travel::<()>(Box::new(|| panic!("on purpose")));
-        assert!(matches!(travelled, Done::Sunk(Sunk::Refused(fault)) if fault.status == Status::INTERNAL_SERVER_ERROR));
     }
 }

@@ -48,6 +48,14 @@ impl<S: State> Scene<S> {
         (0..count).for_each(|_| self.0.turn());
     }
 
+    /// Everyone breaks off; nothing may be left.
+    fn end(mut self) {
+        let count = self.0.net.borrow().wires.len();
+        (0..count).for_each(|wire| self.0.net.borrow_mut().reset(wire));
+        self.0.empty();
+        self.0.strike();
+    }
+
     fn heard(&mut self, wire: usize) -> (String, Ended) {
         let (bytes, ended) = self.0.net.borrow_mut().take(wire, usize::MAX);
         (String::from_utf8_lossy(&bytes).into_owned(), ended)
@@ -181,9 +189,7 @@ fn a_draft_whose_sender_has_gone_is_dropped_by_a_helper() {
     scene.turns(3);
     scene.0.calm_down();
     scene.turns(5);
-    scene.0.net.borrow_mut().reset(first);
-    scene.0.empty();
-    scene.0.strike();
+    scene.end();
 }
 
 #[test]
@@ -198,7 +204,7 @@ fn a_helper_that_panics_costs_its_connection_a_500_and_no_more() {
     let (heard, ended) = scene.heard(upload);
     assert!(heard.starts_with("HTTP/1.1 500 ") && ended == Ended::Fin, "{heard}");
     scene.turns(5);
-    scene.0.empty();
+    scene.end();
 }
 
 #[test]
@@ -217,5 +223,48 @@ fn what_was_answered_before_a_handler_panicked_is_answered() {
         assert_eq!(statuses, ["200", "500"], "{before}");
         assert!(heard.0.contains(end));
         assert_eq!(ended, Ended::Fin);
+    }
+}
+
+#[test]
+fn the_500_after_a_panic_reaches_a_client_that_is_still_sending() {
+    let mut scene = guests();
+    scene.0.pace_ms = 10;
+    let head = "POST /panic HTTP/1.1\r\nHost: sim\r\nContent-Length: 5000\r\n\r\n";
+    let wire = scene.come(head);
+    scene.turns(3);
+    scene.say(wire, &"x".repeat(2500));
+    scene.turns(3);
+    scene.say(wire, &"x".repeat(2500));
+    let (heard, ended) = scene.heard(wire);
+    assert!(heard.starts_with("HTTP/1.1 500 ") && ended == Ended::Fin, "{heard} {ended:?}");
+    scene.turns(3);
+    assert_eq!(scene.heard(wire).1, Ended::Fin);
+}
+
+#[test]
+fn a_wait_ends_in_time_though_its_request_has_a_body() {
+    let mut scene = guests();
+    let wire = scene.come("POST /await HTTP/1.1\r\nHost: sim\r\nContent-Length: 4\r\n\r\nbody");
+    scene.turns(6);
+    assert!(scene.heard(wire).0.ends_with("awaited"));
+}
+
+#[test]
+fn an_answer_that_is_leaving_leaves_though_the_next_request_ends_in_its_middle() {
+    for next in
+        ["POST /send HTTP/1.1\r\nHost: sim\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\nhalf", "GET / HT"]
+    {
+        let mut scene = Scene::new(&Setting::calm());
+        scene.0.net.borrow_mut().odds.room = 7;
+        let wire = scene.come(&[&get("/healthz"), next].concat());
+        scene.0.net.borrow_mut().shut(wire);
+        let mut heard = String::new();
+        for _ in 0..100 {
+            scene.turns(1);
+            heard += &scene.heard(wire).0;
+        }
+        assert!(heard.ends_with(r#"{"status":"ok"}"#), "{heard}");
+        assert_eq!(scene.heard(wire).1, Ended::Fin);
     }
 }

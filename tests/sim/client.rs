@@ -319,7 +319,9 @@ impl Client {
     /// A poll or a stream whose client has ended is over: so it does not half-close there.
     fn half_close_is_fair(&self) -> bool {
         self.under_way.iter().all(|ask| {
-            ask.after.is_empty() && !matches!(ask.want, Want::Messages { wait_s: 1.., .. } | Want::Stream { .. })
+            let polls = matches!(&ask.want, Want::Text(text) if text == b"awaited");
+            let waits = matches!(ask.want, Want::Messages { wait_s: 1.., .. } | Want::Stream { .. });
+            ask.after.is_empty() && !polls && !waits
         })
     }
 

@@ -27,6 +27,8 @@ pub struct Stage<S: State> {
     pub dice: Dice,
     pub clients: Vec<Client>,
     pub connections_max: usize,
+    /// How long the loop is left alone when no client wants anything.
+    pub pace_ms: u64,
     /// How many handlers are expected to panic, at most.
     pub panics_max: u64,
     pub turns: u64,
@@ -51,7 +53,18 @@ impl<S: State> Stage<S> {
         IN_JOB.set(false);
         truth.borrow_mut().keepalive_requests = rules.keepalive_requests;
         let reactor = server.in_world(World::new(net.clone(), keeper), rules, marks);
-        Stage { reactor, net, truth, disks, dice, clients: Vec::new(), connections_max, panics_max: 0, turns: 0 }
+        Stage {
+            reactor,
+            net,
+            truth,
+            disks,
+            dice,
+            clients: Vec::new(),
+            connections_max,
+            pace_ms: 1000,
+            panics_max: 0,
+            turns: 0,
+        }
     }
 
     pub fn now(&self) -> u64 {
@@ -69,7 +82,7 @@ impl<S: State> Stage<S> {
                 }
             }
         }
-        let next = self.clients.iter().filter_map(Client::next_at).min().unwrap_or(now + 1000);
+        let next = self.clients.iter().filter_map(Client::next_at).min().unwrap_or(now + self.pace_ms);
         self.reactor.turn(Some(Moment::from_millis(next.max(now + 1)))).expect("a turn does not fail");
         self.turns += 1;
         self.check();
@@ -133,7 +146,7 @@ impl<S: State> Stage<S> {
             stage.make_room();
             stage.are_content()
         };
-        if !self.run(20_000, 9_000, is_done) {
+        if !self.run(60_000, 25_000, is_done) {
             let truth = self.truth.borrow();
             let waiting: Vec<&Client> = self.clients.iter().filter(|client| !client.is_content(&truth)).collect();
             panic!("these clients wait for ever: {waiting:#?}");

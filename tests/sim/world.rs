@@ -83,7 +83,9 @@ impl<D, E> World<D, E> {
 
     /// When helpers or the ledger are done with something.
     fn next_due(&self) -> Option<u64> {
-        self.jobs.iter().map(|job| job.due).chain(self.batch_due).min()
+        let files = self.jobs.iter().filter(|job| job.lane == Lane::Files);
+        let first_hash = self.jobs.iter().find(|job| job.lane == Lane::Hash);
+        files.chain(first_hash).map(|job| job.due).chain(self.batch_due).min()
     }
 
     /// Tells all that has happened by now. Says whether there was anything.
