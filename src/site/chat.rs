@@ -66,7 +66,7 @@ struct Draft {
 /// `POST /send`: keeps a message, then says it.
 pub fn send(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     let chat = chat(site)?;
-    if chat.ledger == LedgerState::Shut {
+    if matches!(chat.ledger, LedgerState::ReadOnly | LedgerState::Shut) {
         return Err(shut());
     }
     if let Err(seconds) = chat.send_rate.take(cx.peer.ip, cx.now) {
@@ -88,7 +88,7 @@ fn shut() -> Fault {
     Fault::new(Status::SERVICE_UNAVAILABLE, "ledger_shut", "the chat's ledger cannot be used now").retry_after(60)
 }
 
-/// Goes on once the ledger is open: in the first moments of a run a helper may still be at it.
+/// Goes on once the ledger has been opened: in the first moments of a run a helper may still be at it.
 fn when_open(
     site: &mut Site,
     cx: &mut Context<'_>,
@@ -96,7 +96,7 @@ fn when_open(
 ) -> Reply<Site> {
     match &site.chat {
         None => Fault::not_found().into(),
-        Some(chat) if chat.ledger == LedgerState::Open => then(site, cx),
+        Some(chat) if matches!(chat.ledger, LedgerState::Open | LedgerState::ReadOnly) => then(site, cx),
         Some(chat) if chat.ledger == LedgerState::Opening && !cx.is_over => Reply::Wait {
             topic: chat.lobby,
             until: cx.now.plus(OPENING_MAX_MS),
@@ -170,7 +170,7 @@ fn keep(
             if let Some(chat) = &mut site.chat
                 && verdict == Verdict::Lost
             {
-                chat.ledger = LedgerState::Shut;
+                chat.ledger = LedgerState::ReadOnly;
             }
             Fault::new(Status::SERVICE_UNAVAILABLE, "not_kept", "the message could not be kept").retry_after(60).into()
         }

@@ -108,7 +108,9 @@ pub enum LedgerState {
     Opening,
     /// It is open, and the history is filled from it.
     Open,
-    /// It could not be opened, or has lost a batch: nothing more is kept.
+    /// It has lost a batch: nothing more is kept, and what was can still be read.
+    ReadOnly,
+    /// It could not be opened.
     Shut,
 }
 
