@@ -172,7 +172,7 @@ impl<S: State> Connection<S> {
                 self.exchange.go_on(port.desk());
                 self.begin(Work::Receive(pump), line, house, port);
                 if !has_body {
-                    self.pump(port);
+                    self.pump(house, port);
                 }
             }
             Reply::Offload(lane, task) => {
@@ -401,7 +401,7 @@ impl<S: State> Connection<S> {
             return self.refuse(&too_slow(), line, house, port);
         }
         port.deadline(port.now().plus(rules.body_idle_ms));
-        self.pump(port);
+        self.pump(house, port);
     }
 
     /// A chunk that is larger than what is still allowed is refused before its bytes have come.
@@ -423,8 +423,7 @@ impl<S: State> Connection<S> {
             Phase::Busy(busy) => match &mut busy.work {
                 Work::Receive(pump) => {
                     pump.complete();
-                    port.no_deadline();
-                    self.pump(port);
+                    self.pump(house, port);
                 }
                 Work::Collect { .. } => {
                     let Phase::Busy(busy) = std::mem::replace(&mut self.phase, Phase::Head) else { return };
@@ -435,14 +434,16 @@ impl<S: State> Connection<S> {
                 Work::Wait { .. } => {}
             },
             // What was to be thrown away has been.
+            Phase::Head if self.exchange.is_between() && port.yard.is_closing => port.close(),
             Phase::Head if self.exchange.is_between() => port.deadline(port.now().plus(house.rules.keepalive_ms)),
             Phase::Head if self.exchange.is_closed() => self.linger(port),
             _ => {}
         }
     }
 
-    /// Sends a sink on its way if there is something worth it, and stops reading while there is no room.
-    fn pump(&mut self, port: &mut Port<'_, Self>) {
+    /// Sends a sink on its way if there is something worth it, and stops reading while there is no room. The client has a
+    /// deadline only while it is its turn.
+    fn pump(&mut self, house: &House<S>, port: &mut Port<'_, Self>) {
         let Phase::Busy(busy) = &mut self.phase else { return };
         let Work::Receive(pump) = &mut busy.work else { return };
         if let Some(trip) = pump.trip() {
@@ -450,8 +451,14 @@ impl<S: State> Connection<S> {
         }
         if pump.is_full() {
             port.pause();
+            port.no_deadline();
         } else {
             port.resume();
+            if self.exchange.has_body() {
+                port.deadline(port.now().plus(house.rules.body_idle_ms));
+            } else {
+                port.no_deadline();
+            }
         }
     }
 
@@ -460,7 +467,7 @@ impl<S: State> Connection<S> {
             (Phase::Busy(busy), Sunk::Home(sink, window)) => match &mut busy.work {
                 Work::Receive(pump) => {
                     pump.come_home(sink, window);
-                    self.pump(port);
+                    self.pump(house, port);
                 }
                 _ => port.spawn(Lane::Files, move || drop_sink(sink)),
             },

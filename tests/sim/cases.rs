@@ -9,6 +9,7 @@ use crate::guest::{self, Guest};
 use crate::net::Ended;
 use crate::site::{self, Setting};
 use crate::stage::Stage;
+use crate::truth::filling;
 
 /// A stage on which wires are spoken to by hand.
 struct Scene<S: State = Site>(Stage<S>);
@@ -267,4 +268,152 @@ fn an_answer_that_is_leaving_leaves_though_the_next_request_ends_in_its_middle()
         assert!(heard.ends_with(r#"{"status":"ok"}"#), "{heard}");
         assert_eq!(scene.heard(wire).1, Ended::Fin);
     }
+}
+
+fn put(name: &str, length: usize) -> String {
+    format!("POST /store/{name} HTTP/1.1\r\nHost: sim\r\nContent-Length: {length}\r\n\r\n")
+}
+
+/// Sends as much as there is room for, a little at a time, until nothing more is taken; says how much was.
+fn press(scene: &mut Scene<Guest>, wire: usize, bytes: &[u8]) -> usize {
+    let mut sent = 0;
+    loop {
+        let piece = &bytes[sent..bytes.len().min(sent + 50_000)];
+        let taken = scene.0.net.borrow_mut().deliver(wire, piece);
+        sent += taken;
+        scene.turns(2);
+        if taken == 0 {
+            return sent;
+        }
+    }
+}
+
+#[test]
+fn a_large_body_arrives_intact_and_reading_stops_while_helpers_are_busy() {
+    let mut scene = guests();
+    scene.0.pace_ms = 1;
+    scene.0.net.borrow_mut().odds.help_held = 100;
+    let body = filling(3 << 20, 3);
+    let wire = scene.come(&put("large", body.len()));
+    scene.turns(3);
+    let mut sent = press(&mut scene, wire, &body);
+    let read = scene.0.net.borrow().wires[wire].read;
+    assert!((512 << 10..=768 << 10).contains(&read), "two windows are filled, and no more: {read}");
+    scene.0.net.borrow_mut().odds.help_held = 0;
+    scene.0.reactor.system().release();
+    while sent < body.len() {
+        scene.turns(3);
+        sent += press(&mut scene, wire, &body[sent..]);
+    }
+    scene.turns(10);
+    assert!(scene.heard(wire).0.starts_with("HTTP/1.1 201 "));
+    assert!(scene.0.disks[0].get("large") == Some(body));
+    scene.end();
+}
+
+#[test]
+fn a_client_is_not_blamed_for_helpers_that_take_long() {
+    for length in [0, 9, 600_000] {
+        let mut scene = guests();
+        scene.0.net.borrow_mut().odds = Odds { help_held: 100, inbound_room: 1 << 20, ..Odds::calm() };
+        let body = filling(length, 5);
+        let wire = scene.come(&put("late", length));
+        scene.turns(3);
+        assert_eq!(scene.0.net.borrow_mut().deliver(wire, &body), length);
+        // A minute passes.
+        scene.turns(60);
+        scene.0.net.borrow_mut().odds.help_held = 0;
+        scene.0.reactor.system().release();
+        scene.turns(20);
+        let (heard, _) = scene.heard(wire);
+        assert!(heard.starts_with("HTTP/1.1 201 "), "{length}: {heard}");
+        assert!(scene.0.disks[0].get("late") == Some(body));
+        scene.end();
+    }
+}
+
+#[test]
+fn a_refusal_reaches_a_client_that_reads_slowly_and_goes_on_sending() {
+    let mut scene = guests();
+    scene.0.pace_ms = 100;
+    scene.0.net.borrow_mut().odds.room = 100;
+    let wire = scene.come("POST /gather HTTP/1.1\r\nHost: sim\r\nContent-Length: 9000000\r\n\r\n");
+    let (mut heard, mut ended) = (String::new(), Ended::No);
+    for moment in 0..200 {
+        if ended == Ended::No {
+            scene.say(wire, "more");
+        }
+        scene.turns(1);
+        // It reads a little every second or so.
+        if moment % 12 == 0 && ended == Ended::No {
+            let (bytes, end) = scene.0.net.borrow_mut().take(wire, 100);
+            heard += &String::from_utf8_lossy(&bytes);
+            ended = end;
+        }
+    }
+    assert!(heard.ends_with("}\n"), "{heard}");
+    assert_eq!(ended, Ended::Fin);
+}
+
+#[test]
+fn a_house_that_closes_does_not_wait_for_who_has_been_answered() {
+    let mut scene = guests();
+    let wire = scene.come("POST /hello HTTP/1.1\r\nHost: sim\r\nContent-Length: 9\r\n\r\nhalf");
+    scene.turns(2);
+    assert!(scene.heard(wire).0.starts_with("HTTP/1.1 405 "));
+    scene.0.reactor.system().signal(Signal::Drain);
+    scene.turns(2);
+    scene.say(wire, " rest");
+    scene.turns(2);
+    assert!(scene.0.reactor.is_over(), "its body is read, and nothing is left to wait for");
+}
+
+#[test]
+fn a_house_that_closes_ends_streams_answers_polls_and_lets_uploads_finish() {
+    let mut scene = guests();
+    let stream = scene.come(&get("/stream"));
+    let poll = scene.come(&get("/await"));
+    let idle = scene.come(&get("/hello"));
+    let upload = scene.come(&put("last", 8));
+    scene.say(upload, "half");
+    scene.0.pace_ms = 1;
+    scene.turns(5);
+    scene.0.reactor.system().signal(Signal::Drain);
+    scene.turns(5);
+    for (wire, end) in [(stream, "retry: 1\n\n"), (poll, "awaited"), (idle, "hello")] {
+        let (heard, ended) = scene.heard(wire);
+        assert!(heard.ends_with(end), "{heard}");
+        assert_eq!(ended, Ended::Fin, "{end}");
+    }
+    assert!(!scene.0.reactor.is_over());
+    scene.0.net.borrow_mut().shut(poll);
+    scene.say(upload, "half");
+    scene.turns(10);
+    assert!(scene.heard(upload).0.starts_with("HTTP/1.1 201 "));
+    scene.0.net.borrow_mut().shut(upload);
+    scene.turns(5);
+    assert!(scene.0.reactor.is_over());
+}
+
+#[test]
+fn who_asks_and_never_reads_fills_no_memory_and_is_given_up() {
+    let mut scene = Scene::new(&Setting { keepalive_requests: 0, ..Setting::calm() });
+    let warm = scene.come(&get("/page.html"));
+    scene.turns(3);
+    scene.heard(warm);
+    let wire = scene.come("");
+    let asked = get("/page.html").repeat(10_000);
+    let mut sent = 0;
+    scene.0.pace_ms = 1;
+    for _ in 0..200 {
+        let piece = &asked.as_bytes()[sent..];
+        sent += scene.0.net.borrow_mut().deliver(wire, piece);
+        scene.turns(1);
+    }
+    let read = scene.0.net.borrow().wires[wire].read;
+    assert!(read <= 128 << 10, "requests whose answers nobody takes are not read: {read}");
+    scene.0.pace_ms = 1000;
+    scene.turns(40);
+    assert_eq!(scene.heard(wire), (String::new(), Ended::Reset));
+    scene.end();
 }
