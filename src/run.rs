@@ -38,11 +38,11 @@ const DESCRIPTORS_KEPT: usize = 160;
 /// The ledger forgets what is beyond its measure after so many new messages.
 const TRIM_EVERY: usize = 1_000;
 
-/// Serves until told to stop. The folders of `config` exist, and the log has begun.
+/// Serves until told to stop. The folders of `config` exist, and the log has begun; `log` is who writes it.
 ///
 /// # Errors
 /// What kept the server from starting, or from going on.
-pub fn run(mut config: Config) -> Result<(), RunError> {
+pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
     fit_to_descriptors(&mut config.limits);
     let (listeners, bound) = bind(&config)?;
     let mut hub = Hub::default();
@@ -57,7 +57,7 @@ pub fn run(mut config: Config) -> Result<(), RunError> {
         file_threads: config.io_threads,
         keeper: keeper(ledger, measure),
         access_log: open_access_log(&config)?,
-        logs: Vec::new(),
+        logs: vec![log.clone()],
     });
     let world = world.map_err(|error| other("make the event loop", error))?;
     let mut reactor = server.in_world(world, rules(&config, &bound)?, marks(&config));
@@ -82,6 +82,7 @@ pub fn run(mut config: Config) -> Result<(), RunError> {
     for line in summary::summary(&config, &bound).lines() {
         log::info!("{line}");
     }
+    log.catch_up();
     // A stderr that nobody holds open is no reason not to serve.
     let _ = writeln!(io::stderr(), "{}", summary::ready(&bound));
     reactor.run().map_err(|error| other("wait for events", error))?;
