@@ -19,9 +19,14 @@ test:
 sim:
 	cargo test --test sim -- --nocapture
 
-# Needs `cargo install cargo-fuzz`. No sanitizer: our code is safe Rust, and so a stable compiler will do.
+# Needs `cargo install cargo-fuzz`. No sanitizer: our code is safe Rust, and so a stable compiler will do. What is found on
+# the way is kept in fuzz/corpus, which is not committed; fuzz/seeds is what each target begins with.
 fuzz:
-	for target in $(FUZZ_TARGETS); do cargo fuzz run --sanitizer none $$target -- -max_total_time=$(FUZZ_SECONDS) $(FUZZ_FLAGS) || exit 1; done
+	for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/corpus/$$target; \
+		cargo fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- \
+			-max_total_time=$(FUZZ_SECONDS) $(FUZZ_FLAGS) || exit 1; \
+	done
 
 bench:
 	cargo run --release --package hythe-bench

@@ -384,8 +384,6 @@ pub struct Limits {
     pub streams: usize,
     /// Bytes that may wait for one slow reader of a stream before it is closed, to resume by id. Default: 64 KiB.
     pub stream_queue_bytes: usize,
-    /// Bytes that may wait for all slow readers together. Default: 64 MiB.
-    pub stream_total_bytes: usize,
     /// Bytes of a chat message; beyond them 413. Default: 4 KiB, a page of text.
     pub message_limit_bytes: usize,
     /// Messages that the history keeps; the oldest go first. Default: 100,000, some tens of MB.
@@ -426,7 +424,6 @@ impl Default for Limits {
             min_free_bytes: 64 * MIB as u64,
             streams: usize::MAX,
             stream_queue_bytes: 64 * KIB,
-            stream_total_bytes: 64 * MIB,
             message_limit_bytes: 4 * KIB,
             history_messages: 100_000,
             history_days: 365,

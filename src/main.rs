@@ -10,6 +10,8 @@ use hythe::cli::command::{self, Heard, Task};
 use hythe::cli::exit::{Exit, Mistake};
 use hythe::cli::layers::{self, Settled, World};
 use hythe::cli::{check, folders, logging, summary};
+use hythe::config::Config;
+use hythe::os::scribe::Scribe;
 
 fn main() -> ExitCode {
     match obey() {
@@ -39,11 +41,26 @@ fn serve(settled: Settled) -> Result<(), Mistake> {
     let Settled { mut config, mut warnings, .. } = settled;
     warnings.extend(folders::prepare(&mut config, hythe::os::may_use)?);
     warnings.extend(summary::warnings(&config));
-    logging::start(&config, logging::open(&config)?).expect("the log is started once");
+    let scribe = start_log(&config)?;
     for warning in warnings {
         log::warn!("{warning}");
     }
-    Ok(hythe::run(config)?)
+    let served = hythe::run(config, scribe.clone());
+    scribe.close();
+    Ok(served?)
+}
+
+/// The log is written off the loop: a console that stands still stops nobody, and a file that was moved away is opened anew.
+fn start_log(config: &Config) -> Result<Scribe, Mistake> {
+    let mut first = Some(logging::open(config)?);
+    let kept = config.clone();
+    let sink = move || first.take().map_or_else(|| logging::open(&kept).map_err(io::Error::other), Ok);
+    let scribe = Scribe::start(Box::new(sink))
+        .map_err(|error| Mistake::cannot_write(format!("cannot begin the log: {error}")))?;
+    // A record comes in a dozen small pieces; a line is handed over in one.
+    let lines = io::LineWriter::new(scribe.clone());
+    logging::start(config, Box::new(lines)).expect("the log is started once");
+    Ok(scribe)
 }
 
 fn report(settled: Settled) -> Result<(), Mistake> {

@@ -4,66 +4,100 @@ use std::io::{self, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver};
 
 use crate::cli::exit::RunError;
 use crate::cli::{logging, summary};
+use crate::clock::Wall;
 use crate::config::{AccessLog, ChatSync, Config, Limits, LogFormat};
+use crate::http::fault::Fault;
 use crate::http::headers::HEADERS_MAX;
 use crate::http::host::{HostList, HostRules};
 use crate::http::request::HeadLimits;
 use crate::os::disk::FolderDisk;
 use crate::os::scribe::Scribe;
 use crate::os::{self, Keeper, Os, Parts};
+use crate::reactor::Reactor;
 use crate::reactor::hub::Hub;
-use crate::reactor::slot::Marks;
-use crate::reactor::system::Verdict;
+use crate::reactor::slot::{Brought, Marks};
+use crate::reactor::system::{Key, Lane, System, Verdict};
 use crate::server::access::Format;
+use crate::server::connection::{Connection, Done};
 use crate::server::house::Rules;
+use crate::server::reply::Step;
 use crate::site;
-use crate::site::rate::Buckets;
+use crate::site::chat::{self, HISTORY_MESSAGES};
 use crate::site::state::{Chat, Files, Site, Www};
 use crate::store::disk::{Disk, Links};
-use crate::store::history::History;
-use crate::store::ledger::{self, Entry, Ledger, Reader};
+use crate::store::history::Message;
+use crate::store::ledger::{self, Entry, Ledger};
 
 /// Descriptors kept for files, logs, the ledger and the loop itself.
 const DESCRIPTORS_KEPT: usize = 160;
 
-/// What of the chat stays in memory; older messages are read from the ledger.
-const HISTORY_MESSAGES: usize = 2_000;
-const HISTORY_BYTES: usize = 1 << 20;
-
 /// The ledger forgets what is beyond its measure after so many new messages.
 const TRIM_EVERY: usize = 1_000;
 
-/// Serves until told to stop. The folders of `config` exist, and the log has begun.
+/// Serves until told to stop. The folders of `config` exist, and the log has begun; `log` is who writes it.
 ///
 /// # Errors
 /// What kept the server from starting, or from going on.
-pub fn run(mut config: Config) -> Result<(), RunError> {
+pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
     fit_to_descriptors(&mut config.limits);
     let (listeners, bound) = bind(&config)?;
     let mut hub = Hub::default();
-    let (chat, keeper) = open_chat(&config, &mut hub)?;
+    let chat = make_chat(&config, &mut hub)?;
+    let database = chat.as_ref().map(|chat| chat.database.clone());
+    let (hand, ledger) = mpsc::channel();
+    let measure = Measure::of(&config.limits);
     let site = Site::new(config.clone(), open_www(&config)?, open_files(&config)?, chat);
     let server = site::server(site, hub).map_err(|error| other("make the table of routes", io::Error::other(error)))?;
     let world = Os::new(Parts {
         listeners,
         file_threads: config.io_threads,
-        keeper,
+        keeper: keeper(ledger, measure),
         access_log: open_access_log(&config)?,
-        logs: Vec::new(),
+        logs: vec![log.clone()],
     });
     let world = world.map_err(|error| other("make the event loop", error))?;
     let mut reactor = server.in_world(world, rules(&config, &bound)?, marks(&config));
+    if let Some(path) = database {
+        let sync = match config.limits.chat_sync {
+            ChatSync::Full => ledger::Sync::Full,
+            ChatSync::Off => ledger::Sync::Off,
+        };
+        spawn_task(&mut reactor, move || {
+            let opened = open_ledger(&path, sync, &measure).map_err(|error| error.to_string()).and_then(
+                |(ledger, recent, last)| {
+                    hand.send(ledger).map_err(|_| "its keeper is gone".to_owned())?;
+                    Ok((recent, last))
+                },
+            );
+            Box::new(move |site, cx| {
+                chat::opened(site, opened, cx);
+                Fault::not_found().into()
+            })
+        });
+    }
     for line in summary::summary(&config, &bound).lines() {
         log::info!("{line}");
     }
+    log.catch_up();
     // A stderr that nobody holds open is no reason not to serve.
     let _ = writeln!(io::stderr(), "{}", summary::ready(&bound));
     reactor.run().map_err(|error| other("wait for events", error))?;
     log::info!("closed");
     Ok(())
+}
+
+/// Has a helper do something before anyone has come; the step it returns is run in the loop.
+fn spawn_task<W>(reactor: &mut Reactor<Connection<Site>, W>, task: impl FnOnce() -> Step<Site> + Send + 'static)
+where
+    W: System<Brought<Done<Site>>, Entry>,
+{
+    let nobody = Key { index: u32::MAX, age: 0 };
+    let (_, yard) = reactor.parts();
+    yard.spawn(nobody, Lane::Files, move || Done::Step(task()));
 }
 
 fn other(doing: &'static str, error: io::Error) -> RunError {
@@ -132,42 +166,69 @@ fn open_files(config: &Config) -> Result<Option<Files>, RunError> {
     Ok(Some(Files::new(disk, seed)))
 }
 
-fn open_chat(config: &Config, hub: &mut Hub) -> Result<(Option<Chat>, Keeper<Entry>), RunError> {
+/// The chat before its ledger is open, and the ledger's file: that it can be written is seen now, so that a mistake is told
+/// before anyone is served.
+fn make_chat(config: &Config, hub: &mut Hub) -> Result<Option<Chat>, RunError> {
     if !config.has_chat {
-        return Ok((None, Box::new(|entries| vec![Verdict::Lost; entries.len()])));
+        return Ok(None);
     }
     let path = config.data.join("hythe.db");
-    let failed = |error: ledger::Error| RunError::Folder { path: path.clone(), error: io::Error::other(error) };
-    let sync = match config.limits.chat_sync {
-        ChatSync::Full => ledger::Sync::Full,
-        ChatSync::Off => ledger::Sync::Off,
-    };
-    let ledger = Ledger::open(&path, sync).map_err(failed)?;
-    let recent = ledger.recent(HISTORY_MESSAGES).map_err(failed)?;
-    let last = ledger.last_id().map_err(failed)?;
-    let before = recent.first().map_or(last, |first| first.id - 1);
-    let mut history = History::after(before, HISTORY_MESSAGES, HISTORY_BYTES);
-    for message in recent {
-        history.push(message);
+    if let Err(error) = ledger::touch(&path) {
+        return Err(RunError::Folder { path, error });
     }
-    let reader = Reader::open(&path).map_err(failed)?;
-    let chat = Chat {
-        history,
-        lobby: hub.topic(),
-        reader_home: hub.topic(),
-        reader: Some(reader),
-        send_rate: Buckets::new(config.limits.send_rate),
-        is_shut: false,
-    };
-    let kept = usize::try_from(config.limits.history_messages).unwrap_or(usize::MAX);
-    Ok((Some(chat), keeper(ledger, kept)))
+    Ok(Some(Chat::new(path, hub.topic(), config.limits.send_rate)))
 }
 
-/// The ledger's hand: keeps a batch, tells each entry's verdict, and forgets what is beyond the measure now and then.
-fn keeper(mut ledger: Ledger, kept: usize) -> Keeper<Entry> {
+/// Opens the ledger, off the loop: with a slow disk it takes longer than all the rest of a start.
+fn open_ledger(
+    path: &Path,
+    sync: ledger::Sync,
+    measure: &Measure,
+) -> Result<(Ledger, Vec<Message>, i64), ledger::Error> {
+    let mut ledger = Ledger::open(path, sync)?;
+    measure.apply(&mut ledger);
+    let recent = ledger.recent(HISTORY_MESSAGES)?;
+    let last = ledger.last_id()?;
+    Ok((ledger, recent, last))
+}
+
+/// How much of the chat is kept.
+#[derive(Clone, Copy)]
+struct Measure {
+    messages: usize,
+    days: u32,
+}
+
+impl Measure {
+    fn of(limits: &Limits) -> Measure {
+        let messages = usize::try_from(limits.history_messages).unwrap_or(usize::MAX);
+        Measure { messages, days: limits.history_days }
+    }
+
+    /// Has the ledger forget what is beyond it.
+    fn apply(&self, ledger: &mut Ledger) {
+        if self.messages == usize::MAX && self.days == u32::MAX {
+            return;
+        }
+        let age_ms = u64::from(self.days).saturating_mul(24 * 60 * 60 * 1000);
+        let since = Wall::from_millis(os::wall().as_millis().saturating_sub(age_ms));
+        if let Err(error) = ledger.trim(self.messages, since) {
+            log::warn!("old messages cannot be removed: {error}");
+        }
+    }
+}
+
+/// The ledger's hand: waits for the ledger, keeps a batch, tells each entry's verdict, and forgets what is beyond the measure
+/// now and then.
+fn keeper(opened: Receiver<Ledger>, measure: Measure) -> Keeper<Entry> {
+    let mut ledger: Option<Ledger> = None;
     let mut since_trim = 0;
     let mut has_told = false;
     Box::new(move |batch| {
+        if ledger.is_none() {
+            ledger = opened.recv().ok();
+        }
+        let Some(ledger) = &mut ledger else { return vec![Verdict::Lost; batch.len()] };
         since_trim += batch.len();
         let verdicts = ledger.keep(batch);
         if let Some(error) = ledger.shut_by()
@@ -175,11 +236,9 @@ fn keeper(mut ledger: Ledger, kept: usize) -> Keeper<Entry> {
         {
             log::error!("the ledger takes nothing more: {error}");
         }
-        if since_trim >= TRIM_EVERY && kept != usize::MAX {
+        if since_trim >= TRIM_EVERY {
             since_trim = 0;
-            if let Err(error) = ledger.trim(kept) {
-                log::warn!("old messages cannot be removed: {error}");
-            }
+            measure.apply(ledger);
         }
         verdicts
             .into_iter()
@@ -253,7 +312,6 @@ fn marks(config: &Config) -> Marks {
         outbox_bytes_high: 256 << 10,
         write_idle_ms: limits.write_idle_ms,
         listener_bytes_max: limits.stream_queue_bytes,
-        listeners_bytes_max: limits.stream_total_bytes,
         jobs_max: [4096, 16],
         drain_ms: limits.drain_ms,
     }

@@ -501,13 +501,6 @@ pub static GROUPS: &[Group] = &[
                 reason: "It resumes by id, so nothing is lost",
             },
             Key {
-                name: "stream-total",
-                kind: Size(NoLimit, |config| &mut config.limits.stream_total_bytes),
-                default: "64MiB",
-                help: "What may wait for all slow readers together",
-                reason: "The bound of the memory that slow readers can take",
-            },
-            Key {
                 name: "message-limit",
                 kind: Size(NoLimit, |config| &mut config.limits.message_limit_bytes),
                 default: "4KiB",

@@ -190,8 +190,7 @@ impl Exchange {
             }
         }
         let head = &input[skipped..];
-        // Known before anything can be wrong with it: a refusal of HEAD has no body either, and one of a half head is no
-        // longer about the request before.
+        // Known before anything can be wrong with it: a refusal of HEAD has no body either, and any other has one.
         self.is_head = head.starts_with(b"HEAD ");
         match head {
             [] | [b'\r'] => return Ok((skipped, Event::NeedBytes)),
@@ -440,39 +439,39 @@ impl Exchange {
 fn find_end(head: &[u8], scanned: &mut u32, has_line: &mut bool, limits: &HeadLimits) -> Result<Option<usize>, Fault> {
     let mut from = *scanned as usize;
     while let Some(at) = memchr(b'\n', &head[from..]).map(|at| from + at) {
+        // First of all: had less come at once, this would have been told without the line's end.
+        if let Some(fault) = too_large(at + 1, *has_line, limits) {
+            return Err(fault);
+        }
         if at == 0 || head[at - 1] != b'\r' {
             return Err(Fault::malformed("a line ends with LF alone"));
         }
         if at >= 2 && head[at - 2] == b'\r' {
             return Err(Fault::malformed("a line holds a CR that does not end it"));
         }
-        if !*has_line && at + 1 > limits.request_line_bytes {
-            return Err(line_too_long());
-        }
         if *has_line && at >= 2 && head[at - 2] == b'\n' {
-            let end = at + 1;
-            return if end > limits.header_bytes { Err(head_too_large()) } else { Ok(Some(end)) };
+            return Ok(Some(at + 1));
         }
         *has_line = true;
         from = at + 1;
     }
-    if !*has_line && head.len() > limits.request_line_bytes {
-        return Err(line_too_long());
-    }
-    if head.len() > limits.header_bytes {
-        return Err(head_too_large());
+    if let Some(fault) = too_large(head.len(), *has_line, limits) {
+        return Err(fault);
     }
     // The next look begins at the first byte that was not there; the CR of a cut line end is looked back at.
     *scanned = u32::try_from(head.len()).unwrap_or(u32::MAX);
     Ok(None)
 }
 
-fn line_too_long() -> Fault {
-    Fault::fatal(Status::URI_TOO_LONG, "uri_too_long", "the request line is longer than is accepted")
-}
-
-fn head_too_large() -> Fault {
-    Fault::fatal(Status::HEADER_FIELDS_TOO_LARGE, "headers_too_large", "the head is larger than is accepted")
+/// What is wrong with a head of which so many bytes have come, and its request line or not.
+fn too_large(bytes: usize, has_line: bool, limits: &HeadLimits) -> Option<Fault> {
+    // Of two limits the lower one is told, for it is the one that is met first.
+    if !has_line && bytes > limits.request_line_bytes && limits.request_line_bytes <= limits.header_bytes {
+        let detail = "the request line is longer than is accepted";
+        return Some(Fault::fatal(Status::URI_TOO_LONG, "uri_too_long", detail));
+    }
+    let detail = "the head is larger than is accepted";
+    (bytes > limits.header_bytes).then(|| Fault::fatal(Status::HEADER_FIELDS_TOO_LARGE, "headers_too_large", detail))
 }
 
 #[cfg(test)]
@@ -574,6 +573,31 @@ mod tests {
         let fields = |count: usize| format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "A: b\r\n".repeat(count - 1));
         assert_eq!(story(&[fields(100).as_bytes()]).len(), 2);
         assert_eq!(story(&[fields(101).as_bytes()]), ["fault 431"]);
+    }
+
+    #[test]
+    fn what_comes_behind_the_limit_does_not_change_what_is_told() {
+        let line = format!("GET /{} HTTP/1.1\nHost: x\r\n\r\n", "a".repeat(9000));
+        let head = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\nY: z\r\n\r\n", "a".repeat(17_000));
+        for (input, told) in [(line, "fault 414"), (head, "fault 431")] {
+            for at in [0, 8192, 8193, 8194, 16_384, 16_385] {
+                let (one, other) = input.as_bytes().split_at(at.min(input.len()));
+                assert_eq!(story(&[one, other]), [told], "{at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_refusal_has_a_body_though_the_request_before_had_none() {
+        for (next, has_body) in [("GET / HTTP/1.1\n", true), ("\0", true), ("HEAD / HTTP/1.1\n", false)] {
+            let mut exchange = Exchange::default();
+            let (mut one, mut two) = (HeaderTable::new(), HeaderTable::new());
+            exchange.read(b"HEAD / HTTP/1.1\r\nHost: x\r\n\r\n", &mut one, &HeadLimits::default()).unwrap();
+            answer(&mut exchange);
+            assert!(exchange.read(next.as_bytes(), &mut two, &HeadLimits::default()).is_err());
+            let encoder = exchange.begin(&Response::new(Status::OK), Length::Known(5), b"", &KEEP, &mut Vec::new());
+            assert_eq!(encoder == Encoder::Length(5), has_body, "{next:?}");
+        }
     }
 
     #[test]

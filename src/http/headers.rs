@@ -38,7 +38,7 @@ const fn place_of(name: &[u8]) -> usize {
     let (Some(first), Some(last)) = (name.first(), name.last()) else {
         return 0;
     };
-    (name.len() * 1 + (*first | 0x20) as usize * 2 + (*last | 0x20) as usize * 14) % 128
+    (name.len() + (*first | 0x20) as usize * 2 + (*last | 0x20) as usize * 14) % 128
 }
 
 /// For each place the field whose name has it; [`FIELDS`] for none. Two fields with one place do not compile.

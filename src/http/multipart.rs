@@ -208,6 +208,10 @@ impl Multipart {
                         return Ok((window.len(), Event::NeedBytes));
                     };
                     at += end.saturating_sub(before);
+                    // By httparse it would be a header field, by a reader that splits at the boundary the end of the part.
+                    if self.delimiter.find(head.get(..end).unwrap_or_default()).is_some() {
+                        return Err(bad("a line in the head of a part begins with the boundary"));
+                    }
                     let part = read_head(head.get(2..end).unwrap_or_default())?;
                     self.state = State::Body { matched: 2, is_start: true };
                     return Ok((at, Event::Part(part)));
@@ -587,6 +591,13 @@ mod tests {
         ] {
             let detail = fault_of(format!("--xYz\r\n{head}data\r\n--xYz--").as_bytes());
             assert!(detail.contains(told), "{head:?}: {detail}");
+        }
+        for head in [
+            "--xYz: a\r\nContent-Disposition: form-data; name=a",
+            "Content-Disposition: form-data; name=a\r\n--xYz--: b",
+        ] {
+            let detail = fault_of(format!("--xYz\r\n{head}\r\n\r\ndata\r\n--xYz--").as_bytes());
+            assert!(detail.contains("boundary"), "{head:?}: {detail}");
         }
         assert!(fault_of(b"--xYz\r\nContent-Disposition: form-data; name=\"\xff\"\r\n\r\n").contains("UTF-8"));
         let lines = "X: y\r\n".repeat(16);

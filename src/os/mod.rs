@@ -224,8 +224,7 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
         let since = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let now = Moment::from_millis(START_MS.saturating_add(since));
         if self.wall_read == Moment::default() || now.since(self.wall_read) >= WALL_KEPT_MS {
-            let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-            self.wall = Wall::from_millis(u64::try_from(wall.as_millis()).unwrap_or(0));
+            self.wall = wall();
             self.wall_read = now;
         } else {
             self.wall = self.wall.plus(now.since(self.now));
@@ -498,6 +497,12 @@ pub fn raise_descriptors() -> usize {
 pub fn may_use(folder: &Path) -> io::Result<()> {
     use rustix::fs::{Access, access};
     Ok(access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)?)
+}
+
+/// The time people see, read now: for those who have no turn of the loop to be told it in.
+pub fn wall() -> Wall {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Wall::from_millis(u64::try_from(since.as_millis()).unwrap_or(0))
 }
 
 /// The machine's name.

@@ -4,13 +4,17 @@
 //! [`WAITING_MAX`] is dropped and counted, and the count is told in the log itself when there is room again.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use crate::os::pool::STACK;
 
 /// How much may wait for a slow disk.
 const WAITING_MAX: usize = 8 << 20;
+
+/// How long the end of the process waits for a log that takes nothing.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// Where lines go; asked for again when the log is reopened.
 pub type Sink = Box<dyn FnMut() -> io::Result<Box<dyn Write + Send>> + Send>;
@@ -21,13 +25,24 @@ struct Desk {
     dropped: u64,
     reopens: bool,
     closes: bool,
+    /// Whether the thread is at what it has taken.
+    is_writing: bool,
+}
+
+/// Where the two sides meet.
+#[derive(Default)]
+struct Meeting {
+    desk: Mutex<Desk>,
+    /// There is something to do.
+    bell: Condvar,
+    /// What was taken has been written.
+    done: Condvar,
 }
 
 /// A handle to the thread; handles are cheap to copy.
 #[derive(Clone)]
 pub struct Scribe {
-    desk: Arc<(Mutex<Desk>, Condvar)>,
-    thread: Arc<Mutex<Option<thread::JoinHandle<()>>>>,
+    meeting: Arc<Meeting>,
 }
 
 impl Scribe {
@@ -37,12 +52,13 @@ impl Scribe {
     /// If it cannot be opened, or no thread can be had.
     pub fn start(mut sink: Sink) -> io::Result<Scribe> {
         let mut out = sink()?;
-        let desk: Arc<(Mutex<Desk>, Condvar)> = Arc::default();
-        let theirs = desk.clone();
-        let thread = thread::Builder::new().name("hythe-log".into()).stack_size(STACK).spawn(move || {
+        let meeting: Arc<Meeting> = Arc::default();
+        let theirs = meeting.clone();
+        // It is not waited for when the process ends: a pipe that nobody empties holds it for ever.
+        thread::Builder::new().name("hythe-log".into()).stack_size(STACK).spawn(move || {
             let mut taken = Vec::new();
             loop {
-                let (dropped, reopens, closes) = wait(&theirs, &mut taken);
+                let (dropped, reopens, closes) = theirs.wait(&mut taken);
                 // There is nowhere to tell that the log cannot be written; later lines may fit again.
                 let _ = out.write_all(&taken).and_then(|()| out.flush());
                 taken.clear();
@@ -61,7 +77,7 @@ impl Scribe {
                 }
             }
         })?;
-        Ok(Scribe { desk, thread: Arc::new(Mutex::new(Some(thread))) })
+        Ok(Scribe { meeting })
     }
 
     /// Hands lines over; leaves `lines` empty. Never waits for the log.
@@ -83,32 +99,43 @@ impl Scribe {
         self.with(|desk| desk.reopens = true);
     }
 
-    /// Writes what waits, and ends. A log that cannot be written delays this; the process ends all the same after its caller
-    /// returns, if the thread is not waited for.
+    /// Waits until all that was handed over is written, unless the log takes nothing for too long.
+    pub fn catch_up(&self) {
+        let desk = self.meeting.desk();
+        let is_behind = |desk: &mut Desk| desk.is_writing || !desk.lines.is_empty();
+        // Who comes too late to be written has been given up.
+        let _ = self.meeting.done.wait_timeout_while(desk, LAST_WORDS, is_behind);
+    }
+
+    /// Writes what waits, and ends. A log that takes nothing is not waited for for long.
     pub fn close(&self) {
+        self.catch_up();
         self.with(|desk| desk.closes = true);
-        let thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(thread) = thread {
-            // A panic of the scribe has been told on stderr.
-            let _ = thread.join();
-        }
     }
 
     fn with(&self, act: impl FnOnce(&mut Desk)) {
-        let (desk, bell) = &*self.desk;
-        act(&mut desk.lock().unwrap_or_else(PoisonError::into_inner));
-        bell.notify_one();
+        act(&mut self.meeting.desk());
+        self.meeting.bell.notify_one();
     }
 }
 
-fn wait(desk: &(Mutex<Desk>, Condvar), taken: &mut Vec<u8>) -> (u64, bool, bool) {
-    let (desk, bell) = desk;
-    let mut desk = desk.lock().unwrap_or_else(PoisonError::into_inner);
-    while desk.lines.is_empty() && !desk.reopens && !desk.closes {
-        desk = bell.wait(desk).unwrap_or_else(PoisonError::into_inner);
+impl Meeting {
+    fn desk(&self) -> MutexGuard<'_, Desk> {
+        self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
-    std::mem::swap(&mut desk.lines, taken);
-    (std::mem::take(&mut desk.dropped), std::mem::take(&mut desk.reopens), desk.closes)
+
+    /// The thread's side: what was taken before is written; waits for more.
+    fn wait(&self, taken: &mut Vec<u8>) -> (u64, bool, bool) {
+        let mut desk = self.desk();
+        desk.is_writing = false;
+        self.done.notify_all();
+        while desk.lines.is_empty() && !desk.reopens && !desk.closes {
+            desk = self.bell.wait(desk).unwrap_or_else(PoisonError::into_inner);
+        }
+        desk.is_writing = true;
+        std::mem::swap(&mut desk.lines, taken);
+        (std::mem::take(&mut desk.dropped), std::mem::take(&mut desk.reopens), desk.closes)
+    }
 }
 
 impl Write for Scribe {
@@ -156,5 +183,30 @@ mod tests {
         }
         scribe.close();
         assert!(*paper.0.lock().unwrap() == expected);
+    }
+
+    #[test]
+    fn a_log_that_takes_nothing_does_not_hold_the_end_of_the_process() {
+        struct Stuck(std::sync::mpsc::Receiver<()>);
+
+        impl Write for Stuck {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                let _ = self.0.recv();
+                Ok(bytes.len())
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+
+        let (_holds, held) = std::sync::mpsc::channel();
+        let mut stuck = Some(Stuck(held));
+        let mut scribe =
+            Scribe::start(Box::new(move || Ok(Box::new(stuck.take().ok_or(io::ErrorKind::NotFound)?)))).unwrap();
+        scribe.write_all(b"a line\n").unwrap();
+        let begun = std::time::Instant::now();
+        scribe.close();
+        assert!(begun.elapsed() < 2 * LAST_WORDS);
     }
 }

@@ -76,6 +76,8 @@ pub struct Reactor<P: Protocol, S: System<Brought<P::Done>, P::Entry>> {
     /// Slots whose entry on the wheel has fallen.
     due: VecDeque<u32>,
     dead: Vec<u32>,
+    /// How much there was to do in this turn.
+    events: usize,
     /// The age of the next tenant.
     age: u32,
     /// Whether someone may be waiting to be accepted.
@@ -106,6 +108,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
             owing: VecDeque::new(),
             due: VecDeque::new(),
             dead: Vec::new(),
+            events: 0,
             age: 0,
             incoming: true,
             rests_until: now,
@@ -138,7 +141,16 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
         self.stop();
         self.hand_out();
         self.reap();
+        self.measure();
         Ok(())
+    }
+
+    /// Notes how long the turn took. A turn in which little happened is not worth a look at the clock.
+    fn measure(&mut self) {
+        if self.events >= BETWEEN_LOOKS {
+            let took = self.system.now().0.since(self.yard.now);
+            self.yard.counts.longest_turn_ms = self.yard.counts.longest_turn_ms.max(took);
+        }
     }
 
     /// Whether the house has closed.
@@ -175,6 +187,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
         self.system.wait(until, &mut happened)?;
         (self.yard.now, self.yard.wall) = self.system.now();
         self.yard.counts.turns += 1;
+        self.events = happened.len() + self.awake.len() + usize::from(self.yard.hub.is_busy()) * BETWEEN_LOOKS;
         for happening in happened.drain(..) {
             self.take_in(happening);
         }

@@ -106,8 +106,6 @@ pub struct Marks {
     pub write_idle_ms: u64,
     /// A listener with more unheard than this, whose socket takes no more, is closed.
     pub listener_bytes_max: usize,
-    /// The same over all listeners' private bytes and tapes; zero for no limit.
-    pub listeners_bytes_max: usize,
     /// How many jobs may wait or run in a lane.
     pub jobs_max: [usize; LANES],
     /// How long connections get to finish once the house is closing.
@@ -163,7 +161,7 @@ pub struct Yard<P: Protocol> {
     pub(super) desk: Vec<u8>,
     /// So much of the desk stays if the call panics.
     pub(super) mark: usize,
-    pub(super) jobs: Vec<(Lane, Key, Job<Brought<P::Done>>)>,
+    pub(super) jobs: Vec<Errand<P::Done>>,
     /// Jobs given out and not yet back, by lane.
     pub(super) jobs_out: [usize; LANES],
     pub(super) jobs_max: [usize; LANES],
@@ -174,6 +172,9 @@ pub struct Yard<P: Protocol> {
     /// Seats that moved while someone left, for the loop to write into the slots.
     pub(super) moved_seats: Vec<(u32, Seat)>,
 }
+
+/// A job, for which lane and on whose behalf.
+pub(super) type Errand<D> = (Lane, Key, Job<Brought<D>>);
 
 /// What a job brings home: something for the protocol, or only that a file has been read ahead.
 pub enum Brought<D> {
@@ -278,6 +279,7 @@ pub(super) struct Io {
     pub deadline: Tick,
     pub seat: Seat,
     /// Input that could not be used yet.
+    #[allow(clippy::box_collection, reason = "a slot has room for one pointer, and it is nearly always none")]
     pub inbox: Option<Box<Vec<u8>>>,
     /// What has still to leave.
     pub outbox: Option<Box<Outbox>>,

@@ -1,11 +1,28 @@
 //! A refusal as the client sees it: a problem document (RFC 9457), or a small page where HTML is preferred.
 
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+
 use crate::http::fault::Fault;
 use crate::http::headers::Field;
 use crate::http::negotiate::prefers_html;
 use crate::http::request::Request;
 use crate::http::response::{Body, PAGE_POLICY, Response};
 use crate::http::status::Status;
+
+/// Header lines of every problem document.
+const DOCUMENT_LINES: &[u8] = b"Content-Type: application/problem+json\r\nCache-Control: no-store\r\n";
+
+const NOT_FOUND_CODE: &str = "not_found";
+const NOT_FOUND_DETAIL: &str = "there is nothing here";
+
+/// The document of [`Fault::not_found`].
+static NOT_FOUND: LazyLock<Bytes> = LazyLock::new(|| {
+    let mut text = Vec::new();
+    write_document(&Fault::not_found(), &mut text);
+    text.into()
+});
 
 /// Whether this client would rather have a page than a document.
 pub fn wants_page(request: &Request<'_>) -> bool {
@@ -14,18 +31,23 @@ pub fn wants_page(request: &Request<'_>) -> bool {
 
 /// The answer to a refusal.
 pub fn answer(fault: &Fault, wants_page: bool) -> Response {
-    let mut text = Vec::with_capacity(192);
-    let response = if wants_page {
+    let mut response = if wants_page {
+        let mut text = Vec::new();
         write_page(fault, &mut text);
         Response::new(fault.status)
             .header("Content-Type", "text/html; charset=utf-8")
             .header("Content-Security-Policy", PAGE_POLICY)
             .header("Referrer-Policy", "same-origin")
+            .header("Cache-Control", "no-store")
+            .with_body(Body::Bytes(text.into()))
+    } else if fault.code == NOT_FOUND_CODE && fault.status == Status::NOT_FOUND && fault.detail == NOT_FOUND_DETAIL {
+        // By far the most common refusal; nothing of it is made anew.
+        return Response::ready(fault.status, Bytes::from_static(DOCUMENT_LINES), Body::Bytes(NOT_FOUND.clone()));
     } else {
+        let mut text = Vec::with_capacity(192);
         write_document(fault, &mut text);
-        Response::new(fault.status).header("Content-Type", "application/problem+json")
+        Response::ready(fault.status, Bytes::from_static(DOCUMENT_LINES), Body::Bytes(text.into()))
     };
-    let mut response = response.header("Cache-Control", "no-store").with_body(Body::Bytes(text.into()));
     if let Some(seconds) = fault.retry_after {
         response.add_header("Retry-After", &seconds.to_string());
     }
@@ -48,14 +70,21 @@ fn write_document(fault: &Fault, out: &mut Vec<u8>) {
     out.extend_from_slice(b"}\n");
 }
 
-/// A JSON string (RFC 8259, section 7).
+/// A JSON string (RFC 8259, section 7). Control characters are escaped beyond what that asks: those from U+0080 to U+009F
+/// too, for a terminal that shows a log may obey them.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
-    for &byte in text.as_bytes() {
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        rest = after;
         match byte {
             b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),
             b'\n' => out.extend_from_slice(b"\\n"),
             0..0x20 | 0x7f => out.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            0xc2 if let Some((&next @ 0x80..0xa0, after)) = after.split_first() => {
+                out.extend_from_slice(format!("\\u{next:04x}").as_bytes());
+                rest = after;
+            }
             _ => out.push(byte),
         }
     }
@@ -96,17 +125,29 @@ mod tests {
 
     #[test]
     fn a_problem_document_is_json_whatever_its_detail_says() {
-        let fault = Fault::new(Status::CONFLICT, "file_exists", "\"a\\b\"\n\u{1}é exists".to_owned()).retry_after(3);
+        let fault = Fault::new(Status::CONFLICT, "file_exists", "\"a\\b\"\n\u{1}é\u{9b}\u{a0} exists".to_owned())
+            .retry_after(3);
         let response = answer(&fault, false);
         let Body::Bytes(bytes) = &response.body else { panic!("a document is bytes") };
         let value: serde_json::Value = serde_json::from_slice(bytes).unwrap();
         assert_eq!(value["status"], 409);
         assert_eq!(value["code"], "file_exists");
         assert_eq!(value["title"], "Conflict");
-        assert_eq!(value["detail"], "\"a\\b\"\n\u{1}é exists");
+        assert_eq!(value["detail"], "\"a\\b\"\n\u{1}é\u{9b}\u{a0} exists");
+        assert!(!std::str::from_utf8(bytes).unwrap().trim_end().contains(char::is_control));
         let mut lines = Vec::new();
         response.write_lines(&mut lines);
         assert!(String::from_utf8(lines).unwrap().contains("Retry-After: 3\r\n"));
+    }
+
+    #[test]
+    fn the_ready_document_is_the_one_that_would_be_made() {
+        let fault = Fault::not_found();
+        assert_eq!((fault.code, &*fault.detail), (NOT_FOUND_CODE, NOT_FOUND_DETAIL));
+        let Body::Bytes(ready) = answer(&fault, false).body else { panic!("a document is bytes") };
+        let mut made = Vec::new();
+        write_document(&fault, &mut made);
+        assert_eq!(ready, made);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Small bodies: JSON, read strictly (one object, each member once, at most 128 levels deep), and forms that say the same.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde_json::Value;
@@ -95,12 +96,11 @@ pub fn object(body: &[u8]) -> Result<Vec<(String, Value)>, Fault> {
         Ok(members)
     });
     let members = members.map_err(|error| invalid(&error))?;
-    for (at, (name, _)) in members.iter().enumerate() {
-        if members[..at].iter().any(|(earlier, _)| earlier == name) {
-            return Err(bad_field(name));
-        }
+    let mut seen = HashSet::with_capacity(members.len());
+    match members.iter().find(|(name, _)| !seen.insert(name.as_str())) {
+        Some((repeated, _)) => Err(bad_field(repeated)),
+        None => Ok(members),
     }
-    Ok(members)
 }
 
 /// Whether a body is JSON at all, of whatever kind.
@@ -179,6 +179,13 @@ mod tests {
             assert_eq!(object(body).unwrap_err().code, "invalid_json", "{}", body.escape_ascii());
         }
         assert_eq!(object(br#"{"a":1,"a":2}"#).unwrap_err().code, "bad_field");
+    }
+
+    #[test]
+    fn a_repeated_member_is_found_among_many_without_comparing_each_with_each() {
+        let members: String = (0..200_000).map(|number| format!("\"{number}\":0,")).collect();
+        assert_eq!(object(format!("{{{members}\"x\":0}}").as_bytes()).unwrap().len(), 200_001);
+        assert_eq!(object(format!("{{{members}\"7\":0}}").as_bytes()).unwrap_err(), bad_field("7"));
     }
 
     #[test]

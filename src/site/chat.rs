@@ -1,6 +1,7 @@
 //! The lobby: a message is kept by the ledger before anyone hears it, and has the same id wherever it is heard.
 
 use std::borrow::Cow;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use serde_json::{Value, json};
@@ -17,24 +18,36 @@ use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::http::status::Status;
 use crate::server::context::{Call, Context};
-use crate::server::reply::{Dialect, Lane, Reply, Verdict};
+use crate::server::reply::{Dialect, Reply, Verdict};
 use crate::site::gate::throttled;
-use crate::site::state::{Chat, Site};
+use crate::site::state::{Chat, LedgerState, Site};
 use crate::store::history::{History, Message};
-use crate::store::ledger::Entry;
+use crate::store::ledger::{self, Entry, Reader};
 
 /// The room that always exists, and for now the only one.
-const LOBBY: &str = "lobby";
+pub const LOBBY: &str = "lobby";
 
-/// Messages in one answer, at most and by default.
-const LIMIT_MAX: usize = 1000;
-const LIMIT: usize = 100;
+/// Messages in one answer, at most.
+pub const LIMIT_MAX: usize = 1000;
+
+/// Messages in one answer, by default.
+pub const LIMIT: usize = 100;
 
 /// The longest wait of a long poll.
-const WAIT_MAX_S: u64 = 60;
+pub const WAIT_MAX_S: u64 = 60;
 
-/// How long a request for older messages waits for others like it.
-const READER_WAIT_MS: u64 = 5_000;
+/// Letters of a name.
+pub const NAME_MAX: usize = 32;
+
+/// How many messages older than the history a stream that resumes is given; beyond them it is told of a gap.
+const RESUMED_MAX: usize = 10_000;
+
+/// What of the chat stays in memory; older messages are read from the ledger.
+pub const HISTORY_MESSAGES: usize = 2_000;
+const HISTORY_BYTES: usize = 1 << 20;
+
+/// How long a request waits for a ledger that is being opened.
+const OPENING_MAX_MS: u64 = 10_000;
 
 /// What a stream tells its client to wait before it comes again.
 const RETRY_MS: u32 = 2000;
@@ -53,10 +66,8 @@ struct Draft {
 /// `POST /send`: keeps a message, then says it.
 pub fn send(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     let chat = chat(site)?;
-    if chat.is_shut {
-        return Err(
-            Fault::new(Status::SERVICE_UNAVAILABLE, "ledger_shut", "messages cannot be kept now").retry_after(60)
-        );
+    if matches!(chat.ledger, LedgerState::ReadOnly | LedgerState::Shut) {
+        return Err(shut());
     }
     if let Err(seconds) = chat.send_rate.take(cx.peer.ip, cx.now) {
         site.tallies.throttled += 1;
@@ -67,9 +78,56 @@ pub fn send(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Re
     let message_max = site.config.limits.message_limit_bytes;
     // The text is bounded by its own limit; around it a form or a document needs room for escapes and names.
     let most = message_max.saturating_mul(3).saturating_add(1024).min(site.config.limits.form_limit_bytes);
-    Ok(Reply::collect(most, move |site: &mut Site, body, cx| {
-        form.read(&body).and_then(|draft| keep(site, draft, message_max, wants_page, cx)).into()
+    Ok(Reply::collect(most, move |site: &mut Site, body, cx| match form.read(&body) {
+        Ok(draft) => when_open(site, cx, move |site, cx| keep(site, draft, message_max, wants_page, cx).into()),
+        Err(fault) => fault.into(),
     }))
+}
+
+fn shut() -> Fault {
+    Fault::new(Status::SERVICE_UNAVAILABLE, "ledger_shut", "the chat's ledger cannot be used now").retry_after(60)
+}
+
+/// Goes on once the ledger has been opened: in the first moments of a run a helper may still be at it.
+fn when_open(
+    site: &mut Site,
+    cx: &mut Context<'_>,
+    then: impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> + 'static,
+) -> Reply<Site> {
+    match &site.chat {
+        None => Fault::not_found().into(),
+        Some(chat) if matches!(chat.ledger, LedgerState::Open | LedgerState::ReadOnly) => then(site, cx),
+        Some(chat) if chat.ledger == LedgerState::Opening && !cx.is_over => Reply::Wait {
+            topic: chat.lobby,
+            until: cx.now.plus(OPENING_MAX_MS),
+            again: Box::new(move |site, cx| when_open(site, cx, then)),
+        },
+        Some(_) => shut().into(),
+    }
+}
+
+/// What opening the ledger came to: the newest messages and the id of the last one ever, or why it cannot be used.
+pub type Opened = Result<(Vec<Message>, i64), String>;
+
+/// The ledger is open, or will not be: whoever waited goes on.
+pub fn opened(site: &mut Site, opened: Opened, cx: &mut Context<'_>) {
+    let Some(chat) = &mut site.chat else { return };
+    match opened {
+        Ok((recent, last)) => {
+            let before = recent.first().map_or(last, |first| first.id - 1);
+            chat.history = History::after(before, HISTORY_MESSAGES, HISTORY_BYTES);
+            for message in recent {
+                chat.history.push(message);
+            }
+            chat.ledger = LedgerState::Open;
+        }
+        Err(error) => {
+            log::error!("the chat's ledger cannot be opened: {error}");
+            chat.ledger = LedgerState::Shut;
+        }
+    }
+    // Nobody listens on the tapes yet; this wakes those who wait.
+    cx.say(chat.lobby, |_, _| {});
 }
 
 fn chat(site: &mut Site) -> Result<&mut Chat, Fault> {
@@ -109,8 +167,10 @@ fn keep(
             answer.into()
         }
         Verdict::Refused | Verdict::Lost => {
-            if let Some(chat) = &mut site.chat {
-                chat.is_shut |= verdict == Verdict::Lost;
+            if let Some(chat) = &mut site.chat
+                && verdict == Verdict::Lost
+            {
+                chat.ledger = LedgerState::ReadOnly;
             }
             Fault::new(Status::SERVICE_UNAVAILABLE, "not_kept", "the message could not be kept").retry_after(60).into()
         }
@@ -169,6 +229,9 @@ impl Form {
                 "a message is sent as application/x-www-form-urlencoded, application/json or text/plain",
             )
         };
+        if request.headers.is_repeated(Field::ContentType) {
+            return Err(Fault::new(Status::BAD_REQUEST, "bad_header", "Content-Type is given twice"));
+        }
         let value = request.headers.get(Field::ContentType).ok_or_else(unknown)?;
         let media = MediaType::parse(value).ok_or_else(unknown)?;
         if media.is("application/x-www-form-urlencoded") {
@@ -255,7 +318,7 @@ fn check_text(text: &str, message_max: usize) -> Result<(), Fault> {
 }
 
 fn check_name(name: String) -> Result<String, Fault> {
-    let fits = (1..=32).contains(&name.chars().count())
+    let fits = (1..=NAME_MAX).contains(&name.chars().count())
         && name.chars().all(|character| character.is_alphanumeric() || matches!(character, ' ' | '.' | '_' | '-'))
         && !name.trim().is_empty();
     if fits {
@@ -281,8 +344,6 @@ struct Ask {
     before: Option<i64>,
     limit: usize,
     wait_s: u64,
-    /// Until when it waits for the reader, if another has it.
-    read_by: Option<Moment>,
 }
 
 impl Ask {
@@ -324,13 +385,13 @@ pub fn messages(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Resul
     chat(site)?;
     let ask = Ask::of(call.request)?;
     let until = cx.now.plus(ask.wait_s * 1000);
-    Ok(look(site, ask, until, cx))
+    Ok(when_open(site, cx, move |site, cx| look(site, ask, until, cx)))
 }
 
 /// What there is now; or, if there is nothing new and time is left, a wait after which this is asked again.
 fn look(site: &mut Site, ask: Ask, until: Moment, cx: &mut Context<'_>) -> Reply<Site> {
     let Some(chat) = &mut site.chat else { return Fault::not_found().into() };
-    let Some(found) = in_memory(&chat.history, &ask) else { return read_older(chat, ask, until, cx) };
+    let Some(found) = in_memory(&chat.history, &ask) else { return read_older(chat, ask) };
     let may_wait = ask.since.is_some() && !cx.is_over && cx.now < until;
     if found.is_empty() && may_wait {
         let topic = chat.lobby;
@@ -360,70 +421,122 @@ fn answer<'a>(found: impl Iterator<Item = &'a Message>, ask: &Ask, is_gap: bool)
 }
 
 /// Messages older than the history are read by a helper; the reader travels with the job and comes home with its answer.
-/// Whoever needs it meanwhile waits for it.
-fn read_older(chat: &mut Chat, mut ask: Ask, until: Moment, cx: &mut Context<'_>) -> Reply<Site> {
-    // A reader that is sent to a lane without room would be lost on the way.
-    if !cx.has_room(Lane::Files) {
-        let detail = "the server has too much to do; try again soon";
-        return Fault::new(Status::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(2).into();
-    }
-    let Some(reader) = chat.reader.take() else {
-        let read_by = *ask.read_by.get_or_insert(cx.now.plus(READER_WAIT_MS));
-        let again = Box::new(move |site: &mut Site, cx: &mut Context<'_>| look(site, ask, until, cx));
-        return Reply::Wait { topic: chat.reader_home, until: read_by, again };
-    };
+fn read_older(chat: &mut Chat, ask: Ask) -> Reply<Site> {
+    let older = Older::begin(chat);
     Reply::offload(move || {
-        let found = match (ask.since, ask.before) {
+        let read = older.read(|reader| match (ask.since, ask.before) {
             (Some(since), _) => reader.since(LOBBY, since, ask.limit),
             (None, before) => reader.before(LOBBY, before.unwrap_or(i64::MAX), ask.limit),
-        };
-        let first = reader.first_id();
-        move |site: &mut Site, cx: &mut Context<'_>| {
-            if let Some(chat) = &mut site.chat {
-                chat.reader = Some(reader);
-                cx.say(chat.reader_home, |_, _| {});
+        });
+        move |site: &mut Site, _: &mut Context<'_>| match read.come_home(site) {
+            Ok((found, first)) => {
+                let is_gap = ask.since.is_some_and(|since| since + 1 < first);
+                Reply::Send(answer(found.iter(), &ask, is_gap))
             }
-            match (found, first) {
-                (Ok(found), Ok(first)) => {
-                    let is_gap = ask.since.is_some_and(|since| since + 1 < first);
-                    answer(found.iter(), &ask, is_gap).into()
-                }
-                (Err(error), _) | (_, Err(error)) => {
-                    log::error!("cannot read older messages: {error}");
-                    Fault::new(Status::INTERNAL_SERVER_ERROR, "ledger_error", "older messages cannot be read").into()
-                }
-            }
+            Err(fault) => fault.into(),
         }
     })
 }
 
+/// A trip to the ledger for what the history no longer has. The reader goes along if it is at home; else another is opened.
+struct Older {
+    reader: Option<Reader>,
+    database: PathBuf,
+}
+
+/// What the trip brought: messages, and the first id there is.
+struct Read {
+    reader: Option<Reader>,
+    found: Result<(Vec<Message>, i64), ledger::Error>,
+}
+
+impl Older {
+    fn begin(chat: &mut Chat) -> Older {
+        Older { reader: chat.reader.take(), database: chat.database.clone() }
+    }
+
+    fn read(self, look: impl FnOnce(&Reader) -> Result<Vec<Message>, ledger::Error>) -> Read {
+        let reader = match self.reader.map_or_else(|| Reader::open(&self.database), Ok) {
+            Ok(reader) => reader,
+            Err(error) => return Read { reader: None, found: Err(error) },
+        };
+        let found = look(&reader).and_then(|found| Ok((found, reader.first_id()?)));
+        Read { reader: Some(reader), found }
+    }
+}
+
+impl Read {
+    fn come_home(self, site: &mut Site) -> Result<(Vec<Message>, i64), Fault> {
+        if let Some(chat) = &mut site.chat {
+            chat.reader = self.reader;
+        }
+        self.found.map_err(|error| {
+            log::error!("cannot read older messages: {error}");
+            Fault::new(Status::INTERNAL_SERVER_ERROR, "ledger_error", "older messages cannot be read")
+        })
+    }
+}
+
 /// `GET /events`: what is said from now on, or from an id on, without end.
-pub fn stream(site: &mut Site, call: &Call<'_>, _: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+pub fn stream(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     chat(site)?;
     for (name, value) in form::query(call.query.unwrap_or_default()) {
         if name == "room" && value.split(',').any(|room| room != LOBBY) {
             return Err(Fault::new(Status::NOT_FOUND, "no_such_room", "there is only the room lobby"));
         }
     }
-    let chat = chat(site)?;
-    let since = position(call.request).filter(|&since| since <= chat.history.last_id());
+    if cx.listeners() >= site.config.limits.streams {
+        return Err(
+            Fault::new(Status::SERVICE_UNAVAILABLE, "too_many_streams", "too many listen already").retry_after(30)
+        );
+    }
+    let since = position(call.request);
+    Ok(when_open(site, cx, move |site, _| {
+        let Some(chat) = &mut site.chat else { return Fault::not_found().into() };
+        match since.filter(|&since| since <= chat.history.last_id()) {
+            Some(since) if !chat.history.reaches(since) => stream_older(chat, since),
+            since => stream_from(chat, since, &[], None),
+        }
+    }))
+}
+
+/// A stream that goes on from before the history's first message: what is missing is read by a helper.
+fn stream_older(chat: &mut Chat, since: i64) -> Reply<Site> {
+    let older = Older::begin(chat);
+    Reply::offload(move || {
+        let read = older.read(|reader| reader.since(LOBBY, since, RESUMED_MAX));
+        move |site: &mut Site, _: &mut Context<'_>| match read.come_home(site) {
+            Ok((found, first)) => {
+                let Some(chat) = &mut site.chat else { return Fault::not_found().into() };
+                let last = found.last().map_or(since, |last| last.id);
+                // What was trimmed, or is more than a stream is given at once, is told.
+                let gap = match chat.history.reaches(last) {
+                    false => Some(chat.history.first_id()),
+                    true => (since + 1 < first).then_some(first),
+                };
+                stream_from(chat, Some(last), &found, gap)
+            }
+            Err(fault) => fault.into(),
+        }
+    })
+}
+
+fn stream_from(chat: &Chat, since: Option<i64>, older: &[Message], gap: Option<i64>) -> Reply<Site> {
     let mut first = Vec::new();
     events::retry(RETRY_MS, &mut first);
+    if let Some(id) = gap {
+        events::message(None, Some("gap"), &json!({ "first": id }).to_string(), &mut first);
+    }
+    older.iter().for_each(|message| event(message, &mut first));
     if let Some(since) = since {
-        if !chat.history.reaches(since) {
-            let gap = json!({"first": chat.history.first_id()}).to_string();
-            events::message(None, Some("gap"), &gap, &mut first);
-        }
-        for message in chat.history.since(LOBBY, since, usize::MAX) {
-            event(message, &mut first);
-        }
+        chat.history.since(LOBBY, since, usize::MAX).into_iter().for_each(|message| event(message, &mut first));
     }
     let head = Response::new(Status::OK)
         .header("Content-Type", "text/event-stream")
         .header("Cache-Control", "no-store")
         .header("X-Accel-Buffering", "no");
     let heartbeat = Bytes::from_static(events::HEARTBEAT);
-    Ok(Reply::Stream { topic: chat.lobby, dialect: Dialect::Event, head, first: first.into(), heartbeat })
+    Reply::Stream { topic: chat.lobby, dialect: Dialect::Event, head, first: first.into(), heartbeat }
 }
 
 /// From where a stream goes on: `Last-Event-ID` wins over `since`; what is no id is no position.

@@ -21,7 +21,7 @@ use crate::site::state::{Site, disk_fault};
 use crate::store::tree::{self, ListAsk, Listing, Order, Sort};
 
 /// Names on a page, at most and by default.
-const LIMIT_MAX: usize = 1000;
+pub const LIMIT_MAX: usize = 1000;
 
 /// What a list is asked for, taken out of the request.
 #[derive(Debug, PartialEq, Eq)]

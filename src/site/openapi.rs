@@ -1,11 +1,572 @@
 //! The OpenAPI 3.1 description of every route there is. A test holds it against the table of routes.
+//!
+//! Each route has a row in [`ROUTES`]: who may use it and what describes it. Bounds are those in force, taken from the
+//! configuration and from the files that check them. What follows from the routes by itself, `HEAD` and `OPTIONS`, is told
+//! once in words. Parts that are switched off are not described, for they are not there.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
+use crate::config::Config;
+use crate::http::request::Method;
+use crate::site::chat;
+use crate::site::file_list;
+use crate::site::gate::{Action, Principal, authorize};
 use crate::site::state::Site;
+use crate::store::tree::{NAME_BYTES_MAX, SEGMENTS_MAX};
+
+use Action::{ChatRead, ChatWrite, Metrics, Open, SharedRead, SharedWrite, WwwRead};
+use Method::{Delete, Get, Patch, Post, Put};
+
+/// What a route belongs to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Part {
+    System,
+    Pages,
+    Files,
+    Chat,
+}
+
+type Row = (Part, Method, &'static str, Action, fn(&Config) -> Value);
+
+/// Every route, by method and pattern as the table of routes has them; `pages` is who answers what no route fits.
+const ROUTES: &[Row] = &[
+    (Part::System, Get, "/healthz", Open, health),
+    (Part::System, Get, "/metrics", Metrics, metrics),
+    (Part::System, Get, "/api", Open, api),
+    (Part::System, Get, "/openapi.json", Open, description),
+    (Part::Pages, Get, "/", WwwRead, front_page),
+    (Part::Pages, Get, "/*path", WwwRead, page),
+    (Part::Files, Post, "/upload", SharedWrite, upload),
+    (Part::Files, Get, "/file-list", SharedRead, file_list),
+    (Part::Files, Get, "/file-info/*path", SharedRead, file_info),
+    (Part::Files, Get, "/files/*path", SharedRead, download),
+    (Part::Files, Put, "/files/*path", SharedWrite, put),
+    (Part::Files, Patch, "/files/*path", SharedWrite, patch),
+    (Part::Files, Delete, "/files/*path", SharedWrite, delete),
+    (Part::Files, Post, "/rename", SharedWrite, rename),
+    (Part::Files, Post, "/remove", SharedWrite, remove),
+    (Part::Files, Post, "/dirs", SharedWrite, make_folder),
+    (Part::Chat, Post, "/send", ChatWrite, send),
+    (Part::Chat, Get, "/messages", ChatRead, messages),
+    (Part::Chat, Get, "/events", ChatRead, events),
+];
+
+/// The path templates under which static pages are described: they are no routes, but what is left when none fits.
+pub const PAGES: [&str; 2] = ["/", "/{path}"];
 
 /// The whole document.
 pub fn document(site: &Site) -> Value {
-    let _ = site;
-    json!({})
+    let config = &site.config;
+    let is_there = |part| match part {
+        Part::System | Part::Pages => true,
+        Part::Files => site.files.is_some(),
+        Part::Chat => site.chat.is_some(),
+    };
+    let mut paths = Map::new();
+    for (part, method, pattern, action, describe) in ROUTES.iter().filter(|(part, ..)| is_there(*part)) {
+        let mut operation = describe(config);
+        operation["tags"] = json!([match part {
+            Part::System => "system",
+            Part::Pages => "pages",
+            Part::Files => "files",
+            Part::Chat => "chat",
+        }]);
+        let is_open = authorize(Principal::Guest, *action, &site.rights, false).is_ok();
+        operation["security"] = if is_open { json!([{}, {"operator": []}]) } else { json!([{"operator": []}]) };
+        paths.entry(template(pattern)).or_insert_with(|| json!({}))[method.name().to_ascii_lowercase()] = operation;
+    }
+    let server = if config.path_prefix.is_empty() { "/" } else { &config.path_prefix };
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "hythe",
+            "version": env!("CARGO_PKG_VERSION"),
+            "summary": "A server for files, uploads and chat",
+            "description": "Every path that answers GET answers HEAD, with the same head and no body; every path answers \
+                OPTIONS with 204 and Allow. Any request may be refused with a problem document (RFC 9457), or with a small \
+                page where Accept prefers HTML.",
+            "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
+        },
+        "servers": [{"url": server}],
+        "tags": [{"name": "system"}, {"name": "pages"}, {"name": "files"}, {"name": "chat"}],
+        "paths": paths,
+        "components": {
+            "securitySchemes": {
+                "operator": {"type": "http", "scheme": "bearer", "description": "The operator's token."},
+            },
+            "responses": {
+                "Refused": {
+                    "description": "A refusal, with a stable code and a sentence.",
+                    "content": {
+                        "application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}},
+                        "text/html": {"schema": {"type": "string"}},
+                    },
+                },
+            },
+            "schemas": schemas(config),
+        },
+    })
+}
+
+/// A pattern of the table of routes as a path template: `/files/*path` is `/files/{path}`.
+pub fn template(pattern: &str) -> String {
+    let segments = pattern.split('/').map(|segment| match segment.strip_prefix([':', '*']) {
+        Some(name) => format!("{{{name}}}"),
+        None => segment.to_owned(),
+    });
+    segments.collect::<Vec<_>>().join("/")
+}
+
+fn schemas(config: &Config) -> Value {
+    let time = json!({"type": "string", "format": "date-time", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"});
+    let limit = json!({"type": ["integer", "null"], "minimum": 0, "description": "null: there is no such limit."});
+    json!({
+        "Problem": {
+            "type": "object",
+            "required": ["type", "title", "status", "code", "detail"],
+            "properties": {
+                "type": {"type": "string", "const": "about:blank"},
+                "title": {"type": "string"},
+                "status": {"type": "integer", "minimum": 400, "maximum": 599},
+                "code": {"type": "string", "pattern": "^[a-z0-9_]+$"},
+                "detail": {"type": "string"},
+            },
+        },
+        "Api": {
+            "type": "object",
+            "required": ["name", "version", "features", "limits"],
+            "properties": {
+                "name": {"type": "string", "const": "hythe"},
+                "version": {"type": "string"},
+                "features": {"type": "array", "items": {"type": "string"}},
+                "limits": {"type": "object", "additionalProperties": limit},
+            },
+        },
+        "Path": path_schema(),
+        "File": {
+            "type": "object",
+            "required": ["name", "path", "url", "size", "type", "modified", "etag", "owner"],
+            "properties": {
+                "name": {"type": "string", "maxLength": NAME_BYTES_MAX},
+                "path": {"$ref": "#/components/schemas/Path"},
+                "url": {"type": "string", "format": "uri-reference"},
+                "size": {"type": "integer", "minimum": 0},
+                "type": {"type": "string", "description": "A media type; folder for a folder that was moved."},
+                "modified": time,
+                "etag": {"type": "string", "pattern": "^\"[0-9a-f]{16}\"$"},
+                "owner": {"type": ["string", "null"]},
+            },
+        },
+        "Message": {
+            "type": "object",
+            "required": ["id", "room", "ts", "user", "name", "message"],
+            "properties": {
+                "id": {"type": "integer", "minimum": 1},
+                "room": {"type": "string", "const": chat::LOBBY},
+                "ts": time,
+                "user": {"type": ["string", "null"]},
+                "name": {"type": "string", "minLength": 1, "maxLength": chat::NAME_MAX},
+                "message": {"type": "string", "minLength": 1, "maxLength": config.limits.message_limit_bytes},
+            },
+        },
+    })
+}
+
+fn path_schema() -> Value {
+    json!({
+        "type": "string",
+        "minLength": 1,
+        "maxLength": SEGMENTS_MAX * (NAME_BYTES_MAX + 1) - 1,
+        "pattern": format!(
+            r"^(?!~)(?!\.)[^/\\\u0000-\u001f\u007f]{{1,{NAME_BYTES_MAX}}}(/(?!\.)[^/\\\u0000-\u001f\u007f]{{1,{NAME_BYTES_MAX}}}){{0,{}}}$",
+            SEGMENTS_MAX - 1
+        ),
+        "description": "Names with slashes between them. None begins with a dot; lengths count bytes of UTF-8.",
+    })
+}
+
+/// A name without a folder.
+fn name_schema() -> Value {
+    json!({"type": "string", "minLength": 1, "maxLength": NAME_BYTES_MAX, "pattern": r"^[^.~/\\\u0000-\u001f\u007f][^/\\\u0000-\u001f\u007f]*$"})
+}
+
+fn schema(name: &str) -> Value {
+    json!({"$ref": format!("#/components/schemas/{name}")})
+}
+
+/// An operation. `refusals` are the statuses that are this route's own; any request may be refused otherwise.
+fn operation(id: &str, summary: &str, answers: &[(u16, Value)], refusals: &[u16]) -> Value {
+    let refused = || json!({"$ref": "#/components/responses/Refused"});
+    let mut responses = Map::new();
+    for (status, answer) in answers {
+        responses.insert(status.to_string(), answer.clone());
+    }
+    for status in refusals {
+        responses.insert(status.to_string(), refused());
+    }
+    responses.insert("default".to_owned(), refused());
+    json!({"operationId": id, "summary": summary, "responses": responses})
+}
+
+trait Described {
+    fn with(self, member: &str, value: Value) -> Value;
+}
+
+impl Described for Value {
+    fn with(mut self, member: &str, value: Value) -> Value {
+        self[member] = value;
+        self
+    }
+}
+
+fn answer(description: &str) -> Value {
+    json!({"description": description})
+}
+
+fn content(description: &str, media: &str, schema: Value) -> Value {
+    json!({"description": description, "content": {media: {"schema": schema}}})
+}
+
+fn document_answer(description: &str, schema: Value) -> Value {
+    content(description, "application/json", schema)
+}
+
+fn object(required: &[&str], properties: Value) -> Value {
+    json!({"type": "object", "required": required, "properties": properties})
+}
+
+fn query(name: &str, schema: Value, description: &str) -> Value {
+    json!({"name": name, "in": "query", "schema": schema, "description": description})
+}
+
+fn header(name: &str, description: &str) -> Value {
+    json!({"name": name, "in": "header", "schema": {"type": "string"}, "description": description})
+}
+
+fn path_parameter(description: &str, schema: Value) -> Value {
+    json!({"name": "path", "in": "path", "required": true, "schema": schema, "description": description})
+}
+
+fn file_path() -> Value {
+    path_parameter("The file's path. Its slashes are sent as they are.", schema("Path"))
+}
+
+fn on_conflict() -> Value {
+    let words = json!({"type": "string", "enum": ["error", "rename", "overwrite"], "default": "error"});
+    query("on_conflict", words, "What happens when the name is taken.")
+}
+
+/// A body that may be a JSON object or a form.
+fn object_or_form(schema: &Value) -> Value {
+    let strict = schema.clone().with("additionalProperties", json!(false));
+    json!({
+        "required": true,
+        "content": {
+            "application/json": {"schema": strict},
+            "application/x-www-form-urlencoded": {"schema": schema},
+        },
+    })
+}
+
+fn health(_: &Config) -> Value {
+    let status = |word: &str| object(&["status"], json!({"status": {"type": "string", "const": word}}));
+    let answers = [
+        (200, document_answer("Requests are welcome.", status("ok"))),
+        (503, document_answer("The server is stopping.", status("draining"))),
+    ];
+    operation("health", "Whether to send requests here", &answers, &[])
+}
+
+fn metrics(_: &Config) -> Value {
+    let answers = [(200, content("Prometheus text, version 0.0.4.", "text/plain", json!({"type": "string"})))];
+    let note = "For the operator; under loopback defaults also for whoever asks from the machine itself.";
+    operation("metrics", "The server's numbers", &answers, &[401]).with("description", json!(note))
+}
+
+fn api(_: &Config) -> Value {
+    operation(
+        "api",
+        "Name, version, features and limits",
+        &[(200, document_answer("What there is.", schema("Api")))],
+        &[],
+    )
+}
+
+fn description(_: &Config) -> Value {
+    let answers = [(200, document_answer("An OpenAPI 3.1 document.", json!({"type": "object"})))];
+    operation("openapi", "This document", &answers, &[])
+}
+
+/// What a file that is read can be answered with.
+fn file_answers(whole: &str) -> Vec<(u16, Value)> {
+    let bytes = |description: &str| json!({"description": description, "content": {"*/*": {}}});
+    vec![
+        (200, bytes(whole)),
+        (206, bytes("One range of it, or several as multipart/byteranges.")),
+        (304, answer("The client has it already.")),
+    ]
+}
+
+fn file_headers() -> Vec<Value> {
+    vec![
+        header("Range", "Up to 32 ranges of bytes that do not overlap; else the whole file is sent."),
+        header("If-Range", "An entity tag or a date: ranges are sent only if the file is still that."),
+        header("If-None-Match", "Entity tags."),
+        header("If-Match", "Entity tags."),
+        header("If-Modified-Since", "A date."),
+        header("If-Unmodified-Since", "A date."),
+    ]
+}
+
+fn front_page(_: &Config) -> Value {
+    let answers = file_answers("The front page.");
+    operation("frontPage", "The front page", &answers, &[404, 412, 416]).with("parameters", json!(file_headers()))
+}
+
+fn page(_: &Config) -> Value {
+    let mut answers = file_answers("The file, or a folder's index; a folder's list, where that is switched on.");
+    answers.push((308, answer("It is a folder: the same path with a slash at its end.")));
+    let text = json!({"type": "string", "minLength": 1});
+    let path = path_parameter("A path below the folder of pages. Its slashes are sent as they are.", text);
+    let parameters: Vec<Value> = std::iter::once(path).chain(file_headers()).collect();
+    operation("page", "A static file", &answers, &[403, 404, 412, 416]).with("parameters", json!(parameters))
+}
+
+fn upload(config: &Config) -> Value {
+    let limits = &config.limits;
+    let stored = object(
+        &["status", "message", "file", "filepath"],
+        json!({
+            "status": {"type": "string", "const": "success"},
+            "message": {"type": "string"},
+            "file": schema("File"),
+            "filepath": {"type": "string", "format": "uri-reference"},
+        }),
+    );
+    let several = object(
+        &["status", "files"],
+        json!({
+            "status": {"type": "string", "const": "success"},
+            "files": {"type": "array", "minItems": 1, "maxItems": limits.parts, "items": schema("File")},
+        }),
+    );
+    let created = document_answer(
+        "One file as it was stored, or those of a form.",
+        json!({"oneOf": [stored, several]}),
+    )
+    .with("headers", json!({"Location": {"schema": {"type": "string"}, "description": "Where the one file is."}}));
+    let form = object(
+        &["file"],
+        json!({
+            "dir": {"type": "string", "description": "The folder the files go to; it stands before them."},
+            "file": {
+                "type": "array",
+                "minItems": 1,
+                "maxItems": limits.parts,
+                "items": {"type": "string", "contentMediaType": "application/octet-stream"},
+            },
+        }),
+    );
+    let body = json!({
+        "required": true,
+        "description": format!(
+            "A JSON document of at most {} bytes, stored as it is; a form with files; or any other type, stored under ?name=, \
+             which is then required. At most {} bytes.",
+            limits.json_limit_bytes, limits.upload_limit_bytes
+        ),
+        "content": {
+            "application/json": {"schema": {}},
+            "multipart/form-data": {"schema": form},
+            "*/*": {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}},
+        },
+    });
+    let answers = [(201, created), (303, answer("A form of a browser: back to the page."))];
+    operation("upload", "Store files", &answers, &[400, 401, 409, 411, 413, 415, 507])
+        .with("parameters", json!([query("name", name_schema(), "The file's name; not for forms."), on_conflict()]))
+        .with("requestBody", body)
+}
+
+fn file_list(_: &Config) -> Value {
+    let listed = object(
+        &["files", "dirs", "next"],
+        json!({
+            "files": {"type": "array", "items": schema("File")},
+            "dirs": {"type": "array", "items": {"type": "string"}},
+            "next": {"type": ["string", "null"], "description": "Where the next page begins: give it as after."},
+            "cut": {"type": "boolean", "const": true, "description": "The search gave up before it had seen all names."},
+        }),
+    );
+    let found = json!({
+        "description": "One folder, or what a search found below it.",
+        "content": {"application/json": {"schema": listed}, "text/html": {"schema": {"type": "string"}}},
+    });
+    let most = file_list::LIMIT_MAX;
+    let parameters = json!([
+        query("prefix", json!({"type": "string"}), "The folder; the root without it."),
+        query("sort", json!({"type": "string", "enum": ["name", "size", "time"], "default": "name"}), "By what."),
+        query("order", json!({"type": "string", "enum": ["asc", "desc"], "default": "asc"}), "Which way."),
+        query("limit", json!({"type": "integer", "minimum": 1, "maximum": most, "default": most}), "How many at most."),
+        query("after", json!({"type": "string"}), "The last answer's next."),
+        query("q", json!({"type": "string"}), "Searches names, below the folder too."),
+    ]);
+    operation("listFiles", "A folder's files", &[(200, found)], &[400, 404]).with("parameters", parameters)
+}
+
+fn file_info(_: &Config) -> Value {
+    let answers = [(200, document_answer("The file.", schema("File")))];
+    operation("fileInfo", "What is known of a file", &answers, &[404]).with("parameters", json!([file_path()]))
+}
+
+fn download(_: &Config) -> Value {
+    let inline = json!({"type": "string", "enum": ["0", "1"], "default": "0"});
+    let inline = query("inline", inline, "1: images, plain text, audio and video are shown in place.");
+    let parameters: Vec<Value> = [file_path(), inline].into_iter().chain(file_headers()).collect();
+    operation("download", "A file", &file_answers("The whole file, as a download."), &[404, 412, 416])
+        .with("parameters", json!(parameters))
+}
+
+fn guards() -> [Value; 2] {
+    [
+        header("If-Match", "Entity tags: only if the file is still one of these."),
+        header("If-Unmodified-Since", "A date: only if the file has not changed since."),
+    ]
+}
+
+fn put(config: &Config) -> Value {
+    let create = json!({"type": "string", "enum": ["0", "1"], "default": "0"});
+    let mut parameters = vec![
+        file_path(),
+        query("create", create, "1: the file need not be there yet."),
+        header("If-None-Match", "*: only if nothing is there yet."),
+    ];
+    parameters.extend(guards());
+    let file = |description| document_answer(description, schema("File"));
+    let description = format!("The file's whole content, of at most {} bytes.", config.limits.upload_limit_bytes);
+    let body = json!({
+        "required": true,
+        "description": description,
+        "content": {"*/*": {"schema": {"type": "string", "contentMediaType": "application/octet-stream"}}},
+    });
+    let answers = [(200, file("The file, replaced.")), (201, file("The file, which is new."))];
+    operation("replaceFile", "Replace a file, or create one", &answers, &[400, 401, 404, 409, 411, 412, 413, 415, 507])
+        .with("parameters", json!(parameters))
+        .with("requestBody", body)
+}
+
+fn conflict_word() -> Value {
+    json!({"type": "string", "enum": ["error", "rename", "overwrite"]})
+}
+
+fn patch(_: &Config) -> Value {
+    let properties = json!({"name": name_schema(), "path": schema("Path"), "on_conflict": conflict_word()});
+    let wanted = object(&[], properties)
+        .with("additionalProperties", json!(false))
+        .with("oneOf", json!([{"required": ["name"]}, {"required": ["path"]}]));
+    let parameters: Vec<Value> = [file_path(), on_conflict()].into_iter().chain(guards()).collect();
+    let answers = [(200, document_answer("The file at its new place.", schema("File")))];
+    operation("moveFile", "Give a file another name or path", &answers, &[400, 401, 404, 409, 412, 413, 415])
+        .with("parameters", json!(parameters))
+        .with("requestBody", json!({"required": true, "content": {"application/json": {"schema": wanted}}}))
+}
+
+fn deleted() -> (u16, Value) {
+    let properties = json!({"status": {"type": "string", "const": "success"}, "deleted": {"type": "string"}});
+    (200, document_answer("It is gone.", object(&["status", "deleted"], properties)))
+}
+
+fn delete(_: &Config) -> Value {
+    let parameters: Vec<Value> = std::iter::once(file_path()).chain(guards()).collect();
+    operation("deleteFile", "Delete a file or an empty folder", &[deleted()], &[401, 404, 409, 412])
+        .with("parameters", json!(parameters))
+}
+
+/// What the three posts that pages without script use have in common.
+fn post(id: &str, summary: &str, answers: [(u16, Value); 1], body: &Value) -> Value {
+    let [done] = answers;
+    let answers = [done, (303, answer("A form of a browser: back to the page."))];
+    operation(id, summary, &answers, &[400, 401, 404, 409, 412, 413, 415]).with("requestBody", object_or_form(body))
+}
+
+fn rename(_: &Config) -> Value {
+    let properties = json!({"from": schema("Path"), "to": schema("Path"), "on_conflict": conflict_word()});
+    let moved = (200, document_answer("The file at its new place.", schema("File")));
+    post("rename", "Give a file another path", [moved], &object(&["from", "to"], properties))
+        .with("parameters", json!([on_conflict()]))
+}
+
+fn remove(_: &Config) -> Value {
+    let body = object(&["name"], json!({"name": schema("Path")}));
+    post("remove", "Delete a file or an empty folder", [deleted()], &body)
+}
+
+fn make_folder(_: &Config) -> Value {
+    let properties = json!({"status": {"type": "string", "const": "success"}, "dir": schema("Path")});
+    let made = (201, document_answer("The folder is there.", object(&["status", "dir"], properties)));
+    post("makeFolder", "Make a folder", [made], &object(&["path"], json!({"path": schema("Path")})))
+}
+
+fn send(config: &Config) -> Value {
+    let text =
+        json!({"type": "string", "minLength": 1, "maxLength": config.limits.message_limit_bytes, "pattern": r"\S"});
+    let draft = object(
+        &["message"],
+        json!({
+            "message": text,
+            "room": {"type": "string", "const": chat::LOBBY, "default": chat::LOBBY},
+            "name": {"type": "string", "maxLength": chat::NAME_MAX, "pattern": r"^[\p{Alphabetic}\p{N} ._-]*$"},
+        }),
+    );
+    let mut body = object_or_form(&draft);
+    body["content"]["text/plain"] = json!({"schema": text});
+    body["description"] =
+        json!("Lengths count bytes of UTF-8. Control characters other than tab and line ends are refused.");
+    let answers = [
+        (201, document_answer("The message: it is kept, and everyone hears it.", schema("Message"))),
+        (303, answer("A form of a browser: back to the page.")),
+    ];
+    operation("send", "Say something", &answers, &[400, 401, 404, 413, 415, 429, 503]).with("requestBody", body)
+}
+
+fn room() -> Value {
+    query("room", json!({"type": "string", "const": chat::LOBBY}), "The room.")
+}
+
+fn id(name: &str, description: &str) -> Value {
+    query(name, json!({"type": "integer", "minimum": 0, "maximum": i64::MAX}), description)
+}
+
+fn messages(_: &Config) -> Value {
+    let found = object(
+        &["messages", "last", "gap"],
+        json!({
+            "messages": {"type": "array", "maxItems": chat::LIMIT_MAX, "items": schema("Message")},
+            "last": {"type": "integer", "minimum": 0, "description": "The highest id in the answer, else since."},
+            "gap": {"type": "boolean", "description": "Some messages after since are no longer kept."},
+        }),
+    );
+    let limit = json!({"type": "integer", "minimum": 1, "maximum": chat::LIMIT_MAX, "default": chat::LIMIT});
+    let wait = json!({"type": "integer", "minimum": 0, "maximum": chat::WAIT_MAX_S, "default": 0});
+    let parameters = json!([
+        room(),
+        id("since", "Those after this id. Not with before."),
+        id("before", "The last ones before this id."),
+        query("limit", limit, "How many at most."),
+        query("wait", wait, "With since: how many seconds to wait if there is nothing new."),
+    ]);
+    let answers = [(200, document_answer("What was said, oldest first.", found))];
+    operation("messages", "What was said", &answers, &[400, 404, 500, 503]).with("parameters", parameters)
+}
+
+fn events(_: &Config) -> Value {
+    let note = "Each event of the default kind has an id and, as data, a message as JSON. An event `gap` says that some of \
+        what came after the position is no longer kept. The stream does not end by itself.";
+    let parameters = json!([
+        room(),
+        id("since", "Goes on after this id."),
+        header("Last-Event-ID", "The same, and wins over since."),
+    ]);
+    let answers = [(200, content("An event stream.", "text/event-stream", json!({"type": "string"})))];
+    operation("events", "What is said from now on", &answers, &[404, 500, 503])
+        .with("description", json!(note))
+        .with("parameters", parameters)
 }

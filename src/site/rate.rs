@@ -53,7 +53,8 @@ impl Buckets {
         let full = u64::from(self.rate.burst.max(1)) * 1000;
         let rate = self.rate;
         self.buckets.retain(|_, bucket| refilled(bucket, rate, full, now) < full);
-        if self.buckets.len() >= ADDRESSES_MAX {
+        // A sweep that frees little would have to be done again for the next address, and the next.
+        if self.buckets.len() > ADDRESSES_MAX / 4 * 3 {
             // So many addresses at once are an attack; whoever is forgotten gets a full bucket, which is the lesser evil.
             self.buckets.clear();
         }

@@ -1,10 +1,11 @@
 //! All that the loop remembers for this site, and how what the disk says becomes an answer.
 
 use std::io;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use crate::clock::Moment;
-use crate::config::{Config, Rights};
+use crate::config::{Config, Rate, Rights};
 use crate::http::fault::Fault;
 use crate::http::status::Status;
 use crate::server::reply::{State, Topic};
@@ -90,14 +91,41 @@ pub struct Chat {
     pub history: History,
     /// What is said in the lobby.
     pub lobby: Topic,
+    /// Where the ledger is.
+    pub database: PathBuf,
     /// For messages older than the history; away while a helper has it.
     pub reader: Option<Reader>,
-    /// Where it is said that the reader has come home.
-    pub reader_home: Topic,
     /// Messages an address may send.
     pub send_rate: Buckets,
-    /// Whether the ledger has lost a batch and takes nothing more.
-    pub is_shut: bool,
+    /// Whether it can be used.
+    pub ledger: LedgerState,
+}
+
+/// How the ledger is, as far as the loop knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LedgerState {
+    /// A helper is opening it: whoever asks waits.
+    Opening,
+    /// It is open, and the history is filled from it.
+    Open,
+    /// It has lost a batch: nothing more is kept, and what was can still be read.
+    ReadOnly,
+    /// It could not be opened.
+    Shut,
+}
+
+impl Chat {
+    /// A chat whose ledger is still to be opened.
+    pub fn new(database: PathBuf, lobby: Topic, send_rate: Rate) -> Chat {
+        Chat {
+            history: History::new(0, 0),
+            lobby,
+            database,
+            reader: None,
+            send_rate: Buckets::new(send_rate),
+            ledger: LedgerState::Opening,
+        }
+    }
 }
 
 /// Numbers that the loop itself does not count.

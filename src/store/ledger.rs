@@ -148,6 +148,14 @@ pub struct Ledger {
     shut_by: Option<Error>,
 }
 
+/// Sees to it that there is a file at `path` that can be written, only by its owner; does not look into it.
+pub fn touch(path: &Path) -> std::io::Result<()> {
+    make_private(path).map_err(|error| match error {
+        Error::File(error) => error,
+        other => std::io::Error::other(other),
+    })
+}
+
 impl Ledger {
     /// Opens the database at `path`, or makes it; brings its tables up to date, and checks it after an unclean stop.
     /// `file:/name?vfs=memdb` is one in memory that all connections of this process share by its name.
@@ -217,10 +225,15 @@ impl Ledger {
         Ok(rooms)
     }
 
-    /// Removes the oldest messages, all but the newest `keep` ids; says how many went. No id is given again for that.
-    pub fn trim(&mut self, keep: usize) -> Result<usize, Error> {
+    /// Removes the oldest messages, all but the newest `keep` ids and what was said before `since`; says how many went. No id is given again for that.
+    pub fn trim(&mut self, keep: usize, since: Wall) -> Result<usize, Error> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let upto = meta(&transaction, "last_message")?.saturating_sub(count(keep));
+        let since = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+        // Ids and times grow together, so what is too old is what comes before some id.
+        let too_old: Option<i64> =
+            transaction.query_row("SELECT max(id) FROM messages WHERE ts < ?1", [since], |row| row.get(0))?;
+        let too_many = meta(&transaction, "last_message")?.saturating_sub(count(keep));
+        let upto = too_many.max(too_old.unwrap_or(0));
         let gone = transaction.execute("DELETE FROM messages WHERE id <= ?1", [upto])?;
         if upto > meta(&transaction, "trimmed_message")? {
             set_meta(&transaction, "trimmed_message", upto)?;
@@ -512,13 +525,29 @@ mod tests {
         let mut ledger = room.ledger();
         ledger.keep(vec![said("lobby", "one"), said("lobby", "two"), said("lobby", "three")]);
         assert_eq!(ledger.keep(vec![Entry::Erase { id: 3 }, Entry::Erase { id: 3 }]), [Kept(3), Refused]);
-        assert_eq!(ledger.trim(0).unwrap(), 2);
+        assert_eq!(ledger.trim(0, Wall::default()).unwrap(), 2);
         drop(ledger);
         let mut ledger = room.ledger();
         assert_eq!(ledger.keep(vec![said("lobby", "four")]), [Kept(4)]);
         assert_eq!(Reader::open(&room.path()).unwrap().first_id().unwrap(), 4);
-        assert_eq!(ledger.trim(9).unwrap(), 0);
+        assert_eq!(ledger.trim(9, Wall::default()).unwrap(), 0);
         assert_eq!(Reader::open(&room.path()).unwrap().first_id().unwrap(), 4);
+    }
+
+    #[test]
+    fn what_is_too_old_is_forgotten_though_there_is_room() {
+        let room = Room::new();
+        let mut ledger = room.ledger();
+        let at = |seconds, text: &str| match said("lobby", text) {
+            Entry::Message { room, user, name, text, .. } => {
+                Entry::Message { room, ts: Wall::from_seconds(seconds), user, name, text }
+            }
+            other => other,
+        };
+        ledger.keep(vec![at(10, "old"), at(20, "older than it looks"), at(30, "new")]);
+        assert_eq!(ledger.trim(9, Wall::from_seconds(20)).unwrap(), 1);
+        assert_eq!(ledger.trim(9, Wall::from_seconds(21)).unwrap(), 1);
+        assert_eq!(Reader::open(&room.path()).unwrap().first_id().unwrap(), 3);
     }
 
     #[test]

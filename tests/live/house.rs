@@ -147,6 +147,11 @@ impl House {
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
     }
 
+    /// Tells the server that its logs have been moved away.
+    pub fn ask_to_reopen_logs(&self) {
+        let _ = kill_process(Pid::from_child(&self.child), Signal::HUP);
+    }
+
     /// Waits, a bounded time, for the server to end by itself.
     pub fn wait_for_the_end(&mut self) -> Option<ExitStatus> {
         let latest = Instant::now() + STOPPED_WITHIN;

@@ -13,8 +13,7 @@ use hythe::reactor::system::Verdict;
 use hythe::server::access::Format;
 use hythe::server::house::Rules;
 use hythe::site;
-use hythe::site::rate::Buckets;
-use hythe::site::state::{Chat, Files, Site, Www};
+use hythe::site::state::{Chat, Files, LedgerState, Site, Www};
 use hythe::store::history::History;
 use hythe::store::ledger::{self, Entry, Ledger, Reader};
 
@@ -105,14 +104,12 @@ pub fn stage(seed: u64, setting: &Setting) -> Stage<Site> {
         truth.excuses.eviction = odds.watch_fails > 0;
     }
     let mut hub = Hub::default();
-    let (ledger, reader) = ledger();
+    let (ledger, reader, database) = ledger();
     let chat = Chat {
         history: History::new(setting.history_messages, 1 << 20),
-        lobby: hub.topic(),
-        reader_home: hub.topic(),
         reader: Some(reader),
-        send_rate: Buckets::new(setting.send_rate),
-        is_shut: false,
+        ledger: LedgerState::Open,
+        ..Chat::new(database, hub.topic(), setting.send_rate)
     };
     let uploads = MemoryDisk::new(seed ^ 4, odds);
     truth.borrow_mut().uploads = Some(uploads.clone());
@@ -131,7 +128,6 @@ pub fn stage(seed: u64, setting: &Setting) -> Stage<Site> {
             outbox_bytes_high: 256 << 10,
             write_idle_ms: 30_000,
             listener_bytes_max: 64 << 10,
-            listeners_bytes_max: 64 << 20,
             jobs_max: [setting.files_max, 16],
             drain_ms: setting.drain_ms,
         },
@@ -144,12 +140,12 @@ pub fn stage(seed: u64, setting: &Setting) -> Stage<Site> {
 }
 
 /// A ledger in memory that nobody else has.
-fn ledger() -> (Ledger, Reader) {
+fn ledger() -> (Ledger, Reader, PathBuf) {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let path = PathBuf::from(format!("file:/sim-{}?vfs=memdb", COUNT.fetch_add(1, Ordering::Relaxed)));
     let ledger = Ledger::open(&path, ledger::Sync::Off).expect("a ledger in memory opens");
     let reader = Reader::open(&path).expect("and so does its reader");
-    (ledger, reader)
+    (ledger, reader, path)
 }
 
 fn keeper(mut ledger: Ledger, truth: truth::Shared) -> Keeper<Entry> {

@@ -99,14 +99,25 @@ impl Share {
 
     /// Waits, a bounded time, until the shared folder holds just this.
     pub fn comes_to_hold(&self, expected: &[&str]) {
-        for _ in 0..200 {
-            if self.all() == expected {
-                return;
-            }
+        let is_so = comes_to_be(|| self.all() == expected);
+        assert!(is_so, "{:?} instead of {expected:?}", self.all());
+    }
+
+    /// Waits, a bounded time, until the log holds this once.
+    pub fn comes_to_log(&self, text: &str) {
+        let is_so = comes_to_be(|| self.house.log().matches(text).count() == 1);
+        assert!(is_so, "{text} is not in {}", self.house.log());
+    }
+}
+
+fn comes_to_be(is_so: impl Fn() -> bool) -> bool {
+    (0..200).any(|_| {
+        let is_so = is_so();
+        if !is_so {
             std::thread::sleep(Duration::from_millis(10));
         }
-        assert_eq!(self.all(), expected);
-    }
+        is_so
+    })
 }
 
 fn gather(folder: &Path, above: &str, all: &mut Vec<String>) {

@@ -26,7 +26,7 @@ fn json_is_stored_byte_for_byte_under_a_name_of_its_own() {
     assert!(said["file"]["owner"].is_null());
     assert_eq!(share.read(path).unwrap(), body.as_bytes());
     assert_eq!(share.get(said["filepath"].as_str().unwrap()).body, body.as_bytes());
-    assert!(share.house.log().contains(&format!("stored {path}, {} bytes, for 127.0.0.1\n", body.len())));
+    share.comes_to_log(&format!("stored {path}, {} bytes, for 127.0.0.1\n", body.len()));
     let names: Vec<_> = (0..20).map(|_| share.send("POST /upload", &[JSON], "1").json()["filepath"].clone()).collect();
     assert!(names.iter().enumerate().all(|(at, name)| !names[..at].contains(name)), "{names:?}");
     assert_eq!(share.send("POST /upload?name=a.json", &[JSON], "1").json()["file"]["path"], "a.json");

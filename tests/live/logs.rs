@@ -1,0 +1,76 @@
+//! The logs: written off the loop, opened anew when they are moved away, and no reason to stand still.
+
+use std::env;
+use std::fs::{self, OpenOptions};
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::fs::{CWD, FileType, Mode, mknodat};
+
+use crate::expect::is;
+use crate::house::House;
+use crate::scene::Scene;
+use crate::wire::{PATIENCE, Wire};
+
+/// A request that is refused, which is worth a line of the log.
+const REFUSED: &[u8] = b"GET /hello.txt\r\n\r\n";
+
+fn is_refused(house: &House, scene: &Scene) {
+    let mut wire = Wire::connect(house.address());
+    wire.send(REFUSED);
+    let answer = wire.hear(false).unwrap_or_else(|complaint| panic!("{complaint}\n{}", wire.transcript()));
+    is(400).judge(&answer, scene).unwrap_or_else(|complaint| panic!("{complaint}\n{}", wire.transcript()));
+}
+
+fn comes_to_hold(file: &Path, text: &str) {
+    let latest = Instant::now() + PATIENCE;
+    while !fs::read_to_string(file).is_ok_and(|held| held.contains(text)) {
+        assert!(Instant::now() < latest, "{} does not come to hold {text:?}", file.display());
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn logs_that_are_moved_away_are_opened_anew() {
+    let house = House::open(&["--log-file", "hythe.log", "--access-log", "access.log"]);
+    let scene = Scene::of(&house);
+    let logs = [("hythe.log", "is refused with 400"), ("access.log", "\"-\" 400 ")];
+    is_refused(&house, &scene);
+    for (log, text) in logs {
+        let log = house.folder().join(log);
+        comes_to_hold(&log, text);
+        fs::rename(&log, log.with_extension("1")).expect("the log is moved away");
+    }
+    house.ask_to_reopen_logs();
+    for (log, _) in logs {
+        comes_to_hold(&house.folder().join(log), "");
+    }
+    is_refused(&house, &scene);
+    for (log, text) in logs {
+        comes_to_hold(&house.folder().join(log), text);
+    }
+}
+
+#[test]
+fn logs_that_nobody_reads_stop_nobody() {
+    let pipes = ["log", "access"].map(|log| env::temp_dir().join(format!("hythe-live-{}-{log}", std::process::id())));
+    let held = pipes.each_ref().map(|pipe| {
+        mknodat(CWD, pipe, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).expect("a FIFO");
+        OpenOptions::new().read(true).write(true).open(pipe).expect("both its ends")
+    });
+    let [log, access] = pipes.each_ref().map(|pipe| pipe.to_str().expect("a path that is text"));
+    {
+        let house = House::open(&["--log-file", log, "--access-log", access]);
+        let scene = Scene::of(&house);
+        // A pipe holds 64 KiB: some five hundred lines.
+        for _ in 0..1_000 {
+            is_refused(&house, &scene);
+        }
+        // And the server ends when asked, or dropping the house says so.
+    }
+    drop(held);
+    for pipe in pipes {
+        let _ = fs::remove_file(pipe);
+    }
+}
