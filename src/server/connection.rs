@@ -261,6 +261,10 @@ impl<S: State> Connection<S> {
             let lines = format!("Access-Control-Allow-Origin: {origin}\r\nVary: Origin\r\n");
             let common = [house.common(wall, true), lines.as_bytes()].concat();
             self.exchange.begin(response, length, &common, &keep, port.desk());
+        } else if !house.rules.cors_origins.is_empty() {
+            // A cache must not give what this one was told to an origin that may read it.
+            let common = [house.common(wall, false), b"Vary: Origin\r\n"].concat();
+            self.exchange.begin(response, length, &common, &keep, port.desk());
         } else {
             let common = house.common(wall, false);
             self.exchange.begin(response, length, common, &keep, port.desk());
