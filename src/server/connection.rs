@@ -393,6 +393,10 @@ impl<S: State> Connection<S> {
     /// After content: the client has time again, unless it is too slow on the whole; and a full window travels.
     fn body_goes_on(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
         let Phase::Busy(busy) = &mut self.phase else { return };
+        if matches!(busy.work, Work::Wait { .. }) {
+            // Nobody wants this body, and the wait has its own time.
+            return;
+        }
         let rules = &house.rules;
         let lasted = port.now().since(busy.began);
         if lasted > rules.body_rate_after_ms

@@ -99,3 +99,18 @@ fn a_refusal_of_a_half_head_has_a_body_though_a_head_request_came_before() {
     let (heard, _) = scene.heard(wire);
     assert!(heard.starts_with("HTTP/1.1 414 ") && heard.contains("uri_too_long"), "{heard}");
 }
+
+#[test]
+fn a_poll_whose_head_announces_a_body_waits_no_longer_than_it_asked() {
+    let mut scene = Scene::new(&Setting::calm());
+    let begun = scene.0.now();
+    let wire = scene.come(
+        "GET /messages?since=0&wait=5 HTTP/1.1\r\nHost: sim\r\nContent-Length: 3\r\n\r\nabc\
+         GET /healthz HTTP/1.1\r\nHost: sim\r\n\r\n",
+    );
+    while scene.0.now() < begun + 6_000 {
+        scene.turns(1);
+    }
+    let (heard, _) = scene.heard(wire);
+    assert_eq!(heard.matches("HTTP/1.1 200 OK\r\n").count(), 2, "{heard}");
+}
