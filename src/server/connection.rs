@@ -67,6 +67,8 @@ struct Busy<S: State> {
     /// When the body began, and how much of it has come.
     began: Moment,
     received: u64,
+    /// Since when it is not read, because helpers are behind with it.
+    stopped: Option<Moment>,
 }
 
 enum Work<S: State> {
@@ -170,7 +172,7 @@ impl<S: State> Connection<S> {
                 self.exchange.go_on(port.desk());
                 self.begin(Work::Receive(pump), line, house, port);
                 if !has_body {
-                    self.pump(port);
+                    self.pump(house, port);
                 }
             }
             Reply::Offload(lane, task) => {
@@ -208,7 +210,7 @@ impl<S: State> Connection<S> {
     }
 
     fn begin(&mut self, work: Work<S>, line: Option<Box<Line>>, house: &House<S>, port: &mut Port<'_, Self>) {
-        self.phase = Phase::Busy(Box::new(Busy { work, line, began: port.now(), received: 0 }));
+        self.phase = Phase::Busy(Box::new(Busy { work, line, began: port.now(), received: 0, stopped: None }));
         port.deadline(port.now().plus(house.rules.body_idle_ms));
         port.resume();
     }
@@ -406,7 +408,7 @@ impl<S: State> Connection<S> {
             return self.refuse(&too_slow(), line, house, port);
         }
         port.deadline(port.now().plus(rules.body_idle_ms));
-        self.pump(port);
+        self.pump(house, port);
     }
 
     /// A chunk that is larger than what is still allowed is refused before its bytes have come.
@@ -429,7 +431,7 @@ impl<S: State> Connection<S> {
                 Work::Receive(pump) => {
                     pump.complete();
                     port.no_deadline();
-                    self.pump(port);
+                    self.pump(house, port);
                 }
                 Work::Collect { .. } => {
                     let Phase::Busy(busy) = std::mem::replace(&mut self.phase, Phase::Head) else { return };
@@ -447,16 +449,25 @@ impl<S: State> Connection<S> {
     }
 
     /// Sends a sink on its way if there is something worth it, and stops reading while there is no room.
-    fn pump(&mut self, port: &mut Port<'_, Self>) {
+    fn pump(&mut self, house: &House<S>, port: &mut Port<'_, Self>) {
         let Phase::Busy(busy) = &mut self.phase else { return };
         let Work::Receive(pump) = &mut busy.work else { return };
         if let Some(trip) = pump.trip() {
             port.spawn(Pump::<S>::LANE, move || Done::Sunk(trip()));
         }
         if pump.is_full() {
+            // While it is we who do not read, the client's time stands still.
             port.pause();
-        } else {
-            port.resume();
+            port.no_deadline();
+            busy.stopped.get_or_insert(port.now());
+            return;
+        }
+        port.resume();
+        if let Some(stopped) = busy.stopped.take() {
+            busy.began = busy.began.plus(port.now().since(stopped));
+            if self.exchange.has_body() {
+                port.deadline(port.now().plus(house.rules.body_idle_ms));
+            }
         }
     }
 
@@ -465,7 +476,7 @@ impl<S: State> Connection<S> {
             (Phase::Busy(busy), Sunk::Home(sink, window)) => match &mut busy.work {
                 Work::Receive(pump) => {
                     pump.come_home(sink, window);
-                    self.pump(port);
+                    self.pump(house, port);
                 }
                 _ => port.spawn(Lane::Files, move || drop_sink(sink)),
             },

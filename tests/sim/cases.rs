@@ -1,20 +1,66 @@
 //! What was once found, by name: each of these ended badly before it was mended.
 
-use hythe::reactor::system::{Peer, Signal};
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use hythe::http::fault::Fault;
+use hythe::http::request::Method;
+use hythe::http::response::Response;
+use hythe::http::status::Status;
+use hythe::reactor::hub::Hub;
+use hythe::reactor::slot::Marks;
+use hythe::reactor::system::{LANES, Peer, Signal};
+use hythe::server::Server;
+use hythe::server::house::Rules;
+use hythe::server::reply::{Reply, Sink, State, Step};
 use hythe::site::state::Site;
 
-use crate::net::Ended;
+use crate::dice::{Dice, Odds};
+use crate::disk::MemoryDisk;
+use crate::net::{Ended, Net};
 use crate::site::{Setting, stage};
-use crate::stage::Stage;
+use crate::stage::{Parts, Stage};
+use crate::truth::Truth;
 
 /// A stage on which wires are spoken to by hand.
-struct Scene(Stage<Site>);
+struct Scene<S: State = Site>(Stage<S>);
 
 impl Scene {
     fn new(setting: &Setting) -> Scene {
         Scene(stage(1, setting))
     }
+}
 
+impl Scene<()> {
+    /// A server of nothing but this route.
+    fn of_route(method: Method, handler: fn() -> Reply<()>) -> Scene<()> {
+        let odds = Odds::calm();
+        let mut server = Server::new((), Hub::default());
+        server.add_route(&[method], "/", move |(), _, _| handler()).expect("one route");
+        let marks = Marks {
+            connections_max: 10,
+            per_address_max: 0,
+            outbox_bytes_high: 256 << 10,
+            write_idle_ms: 30_000,
+            listener_bytes_max: 64 << 10,
+            listeners_bytes_max: 0,
+            jobs_max: [10; LANES],
+            drain_ms: 10_000,
+        };
+        Scene(Stage::new(Parts {
+            server,
+            rules: Rules::default(),
+            marks,
+            keeper: Box::new(|_| Vec::new()),
+            disk: MemoryDisk::new(1, &odds),
+            net: Net::new(1, odds),
+            truth: Rc::new(RefCell::new(Truth::default())),
+            dice: Dice::new(1),
+        }))
+    }
+}
+
+impl<S: State> Scene<S> {
     /// Somebody comes and says this.
     fn come(&mut self, bytes: &str) -> usize {
         let peer = Peer { ip: [127, 0, 0, 1].into(), port: 1 };
@@ -113,4 +159,40 @@ fn a_poll_whose_head_announces_a_body_waits_no_longer_than_it_asked() {
     }
     let (heard, _) = scene.heard(wire);
     assert_eq!(heard.matches("HTTP/1.1 200 OK\r\n").count(), 2, "{heard}");
+}
+
+/// Takes all, and says so.
+struct Mouth;
+
+impl Sink<()> for Mouth {
+    fn write(&mut self, _: &[u8]) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Step<()> {
+        Box::new(|(), _| Response::new(Status::NO_CONTENT).into())
+    }
+}
+
+#[test]
+fn an_upload_is_not_blamed_for_helpers_that_are_behind() {
+    let mut scene = Scene::of_route(Method::Put, || Reply::Receive { most: 0, sink: Box::new(Mouth) });
+    scene.0.net.borrow_mut().odds.help_held = 100;
+    let mut unsent = 1_000_000;
+    let wire = scene.come(&format!("PUT / HTTP/1.1\r\nHost: sim\r\nContent-Length: {unsent}\r\n\r\n"));
+    let mut send_until = |scene: &mut Scene<()>, until: u64| {
+        while scene.0.now() < until {
+            let body = vec![b'x'; unsent.min(64 << 10)];
+            unsent -= scene.0.net.borrow_mut().deliver(wire, &body);
+            scene.turns(1);
+        }
+    };
+    // Longer than a body may be idle, and than its average could be mended in.
+    send_until(&mut scene, 3_600_000);
+    assert_eq!(scene.heard(wire), (String::new(), Ended::No));
+    scene.0.net.borrow_mut().odds.help_held = 0;
+    scene.0.reactor.system().release();
+    send_until(&mut scene, 3_605_000);
+    let (heard, _) = scene.heard(wire);
+    assert!(heard.starts_with("HTTP/1.1 204 "), "{heard}");
 }
