@@ -252,6 +252,14 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
                     self.yard.counts.panics += u64::from(told.is_err());
                 }
             }
+            Happening::Done { key, done: Brought::Broken(lane) } => {
+                self.yard.jobs_out[lane as usize] -= 1;
+                self.yard.counts.panics += 1;
+                if self.is_tenant(key) {
+                    self.call(key.index, |protocol, shared, port| protocol.on_panic(shared, port));
+                    self.settle(key.index);
+                }
+            }
             Happening::Verdicts(verdicts) => {
                 for verdict in verdicts {
                     self.judge(verdict);

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use bytes::Bytes;
 
@@ -70,7 +71,7 @@ pub trait Protocol: Sized {
     /// The deadline has come.
     fn on_deadline(&mut self, shared: &mut Self::Shared, port: &mut Port<'_, Self>);
 
-    /// A call into this protocol panicked. Whatever the call had put on the desk is gone.
+    /// A call into this protocol, or a helper's job for it, panicked. Whatever the call had put on the desk is gone.
     fn on_panic(&mut self, shared: &mut Self::Shared, port: &mut Port<'_, Self>);
 
     /// The connection is over; what it holds is given back.
@@ -179,6 +180,8 @@ pub(super) type Errand<D> = (Lane, Key, Job<Brought<D>>);
 pub enum Brought<D> {
     /// For the protocol.
     Done(Lane, D),
+    /// Nothing: it panicked.
+    Broken(Lane),
     /// The file's next stretch is in memory.
     Warm,
 }
@@ -217,7 +220,9 @@ impl<P: Protocol> Yard<P> {
     /// Gives a helper work on behalf of `key`.
     pub fn spawn(&mut self, key: Key, lane: Lane, job: impl FnOnce() -> P::Done + Send + 'static) {
         self.jobs_out[lane as usize] += 1;
-        self.jobs.push((lane, key, Box::new(move || Brought::Done(lane, job()))));
+        let job = AssertUnwindSafe(job);
+        let guarded = move || catch_unwind(job).map_or(Brought::Broken(lane), |done| Brought::Done(lane, done));
+        self.jobs.push((lane, key, Box::new(guarded)));
     }
 
     /// Gives the ledger an entry; the promise waits for its verdict.

@@ -9,10 +9,10 @@ use hythe::http::response::Response;
 use hythe::http::status::Status;
 use hythe::reactor::hub::Hub;
 use hythe::reactor::slot::Marks;
-use hythe::reactor::system::{LANES, Peer, Signal};
+use hythe::reactor::system::{LANES, Lane, Peer, Signal};
 use hythe::server::Server;
 use hythe::server::house::Rules;
-use hythe::server::reply::{Reply, Sink, State, Step};
+use hythe::server::reply::{Reply, Sink, State, Step, Task};
 use hythe::site::state::Site;
 
 use crate::dice::{Dice, Odds};
@@ -195,4 +195,22 @@ fn an_upload_is_not_blamed_for_helpers_that_are_behind() {
     send_until(&mut scene, 3_605_000);
     let (heard, _) = scene.heard(wire);
     assert!(heard.starts_with("HTTP/1.1 204 "), "{heard}");
+}
+
+#[test]
+fn a_helper_that_panics_costs_its_request_a_500_and_nobody_else() {
+    let mut scene = Scene::of_route(Method::Get, || {
+        let task: Task<()> = Box::new(|| panic!("on purpose"));
+        Reply::Offload(Lane::Files, task)
+    });
+    scene.0.panics_max = 2;
+    for _ in 0..2 {
+        let wire = scene.come(&get("/"));
+        scene.turns(3);
+        let (heard, ended) = scene.heard(wire);
+        assert!(heard.starts_with("HTTP/1.1 500 "), "{heard}");
+        assert_ne!(ended, Ended::No);
+    }
+    let (_, yard) = scene.0.reactor.parts();
+    assert_eq!(yard.jobs_out(Lane::Files), 0);
 }
