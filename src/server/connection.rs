@@ -200,7 +200,7 @@ impl<S: State> Connection<S> {
                     let next = self.exchange.end(true);
                     return self.conclude(next, house, port);
                 }
-                port.desk().extend_from_slice(&first);
+                send(first, port);
                 port.listen(topic, dialect);
                 self.phase = Phase::Stream(Box::new(heartbeat));
                 port.resume();
