@@ -50,7 +50,8 @@ pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
     let database = chat.as_ref().map(|chat| chat.database.clone());
     let (hand, ledger) = mpsc::channel();
     let measure = Measure::of(&config.limits);
-    let site = Site::new(config.clone(), open_www(&config)?, open_files(&config)?, chat);
+    let mut site = Site::new(config.clone(), open_www(&config)?, open_files(&config)?, chat);
+    site.started = Some(os::START);
     let server = site::server(site, hub).map_err(|error| other("make the table of routes", io::Error::other(error)))?;
     let world = Os::new(Parts {
         listeners,
@@ -261,10 +262,7 @@ fn open_access_log(config: &Config) -> Result<Option<Scribe>, RunError> {
     let sink = move || -> io::Result<Box<dyn Write + Send>> {
         match &path {
             None => Ok(Box::new(io::stderr())),
-            Some(path) => match logging::open_file(path) {
-                Ok(file) => Ok(Box::new(file)),
-                Err(mistake) => Err(io::Error::other(mistake)),
-            },
+            Some(path) => Ok(Box::new(logging::open_at_end(path)?)),
         }
     };
     Scribe::start(Box::new(sink)).map(Some).map_err(|error| RunError::Folder { path: shown, error })
