@@ -42,6 +42,9 @@ pub const NAME_MAX: usize = 32;
 /// How many messages older than the history a stream that resumes is given; beyond them it is told of a gap.
 const RESUMED_MAX: usize = 10_000;
 
+/// And how many bytes of them: all of it waits in memory for a client that may not read.
+const RESUMED_BYTES_MAX: usize = 1 << 20;
+
 /// What of the chat stays in memory; older messages are read from the ledger.
 pub const HISTORY_MESSAGES: usize = 2_000;
 const HISTORY_BYTES: usize = 1 << 20;
@@ -504,7 +507,7 @@ pub fn stream(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<
 fn stream_older(chat: &mut Chat, since: i64) -> Reply<Site> {
     let older = Older::begin(chat);
     Reply::offload(move || {
-        let read = older.read(|reader| reader.since(LOBBY, since, RESUMED_MAX));
+        let read = older.read(|reader| Ok(first_of(reader.since(LOBBY, since, RESUMED_MAX)?, RESUMED_BYTES_MAX)));
         move |site: &mut Site, _: &mut Context<'_>| match read.come_home(site) {
             Ok((found, first)) => {
                 let Some(chat) = &mut site.chat else { return Fault::not_found().into() };
@@ -519,6 +522,17 @@ fn stream_older(chat: &mut Chat, since: i64) -> Reply<Site> {
             Err(fault) => fault.into(),
         }
     })
+}
+
+/// The first messages, as many as fit into so many bytes.
+fn first_of(mut messages: Vec<Message>, bytes_max: usize) -> Vec<Message> {
+    let mut bytes = 0;
+    let fitting = messages.iter().take_while(|message| {
+        bytes += message.text.len() + message.name.len();
+        bytes <= bytes_max
+    });
+    messages.truncate(fitting.count());
+    messages
 }
 
 fn stream_from(chat: &Chat, since: Option<i64>, older: &[Message], gap: Option<i64>) -> Reply<Site> {
@@ -570,6 +584,20 @@ mod tests {
         ] {
             assert_eq!(form.read(body).unwrap_err().code, code, "{}", body.escape_ascii());
         }
+    }
+
+    #[test]
+    fn a_stream_that_resumes_is_given_no_more_bytes_than_its_measure() {
+        let message = |id| Message {
+            id,
+            room: LOBBY.into(),
+            ts: crate::clock::Wall::default(),
+            user: None,
+            name: "ada".into(),
+            text: "x".repeat(7),
+        };
+        let ids = |bytes_max| first_of((1..=9).map(message).collect(), bytes_max).last().map(|last| last.id);
+        assert_eq!([ids(9), ids(10), ids(39), ids(1000)], [None, Some(1), Some(3), Some(9)]);
     }
 
     #[test]

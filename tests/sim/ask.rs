@@ -43,7 +43,7 @@ pub struct Ask {
     pub after: Vec<u8>,
     pub want: Want,
     pub is_head: bool,
-    has_body: bool,
+    pub has_body: bool,
     /// Whether the client itself says that this is its last.
     pub is_last: bool,
     /// When the first of it was sent.
@@ -336,7 +336,12 @@ pub struct Hearing {
 impl Hearing {
     /// Begins to listen: `told` was told to anyone when it was asked for, `last` is the last kept when it was answered.
     pub fn begin(since: Option<i64>, told: i64, last: i64) -> Hearing {
-        let (least, most) = since.map_or((told + 1, last + 1), |since| (since + 1, since + 1));
+        let (least, most) = match since {
+            Some(since) if since <= told => (since + 1, since + 1),
+            // An id that has not been given yet is no position; whether it had been, nobody knows exactly.
+            Some(since) => (told + 1, last.max(since) + 1),
+            None => (told + 1, last + 1),
+        };
         Hearing { least, most, ..Hearing::default() }
     }
 

@@ -30,6 +30,7 @@ use crate::world::Keeper;
 pub struct Setting {
     pub odds: Odds,
     pub connections_max: usize,
+    pub per_address_max: usize,
     pub files_max: usize,
     pub keepalive_requests: u32,
     pub history_messages: usize,
@@ -44,6 +45,7 @@ impl Setting {
         Setting {
             odds: Odds::calm(),
             connections_max: 1000,
+            per_address_max: 0,
             files_max: 4096,
             keepalive_requests: 100,
             history_messages: 2000,
@@ -57,6 +59,7 @@ impl Setting {
         Setting {
             odds: Odds::of(dice),
             connections_max: dice.pick(&[1000, 1000, 1000, 5, 2]),
+            per_address_max: dice.pick(&[0, 0, 0, 3]),
             files_max: dice.pick(&[4096, 4096, 4096, 2]),
             keepalive_requests: dice.pick(&[0, 100, 100, 3, 1]),
             history_messages: dice.pick(&[2000, 2000, 20, 3]),
@@ -91,7 +94,9 @@ pub fn stage(seed: u64, setting: &Setting) -> Stage<Site> {
             disk.put(path, &bytes, shrinks);
             truth.pages.insert(path.to_owned(), Page { bytes, shrinks });
         }
-        truth.excuses.overload = setting.files_max < 100;
+        // The reader of older messages is one, and a slow helper may keep it from others for too long.
+        let is_slow = odds.help_late_ms >= 1000 || odds.help_held > 0;
+        truth.excuses.overload = setting.files_max < 100 || setting.history_messages < 100 && is_slow;
         truth.excuses.full = odds.disk_full > 0;
         truth.excuses.disk = odds.disk_fails > 0;
         truth.excuses.throttle = !setting.send_rate.is_off();
@@ -119,7 +124,7 @@ pub fn stage(seed: u64, setting: &Setting) -> Stage<Site> {
         },
         marks: Marks {
             connections_max: setting.connections_max,
-            per_address_max: 0,
+            per_address_max: setting.per_address_max,
             outbox_bytes_high: 256 << 10,
             write_idle_ms: 30_000,
             listener_bytes_max: 64 << 10,
@@ -163,16 +168,23 @@ fn keeper(mut ledger: Ledger, truth: truth::Shared) -> Keeper<Entry> {
 /// A whole story: who comes, what goes wrong, and that all is well in the end. Returns the trace.
 pub fn story(seed: u64, is_loud: bool) -> u64 {
     let mut dice = Dice::new(seed);
-    let setting = Setting::of(&mut dice);
+    let mut setting = Setting::of(&mut dice);
+    let is_crowd = dice.chance(20);
+    if is_crowd {
+        setting.connections_max = setting.connections_max.max(40);
+        setting.per_address_max = 0;
+    }
     if is_loud {
         eprintln!("{:#?}", setting.odds);
     }
     let mut stage = stage(seed, &setting);
     stage.net.borrow_mut().is_loud = is_loud;
-    let count = dice.between(1, 10);
-    for number in 0..count {
-        let client = visitor(&mut dice, number, stage.now());
-        stage.clients.push(client);
+    let now = stage.now();
+    if is_crowd {
+        stage.clients = crowd(&mut dice, now);
+    } else {
+        let count = dice.between(1, 10);
+        stage.clients = (0..count).map(|number| visitor(&mut dice, number, now)).collect();
     }
     let patience = dice.pick(&[50, 500, 3_000, 20_000]);
     stage.run(4_000, patience, Stage::are_content);
@@ -205,6 +217,7 @@ fn inspect(stage: &mut Stage<Site>) {
     let now = stage.now();
     stage.clients.push(Client::new(9, now, Style::plain(), asks));
     stage.finish();
+    let last = stage.truth.borrow().last();
     let (house, _) = stage.reactor.parts();
     let chat = house.state.chat.as_ref().expect("there is a chat");
     assert_eq!(chat.history.last_id(), last, "what is kept is said");
@@ -229,16 +242,67 @@ fn visitor(dice: &mut Dice, number: u64, now: u64) -> Client {
         0 | 1 => asks.push(listen(dice)),
         2 => asks.push(hostile(dice)),
         3 => {
-            let last = Ask::get("/", Want::Page("index.html".into())).last();
-            asks.push(last);
+            let want = Want::Page("index.html".into());
+            asks.push(match dice.below(3) {
+                0 => Ask::get("/", want).last(),
+                1 => Ask { is_last: true, ..Ask::new("GET / HTTP/1.0\r\n\r\n", want) },
+                _ => Ask { is_last: true, ..Ask::new("GET http://sim/ HTTP/1.0\r\nHost: sim\r\n\r\n", want) },
+            });
         }
         _ => {}
     }
     Client::new(1000 + number as u16, comes_at, style, asks)
 }
 
-fn listen(_: &mut Dice) -> Ask {
-    Ask::get("/events", Want::Stream { since: None })
+fn listen(dice: &mut Dice) -> Ask {
+    let since = dice.chance(60).then(|| dice.below(6) as i64);
+    let want = Want::Stream { since };
+    match since {
+        None => Ask::get("/events", want),
+        Some(since) if dice.chance(50) => Ask::get(&format!("/events?since={since}"), want),
+        Some(since) => {
+            Ask::new(format!("GET /events?since=1 HTTP/1.1\r\nHost: sim\r\nLast-Event-ID: {since}\r\n\r\n"), want)
+        }
+    }
+}
+
+/// A room full of listeners and pollers, and a few who speak; some come late, some go early.
+fn crowd(dice: &mut Dice, now: u64) -> Vec<Client> {
+    let (listeners, speakers) = (dice.between(15, 60), dice.between(1, 4));
+    let words = dice.between(1, 8);
+    let padding = dice.pick(&[0, 0, 500, 3000]);
+    (0..listeners + speakers)
+        .map(|number| {
+            let style = Style {
+                gulp: dice.pick(&[100, 64 << 10, usize::MAX]),
+                pause_ms: dice.pick(&[0, 5, 30]),
+                depth: dice.pick(&[1, 4]),
+                stall: dice.chance(10).then(|| (dice.below(3_000), dice.pick(&[100, 5_000]))),
+                leaves_at: dice.chance(15).then(|| (now + dice.below(400), dice.chance(50))),
+                ..Style::plain()
+            };
+            let asks = if number >= listeners {
+                (0..words).map(|at| send(dice, number, at, padding)).collect()
+            } else if dice.chance(70) {
+                vec![listen(dice)]
+            } else {
+                (0..3).map(|_| poll(dice)).collect()
+            };
+            Client::new(1000 + number as u16, now + dice.pick(&[0, 0, 20, 300]), style, asks)
+        })
+        .collect()
+}
+
+fn poll(dice: &mut Dice) -> Ask {
+    let (since, limit, wait_s) = (dice.below(8) as i64, 100, dice.pick(&[1, 2]));
+    let want = Want::Messages { since: Some(since), before: None, limit, wait_s };
+    let target = format!("/messages?since={since}&wait={wait_s}");
+    if dice.chance(20) {
+        let body = "x".repeat(dice.pick(&[3, 5000]));
+        let head = format!("GET {target} HTTP/1.1\r\nHost: sim\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        return Ask::new(head, want);
+    }
+    Ask::get(&target, want)
 }
 
 /// An ordinary request.
@@ -262,7 +326,10 @@ fn request(dice: &mut Dice, number: u64, at: u64) -> Ask {
         19 | 20 => look(dice),
         21 => Ask::head("/events", Want::Status(&[200])),
         22..26 => upload(dice, number, at),
-        _ => send(dice, number, at),
+        _ => {
+            let padding = dice.pick(&[0, 0, 0, 100, 3000]);
+            send(dice, number, at, padding)
+        }
     }
 }
 
@@ -293,8 +360,8 @@ fn part(dice: &mut Dice) -> Ask {
     )
 }
 
-fn send(dice: &mut Dice, number: u64, at: u64) -> Ask {
-    let padding = "x".repeat(dice.pick(&[0, 0, 0, 100, 3000]));
+fn send(dice: &mut Dice, number: u64, at: u64, padding: usize) -> Ask {
+    let padding = "x".repeat(padding);
     let text = format!("m{number}.{at}{padding}");
     let want = Want::Sent(text.clone());
     match dice.below(5) {
