@@ -55,7 +55,8 @@ pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
     let measure = Measure::of(&config.limits);
     let shared = open_files(&config)?;
     let files = shared.as_ref().map(|files| Arc::clone(&files.disk));
-    let site = Site::new(config.clone(), open_www(&config)?, shared, chat);
+    let mut site = Site::new(config.clone(), open_www(&config)?, shared, chat);
+    site.started = Some(os::START);
     let server = site::server(site, hub).map_err(|error| other("make the table of routes", io::Error::other(error)))?;
     let world = Os::new(Parts {
         listeners,
@@ -290,10 +291,7 @@ fn open_access_log(config: &Config) -> Result<Option<Scribe>, RunError> {
     let sink = move || -> io::Result<Box<dyn Write + Send>> {
         match &path {
             None => Ok(Box::new(io::stderr())),
-            Some(path) => match logging::open_file(path) {
-                Ok(file) => Ok(Box::new(file)),
-                Err(mistake) => Err(io::Error::other(mistake)),
-            },
+            Some(path) => Ok(Box::new(logging::open_at_end(path)?)),
         }
     };
     Scribe::start(Box::new(sink)).map(Some).map_err(|error| RunError::Folder { path: shown, error })

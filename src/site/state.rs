@@ -34,7 +34,7 @@ pub struct Site {
     pub chat: Option<Chat>,
     /// Requests an address may make.
     pub request_rate: Buckets,
-    /// When this run began.
+    /// When this run began; at the first look at the numbers, unless it was told before.
     pub started: Option<Moment>,
     /// What is counted for those who look after the server.
     pub tallies: Tallies,
