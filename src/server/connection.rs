@@ -74,7 +74,7 @@ struct Busy<S: State> {
 enum Work<S: State> {
     Collect { bytes: Vec<u8>, most: usize, then: Then<S> },
     Receive(Pump<S>),
-    Wait { until: Moment, again: Again<S> },
+    Wait { until: Moment, outlasts: bool, again: Again<S> },
 }
 
 /// One client's connection.
@@ -188,12 +188,12 @@ impl<S: State> Connection<S> {
                 port.keep(entry, decided);
                 self.go_away(line, port);
             }
-            Reply::Wait { topic, until, again } => {
-                if port.yard.is_closing || port.has_ended() {
+            Reply::Wait { topic, until, outlasts, again } => {
+                if port.yard.is_closing || port.has_ended() && !outlasts {
                     return self.ask_again(again, true, line, house, port);
                 }
                 port.wait_for(topic);
-                self.begin(Work::Wait { until, again }, line, house, port);
+                self.begin(Work::Wait { until, outlasts, again }, line, house, port);
                 port.deadline(until);
             }
             Reply::Stream { topic, dialect, head, first, heartbeat } => {
@@ -723,6 +723,11 @@ impl<S: State> Protocol for Connection<S> {
             // A request that is all there is answered though its client has shut its half (RFC 9112, section 9.6).
             Phase::Away(_) => self.exchange.make_last(),
             Phase::Busy(busy) if matches!(busy.work, Work::Receive(_)) && !self.exchange.has_body() => {
+                self.exchange.make_last()
+            }
+            Phase::Busy(busy)
+                if matches!(busy.work, Work::Wait { outlasts: true, .. }) && !self.exchange.has_body() =>
+            {
                 self.exchange.make_last()
             }
             // A body that ends too early, a poll or stream whose listener is gone, a head that stays half: nothing to answer.

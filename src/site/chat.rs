@@ -103,6 +103,7 @@ fn when_open(
         Some(chat) if chat.ledger == LedgerState::Opening && !cx.is_over => Reply::Wait {
             topic: chat.lobby,
             until: cx.now.plus(OPENING_MAX_MS),
+            outlasts: true,
             again: Box::new(move |site, cx| when_open(site, cx, then)),
         },
         Some(_) => shut().into(),
@@ -398,7 +399,8 @@ fn look(site: &mut Site, ask: Ask, until: Moment, cx: &mut Context<'_>) -> Reply
     let may_wait = ask.since.is_some() && !cx.is_over && cx.now < until;
     if found.is_empty() && may_wait {
         let topic = chat.lobby;
-        return Reply::Wait { topic, until, again: Box::new(move |site, cx| look(site, ask, until, cx)) };
+        let again = Box::new(move |site: &mut Site, cx: &mut Context<'_>| look(site, ask, until, cx));
+        return Reply::Wait { topic, until, outlasts: false, again };
     }
     answer(found.into_iter(), &ask, false).into()
 }
