@@ -200,6 +200,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
         !self.awake.is_empty()
             || !self.owing.is_empty()
             || !self.due.is_empty()
+            || !self.yard.jobs.is_empty()
             || self.yard.hub.is_busy()
             || self.may_accept()
             || self.closing.is_some_and(|(next, _)| next < self.slots.capacity())
