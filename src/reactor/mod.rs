@@ -92,6 +92,9 @@ pub struct Reactor<P: Protocol, S: System<Brought<P::Done>, P::Entry>> {
 }
 
 impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
+    /// What an idle connection costs: its slot, and nothing else.
+    pub const SLOT_BYTES: usize = size_of::<Slot<P, S::Socket>>();
+
     /// A loop with nobody in it.
     pub fn new(mut system: S, shared: P::Shared, marks: Marks, hub: Hub) -> Reactor<P, S> {
         let (now, wall) = system.now();
