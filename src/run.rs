@@ -33,7 +33,7 @@ use crate::store::history::Message;
 use crate::store::ledger::{self, Entry, Ledger};
 
 /// Descriptors kept for files, logs, the ledger and the loop itself.
-const DESCRIPTORS_KEPT: usize = 160;
+const DESCRIPTORS_KEPT: usize = 400;
 
 /// How long after the start what can wait does wait.
 const FIRST_MS: u64 = 20;

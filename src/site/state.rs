@@ -195,6 +195,10 @@ pub fn disk_fault(error: &io::Error, doing: &str) -> Fault {
             log::error!("no room to {doing}: {error}");
             Fault::new(Status::INSUFFICIENT_STORAGE, "storage_full", "there is no room left on the server's disk")
         }
+        Kind::PermissionDenied => {
+            log::warn!("not permitted to {doing}: {error}");
+            Fault::new(Status::FORBIDDEN, "forbidden", "the server itself may not do this")
+        }
         Kind::ReadOnlyFilesystem => {
             log::error!("cannot {doing}: {error}");
             Fault::new(Status::INTERNAL_SERVER_ERROR, "read_only", "the server's disk takes no changes")
