@@ -1,4 +1,4 @@
-//! Limits and timers (API.md section 7), each made small by its flag so that a test need not wait long.
+//! Limits and timers (docs/configuration.md), each made small by its flag so that a test need not wait long.
 
 use std::thread;
 use std::time::{Duration, Instant};
