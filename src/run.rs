@@ -33,7 +33,10 @@ use crate::store::history::Message;
 use crate::store::ledger::{self, Entry, Ledger};
 
 /// Descriptors kept for files, logs, the ledger and the loop itself.
-const DESCRIPTORS_KEPT: usize = 160;
+const DESCRIPTORS_KEPT: usize = 400;
+
+/// How long after the start what can wait does wait.
+const FIRST_MS: u64 = 20;
 
 /// The ledger forgets what is beyond its measure after so many new messages.
 const TRIM_EVERY: usize = 1_000;
@@ -50,7 +53,10 @@ pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
     let database = chat.as_ref().map(|chat| chat.database.clone());
     let (hand, ledger) = mpsc::channel();
     let measure = Measure::of(&config.limits);
-    let site = Site::new(config.clone(), open_www(&config)?, open_files(&config)?, chat);
+    let shared = open_files(&config)?;
+    let files = shared.as_ref().map(|files| Arc::clone(&files.disk));
+    let mut site = Site::new(config.clone(), open_www(&config)?, shared, chat);
+    site.started = Some(os::START);
     let server = site::server(site, hub).map_err(|error| other("make the table of routes", io::Error::other(error)))?;
     let world = Os::new(Parts {
         listeners,
@@ -61,6 +67,19 @@ pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
     });
     let world = world.map_err(|error| other("make the event loop", error))?;
     let mut reactor = server.in_world(world, rules(&config, &bound)?, marks(&config));
+    for line in summary::summary(&config, &bound).lines() {
+        log::info!("{line}");
+    }
+    log.catch_up();
+    // A stderr that nobody holds open is no reason not to serve.
+    let _ = writeln!(io::stderr(), "{}", summary::ready(&bound));
+    serve_first(&mut reactor)?;
+    if let Some(disk) = files {
+        spawn_task(&mut reactor, move || {
+            sweep(&*disk);
+            Box::new(|_, _| Fault::not_found().into())
+        });
+    }
     if let Some(path) = database {
         let sync = match config.limits.chat_sync {
             ChatSync::Full => ledger::Sync::Full,
@@ -79,18 +98,25 @@ pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
             })
         });
     }
-    for line in summary::summary(&config, &bound).lines() {
-        log::info!("{line}");
-    }
-    log.catch_up();
-    // A stderr that nobody holds open is no reason not to serve.
-    let _ = writeln!(io::stderr(), "{}", summary::ready(&bound));
     reactor.run().map_err(|error| other("wait for events", error))?;
     log::info!("closed");
     Ok(())
 }
 
-/// Has a helper do something before anyone has come; the step it returns is run in the loop.
+/// The first moments belong to who is waiting at the door; what can wait begins after them. On a host with one core it would
+/// stand in their way.
+fn serve_first<W>(reactor: &mut Reactor<Connection<Site>, W>) -> Result<(), RunError>
+where
+    W: System<Brought<Done<Site>>, Entry>,
+{
+    let until = reactor.parts().1.now.plus(FIRST_MS);
+    while reactor.parts().1.now < until && !reactor.is_over() {
+        reactor.turn(Some(until)).map_err(|error| other("wait for events", error))?;
+    }
+    Ok(())
+}
+
+/// Has a helper do something that nobody asked for; the step it returns is run in the loop.
 fn spawn_task<W>(reactor: &mut Reactor<Connection<Site>, W>, task: impl FnOnce() -> Step<Site> + Send + 'static)
 where
     W: System<Brought<Done<Site>>, Entry>,
@@ -157,13 +183,17 @@ fn open_files(config: &Config) -> Result<Option<Files>, RunError> {
         return Ok(None);
     }
     let disk = folder(&config.uploads, Links::Never)?;
+    let seed = u64::from(os::random()) << 32 | u64::from(os::random());
+    Ok(Some(Files::new(disk, seed)))
+}
+
+/// Removes what an earlier run left half written. Drafts of this run are told apart by who holds them.
+fn sweep(disk: &dyn Disk) {
     match disk.sweep() {
         Ok(0) => {}
         Ok(swept) => log::info!("{swept} half-written files of an earlier run were removed"),
         Err(error) => log::warn!("half-written files of an earlier run cannot be removed: {error}"),
     }
-    let seed = u64::from(os::random()) << 32 | u64::from(os::random());
-    Ok(Some(Files::new(disk, seed)))
 }
 
 /// The chat before its ledger is open, and the ledger's file: that it can be written is seen now, so that a mistake is told
@@ -261,10 +291,7 @@ fn open_access_log(config: &Config) -> Result<Option<Scribe>, RunError> {
     let sink = move || -> io::Result<Box<dyn Write + Send>> {
         match &path {
             None => Ok(Box::new(io::stderr())),
-            Some(path) => match logging::open_file(path) {
-                Ok(file) => Ok(Box::new(file)),
-                Err(mistake) => Err(io::Error::other(mistake)),
-            },
+            Some(path) => Ok(Box::new(logging::open_at_end(path)?)),
         }
     };
     Scribe::start(Box::new(sink)).map(Some).map_err(|error| RunError::Folder { path: shown, error })

@@ -97,12 +97,21 @@ fn flag(key: &Key) -> Arg {
 
 /// Reads a command line, the program's name first.
 pub fn hear(arguments: impl IntoIterator<Item = OsString>) -> Result<Heard, Mistake> {
-    let matches = match command().try_get_matches_from(arguments) {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    let matches = match command().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
             return Ok(Heard::Text(error.to_string()));
         }
-        Err(error) => return Err(Mistake::usage(sentence(&error))),
+        Err(error) => {
+            // Two words where one port may stand: if the first is none, that is the mistake to tell.
+            if error.kind() == ErrorKind::ArgumentConflict
+                && let Ok(matches) = command().ignore_errors(true).try_get_matches_from(&arguments)
+            {
+                port(&matches)?;
+            }
+            return Err(Mistake::usage(sentence(&error)));
+        }
     };
     let (task, matches) = match matches.subcommand() {
         Some(("check", matches)) => (Task::Check, matches),
@@ -150,6 +159,11 @@ fn sentence(error: &clap::Error) -> String {
     let argument = told(ContextKind::InvalidArg).unwrap_or_default();
     let name = argument.split([' ', '=', '[']).next().unwrap_or_default();
     match error.kind() {
+        ErrorKind::UnknownArgument
+            if name.strip_prefix('-').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) =>
+        {
+            format!("no value here is below 0, and {name} is no flag; see hythe --help")
+        }
         ErrorKind::UnknownArgument if argument.starts_with('-') => {
             let names = options::keys().map(|key| key.name).chain(["help", "version"]);
             let nearest = options::nearest(name.trim_start_matches('-'), names).expect("there are keys");
@@ -223,6 +237,9 @@ mod tests {
             ("--www", "--www needs a value"),
             ("--www a --www b", "--www may be given only once"),
             ("8080 9090", "one port is enough"),
+            ("user add ada", "\"user\" is neither a port nor a command"),
+            ("--header-timeout -5s", "no value here is below 0"),
+            ("--max-connections -5", "no value here is below 0"),
             ("--list false", "\"false\" is neither a port nor a command"),
             ("70000", "70000 is no port"),
             ("-- -1", "-1 is no port"),

@@ -30,14 +30,14 @@ pub fn open(config: &Config) -> Result<Box<dyn Write + Send>, Mistake> {
     }
 }
 
-/// Opens a log to be written at its end. Logs tell who did what, so others may not read it.
-pub fn open_file(path: &Path) -> Result<File, Mistake> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o640)
-        .open(path)
+fn open_file(path: &Path) -> Result<File, Mistake> {
+    open_at_end(path)
         .map_err(|error| Mistake::cannot_write(format!("cannot write the log {}: {error}", path.display())))
+}
+
+/// Opens a log to be written at its end. Logs tell who did what, so others may not read it.
+pub fn open_at_end(path: &Path) -> io::Result<File> {
+    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
 }
 
 /// How a record is laid out: `2026-11-20T10:11:12.131Z [INFO] message`; from debug on with its origin.

@@ -171,7 +171,7 @@ pub struct Os<D: Send + 'static, E> {
 }
 
 /// Moments count from here, so that "before the start" can be said.
-const START_MS: u64 = 1_000;
+pub const START: Moment = Moment::from_millis(1_000);
 
 impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
     /// Makes the world.
@@ -211,7 +211,7 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
             lines_since: Moment::default(),
             spare: None,
             started: Instant::now(),
-            now: Moment::from_millis(START_MS),
+            now: START,
             wall: Wall::default(),
             wall_read: Moment::default(),
         };
@@ -222,7 +222,7 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
 
     fn read_clocks(&mut self) {
         let since = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
-        let now = Moment::from_millis(START_MS.saturating_add(since));
+        let now = Moment::from_millis(START.as_millis().saturating_add(since));
         if self.wall_read == Moment::default() || now.since(self.wall_read) >= WALL_KEPT_MS {
             self.wall = wall();
             self.wall_read = now;
@@ -326,8 +326,9 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
             if until <= self.now {
                 Duration::ZERO
             } else {
-                let since =
-                    u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX).saturating_add(START_MS);
+                let since = u64::try_from(self.started.elapsed().as_millis())
+                    .unwrap_or(u64::MAX)
+                    .saturating_add(START.as_millis());
                 Duration::from_millis(until.since(Moment::from_millis(since)))
             }
         });

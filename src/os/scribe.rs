@@ -57,17 +57,20 @@ impl Scribe {
         // It is not waited for when the process ends: a pipe that nobody empties holds it for ever.
         thread::Builder::new().name("hythe-log".into()).stack_size(STACK).spawn(move || {
             let mut taken = Vec::new();
+            let mut lost: u64 = 0;
             loop {
                 let (dropped, reopens, closes) = theirs.wait(&mut taken);
+                lost += dropped;
                 // There is nowhere to tell that the log cannot be written; later lines may fit again.
-                let _ = out.write_all(&taken).and_then(|()| out.flush());
+                if out.write_all(&taken).and_then(|()| out.flush()).is_err() {
+                    lost += taken.len() as u64;
+                }
                 taken.clear();
                 if taken.capacity() > 256 << 10 {
                     taken = Vec::new();
                 }
-                if dropped > 0 {
-                    let _ =
-                        writeln!(out, "{dropped} bytes of log were dropped: the log could not be written fast enough");
+                if lost > 0 && tell_loss(&mut out, lost).is_ok() {
+                    lost = 0;
                 }
                 if reopens && let Ok(new) = sink() {
                     out = new;
@@ -117,6 +120,11 @@ impl Scribe {
         act(&mut self.meeting.desk());
         self.meeting.bell.notify_one();
     }
+}
+
+fn tell_loss(out: &mut impl Write, lost: u64) -> io::Result<()> {
+    writeln!(out, "{lost} bytes of log were lost: the log could not be written, or not fast enough")?;
+    out.flush()
 }
 
 impl Meeting {
@@ -183,6 +191,35 @@ mod tests {
         }
         scribe.close();
         assert!(*paper.0.lock().unwrap() == expected);
+    }
+
+    #[test]
+    fn what_a_full_disk_refused_is_told_when_there_is_room_again() {
+        struct Full(u32, Paper);
+
+        impl Write for Full {
+            fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+                self.0 = self.0.saturating_sub(1);
+                if self.0 > 0 { Err(io::ErrorKind::StorageFull.into()) } else { self.1.write(bytes) }
+            }
+
+            fn flush(&mut self) -> io::Result<()> {
+                Ok(())
+            }
+        }
+
+        let paper = Paper::default();
+        let mut full = Some(Full(3, paper.clone()));
+        let mut scribe =
+            Scribe::start(Box::new(move || Ok(Box::new(full.take().ok_or(io::ErrorKind::NotFound)?)))).unwrap();
+        for line in [b"one\n", b"two\n", b"six\n"] {
+            scribe.write_all(line).unwrap();
+            scribe.catch_up();
+        }
+        scribe.close();
+        let written = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+        // The line and the word of its loss are refused, then there is room.
+        assert!(written.starts_with("two\n4 bytes of log were lost") && written.ends_with("\nsix\n"), "{written}");
     }
 
     #[test]

@@ -203,6 +203,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
         !self.awake.is_empty()
             || !self.owing.is_empty()
             || !self.due.is_empty()
+            || !self.yard.jobs.is_empty()
             || self.yard.hub.is_busy()
             || self.may_accept()
             || self.closing.is_some_and(|(next, _)| next < self.slots.capacity())
@@ -305,6 +306,12 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
     /// Begins the end: no newcomers, and everyone is told, a slice at a time.
     pub fn close_house(&mut self) {
         self.yard.is_closing = true;
+        // Who has been let in by the kernel is answered once; closing the listener would reset them.
+        while self.slots.len() < self.marks.connections_max
+            && let Ok((socket, peer)) = self.system.accept()
+        {
+            self.open(socket, peer);
+        }
         self.system.stop_listening();
         self.closing = Some((0, self.yard.now.plus(self.marks.drain_ms)));
     }

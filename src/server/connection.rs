@@ -67,12 +67,14 @@ struct Busy<S: State> {
     /// When the body began, and how much of it has come.
     began: Moment,
     received: u64,
+    /// Since when it is not read, because helpers are behind with it.
+    stopped: Option<Moment>,
 }
 
 enum Work<S: State> {
     Collect { bytes: Vec<u8>, most: usize, then: Then<S> },
     Receive(Pump<S>),
-    Wait { until: Moment, again: Again<S> },
+    Wait { until: Moment, outlasts: bool, again: Again<S> },
 }
 
 /// One client's connection.
@@ -186,12 +188,12 @@ impl<S: State> Connection<S> {
                 port.keep(entry, decided);
                 self.go_away(line, port);
             }
-            Reply::Wait { topic, until, again } => {
-                if port.yard.is_closing || port.has_ended() {
+            Reply::Wait { topic, until, outlasts, again } => {
+                if port.yard.is_closing || port.has_ended() && !outlasts {
                     return self.ask_again(again, true, line, house, port);
                 }
                 port.wait_for(topic);
-                self.begin(Work::Wait { until, again }, line, house, port);
+                self.begin(Work::Wait { until, outlasts, again }, line, house, port);
                 port.deadline(until);
             }
             Reply::Stream { topic, dialect, head, first, heartbeat } => {
@@ -200,7 +202,7 @@ impl<S: State> Connection<S> {
                     let next = self.exchange.end(true);
                     return self.conclude(next, house, port);
                 }
-                port.desk().extend_from_slice(&first);
+                send(first, port);
                 port.listen(topic, dialect);
                 self.phase = Phase::Stream(Box::new(heartbeat));
                 port.resume();
@@ -210,7 +212,7 @@ impl<S: State> Connection<S> {
     }
 
     fn begin(&mut self, work: Work<S>, line: Option<Box<Line>>, house: &House<S>, port: &mut Port<'_, Self>) {
-        self.phase = Phase::Busy(Box::new(Busy { work, line, began: port.now(), received: 0 }));
+        self.phase = Phase::Busy(Box::new(Busy { work, line, began: port.now(), received: 0, stopped: None }));
         port.deadline(port.now().plus(house.rules.body_idle_ms));
         port.resume();
     }
@@ -262,6 +264,10 @@ impl<S: State> Connection<S> {
             let origin = house.rules.cors_origins[usize::from(self.cors) - 1].clone();
             let lines = format!("Access-Control-Allow-Origin: {origin}\r\nVary: Origin\r\n");
             let common = [house.common(wall, true), lines.as_bytes()].concat();
+            self.exchange.begin(response, length, &common, &keep, port.desk());
+        } else if !house.rules.cors_origins.is_empty() {
+            // A cache must not give what this one was told to an origin that may read it.
+            let common = [house.common(wall, false), b"Vary: Origin\r\n"].concat();
             self.exchange.begin(response, length, &common, &keep, port.desk());
         } else {
             let common = house.common(wall, false);
@@ -392,6 +398,10 @@ impl<S: State> Connection<S> {
     /// After content: the client has time again, unless it is too slow on the whole; and a full window travels.
     fn body_goes_on(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
         let Phase::Busy(busy) = &mut self.phase else { return };
+        if matches!(busy.work, Work::Wait { .. }) {
+            // Nobody wants this body, and the wait has its own time.
+            return;
+        }
         let rules = &house.rules;
         let lasted = port.now().since(busy.began);
         if lasted > rules.body_rate_after_ms
@@ -449,16 +459,22 @@ impl<S: State> Connection<S> {
         if let Some(trip) = pump.trip() {
             port.spawn(Pump::<S>::LANE, move || Done::Sunk(trip()));
         }
+        let has_body = self.exchange.has_body();
         if pump.is_full() {
+            // While it is we who do not read, the client's time stands still.
             port.pause();
             port.no_deadline();
+            busy.stopped.get_or_insert(port.now());
+            return;
+        }
+        port.resume();
+        if let Some(stopped) = busy.stopped.take() {
+            busy.began = busy.began.plus(port.now().since(stopped));
+        }
+        if has_body {
+            port.deadline(port.now().plus(house.rules.body_idle_ms));
         } else {
-            port.resume();
-            if self.exchange.has_body() {
-                port.deadline(port.now().plus(house.rules.body_idle_ms));
-            } else {
-                port.no_deadline();
-            }
+            port.no_deadline();
         }
     }
 
@@ -707,6 +723,11 @@ impl<S: State> Protocol for Connection<S> {
             // A request that is all there is answered though its client has shut its half (RFC 9112, section 9.6).
             Phase::Away(_) => self.exchange.make_last(),
             Phase::Busy(busy) if matches!(busy.work, Work::Receive(_)) && !self.exchange.has_body() => {
+                self.exchange.make_last()
+            }
+            Phase::Busy(busy)
+                if matches!(busy.work, Work::Wait { outlasts: true, .. }) && !self.exchange.has_body() =>
+            {
                 self.exchange.make_last()
             }
             // A body that ends too early, a poll or stream whose listener is gone, a head that stays half: nothing to answer.

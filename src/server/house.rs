@@ -132,6 +132,12 @@ impl<S: State> House<S> {
             let all = Method::ALL.map(Method::name).join(", ");
             return Ok(Response::new(Status::NO_CONTENT).header("Allow", &all).into());
         }
+        let prefix = &self.rules.prefix;
+        if !prefix.is_empty() && request.path == prefix && matches!(request.method, Method::Get | Method::Head) {
+            // Without the slash, what a page calls its neighbours would be looked for outside the prefix.
+            let query = request.query.map(|query| format!("?{query}")).unwrap_or_default();
+            return Ok(Response::redirect(Status::PERMANENT_REDIRECT, &format!("{prefix}/{query}")).into());
+        }
         let inside = self.strip_prefix(request.path)?;
         let (path, is_folder) = RelPath::from_target(inside).map_err(path_fault)?;
         if !request.method.is_safe() || request.headers.has(Field::Upgrade) {

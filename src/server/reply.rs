@@ -79,6 +79,8 @@ pub enum Reply<S: State> {
         topic: Topic,
         /// Until when.
         until: Moment,
+        /// Whether it goes on though the client has ended its half: what is waited for is not news, but something of ours.
+        outlasts: bool,
         /// What is asked.
         again: Again<S>,
     },

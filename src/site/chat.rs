@@ -1,6 +1,7 @@
 //! The lobby: a message is kept by the ledger before anyone hears it, and has the same id wherever it is heard.
 
 use std::borrow::Cow;
+use std::fmt::Write;
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -18,6 +19,7 @@ use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::http::status::Status;
 use crate::server::context::{Call, Context};
+use crate::server::problem::escape;
 use crate::server::reply::{Dialect, Reply, Verdict};
 use crate::site::gate::throttled;
 use crate::site::state::{Chat, LedgerState, Site};
@@ -41,6 +43,9 @@ pub const NAME_MAX: usize = 32;
 
 /// How many messages older than the history a stream that resumes is given; beyond them it is told of a gap.
 const RESUMED_MAX: usize = 10_000;
+
+/// And how many bytes of them: all of it waits in memory for a client that may not read.
+const RESUMED_BYTES_MAX: usize = 1 << 20;
 
 /// What of the chat stays in memory; older messages are read from the ledger.
 pub const HISTORY_MESSAGES: usize = 2_000;
@@ -100,6 +105,7 @@ fn when_open(
         Some(chat) if chat.ledger == LedgerState::Opening && !cx.is_over => Reply::Wait {
             topic: chat.lobby,
             until: cx.now.plus(OPENING_MAX_MS),
+            outlasts: true,
             again: Box::new(move |site, cx| when_open(site, cx, then)),
         },
         Some(_) => shut().into(),
@@ -344,11 +350,14 @@ struct Ask {
     before: Option<i64>,
     limit: usize,
     wait_s: u64,
+    /// Whether the answer is for people: a page.
+    wants_page: bool,
 }
 
 impl Ask {
     fn of(request: &Request<'_>) -> Result<Ask, Fault> {
-        let mut ask = Ask { limit: LIMIT, ..Ask::default() };
+        let wants_page = prefers_html(request.headers.all(Field::Accept));
+        let mut ask = Ask { limit: LIMIT, wants_page, ..Ask::default() };
         for (name, value) in form::query(request.query.unwrap_or_default()) {
             let number = || value.parse::<u64>().map_err(|_| bad_query(&name, "is not a number"));
             let id = || number().and_then(|id| i64::try_from(id).map_err(|_| bad_query(&name, "is no id")));
@@ -395,9 +404,10 @@ fn look(site: &mut Site, ask: Ask, until: Moment, cx: &mut Context<'_>) -> Reply
     let may_wait = ask.since.is_some() && !cx.is_over && cx.now < until;
     if found.is_empty() && may_wait {
         let topic = chat.lobby;
-        return Reply::Wait { topic, until, again: Box::new(move |site, cx| look(site, ask, until, cx)) };
+        let again = Box::new(move |site: &mut Site, cx: &mut Context<'_>| look(site, ask, until, cx));
+        return Reply::Wait { topic, until, outlasts: false, again };
     }
-    answer(found.into_iter(), &ask, false).into()
+    answer(&site.config.path_prefix, &found, &ask, false).into()
 }
 
 /// What the history has; `None` if messages that only the ledger still has may belong to it.
@@ -409,15 +419,53 @@ fn in_memory<'h>(history: &'h History, ask: &Ask) -> Option<Vec<&'h Message>> {
     (found.len() == ask.limit || history.reaches(0)).then_some(found)
 }
 
-fn answer<'a>(found: impl Iterator<Item = &'a Message>, ask: &Ask, is_gap: bool) -> Response {
-    let mut last = ask.since.unwrap_or(0);
-    let rows: Vec<Value> = found
-        .map(|message| {
-            last = message.id;
-            value(message)
-        })
-        .collect();
-    Response::json(Status::OK, &json!({"messages": rows, "last": last, "gap": is_gap}))
+fn answer(prefix: &str, found: &[&Message], ask: &Ask, is_gap: bool) -> Response {
+    let answer = if ask.wants_page {
+        Response::html(Status::OK, page(prefix, found, ask, is_gap)).header("Cache-Control", "no-store")
+    } else {
+        let last = found.last().map_or(ask.since.unwrap_or(0), |message| message.id);
+        let rows: Vec<Value> = found.iter().map(|message| value(message)).collect();
+        Response::json(Status::OK, &json!({"messages": rows, "last": last, "gap": is_gap}))
+    };
+    answer.header("Vary", "Accept")
+}
+
+/// The same for people whose browser runs no script.
+fn page(prefix: &str, found: &[&Message], ask: &Ask, is_gap: bool) -> String {
+    let mut page = format!(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width\">\n<title>Chat</title>\n\
+         <link rel=\"stylesheet\" href=\"{prefix}/style.css\">\n<main>\n<h1>Chat</h1>\n\
+         <p><a href=\"{prefix}/\">Back to the page</a></p>\n"
+    );
+    // A line that cannot be written into memory is no case there is.
+    let limit = ask.limit;
+    if let Some(first) = found.first().filter(|first| first.id > 1 && found.len() == limit) {
+        let id = first.id;
+        let _ =
+            writeln!(page, "<p><a href=\"{prefix}/messages?before={id}&amp;limit={limit}\">Earlier messages</a></p>");
+    }
+    if is_gap {
+        page.push_str("<p>Some messages before these are no longer kept.</p>\n");
+    }
+    page.push_str("<ol id=\"messages\">\n");
+    for message in found {
+        let (name, text, ts) = (escape(&message.name), escape(&message.text), date::rfc3339(message.ts));
+        let _ = writeln!(
+            page,
+            "<li><p class=\"who\">{name} <time datetime=\"{ts}\">{ts}</time></p><p class=\"text\">{text}</p></li>"
+        );
+    }
+    page.push_str("</ol>\n");
+    if found.is_empty() {
+        page.push_str("<p>There is nothing here.</p>\n");
+    }
+    if let Some(last) = found.last().filter(|_| ask.before.is_some() || ask.since.is_some()) {
+        let id = last.id;
+        let _ = writeln!(page, "<p><a href=\"{prefix}/messages?since={id}&amp;limit={limit}\">Later messages</a></p>");
+    }
+    page.push_str("</main>\n</html>\n");
+    page
 }
 
 /// Messages older than the history are read by a helper; the reader travels with the job and comes home with its answer.
@@ -431,7 +479,8 @@ fn read_older(chat: &mut Chat, ask: Ask) -> Reply<Site> {
         move |site: &mut Site, _: &mut Context<'_>| match read.come_home(site) {
             Ok((found, first)) => {
                 let is_gap = ask.since.is_some_and(|since| since + 1 < first);
-                Reply::Send(answer(found.iter(), &ask, is_gap))
+                let found: Vec<&Message> = found.iter().collect();
+                Reply::Send(answer(&site.config.path_prefix, &found, &ask, is_gap))
             }
             Err(fault) => fault.into(),
         }
@@ -504,7 +553,7 @@ pub fn stream(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<
 fn stream_older(chat: &mut Chat, since: i64) -> Reply<Site> {
     let older = Older::begin(chat);
     Reply::offload(move || {
-        let read = older.read(|reader| reader.since(LOBBY, since, RESUMED_MAX));
+        let read = older.read(|reader| Ok(first_of(reader.since(LOBBY, since, RESUMED_MAX)?, RESUMED_BYTES_MAX)));
         move |site: &mut Site, _: &mut Context<'_>| match read.come_home(site) {
             Ok((found, first)) => {
                 let Some(chat) = &mut site.chat else { return Fault::not_found().into() };
@@ -519,6 +568,17 @@ fn stream_older(chat: &mut Chat, since: i64) -> Reply<Site> {
             Err(fault) => fault.into(),
         }
     })
+}
+
+/// The first messages, as many as fit into so many bytes.
+fn first_of(mut messages: Vec<Message>, bytes_max: usize) -> Vec<Message> {
+    let mut bytes = 0;
+    let fitting = messages.iter().take_while(|message| {
+        bytes += message.text.len() + message.name.len();
+        bytes <= bytes_max
+    });
+    messages.truncate(fitting.count());
+    messages
 }
 
 fn stream_from(chat: &Chat, since: Option<i64>, older: &[Message], gap: Option<i64>) -> Reply<Site> {
@@ -570,6 +630,46 @@ mod tests {
         ] {
             assert_eq!(form.read(body).unwrap_err().code, code, "{}", body.escape_ascii());
         }
+    }
+
+    #[test]
+    fn messages_are_a_page_for_people_in_which_nothing_said_is_markup() {
+        let message = Message {
+            id: 7,
+            room: "lobby".into(),
+            ts: crate::clock::Wall::from_seconds(1_795_169_472),
+            user: None,
+            name: "ada".into(),
+            text: "<b>&".into(),
+        };
+        let ask = Ask { limit: 1, wants_page: true, ..Ask::default() };
+        let page = page("/p", &[&message], &ask, true);
+        for line in [
+            "<p class=\"text\">&lt;b&gt;&amp;</p>",
+            "<time datetime=\"2026-11-20T10:11:12Z\">",
+            "href=\"/p/messages?before=7&amp;limit=1\"",
+            "no longer kept",
+        ] {
+            assert!(page.contains(line), "{line}\n{page}");
+        }
+        assert!(!page.contains("Later"), "{page}");
+        let mut block = Vec::new();
+        answer("", &[], &Ask { wants_page: false, ..ask }, false).write_lines(&mut block);
+        assert!(String::from_utf8(block).unwrap().contains("Vary: Accept\r\n"));
+    }
+
+    #[test]
+    fn a_stream_that_resumes_is_given_no_more_bytes_than_its_measure() {
+        let message = |id| Message {
+            id,
+            room: LOBBY.into(),
+            ts: crate::clock::Wall::default(),
+            user: None,
+            name: "ada".into(),
+            text: "x".repeat(7),
+        };
+        let ids = |bytes_max| first_of((1..=9).map(message).collect(), bytes_max).last().map(|last| last.id);
+        assert_eq!([ids(9), ids(10), ids(39), ids(1000)], [None, Some(1), Some(3), Some(9)]);
     }
 
     #[test]

@@ -553,7 +553,11 @@ fn messages(_: &Config) -> Value {
         query("limit", limit, "How many at most."),
         query("wait", wait, "With since: how many seconds to wait if there is nothing new."),
     ]);
-    let answers = [(200, document_answer("What was said, oldest first.", found))];
+    let found = json!({
+        "description": "What was said, oldest first.",
+        "content": {"application/json": {"schema": found}, "text/html": {"schema": {"type": "string"}}},
+    });
+    let answers = [(200, found)];
     operation("messages", "What was said", &answers, &[400, 404, 500, 503]).with("parameters", parameters)
 }
 

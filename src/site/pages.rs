@@ -118,7 +118,7 @@ fn shelve(site: &mut Site, key: &str, page: &Shelved, weight: Weight, cx: &Conte
         Weight::Open => shelf.put_open(key, page.clone(), cx.now),
         Weight::Absent => shelf.put_absent(key, page.clone(), cx.now),
         Weight::Unchanged => shelf.confirm(key, cx.now),
-        Weight::Fleeting => shelf.forget(key),
+        Weight::Fleeting => shelf.let_go(key),
     }
 }
 

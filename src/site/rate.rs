@@ -39,13 +39,13 @@ impl Buckets {
         let full = u64::from(self.rate.burst.max(1)) * 1000;
         let rate = self.rate;
         let bucket = self.buckets.entry(network(ip)).or_insert(Bucket { milli: full, at: now });
-        bucket.milli = refilled(bucket, rate, full, now);
-        bucket.at = now;
-        if bucket.milli >= 1000 {
-            bucket.milli -= 1000;
+        let milli = refilled(bucket, rate, full, now);
+        if milli >= 1000 {
+            *bucket = Bucket { milli: milli - 1000, at: now };
             return Ok(());
         }
-        let missing_ms = ((1000 - bucket.milli) * rate.per_ms).div_ceil(u64::from(rate.count) * 1000);
+        // A refusal leaves the bucket alone: counted in thousandths, what it gains between two close requests would be nothing.
+        let missing_ms = ((1000 - milli) * rate.per_ms).div_ceil(u64::from(rate.count) * 1000);
         Err(u32::try_from(missing_ms.div_ceil(1000)).unwrap_or(u32::MAX).max(1))
     }
 
@@ -94,6 +94,13 @@ mod tests {
         assert_eq!(buckets.take(one, at(999)), Err(1));
         assert_eq!(buckets.take(one, at(1000)), Ok(()));
         assert_eq!(buckets.take(one, at(1000)), Err(1));
+    }
+
+    #[test]
+    fn who_does_not_stop_asking_still_gets_its_rate() {
+        let mut buckets = Buckets::new(Rate { count: 20, per_ms: 60_000, burst: 1 });
+        let passed = (0..=60_000).filter(|&ms| buckets.take([10, 0, 0, 1].into(), at(ms)).is_ok()).count();
+        assert_eq!(passed, 21);
     }
 
     #[test]

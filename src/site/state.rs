@@ -34,7 +34,7 @@ pub struct Site {
     pub chat: Option<Chat>,
     /// Requests an address may make.
     pub request_rate: Buckets,
-    /// When this run began.
+    /// When this run began; at the first look at the numbers, unless it was told before.
     pub started: Option<Moment>,
     /// What is counted for those who look after the server.
     pub tallies: Tallies,
@@ -194,6 +194,10 @@ pub fn disk_fault(error: &io::Error, doing: &str) -> Fault {
         Kind::StorageFull | Kind::QuotaExceeded => {
             log::error!("no room to {doing}: {error}");
             Fault::new(Status::INSUFFICIENT_STORAGE, "storage_full", "there is no room left on the server's disk")
+        }
+        Kind::PermissionDenied => {
+            log::warn!("not permitted to {doing}: {error}");
+            Fault::new(Status::FORBIDDEN, "forbidden", "the server itself may not do this")
         }
         Kind::ReadOnlyFilesystem => {
             log::error!("cannot {doing}: {error}");

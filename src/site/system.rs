@@ -96,12 +96,7 @@ pub fn metrics(site: &mut Site, _: &Call<'_>, cx: &mut Context<'_>) -> Response 
     one("uploaded_bytes_total", "counter", "Bytes of files stored.", tallies.uploaded_bytes);
     one("messages_total", "counter", "Chat messages kept.", tallies.messages);
     one("throttled_total", "counter", "Requests told to come back later.", tallies.throttled);
-    one(
-        "uptime_seconds",
-        "gauge",
-        "Seconds since the first look at these numbers or the start.",
-        cx.now.since(started) / 1000,
-    );
+    one("uptime_seconds", "gauge", "Seconds since the start.", cx.now.since(started) / 1000);
     let _ = write!(
         text,
         "# HELP hythe_answers_total Answers given, by status class.\n# TYPE hythe_answers_total counter\n"

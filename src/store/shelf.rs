@@ -121,6 +121,12 @@ impl<V> Shelf<V> {
         self.drop_path(path);
     }
 
+    /// Keeps nothing for `path`: what stands there is made anew each time. Nothing was changed, so what helpers bring of other
+    /// paths still holds.
+    pub fn let_go(&mut self, path: &str) {
+        self.drop_path(path);
+    }
+
     /// Knows nothing of `folder` and all below it any more: a folder was moved or removed through us. Looks at every
     /// entry.
     pub fn forget_below(&mut self, folder: &str) {
@@ -311,6 +317,18 @@ mod tests {
 
     fn at(ms: u64) -> Moment {
         Moment::from_millis(ms)
+    }
+
+    #[test]
+    fn letting_go_of_a_path_says_nothing_of_the_others() {
+        let mut shelf = Shelf::new(SMALL);
+        shelf.put("a", 1, 10, at(0));
+        let era = shelf.era();
+        shelf.let_go("a");
+        assert_eq!(shelf.era(), era);
+        assert_eq!(shelf.look("a", at(5)), Look::Unknown);
+        shelf.forget("a");
+        assert_ne!(shelf.era(), era);
     }
 
     #[test]

@@ -101,6 +101,12 @@ fn a_named_origin_may_read_and_post() {
 }
 
 #[test]
+fn below_a_prefix_everything_is_where_it_was() {
+    let house = House::open(&["--path-prefix", "/deep/site"]);
+    run("a prefix", &house, &paths::below_a_prefix());
+}
+
+#[test]
 fn the_operator_is_known_by_the_token() {
     let house = House::open(&["--token", "a-token-of-some-length"]);
     run("the operator", &house, &rights::with_a_token());

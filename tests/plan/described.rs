@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use hythe::config::{Config, Rate};
 use hythe::os::disk::FolderDisk;
@@ -15,7 +16,9 @@ use serde_json::Value;
 fn site(has_files: bool, has_chat: bool) -> (Site, Hub) {
     let mut hub = Hub::default();
     let files = has_files.then(|| {
-        let folder = std::env::temp_dir().join(format!("hythe-described-{}", std::process::id()));
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let folder = std::env::temp_dir().join(format!("hythe-described-{}-{number}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let disk = FolderDisk::open(&folder, Links::Never).unwrap();
         fs::remove_dir(&folder).unwrap();

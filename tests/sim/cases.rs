@@ -2,7 +2,7 @@
 
 use hythe::reactor::system::{Peer, Signal};
 use hythe::server::reply::State;
-use hythe::site::state::Site;
+use hythe::site::state::{LedgerState, Site};
 
 use crate::dice::Odds;
 use crate::guest::{self, Guest};
@@ -415,5 +415,27 @@ fn who_asks_and_never_reads_fills_no_memory_and_is_given_up() {
     scene.0.pace_ms = 1000;
     scene.turns(40);
     assert_eq!(scene.heard(wire), (String::new(), Ended::Reset));
+    scene.end();
+}
+
+#[test]
+fn who_posts_and_ends_its_half_is_answered_though_the_ledger_is_still_being_opened() {
+    let mut scene = Scene::new(&Setting::calm());
+    let state = |scene: &mut Scene, ledger| {
+        let (house, yard) = scene.0.reactor.parts();
+        let chat = house.state.chat.as_mut().expect("there is a chat");
+        chat.ledger = ledger;
+        yard.hub.say(chat.lobby, |_, _| {});
+    };
+    state(&mut scene, LedgerState::Opening);
+    let wire = scene.come(&send("hello"));
+    scene.turns(3);
+    scene.0.net.borrow_mut().shut(wire);
+    scene.turns(3);
+    assert_eq!(scene.heard(wire), (String::new(), Ended::No));
+    state(&mut scene, LedgerState::Open);
+    scene.turns(5);
+    let (heard, _) = scene.heard(wire);
+    assert!(heard.starts_with("HTTP/1.1 201 ") && heard.contains("Connection: close\r\n"), "{heard}");
     scene.end();
 }

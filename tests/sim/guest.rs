@@ -174,7 +174,8 @@ fn wait(guest: &mut Guest, said: u64, until: Moment, cx: &mut Context<'_>) -> Re
     if guest.said > said || cx.is_over || cx.now >= until {
         return text("awaited");
     }
-    Reply::Wait { topic: guest.topic, until, again: Box::new(move |guest, cx| wait(guest, said, until, cx)) }
+    let again = Box::new(move |guest: &mut Guest, cx: &mut Context<'_>| wait(guest, said, until, cx));
+    Reply::Wait { topic: guest.topic, until, outlasts: false, again }
 }
 
 fn store(guest: &mut Guest, call: &Call<'_>, _: &mut Context<'_>) -> Reply<Guest> {

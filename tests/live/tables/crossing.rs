@@ -300,7 +300,20 @@ pub fn of_named_origin() -> Vec<Case> {
             get_with("/hello.txt", &["Origin: http://app.test"]),
             is(200)
                 .header("Access-Control-Allow-Origin", "http://app.test")
+                .lists("Vary", "Origin")
                 .without("Access-Control-Allow-Credentials"),
+        ),
+        case(
+            "A cache is told that the named origin hears something else",
+            "Fetch section 3.2.5",
+            get_with("/hello.txt", &["X-From: nowhere"]),
+            is(200).lists("Vary", "Origin").without("Access-Control-Allow-Origin"),
+        ),
+        case(
+            "A cache is told so of what an origin that is not named hears too",
+            "Fetch section 3.2.5",
+            get_with("/style.css", &["Origin: http://evil.test"]),
+            is(200).lists("Vary", "Origin").without("Access-Control-Allow-Origin"),
         ),
         case(
             "The named origin is told before it posts",

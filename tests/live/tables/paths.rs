@@ -10,6 +10,7 @@ const ESCAPE: &str = "RFC 3986 section 2.1";
 const CLIMB: &str = "RFC 9110 section 17.3";
 const HIDDEN: &str = "API.md section 1";
 const REDIRECT: &str = "RFC 9110 section 15.4.9";
+const PREFIX: &str = "API.md section 1";
 
 fn never_tells(answer: &crate::wire::Answer) -> Result<(), String> {
     match memchr::memmem::find(&answer.body, SECRET.trim_end().as_bytes()) {
@@ -308,4 +309,36 @@ pub fn cases() -> Vec<Case> {
         ),
     ]);
     cases
+}
+
+/// Of a server with `--path-prefix /deep/site`.
+pub fn below_a_prefix() -> Vec<Case> {
+    let cases = vec![
+        case("The prefix is the root", PREFIX, get("/deep/site/"), is(200).body(INDEX)),
+        case(
+            "The prefix without its slash is sent to the one with it",
+            PREFIX,
+            get("/deep/site"),
+            is(308).header("Location", "/deep/site/"),
+        ),
+        case(
+            "So is HEAD",
+            PREFIX,
+            ask("HEAD", "/deep/site", &[]),
+            is(308).header("Location", "/deep/site/").for_head(),
+        ),
+        case("Its query goes along", PREFIX, get("/deep/site?a=b"), is(308).header("Location", "/deep/site/?a=b")),
+        case(
+            "A folder below it is sent to its slash",
+            PREFIX,
+            get("/deep/site/sub"),
+            is(308).header("Location", "/deep/site/sub/"),
+        ),
+        case("A page below it is found", PREFIX, get("/deep/site/sub/page.html"), is(200).body(PAGE)),
+        case("Outside of it is nothing", PREFIX, get("/page.html"), is(404).code("not_found")),
+        case("What only begins like it is outside", PREFIX, get("/deep/sites"), is(404).code("not_found")),
+        case("A route below it is found", PREFIX, get("/deep/site/healthz"), is(200)),
+    ];
+    // What is asked once more on each connection lies outside of the prefix.
+    cases.into_iter().map(Case::whatever).collect()
 }
