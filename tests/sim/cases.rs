@@ -439,3 +439,25 @@ fn who_posts_and_ends_its_half_is_answered_though_the_ledger_is_still_being_open
     assert!(heard.starts_with("HTTP/1.1 201 ") && heard.contains("Connection: close\r\n"), "{heard}");
     scene.end();
 }
+
+#[test]
+fn a_message_is_heard_though_its_sender_has_gone() {
+    let mut scene = Scene::new(&Setting::calm());
+    let stream = scene.come(&get("/events"));
+    let first = scene.come(&get("/page.html"));
+    scene.turns(3);
+    scene.heard(first);
+    // The page has not left when the message is given to the ledger, and writing the rest fails before it has decided.
+    scene.0.net.borrow_mut().odds = Odds { help_late_ms: 60_000, room: 100, ..Odds::calm() };
+    let sender = scene.come(&[get("/page.html"), send("last words")].concat());
+    scene.0.pace_ms = 1;
+    scene.turns(2);
+    scene.0.net.borrow_mut().reset(sender);
+    scene.turns(2);
+    assert!(scene.0.net.borrow().is_closed(sender));
+    assert_eq!(scene.0.truth.borrow().last(), 0, "the ledger has not decided yet");
+    scene.0.calm_down();
+    scene.turns(20);
+    assert!(scene.heard(stream).0.contains("last words"));
+    scene.end();
+}

@@ -340,6 +340,12 @@ impl Client {
         if is_orderly && (has_all || self.reader.is_over()) && self.hearing.is_none() {
             return;
         }
+        if let Some(hearing) = &self.hearing {
+            assert!(
+                ended == Ended::Reset || self.was_rude || hearing.is_between(),
+                "a stream ends in the middle: {self:?}"
+            );
+        }
         let may_shrink = |ask: &Ask| match &ask.want {
             Want::Page(path) | Want::Part(path, ..) | Want::Parts(path) => truth.pages[path].shrinks,
             _ => false,

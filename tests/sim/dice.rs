@@ -135,7 +135,7 @@ impl Odds {
         odds.event_late_ms = dice.pick(&[0, 0, 2, 20, 200]);
         odds.help_late_ms = dice.pick(&[0, 1, 5, 50, 1500]);
         odds.oversleep_ms = dice.pick(&[0, 0, 0, 3, 300, 40_000]);
-        odds.room = dice.pick(&[1, 100, 4 << 10, 64 << 10, 128 << 10, 1 << 20]);
+        odds.room = dice.pick(&[1, 100, 4 << 10, 64 << 10, 128 << 10, 1 << 20, 4 << 20]);
         odds.inbound_room = dice.pick(&[1 << 10, 64 << 10, 256 << 10]);
         odds
     }

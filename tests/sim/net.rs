@@ -57,6 +57,8 @@ pub struct Wire {
     readable: Edge,
     writable: Edge,
     shut: Edge,
+    /// An event has told that the client has ended its half: nothing more will be told of it.
+    is_shut_told: bool,
     /// Bytes the server has read and written.
     pub read: u64,
     pub written: u64,
@@ -170,6 +172,7 @@ impl Net {
             readable: None,
             writable: None,
             shut: None,
+            is_shut_told: false,
             read: 0,
             written: 0,
         };
@@ -291,6 +294,7 @@ impl Net {
                 writable: due(&mut wire.writable),
                 shut: due(&mut wire.shut),
             };
+            wire.is_shut_told |= event.shut;
             if event.readable || event.writable || event.shut {
                 ready.push(event);
             }
@@ -385,6 +389,8 @@ impl Net {
         }
         let soon = self.soon();
         let cuts = self.dice.chance(self.odds.cut_read);
+        // The end is told when all is there.
+        let cuts = cuts && !self.wires[at].is_shut_told;
         let cut = self.cut_of(cuts, self.wires[at].inbound.len().min(into.len()));
         let wire = &mut self.wires[at];
         assert_eq!(wire.server, Server::Open, "only an open socket is read");
@@ -401,9 +407,10 @@ impl Net {
         }
         wire.inbound.read_exact(&mut into[..cut]).expect("so much is there");
         wire.read += cut as u64;
-        // What was cut off comes as if it had only now arrived, and so does an end that this read could not have seen.
+        // What was cut off comes as if it had only now arrived. But once the end was told, no event tells of it again: who
+        // takes a short read for the last one never reads the end.
         let is_dry = cut < into.len() && !is_shut;
-        if is_dry && (!wire.inbound.is_empty() || wire.is_shut) {
+        if is_dry && !wire.is_shut_told && (!wire.inbound.is_empty() || wire.is_shut) {
             wire.readable = wire.readable.or(soon);
             if wire.is_shut {
                 wire.shut = wire.shut.or(soon);

@@ -80,6 +80,7 @@ fn pages() -> Vec<(&'static str, usize, bool)> {
         ("large.bin", 150_000, false),
         ("huge.bin", 700_000, false),
         ("shrinking.bin", 200_000, true),
+        ("vast.bin", 2_500_000, false),
     ]
 }
 
@@ -173,6 +174,7 @@ pub fn story(seed: u64, is_loud: bool) -> u64 {
     if is_crowd {
         setting.connections_max = setting.connections_max.max(40);
         setting.per_address_max = 0;
+        setting.odds.slow_turn = dice.pick(&[0, 0, 30, 80]);
     }
     if is_loud {
         eprintln!("{:#?}", setting.odds);
@@ -271,18 +273,22 @@ fn crowd(dice: &mut Dice, now: u64) -> Vec<Client> {
     let (listeners, speakers) = (dice.between(15, 60), dice.between(1, 4));
     let words = dice.between(1, 8);
     let padding = dice.pick(&[0, 0, 500, 3000]);
+    // Many may leave in the same moment, in the middle of what is being said.
+    let exit = now + dice.below(400);
+    let exits = dice.pick(&[0, 15, 50]);
     (0..listeners + speakers)
         .map(|number| {
+            let at = if dice.chance(50) { exit } else { now + dice.below(400) };
             let style = Style {
                 gulp: dice.pick(&[100, 64 << 10, usize::MAX]),
                 pause_ms: dice.pick(&[0, 5, 30]),
                 depth: dice.pick(&[1, 4]),
-                stall: dice.chance(10).then(|| (dice.below(3_000), dice.pick(&[100, 5_000]))),
-                leaves_at: dice.chance(15).then(|| (now + dice.below(400), dice.chance(50))),
+                stall: dice.chance(10).then(|| (dice.below(3_000), dice.pick(&[100, 5_000, 18_000]))),
+                leaves_at: dice.chance(exits).then(|| (at, dice.chance(50))),
                 ..Style::plain()
             };
             let asks = if number >= listeners {
-                (0..words).map(|at| send(dice, number, at, padding)).collect()
+                (0..words).flat_map(|at| speak(dice, number, at, padding)).collect()
             } else if dice.chance(70) {
                 vec![listen(dice)]
             } else {
@@ -291,6 +297,12 @@ fn crowd(dice: &mut Dice, now: u64) -> Vec<Client> {
             Client::new(1000 + number as u16, now + dice.pick(&[0, 0, 20, 300]), style, asks)
         })
         .collect()
+}
+
+/// Says something, perhaps behind a page that is still leaving: then its sender may be gone before the ledger has decided.
+fn speak(dice: &mut Dice, number: u64, at: u64, padding: usize) -> Vec<Ask> {
+    let page = dice.chance(30).then(|| Ask::get("/page.html", Want::Page("page.html".into())));
+    page.into_iter().chain([send(dice, number, at, padding)]).collect()
 }
 
 fn poll(dice: &mut Dice) -> Ask {
@@ -334,7 +346,9 @@ fn request(dice: &mut Dice, number: u64, at: u64) -> Ask {
 }
 
 fn page(dice: &mut Dice) -> Ask {
-    let (path, ..) = dice.pick(&pages());
+    let (path, length, _) = dice.pick(&pages());
+    // The largest takes its time, in this world too.
+    let path = if length > 1_000_000 && dice.chance(80) { "tiny.txt" } else { path };
     let target = match path {
         "index.html" => "/".to_owned(),
         "sub/index.html" => "/sub/".to_owned(),
