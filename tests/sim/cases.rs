@@ -51,6 +51,7 @@ impl<S: State> Scene<S> {
 
     /// Everyone breaks off; nothing may be left.
     fn end(mut self) {
+        self.0.calm_down();
         let count = self.0.net.borrow().wires.len();
         (0..count).for_each(|wire| self.0.net.borrow_mut().reset(wire));
         self.0.empty();
@@ -459,5 +460,64 @@ fn a_message_is_heard_though_its_sender_has_gone() {
     scene.0.calm_down();
     scene.turns(20);
     assert!(scene.heard(stream).0.contains("last words"));
+    scene.end();
+}
+
+#[test]
+fn what_a_helper_brings_for_who_has_gone_is_not_given_to_who_came_after() {
+    let mut scene = guests();
+    scene.0.pace_ms = 1;
+    scene.0.net.borrow_mut().odds = Odds { help_held: 100, room: 100, ..Odds::calm() };
+    let gone = scene.come(&[get("/hello"), get("/slow")].concat());
+    scene.turns(3);
+    scene.0.net.borrow_mut().reset(gone);
+    scene.turns(3);
+    assert!(scene.0.net.borrow().is_closed(gone) && scene.0.reactor.connections() == 0);
+    // The next comes into the same place, and waits for a helper of its own.
+    let next = scene.come(&get("/file"));
+    scene.turns(3);
+    scene.0.calm_down();
+    scene.turns(20);
+    let (heard, _) = scene.heard(next);
+    assert!(heard.contains("Content-Length: 500000\r\n"), "{heard:.300}");
+    assert_eq!(heard.matches("HTTP/1.1 ").count(), 1, "it is given what it asked for and nothing else");
+    scene.end();
+}
+
+/// A scene with two hundred at the door of the same target, and a clock that lets no phase do much in one turn.
+fn two_hundred(target: &str) -> (Scene, Vec<usize>) {
+    let mut scene = Scene::new(&Setting::calm());
+    scene.0.pace_ms = 1;
+    let wires: Vec<usize> = (0..200).map(|_| scene.come(&get(target))).collect();
+    scene.turns(20);
+    wires.iter().for_each(|&wire| drop(scene.heard(wire)));
+    scene.0.net.borrow_mut().odds.slow_turn = 100;
+    scene.come(&send("to all"));
+    (scene, wires)
+}
+
+#[test]
+fn a_listener_that_leaves_in_the_middle_of_a_sweep_keeps_nobody_from_hearing() {
+    let (mut scene, wires) = two_hundred("/events");
+    let waits = |scene: &Scene| wires.iter().filter(|&&wire| scene.0.net.borrow().waiting(wire) > 0).count();
+    while waits(&scene) == 0 {
+        scene.turns(1);
+    }
+    assert!(waits(&scene) < 100, "a sweep over so many takes several turns");
+    wires[..5].iter().for_each(|&wire| scene.0.net.borrow_mut().reset(wire));
+    scene.turns(20);
+    for &wire in &wires[5..] {
+        assert!(scene.heard(wire).0.contains("to all"), "{wire} was skipped");
+    }
+    scene.end();
+}
+
+#[test]
+fn all_who_wait_are_told_at_once() {
+    let (mut scene, wires) = two_hundred("/messages?since=0&wait=60");
+    scene.turns(40);
+    for wire in wires {
+        assert!(scene.heard(wire).0.contains("to all"), "{wire} was not told");
+    }
     scene.end();
 }

@@ -369,6 +369,7 @@ impl Net {
 
     fn close(&mut self, at: usize) {
         self.note("close", at as u64, b"");
+        self.has_worked = true;
         let wire = &mut self.wires[at];
         wire.server = Server::Closed;
         self.gone.extend(wire.key.take());
