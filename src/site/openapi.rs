@@ -420,8 +420,13 @@ fn file_info(_: &Config) -> Value {
 fn download(_: &Config) -> Value {
     let inline = json!({"type": "string", "enum": ["0", "1"], "default": "0"});
     let inline = query("inline", inline, "1: images, plain text, audio and video are shown in place.");
-    let parameters: Vec<Value> = [file_path(), inline].into_iter().chain(file_headers()).collect();
-    operation("download", "A file", &file_answers("The whole file, as a download."), &[404, 412, 416])
+    let hash = json!({"type": "string", "enum": ["sha256"]});
+    let hash = query("hash", hash, "Adds Repr-Digest (RFC 9530) of the whole file.");
+    let archive = json!({"type": "string", "enum": ["tar", "zip"]});
+    let archive = query("archive", archive, "The path is a folder's: it and all below it as one file.");
+    let parameters: Vec<Value> = [file_path(), inline, hash, archive].into_iter().chain(file_headers()).collect();
+    let answers = file_answers("The whole file, as a download; a folder as an archive.");
+    operation("download", "A file, or a folder as an archive", &answers, &[400, 404, 412, 413, 416])
         .with("parameters", json!(parameters))
 }
 

@@ -11,6 +11,7 @@ use crate::http::status::Status;
 use crate::server::reply::{State, Topic};
 use crate::site::rate::Buckets;
 use crate::site::shelved::Shelved;
+use crate::store::digest::Digests;
 use crate::store::disk::Disk;
 use crate::store::history::History;
 use crate::store::ledger::{Entry, Reader};
@@ -57,12 +58,14 @@ pub struct Files {
     pub turn: Arc<Mutex<()>>,
     /// For names that nobody chose.
     pub lots: Lots,
+    /// Digests of files that were asked for.
+    pub digests: Digests,
 }
 
 impl Files {
     /// Shared files in a folder. The seed is for the names of those that come without one.
     pub fn new(disk: Arc<dyn Disk>, seed: u64) -> Files {
-        Files { disk, turn: Arc::default(), lots: Lots::new(seed) }
+        Files { disk, turn: Arc::default(), lots: Lots::new(seed), digests: Digests::default() }
     }
 }
 

@@ -3,6 +3,8 @@
 //! Two kinds of files: blocking verbs, which helpers call (`tree`, `ledger`), and pure models, which the loop asks
 //! (`shelf`, `history`). The disk itself is a trait, so that a test can be the disk.
 
+pub mod archive;
+pub mod digest;
 pub mod disk;
 pub mod history;
 pub mod ledger;
