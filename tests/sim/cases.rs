@@ -426,9 +426,9 @@ fn who_posts_and_ends_its_half_is_answered_though_the_ledger_is_still_being_open
     let mut scene = Scene::new(&Setting::calm());
     let state = |scene: &mut Scene, ledger| {
         let (house, yard) = scene.0.reactor.parts();
-        let chat = house.state.chat.as_mut().expect("there is a chat");
-        chat.ledger = ledger;
-        yard.hub.say(chat.lobby, |_, _| {});
+        let books = house.state.books.as_mut().expect("there is a ledger");
+        books.state = ledger;
+        yard.hub.say(books.opened, |_, _| {});
     };
     state(&mut scene, LedgerState::Opening);
     let wire = scene.come(&send("hello"));
