@@ -21,6 +21,7 @@ pub mod openapi;
 pub mod pages;
 pub mod rate;
 pub mod receive;
+pub mod resume;
 pub mod shelved;
 pub mod state;
 pub mod system;
@@ -28,7 +29,7 @@ pub mod upload;
 pub mod variant;
 
 use Action::{ChatRead, ChatWrite, Metrics, Open, SharedRead, SharedWrite, WwwRead};
-use Method::{Delete, Get, Patch, Post, Put};
+use Method::{Delete, Get, Options, Patch, Post, Put};
 
 /// The server with all of the site's routes. A part that is switched off has none.
 ///
@@ -52,6 +53,13 @@ pub fn server(site: Site, hub: Hub) -> Result<Server<Site>, BadPattern> {
         route_for(&mut server, &[Post], "/rename", SharedWrite, changes::rename)?;
         route_for(&mut server, &[Post], "/remove", SharedWrite, changes::remove)?;
         route_for(&mut server, &[Post], "/dirs", SharedWrite, changes::make_folder)?;
+        route(&mut server, &[Options], "/tus", Open, resume::options)?;
+        route_for(&mut server, &[Post], "/tus", SharedWrite, resume::create)?;
+        route(&mut server, &[Options], "/tus/:id", Open, resume::options)?;
+        route_for(&mut server, &[Get], "/tus/:id", SharedWrite, resume::status)?;
+        route_for(&mut server, &[Post], "/tus/:id", SharedWrite, resume::overridden)?;
+        route_for(&mut server, &[Patch], "/tus/:id", SharedWrite, resume::patch)?;
+        route_for(&mut server, &[Delete], "/tus/:id", SharedWrite, resume::delete)?;
     }
     if has_chat {
         route(&mut server, &[Post], "/send", ChatWrite, chat::send)?;

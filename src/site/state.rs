@@ -16,6 +16,7 @@ use crate::store::disk::Disk;
 use crate::store::history::History;
 use crate::store::ledger::Entry;
 use crate::store::messages::Reader;
+use crate::store::partial::Partials;
 use crate::store::shelf::{Shelf, ShelfLimits};
 use crate::store::users::Users;
 
@@ -64,6 +65,8 @@ pub struct Files {
     pub turn: Arc<Mutex<()>>,
     /// For names that nobody chose.
     pub lots: Lots,
+    /// Uploads that continue another day.
+    pub partials: Partials,
     /// Digests of files that were asked for.
     pub digests: Digests,
 }
@@ -71,7 +74,7 @@ pub struct Files {
 impl Files {
     /// Shared files in a folder. The seed is for the names of those that come without one.
     pub fn new(disk: Arc<dyn Disk>, seed: u64) -> Files {
-        Files { disk, turn: Arc::default(), lots: Lots::new(seed), digests: Digests::default() }
+        Files { disk, turn: Arc::default(), lots: Lots::new(seed), partials: Partials::default(), digests: Digests::default() }
     }
 }
 

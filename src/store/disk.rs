@@ -127,9 +127,6 @@ pub trait Growing: Draft {
 
     /// Takes away what lies beyond `size`.
     fn cut(&mut self, size: u64) -> io::Result<()>;
-
-    /// The same, seen as a draft.
-    fn as_draft(&mut self) -> &mut dyn Draft;
 }
 
 /// Uploads that may continue another day. Each is its content and a state, which is opaque here and replaced in one step. They
