@@ -26,10 +26,10 @@ use crate::server::connection::{Connection, Done};
 use crate::server::house::Rules;
 use crate::server::reply::Step;
 use crate::site;
-use crate::site::chat::{self, HISTORY_MESSAGES};
+use crate::site::opening::{self, Found, HISTORY_MESSAGES};
+use crate::site::rooms::Rooms;
 use crate::site::state::{Chat, Files, Site, Www};
 use crate::store::disk::{Disk, Links};
-use crate::store::history::Message;
 use crate::store::ledger::{self, Entry, Ledger};
 
 /// Descriptors kept for files, logs, the ledger and the loop itself.
@@ -40,6 +40,9 @@ const FIRST_MS: u64 = 20;
 
 /// The ledger forgets what is beyond its measure after so many new messages.
 const TRIM_EVERY: usize = 1_000;
+
+/// So many messages are put into the index in one go, while new ones may be waiting.
+const INDEXED_AT_ONCE: usize = 4_096;
 
 /// Serves until told to stop. The folders of `config` exist, and the log has begun; `log` is who writes it.
 ///
@@ -61,7 +64,7 @@ pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
     let world = Os::new(Parts {
         listeners,
         file_threads: config.io_threads,
-        keeper: keeper(ledger, measure),
+        keeper: Box::new(Hand { opened: ledger, measure, ledger: None, since_trim: 0, has_told: false }),
         access_log: open_access_log(&config)?,
         logs: vec![log.clone()],
     });
@@ -86,14 +89,13 @@ pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
             ChatSync::Off => ledger::Sync::Off,
         };
         spawn_task(&mut reactor, move || {
-            let opened = open_ledger(&path, sync, &measure).map_err(|error| error.to_string()).and_then(
-                |(ledger, recent, last)| {
+            let opened =
+                open_ledger(&path, sync, &measure).map_err(|error| error.to_string()).and_then(|(ledger, found)| {
                     hand.send(ledger).map_err(|_| "its keeper is gone".to_owned())?;
-                    Ok((recent, last))
-                },
-            );
+                    Ok(found)
+                });
             Box::new(move |site, cx| {
-                chat::opened(site, opened, cx);
+                opening::opened(site, opened, cx);
                 Fault::not_found().into()
             })
         });
@@ -206,20 +208,17 @@ fn make_chat(config: &Config, hub: &mut Hub) -> Result<Option<Chat>, RunError> {
     if let Err(error) = ledger::touch(&path) {
         return Err(RunError::Folder { path, error });
     }
-    Ok(Some(Chat::new(path, hub.topic(), config.limits.send_rate)))
+    Ok(Some(Chat::new(path, Rooms::new(config.rooms.as_deref(), hub), config.limits.send_rate)))
 }
 
 /// Opens the ledger, off the loop: with a slow disk it takes longer than all the rest of a start.
-fn open_ledger(
-    path: &Path,
-    sync: ledger::Sync,
-    measure: &Measure,
-) -> Result<(Ledger, Vec<Message>, i64), ledger::Error> {
+fn open_ledger(path: &Path, sync: ledger::Sync, measure: &Measure) -> Result<(Ledger, Found), ledger::Error> {
     let mut ledger = Ledger::open(path, sync)?;
     measure.apply(&mut ledger);
     let recent = ledger.recent(HISTORY_MESSAGES)?;
     let last = ledger.last_id()?;
-    Ok((ledger, recent, last))
+    let rooms = ledger.rooms()?.into_iter().map(|(room, _)| room).collect();
+    Ok((ledger, Found { recent, last, rooms }))
 }
 
 /// How much of the chat is kept.
@@ -249,36 +248,50 @@ impl Measure {
 }
 
 /// The ledger's hand: waits for the ledger, keeps a batch, tells each entry's verdict, and forgets what is beyond the measure
-/// now and then.
-fn keeper(opened: Receiver<Ledger>, measure: Measure) -> Keeper<Entry> {
-    let mut ledger: Option<Ledger> = None;
-    let mut since_trim = 0;
-    let mut has_told = false;
-    Box::new(move |batch| {
-        if ledger.is_none() {
-            ledger = opened.recv().ok();
+/// now and then. When nothing waits it lets the index follow.
+struct Hand {
+    opened: Receiver<Ledger>,
+    measure: Measure,
+    ledger: Option<Ledger>,
+    since_trim: usize,
+    has_told: bool,
+}
+
+impl Keeper<Entry> for Hand {
+    fn keep(&mut self, batch: Vec<Entry>) -> Vec<Verdict> {
+        if self.ledger.is_none() {
+            self.ledger = self.opened.recv().ok();
         }
-        let Some(ledger) = &mut ledger else { return vec![Verdict::Lost; batch.len()] };
-        since_trim += batch.len();
+        let Some(ledger) = &mut self.ledger else { return vec![Verdict::Lost; batch.len()] };
+        self.since_trim += batch.len();
         let verdicts = ledger.keep(batch);
         if let Some(error) = ledger.shut_by()
-            && !std::mem::replace(&mut has_told, true)
+            && !std::mem::replace(&mut self.has_told, true)
         {
             log::error!("the ledger takes nothing more: {error}");
         }
-        if since_trim >= TRIM_EVERY {
-            since_trim = 0;
-            measure.apply(ledger);
+        let verdicts = verdicts.into_iter().map(|verdict| match verdict {
+            ledger::Verdict::Kept(id) => Verdict::Kept(id),
+            ledger::Verdict::Refused => Verdict::Refused,
+            ledger::Verdict::Lost => Verdict::Lost,
+        });
+        verdicts.collect()
+    }
+
+    fn rest(&mut self) -> bool {
+        let Some(ledger) = &mut self.ledger else { return false };
+        if self.since_trim >= TRIM_EVERY {
+            self.since_trim = 0;
+            self.measure.apply(ledger);
         }
-        verdicts
-            .into_iter()
-            .map(|verdict| match verdict {
-                ledger::Verdict::Kept(id) => Verdict::Kept(id),
-                ledger::Verdict::Refused => Verdict::Refused,
-                ledger::Verdict::Lost => Verdict::Lost,
-            })
-            .collect()
-    })
+        match ledger.index(INDEXED_AT_ONCE) {
+            Ok(has_more) => has_more,
+            Err(error) => {
+                log::warn!("the index of words cannot follow: {error}");
+                false
+            }
+        }
+    }
 }
 
 fn open_access_log(config: &Config) -> Result<Option<Scribe>, RunError> {

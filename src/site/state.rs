@@ -8,8 +8,9 @@ use crate::clock::Moment;
 use crate::config::{Config, Rate, Rights};
 use crate::http::fault::Fault;
 use crate::http::status::Status;
-use crate::server::reply::{State, Topic};
+use crate::server::reply::State;
 use crate::site::rate::Buckets;
+use crate::site::rooms::Rooms;
 use crate::site::shelved::Shelved;
 use crate::store::disk::Disk;
 use crate::store::history::History;
@@ -89,8 +90,8 @@ impl Lots {
 pub struct Chat {
     /// The newest messages.
     pub history: History,
-    /// What is said in the lobby.
-    pub lobby: Topic,
+    /// Which rooms there are.
+    pub rooms: Rooms,
     /// Where the ledger is.
     pub database: PathBuf,
     /// For messages older than the history; away while a helper has it.
@@ -116,10 +117,10 @@ pub enum LedgerState {
 
 impl Chat {
     /// A chat whose ledger is still to be opened.
-    pub fn new(database: PathBuf, lobby: Topic, send_rate: Rate) -> Chat {
+    pub fn new(database: PathBuf, rooms: Rooms, send_rate: Rate) -> Chat {
         Chat {
             history: History::new(0, 0),
-            lobby,
+            rooms,
             database,
             reader: None,
             send_rate: Buckets::new(send_rate),

@@ -18,6 +18,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, Row, Transac
 
 use crate::clock::Wall;
 use crate::store::history::Message;
+use crate::store::search;
 
 /// How long a connection waits for another's lock.
 const BUSY: Duration = Duration::from_secs(5);
@@ -28,7 +29,8 @@ const STATEMENTS_MAX: usize = 32;
 
 /// The steps from an empty database to today's, in order; `user_version` counts those taken. A step that was ever
 /// released is never changed.
-const MIGRATIONS: &[&str] = &["
+const MIGRATIONS: &[&str] = &[
+    "
     CREATE TABLE meta (
         key TEXT PRIMARY KEY NOT NULL,
         value INTEGER NOT NULL
@@ -46,7 +48,9 @@ const MIGRATIONS: &[&str] = &["
         text TEXT NOT NULL CHECK (text <> '')
     ) STRICT;
     CREATE INDEX messages_by_room ON messages (room);
-"];
+",
+    search::TABLES,
+];
 
 /// When a commit is on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +59,17 @@ pub enum Sync {
     Full,
     /// Some time later: a loss of power may take the last messages, but never the database.
     Off,
+}
+
+impl Sync {
+    /// SQLite's word for it.
+    fn word(self) -> &'static str {
+        match self {
+            Sync::Full => "FULL",
+            // Not OFF: the log is still synced before it is written back, so the database stays whole.
+            Sync::Off => "NORMAL",
+        }
+    }
 }
 
 /// Something to be kept.
@@ -145,6 +160,7 @@ impl From<rusqlite::Error> for Error {
 #[derive(Debug)]
 pub struct Ledger {
     connection: Connection,
+    sync: Sync,
     shut_by: Option<Error>,
 }
 
@@ -164,12 +180,7 @@ impl Ledger {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
         let mut connection = connect(path, flags)?;
         let _: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
-        let synchronous = match sync {
-            Sync::Full => "FULL",
-            // Not OFF: the log is still synced before it is written back, so the database stays whole.
-            Sync::Off => "NORMAL",
-        };
-        connection.pragma_update(None, "synchronous", synchronous)?;
+        connection.pragma_update(None, "synchronous", sync.word())?;
         connection.pragma_update(None, "foreign_keys", true)?;
         let _: i64 =
             connection.pragma_update_and_check(None, "journal_size_limit", JOURNAL_BYTES_MAX, |row| row.get(0))?;
@@ -182,7 +193,7 @@ impl Ledger {
         }
         migrate(&mut connection, version)?;
         set_meta(&connection, "clean", 0)?;
-        Ok(Ledger { connection, shut_by: None })
+        Ok(Ledger { connection, sync, shut_by: None })
     }
 
     /// Keeps a batch: one transaction, then one verdict an entry, in order. A refusal undoes its own entry only; if the
@@ -235,11 +246,26 @@ impl Ledger {
         let too_many = meta(&transaction, "last_message")?.saturating_sub(count(keep));
         let upto = too_many.max(too_old.unwrap_or(0));
         let gone = transaction.execute("DELETE FROM messages WHERE id <= ?1", [upto])?;
+        if gone > 0 {
+            search::forget_until(&transaction, upto)?;
+        }
         if upto > meta(&transaction, "trimmed_message")? {
             set_meta(&transaction, "trimmed_message", upto)?;
         }
         transaction.commit()?;
         Ok(gone)
+    }
+
+    /// Lets the index of words follow by up to `most` messages; says whether it has more to do. Nobody waits for it, so it is
+    /// not synced: what a loss of power takes of it is done again.
+    pub fn index(&mut self, most: usize) -> Result<bool, Error> {
+        if self.shut_by.is_some() {
+            return Ok(false);
+        }
+        self.connection.pragma_update(None, "synchronous", "NORMAL")?;
+        let followed = search::follow(&mut self.connection, most);
+        self.connection.pragma_update(None, "synchronous", self.sync.word())?;
+        Ok(followed?)
     }
 
     fn write(&mut self, batch: &[Entry]) -> Result<Vec<Verdict>, Error> {
@@ -260,6 +286,7 @@ impl Ledger {
                 }
                 Entry::Erase { id } => {
                     let erased = transaction.prepare_cached("DELETE FROM messages WHERE id = ?1")?.execute([id]);
+                    search::forget(&transaction, *id)?;
                     erased.map(|count| if count == 1 { Verdict::Kept(*id) } else { Verdict::Refused })
                 }
             };
@@ -311,6 +338,41 @@ impl Reader {
                    WHERE room = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
         let mut messages = self.page(sql, room, id, limit)?;
         messages.reverse();
+        Ok(messages)
+    }
+
+    /// The first `limit` messages of these rooms after `id`, oldest first.
+    pub fn since_any(&self, rooms: &[&str], id: i64, limit: usize) -> Result<Vec<Message>, Error> {
+        let mut found = Vec::new();
+        for room in rooms {
+            found.append(&mut self.since(room, id, limit)?);
+        }
+        found.sort_unstable_by_key(|message| message.id);
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// The message of that id.
+    pub fn get(&self, id: i64) -> Result<Option<Message>, Error> {
+        let sql = "SELECT id, room, ts, user, name, text FROM messages WHERE id = ?1";
+        Ok(self.connection.prepare_cached(sql)?.query_row([id], message).optional()?)
+    }
+
+    /// The messages of `room` with all of these words, oldest first: the first after `since` if there is one, else the newest.
+    pub fn search(
+        &self,
+        room: &str,
+        words: &str,
+        since: Option<i64>,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<Message>, Error> {
+        let sql = if since.is_some() { search::FIRST } else { search::NEWEST };
+        let (since_id, before) = (since.unwrap_or(0), before.unwrap_or(i64::MAX));
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let asked = params![search::query(words), room, since_id, before, count(limit)];
+        let mut messages = statement.query_map(asked, message)?.collect::<Result<Vec<_>, _>>()?;
+        messages.sort_unstable_by_key(|message| message.id);
         Ok(messages)
     }
 
@@ -474,6 +536,43 @@ mod tests {
         assert_eq!(texts(&ledger.recent(9).unwrap()), [(1, "one"), (2, "two")]);
         assert_eq!(ledger.keep(vec![]), []);
         assert!(ledger.shut_by().is_none());
+    }
+
+    #[test]
+    fn words_are_found_once_the_index_has_followed_and_not_what_is_gone() {
+        let room = Room::new();
+        let mut ledger = room.ledger();
+        let texts = ["Grüße from the harbour", "the harbour is wide", "\"quoted\" AND text", "far harbours"];
+        ledger.keep(texts.iter().map(|text| said("lobby", text)).collect());
+        ledger.keep(vec![said("den", "another harbour")]);
+        let reader = Reader::open(&room.path()).unwrap();
+        let ids = |words: &str, since, before, limit| {
+            let found = reader.search("lobby", words, since, before, limit).unwrap();
+            found.iter().map(|message| message.id).collect::<Vec<_>>()
+        };
+        assert_eq!(ids("harbour", None, None, 9), Vec::<i64>::new());
+        assert!(ledger.index(2).unwrap(), "there is more");
+        assert_eq!(ids("harbour", None, None, 9), [1, 2]);
+        assert!(!ledger.index(9).unwrap() && !ledger.index(9).unwrap());
+        assert_eq!(ids("harbour*", None, None, 9), [1, 2, 4]);
+        assert_eq!(ids("harbour*", None, None, 2), [2, 4], "the newest");
+        assert_eq!(ids("harbour*", Some(0), None, 2), [1, 2], "the first");
+        assert_eq!(ids("harbour*", None, Some(4), 9), [1, 2]);
+        assert_eq!(ids("GRUSSE", None, None, 9), Vec::<i64>::new());
+        assert_eq!(ids("gruße the", None, None, 9), [1], "without marks and in any order");
+        assert_eq!(ids("and", None, None, 9), [3], "no word is an operator");
+        for odd in ["\"", "*", "!!!", "NEAR(", "a:b", "\0", "^"] {
+            ids(odd, None, None, 9);
+        }
+        ledger.keep(vec![Entry::Erase { id: 2 }, said("lobby", "a harbour again")]);
+        assert_eq!(ids("harbour", None, None, 9), [1]);
+        ledger.trim(2, Wall::default()).unwrap();
+        ledger.index(9).unwrap();
+        assert_eq!(ids("harbour", None, None, 9), [6]);
+        assert_eq!(reader.get(6).unwrap().unwrap().text, "a harbour again");
+        assert_eq!(reader.get(2).unwrap(), None);
+        let both = reader.since_any(&["den", "lobby"], 4, 9).unwrap();
+        assert_eq!(both.iter().map(|message| message.id).collect::<Vec<_>>(), [5, 6]);
     }
 
     #[test]

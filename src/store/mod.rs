@@ -6,5 +6,6 @@
 pub mod disk;
 pub mod history;
 pub mod ledger;
+pub mod search;
 pub mod shelf;
 pub mod tree;

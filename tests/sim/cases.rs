@@ -426,7 +426,7 @@ fn who_posts_and_ends_its_half_is_answered_though_the_ledger_is_still_being_open
         let (house, yard) = scene.0.reactor.parts();
         let chat = house.state.chat.as_mut().expect("there is a chat");
         chat.ledger = ledger;
-        yard.hub.say(chat.lobby, |_, _| {});
+        yard.hub.say(chat.rooms.lobby(), |_, _| {});
     };
     state(&mut scene, LedgerState::Opening);
     let wire = scene.come(&send("hello"));

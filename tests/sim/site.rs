@@ -13,6 +13,7 @@ use hythe::reactor::system::Verdict;
 use hythe::server::access::Format;
 use hythe::server::house::Rules;
 use hythe::site;
+use hythe::site::rooms::Rooms;
 use hythe::site::state::{Chat, Files, LedgerState, Site, Www};
 use hythe::store::history::History;
 use hythe::store::ledger::{self, Entry, Ledger, Reader};
@@ -110,7 +111,7 @@ pub fn stage(seed: u64, setting: &Setting) -> Stage<Site> {
         history: History::new(setting.history_messages, 1 << 20),
         reader: Some(reader),
         ledger: LedgerState::Open,
-        ..Chat::new(database, hub.topic(), setting.send_rate)
+        ..Chat::new(database, Rooms::new(None, &mut hub), setting.send_rate)
     };
     let uploads = MemoryDisk::new(seed ^ 4, odds);
     truth.borrow_mut().uploads = Some(uploads.clone());
