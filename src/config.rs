@@ -45,6 +45,8 @@ pub struct Config {
     pub rooms: Option<Vec<String>>,
     /// Whether there are uploads and a shared area. Default: yes.
     pub has_files: bool,
+    /// Whether there are accounts. Default: yes.
+    pub has_accounts: bool,
     /// Host names (with or without a port, in small letters) that requests may be for, beside the listen addresses.
     /// `*` lets every host pass. Default: none; the list is what stops DNS rebinding.
     pub allow_hosts: Vec<String>,
@@ -85,6 +87,7 @@ impl Default for Config {
             has_chat: true,
             rooms: None,
             has_files: true,
+            has_accounts: true,
             allow_hosts: Vec::new(),
             cors_origins: Vec::new(),
             tokens: Vec::new(),

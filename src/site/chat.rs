@@ -10,25 +10,24 @@ use crate::http::response::Response;
 use crate::http::status::Status;
 use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
+use crate::site::books::{self, when_open};
 use crate::site::chat_page;
 use crate::site::draft::Form;
-use crate::site::gate::throttled;
+use crate::site::gate::{Principal, throttled};
 use crate::site::keeping;
 use crate::site::messages::page_with;
 use crate::site::older::look_up;
-use crate::site::opening::{chat, shut, when_open};
+use crate::site::opening::chat;
 use crate::site::rooms::LOBBY;
 use crate::site::said;
 use crate::site::speaker::Speaker;
-use crate::site::state::{LedgerState, Site};
+use crate::site::state::Site;
 use crate::store::history::Message;
 
 /// `POST /send`: keeps a message, then says it.
-pub fn send(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
-    if matches!(chat(site)?.ledger, LedgerState::ReadOnly | LedgerState::Shut) {
-        return Err(shut());
-    }
-    let speaker = Speaker::of(site, call.request)?;
+pub fn send(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+    books::check(site)?;
+    let speaker = Speaker::of(&who);
     let form = Form::of(call.request)?;
     let wants_page = form == Form::Fields && prefers_html(call.headers.all(Field::Accept));
     if let Err(seconds) = chat(site)?.send_rate.take(cx.peer.ip, cx.now) {
@@ -66,15 +65,13 @@ fn refuse(site: &Site, fault: &Fault, page: Option<&str>) -> Reply<Site> {
 }
 
 /// `DELETE /messages/<id>`: takes a message back.
-pub fn remove(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
-    let speaker = Speaker::of(site, call.request)?;
+pub fn remove(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+    books::check(site)?;
+    let speaker = Speaker::of(&who);
     let id: i64 = call.parameter("id").and_then(|id| id.parse().ok()).ok_or_else(Fault::not_found)?;
     chat(site)?;
     Ok(when_open(site, cx, move |site, cx| {
         let Some(chat) = &mut site.chat else { return Fault::not_found().into() };
-        if chat.ledger == LedgerState::ReadOnly {
-            return shut().into();
-        }
         if let Some(message) = chat.history.get(id) {
             let message = message.clone();
             return erase(&speaker, Some(&message), cx);

@@ -4,13 +4,15 @@ use crate::http::fault::Fault;
 use crate::http::status::Status;
 use crate::server::context::Context;
 use crate::server::reply::{Dialect, Reply, Verdict};
+use crate::site::books;
 use crate::site::draft::{Draft, check_text};
 use crate::site::rooms::LOBBY;
 use crate::site::said::Note;
 use crate::site::speaker::Speaker;
-use crate::site::state::{LedgerState, Site};
+use crate::site::state::Site;
 use crate::store::history::Message;
-use crate::store::ledger::Entry;
+use crate::store::ledger;
+use crate::store::messages::Entry;
 
 /// What became of a message, or why it was not kept.
 pub type Outcome<'m> = Result<&'m Message, Fault>;
@@ -39,7 +41,7 @@ pub fn keep(
             then(site, Err(fault), cx)
         }
     };
-    Reply::Keep(entry, Box::new(decided))
+    Reply::Keep(ledger::Entry::Chat(entry), Box::new(decided))
 }
 
 fn check(site: &mut Site, speaker: &Speaker, draft: Draft, cx: &mut Context<'_>) -> Result<(Entry, Message), Fault> {
@@ -51,17 +53,13 @@ fn check(site: &mut Site, speaker: &Speaker, draft: Draft, cx: &mut Context<'_>)
     chat.rooms.keep(entered);
     let (user, text) = (speaker.user.clone(), draft.text);
     let entry =
-        Entry::Message { room: room.clone(), ts: cx.wall, user: user.clone(), name: name.clone(), text: text.clone() };
+        Entry::Said { room: room.clone(), ts: cx.wall, user: user.clone(), name: name.clone(), text: text.clone() };
     Ok((entry, Message { id: 0, room, ts: cx.wall, user, name, text }))
 }
 
 /// The ledger would not have it. If it lost it, it takes nothing more.
 fn not_kept(site: &mut Site, verdict: Verdict) -> Fault {
-    if let Some(chat) = &mut site.chat
-        && verdict == Verdict::Lost
-    {
-        chat.ledger = LedgerState::ReadOnly;
-    }
+    books::heed(site, verdict);
     Fault::new(Status::SERVICE_UNAVAILABLE, "not_kept", "the message could not be kept").retry_after(60)
 }
 
@@ -94,7 +92,7 @@ pub fn erase(
             then(site, Err(fault), cx)
         }
     };
-    Reply::Keep(Entry::Erase { id }, Box::new(decided))
+    Reply::Keep(ledger::Entry::Chat(Entry::Erase { id }), Box::new(decided))
 }
 
 /// Tells all who listen to a room, written out once for each dialect.

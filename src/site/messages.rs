@@ -7,9 +7,10 @@ use crate::http::status::Status;
 use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
 use crate::site::ask::Ask;
+use crate::site::books::when_open;
 use crate::site::chat_page;
 use crate::site::older::look_up;
-use crate::site::opening::{chat, when_open};
+use crate::site::opening::chat;
 use crate::site::rooms::LOBBY;
 use crate::site::said;
 use crate::site::state::Site;
@@ -59,7 +60,7 @@ fn in_memory<'h>(history: &'h History, ask: &Ask) -> Option<Vec<&'h Message>> {
 fn read_older(site: &mut Site, ask: Ask) -> Reply<Site> {
     let Some(chat) = &mut site.chat else { return Fault::not_found().into() };
     let asked = ask.clone();
-    let look = move |reader: &crate::store::ledger::Reader| {
+    let look = move |reader: &crate::store::messages::Reader| {
         let found = match asked.since {
             Some(since) => reader.since(&asked.room, since, asked.limit)?,
             None => reader.before(&asked.room, asked.before.unwrap_or(i64::MAX), asked.limit)?,
@@ -76,7 +77,7 @@ fn read_older(site: &mut Site, ask: Ask) -> Reply<Site> {
 fn search(site: &mut Site, ask: Ask) -> Reply<Site> {
     let Some(chat) = &mut site.chat else { return Fault::not_found().into() };
     let asked = ask.clone();
-    let look = move |reader: &crate::store::ledger::Reader| {
+    let look = move |reader: &crate::store::messages::Reader| {
         let words = asked.query.as_deref().unwrap_or_default();
         reader.search(&asked.room, words, asked.since, asked.before, asked.limit)
     };
@@ -124,7 +125,7 @@ fn answer(site: &Site, found: &[&Message], ask: &Ask, is_gap: bool) -> Response 
 /// The newest messages as a page, with a sentence on what went wrong.
 pub fn page_with(site: &Site, room: &str, fault: &Fault) -> Response {
     let rooms = site.chat.as_ref().map(|chat| chat.rooms.names()).unwrap_or_default();
-    let known = rooms.iter().any(|known| *known == room);
+    let known = rooms.contains(&room);
     let ask = Ask::newest(if known { room } else { LOBBY }, true);
     let found = site.chat.as_ref().map(|chat| chat.history.newest(&ask.room, ask.limit)).unwrap_or_default();
     let page = chat_page::messages(&site.config.path_prefix, &rooms, fitting(&found, &ask), &ask, false, Some(fault));

@@ -6,12 +6,13 @@ use crate::http::status::Status;
 use crate::server::context::Context;
 use crate::server::reply::Reply;
 use crate::site::state::{Chat, Site};
-use crate::store::ledger::{self, Reader};
+use crate::store::database;
+use crate::store::messages::Reader;
 
 /// Has a helper look into the ledger; what it found is the next step's.
 pub fn look_up<T: Send + 'static>(
     chat: &mut Chat,
-    look: impl FnOnce(&Reader) -> Result<T, ledger::Error> + Send + 'static,
+    look: impl FnOnce(&Reader) -> Result<T, database::Error> + Send + 'static,
     then: impl FnOnce(&mut Site, T, &mut Context<'_>) -> Reply<Site> + Send + 'static,
 ) -> Reply<Site> {
     let (at_home, database) = (chat.reader.take(), chat.database.clone());

@@ -5,10 +5,9 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::clock::Wall;
 use crate::http::fault::Fault;
-use crate::http::request::Request;
 use crate::http::status::Status;
 use crate::server::context::Context;
-use crate::site::gate::{self, Principal};
+use crate::site::gate::Principal;
 use crate::site::state::Site;
 use crate::store::history::Message;
 
@@ -28,12 +27,9 @@ pub struct Speaker {
 }
 
 impl Speaker {
-    /// Who a request that has passed the gate acts for.
-    pub fn of(site: &Site, request: &Request<'_>) -> Result<Speaker, Fault> {
-        Ok(match gate::principal(site, request)? {
-            Principal::Operator => Speaker { user: None, is_admin: true },
-            Principal::Guest => Speaker::default(),
-        })
+    /// Who a request acts for.
+    pub fn of(who: &Principal) -> Speaker {
+        Speaker { user: who.user().map(|user| user.name.to_string()), is_admin: who.is_chief() }
     }
 
     /// The name this one speaks under: an account's own, the one a guest asks for, or one made up.
@@ -73,8 +69,8 @@ impl Speaker {
 }
 
 /// Whether a name reads as one of the accounts'.
-fn is_account(_site: &Site, _name: &str) -> bool {
-    false
+fn is_account(site: &Site, name: &str) -> bool {
+    site.accounts.as_ref().is_some_and(|accounts| accounts.users.is_taken(&folded(name)))
 }
 
 /// What two names that would be taken for each other have in common (Unicode 3.13: NFKC, then full case folding).

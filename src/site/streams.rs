@@ -11,8 +11,9 @@ use crate::http::response::Response;
 use crate::http::status::Status;
 use crate::server::context::{Call, Context};
 use crate::server::reply::{Dialect, Reply, Topic};
+use crate::site::books::when_open;
 use crate::site::older::look_up;
-use crate::site::opening::{chat, when_open};
+use crate::site::opening::chat;
 use crate::site::rooms::{LOBBY, NoRoom, Rooms, SET_MAX};
 use crate::site::said::Note;
 use crate::site::state::Site;
@@ -88,7 +89,7 @@ pub fn events(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<
 fn from_older(site: &mut Site, rooms: Vec<String>, since: i64) -> Reply<Site> {
     let Some(chat) = &mut site.chat else { return Fault::not_found().into() };
     let asked = rooms.clone();
-    let look = move |reader: &crate::store::ledger::Reader| {
+    let look = move |reader: &crate::store::messages::Reader| {
         let names: Vec<&str> = asked.iter().map(String::as_str).collect();
         let found = first_of(reader.since_any(&names, since, RESUMED_MAX)?, RESUMED_BYTES_MAX);
         Ok((found, reader.first_id()?))
