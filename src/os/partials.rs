@@ -90,7 +90,7 @@ impl Unfinished for FolderDisk {
         write_state(&self.nook()?, id, state)
     }
 
-    fn open(&self, id: PartialId) -> io::Result<Box<dyn Growing>> {
+    fn resume(&self, id: PartialId) -> io::Result<Box<dyn Growing>> {
         let (nook, name) = (self.nook()?, id.to_string());
         let flags = OFlags::RDWR | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = File::from(rustix::fs::openat(&nook, &name, flags, Mode::empty())?);
@@ -105,7 +105,7 @@ impl Unfinished for FolderDisk {
         Ok(u64::try_from(stat.st_size).unwrap_or(0))
     }
 
-    fn remove(&self, id: PartialId) -> io::Result<()> {
+    fn give_up(&self, id: PartialId) -> io::Result<()> {
         let nook = self.nook()?;
         remove(&nook, &id.to_string())?;
         remove(&nook, &info_name(id))
@@ -203,7 +203,7 @@ mod tests {
         let id = room.disk().begin(b"one").unwrap();
         for (day, piece) in [b"abc", b"def"].into_iter().enumerate() {
             let disk = room.disk();
-            let mut growing = disk.unfinished().unwrap().open(id).unwrap();
+            let mut growing = disk.unfinished().unwrap().resume(id).unwrap();
             assert_eq!(growing.size().unwrap(), 3 * day as u64);
             growing.write(piece).unwrap();
         }
@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(disk.all().unwrap(), [(id, b"two".to_vec())]);
         assert_eq!(disk.list(&RelPath::ROOT).unwrap(), [], "no list shows it");
         assert_eq!(disk.sweep().unwrap(), 0, "no sweep takes it");
-        let mut growing = disk.unfinished().unwrap().open(id).unwrap();
+        let mut growing = disk.unfinished().unwrap().resume(id).unwrap();
         growing.cut(5).unwrap();
         growing.write(b"F").unwrap();
         fs::write(room.0.join("taken"), "old").unwrap();
@@ -223,8 +223,8 @@ mod tests {
         assert_eq!(fs::read(room.0.join("new")).unwrap(), b"abcdeF");
         assert_eq!(disk.size(id).unwrap_err().kind(), ErrorKind::NotFound);
         assert_eq!(disk.all().unwrap().len(), 1, "its state stays until it is removed");
-        disk.remove(id).unwrap();
-        disk.remove(id).unwrap();
+        disk.give_up(id).unwrap();
+        disk.give_up(id).unwrap();
         assert_eq!(room.nook(), Vec::<String>::new());
     }
 
@@ -235,7 +235,7 @@ mod tests {
         fs::write(room.0.join("taken"), "old").unwrap();
         fs::create_dir(room.0.join("folder")).unwrap();
         let id = disk.begin(b"").unwrap();
-        let mut growing = disk.unfinished().unwrap().open(id).unwrap();
+        let mut growing = disk.unfinished().unwrap().resume(id).unwrap();
         growing.write(b"new").unwrap();
         let refused = growing.commit(&path("folder"), Existing::Replace).unwrap_err();
         assert_eq!(refused.kind(), ErrorKind::IsADirectory);

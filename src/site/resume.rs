@@ -56,7 +56,8 @@ fn told(result: Result<Reply<Site>, Fault>) -> Reply<Site> {
 
 /// `OPTIONS /tus`: what we can do.
 pub fn options(site: &mut Site, call: &Call<'_>, _: &mut Context<'_>) -> Response {
-    let allow = if call.parameter("id").is_some() { "GET, HEAD, POST, PATCH, DELETE, OPTIONS" } else { "POST, OPTIONS" };
+    let allow =
+        if call.parameter("id").is_some() { "GET, HEAD, POST, PATCH, DELETE, OPTIONS" } else { "POST, OPTIONS" };
     let mut response = answer(Status::NO_CONTENT)
         .header("Tus-Version", tus::VERSION)
         .header("Tus-Extension", tus::EXTENSIONS)
@@ -100,7 +101,7 @@ pub fn load(disk: &dyn Disk, now: Wall) -> Partials {
     for (id, text) in states {
         let state = State::read(&text).filter(|state| state.until > now);
         let loaded = match state {
-            None => unfinished.remove(id),
+            None => unfinished.give_up(id),
             Some(state) => load_one(unfinished, id, state, &boot).map(|(state, is_finished)| {
                 partials.insert(id, state, is_finished);
             }),
@@ -124,7 +125,7 @@ fn load_one(
     };
     let reliable = state.reliable(size, boot);
     if reliable < size {
-        unfinished.open(id)?.cut(reliable)?;
+        unfinished.resume(id)?.cut(reliable)?;
     }
     if state.boot != boot || state.unchecked_from.is_some() {
         state = State { boot: boot.to_owned(), synced: state.synced.min(reliable), unchecked_from: None, ..state };
@@ -255,7 +256,8 @@ fn create_now(site: &mut Site, call: &Call<'_>, who: &Principal, cx: &Context<'_
                     let until = cx.wall.plus(LIFETIME_MS);
                     return Ok(created(site, id, 0, until).into());
                 }
-                let asked = Asked { id, offset: 0, checksum, length: None, body: piece.unwrap_or(Some(0)), is_new: true };
+                let asked =
+                    Asked { id, offset: 0, checksum, length: None, body: piece.unwrap_or(Some(0)), is_new: true };
                 receive(site, asked, maker, cx)
             }))
         }
@@ -268,7 +270,7 @@ fn clear_away(store: &Store, gone: &[(PartialId, Partial)]) {
     for (id, partial) in gone {
         let mut held = partial.hold.lock();
         partial.hold.take_over(&mut held);
-        if let Err(error) = unfinished.remove(*id) {
+        if let Err(error) = unfinished.give_up(*id) {
             log::error!("the upload {id:?}, which nobody continues, stays: {error}");
         }
     }
@@ -541,7 +543,11 @@ impl Piece {
             (None, Some(length)) if length >= end => state.length = Some(length),
             (Some(known), Some(length)) if known == length => {}
             (_, Some(_)) => {
-                return Err(Fault::new(Status::BAD_REQUEST, "bad_header", "Upload-Length is not what it was or can be"));
+                return Err(Fault::new(
+                    Status::BAD_REQUEST,
+                    "bad_header",
+                    "Upload-Length is not what it was or can be",
+                ));
             }
             (_, None) => {}
         }
@@ -550,7 +556,7 @@ impl Piece {
             return Err(too_large(most));
         }
         let room = Room::new(&store, asked.body)?;
-        let mut file = unfinished.open(asked.id).map_err(fault)?;
+        let mut file = unfinished.resume(asked.id).map_err(fault)?;
         if end < size {
             file.cut(end).map_err(fault)?;
         }
@@ -671,11 +677,7 @@ impl Sink<Site> for Piece {
                 Ok(stored) => stored,
                 Err(fault) => return refused(&fault),
             };
-            let mut response = if is_new {
-                created(site, id, at, state.until)
-            } else {
-                answer(Status::NO_CONTENT)
-            };
+            let mut response = if is_new { created(site, id, at, state.until) } else { answer(Status::NO_CONTENT) };
             if let Some((path, facts)) = stored {
                 note_stored(site, &path, &facts, ip);
                 return whole(site, &state, response, at).into();

@@ -139,13 +139,13 @@ pub trait Unfinished: Send + Sync {
     fn mark(&self, id: PartialId, state: &[u8]) -> io::Result<()>;
 
     /// Opens its content to go on at its end.
-    fn open(&self, id: PartialId) -> io::Result<Box<dyn Growing>>;
+    fn resume(&self, id: PartialId) -> io::Result<Box<dyn Growing>>;
 
     /// How much content it has; `NotFound` when it has none any more.
     fn size(&self, id: PartialId) -> io::Result<u64>;
 
     /// Removes content and state, whichever there is.
-    fn remove(&self, id: PartialId) -> io::Result<()>;
+    fn give_up(&self, id: PartialId) -> io::Result<()>;
 
     /// All states there are. Content without a state is removed.
     fn all(&self) -> io::Result<Vec<(PartialId, Vec<u8>)>>;

@@ -12,6 +12,7 @@ pub mod history;
 pub mod ledger;
 pub mod messages;
 pub mod partial;
+pub mod search;
 pub mod secret;
 pub mod shelf;
 pub mod tree;
