@@ -43,6 +43,8 @@ pub struct Config {
     pub has_chat: bool,
     /// Whether there are uploads and a shared area. Default: yes.
     pub has_files: bool,
+    /// Whether there are accounts. Default: yes.
+    pub has_accounts: bool,
     /// Host names (with or without a port, in small letters) that requests may be for, beside the listen addresses.
     /// `*` lets every host pass. Default: none; the list is what stops DNS rebinding.
     pub allow_hosts: Vec<String>,
@@ -82,6 +84,7 @@ impl Default for Config {
             attach: ["jpg", "jpeg", "txt"].map(String::from).to_vec(),
             has_chat: true,
             has_files: true,
+            has_accounts: true,
             allow_hosts: Vec::new(),
             cors_origins: Vec::new(),
             tokens: Vec::new(),

@@ -26,11 +26,14 @@ use crate::server::connection::{Connection, Done};
 use crate::server::house::Rules;
 use crate::server::reply::Step;
 use crate::site;
+use crate::site::books;
 use crate::site::chat::{self, HISTORY_MESSAGES};
-use crate::site::state::{Chat, Files, Site, Www};
+use crate::site::state::{Accounts, Books, Chat, Files, LedgerState, Site, Www};
+use crate::store::database;
 use crate::store::disk::{Disk, Links};
 use crate::store::history::Message;
 use crate::store::ledger::{self, Entry, Ledger};
+use crate::store::users::Users;
 
 /// Descriptors kept for files, logs, the ledger and the loop itself.
 const DESCRIPTORS_KEPT: usize = 400;
@@ -49,14 +52,18 @@ pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
     fit_to_descriptors(&mut config.limits);
     let (listeners, bound) = bind(&config)?;
     let mut hub = Hub::default();
-    let chat = make_chat(&config, &mut hub)?;
-    let database = chat.as_ref().map(|chat| chat.database.clone());
+    let books = make_books(&config, &mut hub)?;
+    let database = books.as_ref().map(|books| books.database.clone());
+    let chat = database.clone().filter(|_| config.has_chat);
+    let chat = chat.map(|database| Chat::new(database, hub.topic(), config.limits.send_rate));
     let (hand, ledger) = mpsc::channel();
     let measure = Measure::of(&config.limits);
     let shared = open_files(&config)?;
     let files = shared.as_ref().map(|files| Arc::clone(&files.disk));
     let mut site = Site::new(config.clone(), open_www(&config)?, shared, chat);
     site.started = Some(os::START);
+    site.books = books;
+    site.accounts = config.has_accounts.then(|| Accounts::new(Users::default()));
     let server = site::server(site, hub).map_err(|error| other("make the table of routes", io::Error::other(error)))?;
     let world = Os::new(Parts {
         listeners,
@@ -86,14 +93,26 @@ pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
             ChatSync::Off => ledger::Sync::Off,
         };
         spawn_task(&mut reactor, move || {
-            let opened = open_ledger(&path, sync, &measure).map_err(|error| error.to_string()).and_then(
-                |(ledger, recent, last)| {
-                    hand.send(ledger).map_err(|_| "its keeper is gone".to_owned())?;
-                    Ok((recent, last))
-                },
-            );
+            let opened = open_ledger(&path, sync, &measure).map_err(|error| error.to_string());
+            let opened = opened.and_then(|(ledger, held)| {
+                hand.send(ledger).map_err(|_| "its keeper is gone".to_owned())?;
+                Ok(held)
+            });
             Box::new(move |site, cx| {
-                chat::opened(site, opened, cx);
+                let state = match opened {
+                    Ok(held) => {
+                        chat::opened(site, held.recent, held.last);
+                        if let Some(accounts) = &mut site.accounts {
+                            accounts.users.replace(held.users);
+                        }
+                        LedgerState::Open
+                    }
+                    Err(error) => {
+                        log::error!("the ledger cannot be opened: {error}");
+                        LedgerState::Shut
+                    }
+                };
+                books::opened(site, state, cx);
                 Fault::not_found().into()
             })
         });
@@ -196,30 +215,32 @@ fn sweep(disk: &dyn Disk) {
     }
 }
 
-/// The chat before its ledger is open, and the ledger's file: that it can be written is seen now, so that a mistake is told
-/// before anyone is served.
-fn make_chat(config: &Config, hub: &mut Hub) -> Result<Option<Chat>, RunError> {
-    if !config.has_chat {
+/// The ledger before it is open, if any part needs one, and its file: that it can be written is seen now, so that a mistake is
+/// told before anyone is served.
+fn make_books(config: &Config, hub: &mut Hub) -> Result<Option<Books>, RunError> {
+    if !config.has_chat && !config.has_accounts {
         return Ok(None);
     }
     let path = config.data.join("hythe.db");
-    if let Err(error) = ledger::touch(&path) {
+    if let Err(error) = database::touch(&path) {
         return Err(RunError::Folder { path, error });
     }
-    Ok(Some(Chat::new(path, hub.topic(), config.limits.send_rate)))
+    Ok(Some(Books::new(path, hub.topic())))
+}
+
+/// What the loop remembers of the ledger.
+struct Held {
+    recent: Vec<Message>,
+    last: i64,
+    users: Users,
 }
 
 /// Opens the ledger, off the loop: with a slow disk it takes longer than all the rest of a start.
-fn open_ledger(
-    path: &Path,
-    sync: ledger::Sync,
-    measure: &Measure,
-) -> Result<(Ledger, Vec<Message>, i64), ledger::Error> {
+fn open_ledger(path: &Path, sync: ledger::Sync, measure: &Measure) -> Result<(Ledger, Held), database::Error> {
     let mut ledger = Ledger::open(path, sync)?;
     measure.apply(&mut ledger);
-    let recent = ledger.recent(HISTORY_MESSAGES)?;
-    let last = ledger.last_id()?;
-    Ok((ledger, recent, last))
+    let held = Held { recent: ledger.recent(HISTORY_MESSAGES)?, last: ledger.last_id()?, users: ledger.users()? };
+    Ok((ledger, held))
 }
 
 /// How much of the chat is kept.
@@ -273,9 +294,9 @@ fn keeper(opened: Receiver<Ledger>, measure: Measure) -> Keeper<Entry> {
         verdicts
             .into_iter()
             .map(|verdict| match verdict {
-                ledger::Verdict::Kept(id) => Verdict::Kept(id),
-                ledger::Verdict::Refused => Verdict::Refused,
-                ledger::Verdict::Lost => Verdict::Lost,
+                database::Verdict::Kept(id) => Verdict::Kept(id),
+                database::Verdict::Refused => Verdict::Refused,
+                database::Verdict::Lost => Verdict::Lost,
             })
             .collect()
     })

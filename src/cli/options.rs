@@ -189,6 +189,13 @@ pub static GROUPS: &[Group] = &[
                 reason: "What is not needed should not be reachable",
             },
             Key {
+                name: "no-accounts",
+                kind: Switch(false, |config| &mut config.has_accounts),
+                default: "false",
+                help: "Go without accounts: their routes do not exist",
+                reason: "What is not needed should not be reachable",
+            },
+            Key {
                 name: "no-files",
                 kind: Switch(false, |config| &mut config.has_files),
                 default: "false",

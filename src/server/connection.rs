@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crate::clock::Moment;
 use crate::http::exchange::{Event, Exchange, Length, Next};
 use crate::http::fault::Fault;
+use crate::http::framing::Encoder;
 use crate::http::request::{HeaderTable, Request};
 use crate::http::response::{Body, Piece, Response};
 use crate::http::status::Status;
@@ -18,6 +19,7 @@ use crate::server::access::{Line, write_escaped};
 use crate::server::context::{Answers, Context};
 use crate::server::house::House;
 use crate::server::problem;
+use crate::server::pull::{self, Drawn, Pull};
 use crate::server::pump::{Pump, Sunk};
 use crate::server::reply::{Again, Decided, Reply, State, Step, Then};
 
@@ -43,6 +45,8 @@ pub enum Done<S: State> {
     Step(Step<S>),
     /// A sink's outcome.
     Sunk(Sunk<S>),
+    /// A source and what was drawn from it.
+    Drawn(Drawn),
     /// Something was dropped where dropping may block.
     Dropped,
 }
@@ -55,6 +59,8 @@ enum Phase<S: State> {
     Away(Option<Box<Line>>),
     /// An endless answer.
     Stream(Box<Bytes>),
+    /// An answer is leaving whose body is drawn window by window; input is paused.
+    Sending(Box<Pull>),
     /// The last answer has been given and our half is shut: what still arrives is thrown away, until this moment at most.
     Lingering(Moment),
     /// A body is being received, or the request waits for something to be said.
@@ -163,7 +169,7 @@ impl<S: State> Connection<S> {
             }
             Reply::Receive { most, sink } => {
                 if most > 0 && self.exchange.body_remaining().is_some_and(|length| length > most) {
-                    port.spawn(Lane::Files, move || drop_sink(sink));
+                    port.spawn(Lane::Files, move || drop_there(sink));
                     return self.refuse(&too_large(most), line, house, port);
                 }
                 let mut pump = Pump::new(sink, most);
@@ -227,8 +233,13 @@ impl<S: State> Connection<S> {
     /// Gives an answer.
     #[inline]
     fn answer(&mut self, response: Response, source: Source<'_, '_>, house: &mut House<S>, port: &mut Port<'_, Self>) {
-        self.write_head(&response, Length::Known(response.body.length()), source, house, port);
-        if !self.exchange.is_head() && !response.status.is_bodiless() {
+        let length = response.body.length().map_or(Length::Chunked, Length::Known);
+        let encoder = self.write_head(&response, length, source, house, port);
+        if encoder == Encoder::Silent {
+            if let Body::Stream(source) = response.body {
+                port.spawn(Lane::Files, move || drop_there(source));
+            }
+        } else {
             match response.body {
                 Body::Empty => {}
                 Body::Bytes(bytes) => send(bytes, port),
@@ -241,10 +252,76 @@ impl<S: State> Connection<S> {
                         }
                     }
                 }
+                Body::Stream(source) => return self.begin_sending(Pull::new(source, encoder), port),
             }
         }
         let next = self.exchange.end(true);
         self.conclude(next, house, port);
+    }
+
+    /// The head is on the desk, and its body is still to be made.
+    fn begin_sending(&mut self, mut pull: Pull, port: &mut Port<'_, Self>) {
+        if let Some(trip) = pull.trip() {
+            port.spawn(Pull::LANE, move || Done::Drawn(trip()));
+        }
+        self.phase = Phase::Sending(Box::new(pull));
+        // While the client reads, the outbox's patience counts; while we think, nothing does.
+        port.no_deadline();
+        port.pause();
+    }
+
+    /// What was drawn leaves as soon as what was drawn before has; then the source is drawn from again.
+    fn send_on(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        let Phase::Sending(pull) = &mut self.phase else { return };
+        if port.waiting() > 0 {
+            return;
+        }
+        match pull.take_next() {
+            pull::Next::Nothing => {}
+            pull::Next::Window(window) => {
+                if !pull.encoder.open(window.len(), port.desk()) {
+                    return self.break_off(&"its body is longer than was said", house, port);
+                }
+                send(Bytes::from(window), port);
+                pull.encoder.close(port.desk());
+                if pull.is_over() {
+                    return self.end_sending(house, port);
+                }
+            }
+            pull::Next::Over => return self.end_sending(house, port),
+        }
+        if let Some(trip) = pull.trip() {
+            port.spawn(Pull::LANE, move || Done::Drawn(trip()));
+        }
+    }
+
+    fn end_sending(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        let Phase::Sending(pull) = &mut self.phase else { return };
+        if !pull.encoder.end(port.desk()) {
+            return self.break_off(&"its body is shorter than was said", house, port);
+        }
+        self.take_work(port);
+        let next = self.exchange.end(true);
+        self.conclude(next, house, port);
+    }
+
+    /// The answer cannot be given to its end. Its client sees that from the missing end.
+    fn break_off(&mut self, why: &dyn std::fmt::Display, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        log::warn!("an answer to {} breaks off: {why}", self.peer.ip);
+        self.take_work(port);
+        let next = self.exchange.end(false);
+        self.conclude(next, house, port);
+    }
+
+    fn take_drawn(&mut self, drawn: Drawn, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        match &mut self.phase {
+            Phase::Sending(pull) => match pull.come_home(drawn) {
+                Ok(()) => self.send_on(house, port),
+                Err(error) => self.break_off(&error, house, port),
+            },
+            // The answer was given up while the source was away.
+            _ => port.spawn(Lane::Files, move || drop_there(drawn.into_source())),
+        }
     }
 
     #[inline]
@@ -255,24 +332,24 @@ impl<S: State> Connection<S> {
         source: Source<'_, '_>,
         house: &mut House<S>,
         port: &mut Port<'_, Self>,
-    ) {
+    ) -> Encoder {
         let keep = house.keep_alive(port.yard.is_closing);
         let wall = port.yard.wall;
         let status = response.status;
         house.answers.by_class[usize::from(status.code() / 100).min(5)] += 1;
-        if self.cors > 0 {
+        let encoder = if self.cors > 0 {
             let origin = house.rules.cors_origins[usize::from(self.cors) - 1].clone();
             let lines = format!("Access-Control-Allow-Origin: {origin}\r\nVary: Origin\r\n");
             let common = [house.common(wall, true), lines.as_bytes()].concat();
-            self.exchange.begin(response, length, &common, &keep, port.desk());
+            self.exchange.begin(response, length, &common, &keep, port.desk())
         } else if !house.rules.cors_origins.is_empty() {
             // A cache must not give what this one was told to an origin that may read it.
             let common = [house.common(wall, false), b"Vary: Origin\r\n"].concat();
-            self.exchange.begin(response, length, &common, &keep, port.desk());
+            self.exchange.begin(response, length, &common, &keep, port.desk())
         } else {
             let common = house.common(wall, false);
-            self.exchange.begin(response, length, common, &keep, port.desk());
-        }
+            self.exchange.begin(response, length, common, &keep, port.desk())
+        };
         if let Some(access) = &mut house.access {
             let sent = match length {
                 Length::Known(length) if !self.exchange.is_head() => length,
@@ -284,6 +361,7 @@ impl<S: State> Connection<S> {
                 Source::Kept(line) => access.note_kept(line.as_deref(), &self.peer, status, sent, wall, log),
             }
         }
+        encoder
     }
 
     /// What follows an answer.
@@ -351,7 +429,7 @@ impl<S: State> Connection<S> {
                 if let Work::Receive(pump) = work
                     && let Some(sink) = pump.abandon()
                 {
-                    port.spawn(Lane::Files, move || drop_sink(sink));
+                    port.spawn(Lane::Files, move || drop_there(sink));
                 }
                 port.resume();
                 line
@@ -359,6 +437,13 @@ impl<S: State> Connection<S> {
             Phase::Away(line) => {
                 port.resume();
                 line
+            }
+            Phase::Sending(pull) => {
+                if let Some(source) = pull.abandon() {
+                    port.spawn(Lane::Files, move || drop_there(source));
+                }
+                port.resume();
+                None
             }
             _ => None,
         }
@@ -485,7 +570,7 @@ impl<S: State> Connection<S> {
                     pump.come_home(sink, window);
                     self.pump(house, port);
                 }
-                _ => port.spawn(Lane::Files, move || drop_sink(sink)),
+                _ => port.spawn(Lane::Files, move || drop_there(sink)),
             },
             (Phase::Busy(_), Sunk::Finished(step)) => {
                 let line = self.take_work(port);
@@ -497,7 +582,7 @@ impl<S: State> Connection<S> {
                 self.refuse(&fault, line, house, port);
             }
             // The upload was refused or given up while the sink was away.
-            (_, Sunk::Home(sink, _)) => port.spawn(Lane::Files, move || drop_sink(sink)),
+            (_, Sunk::Home(sink, _)) => port.spawn(Lane::Files, move || drop_there(sink)),
             (_, Sunk::Finished(step)) => {
                 let reply = step(&mut house.state, &mut context(port.yard, house.answers, self.peer));
                 follow_orphan(reply, house, port.yard, port.key);
@@ -562,8 +647,9 @@ fn send<S: State>(bytes: Bytes, port: &mut Port<'_, Connection<S>>) {
     }
 }
 
-fn drop_sink<S: State>(sink: Box<dyn crate::server::reply::Sink<S>>) -> Done<S> {
-    drop(sink);
+/// Drops a sink or a source on a helper, where it may block.
+fn drop_there<S: State, T: ?Sized>(what: Box<T>) -> Done<S> {
+    drop(what);
     Done::Dropped
 }
 
@@ -589,7 +675,7 @@ fn follow_orphan<S: State>(reply: Reply<S>, _house: &mut House<S>, yard: &mut Ya
         Reply::Offload(lane, task) => yard.spawn(nobody, lane, move || Done::Step(task())),
         Reply::Keep(entry, decided) => yard.keep(nobody, entry, decided),
         // Nothing will come for it, and dropping it may block.
-        Reply::Receive { sink, .. } => yard.spawn(nobody, Lane::Files, move || drop_sink(sink)),
+        Reply::Receive { sink, .. } => yard.spawn(nobody, Lane::Files, move || drop_there(sink)),
         _ => {}
     }
 }
@@ -621,7 +707,7 @@ impl<S: State> Protocol for Connection<S> {
                     port.deadline((*until).min(port.now().plus(LINGER_SILENCE_MS)));
                     return input.len();
                 }
-                Phase::Away(_) => {
+                Phase::Away(_) | Phase::Sending(_) => {
                     port.pause();
                     break;
                 }
@@ -713,15 +799,19 @@ impl<S: State> Protocol for Connection<S> {
     }
 
     fn on_drained(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
-        if matches!(self.phase, Phase::Head) && self.exchange.is_between() && !self.is_in_head {
-            port.deadline(port.now().plus(house.rules.keepalive_ms));
+        match &self.phase {
+            Phase::Head if self.exchange.is_between() && !self.is_in_head => {
+                port.deadline(port.now().plus(house.rules.keepalive_ms));
+            }
+            Phase::Sending(_) => self.send_on(house, port),
+            _ => {}
         }
     }
 
     fn on_end(&mut self, _house: &mut House<S>, port: &mut Port<'_, Self>) {
         match &self.phase {
             // A request that is all there is answered though its client has shut its half (RFC 9112, section 9.6).
-            Phase::Away(_) => self.exchange.make_last(),
+            Phase::Away(_) | Phase::Sending(_) => self.exchange.make_last(),
             Phase::Busy(busy) if matches!(busy.work, Work::Receive(_)) && !self.exchange.has_body() => {
                 self.exchange.make_last()
             }
@@ -758,6 +848,7 @@ impl<S: State> Protocol for Connection<S> {
         match done {
             Done::Step(step) => self.step(step, house, port),
             Done::Sunk(sunk) => self.take_sunk(sunk, house, port),
+            Done::Drawn(drawn) => self.take_drawn(drawn, house, port),
             Done::Dropped => {}
         }
     }
@@ -789,7 +880,7 @@ impl<S: State> Protocol for Connection<S> {
                 port.desk().extend_from_slice(&heartbeat);
                 self.expect_silence(house, port);
             }
-            Phase::Away(_) => {}
+            Phase::Away(_) | Phase::Sending(_) => {}
         }
     }
 
@@ -805,11 +896,21 @@ impl<S: State> Protocol for Connection<S> {
     }
 
     fn on_close(self, _house: &mut House<S>, yard: &mut Yard<Self>) {
-        if let Phase::Busy(busy) = self.phase
-            && let Work::Receive(pump) = busy.work
-            && let Some(sink) = pump.abandon()
-        {
-            yard.spawn(Key { index: u32::MAX, age: 0 }, Lane::Files, move || drop_sink(sink));
+        let nobody = Key { index: u32::MAX, age: 0 };
+        match self.phase {
+            Phase::Busy(busy) => {
+                if let Work::Receive(pump) = busy.work
+                    && let Some(sink) = pump.abandon()
+                {
+                    yard.spawn(nobody, Lane::Files, move || drop_there(sink));
+                }
+            }
+            Phase::Sending(pull) => {
+                if let Some(source) = pull.abandon() {
+                    yard.spawn(nobody, Lane::Files, move || drop_there(source));
+                }
+            }
+            _ => {}
         }
     }
 
@@ -821,7 +922,8 @@ impl<S: State> Protocol for Connection<S> {
                 let reply = step(&mut house.state, &mut context(yard, house.answers, peer));
                 follow_orphan(reply, house, yard, key);
             }
-            Done::Sunk(Sunk::Home(sink, _)) => yard.spawn(key, Lane::Files, move || drop_sink(sink)),
+            Done::Sunk(Sunk::Home(sink, _)) => yard.spawn(key, Lane::Files, move || drop_there(sink)),
+            Done::Drawn(drawn) => yard.spawn(key, Lane::Files, move || drop_there(drawn.into_source())),
             Done::Sunk(Sunk::Refused(_)) | Done::Dropped => {}
         }
     }

@@ -17,6 +17,7 @@ pub mod connection;
 pub mod context;
 pub mod house;
 pub mod problem;
+pub mod pull;
 pub mod pump;
 pub mod reply;
 pub mod router;

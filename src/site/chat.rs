@@ -21,10 +21,13 @@ use crate::http::status::Status;
 use crate::server::context::{Call, Context};
 use crate::server::problem::escape;
 use crate::server::reply::{Dialect, Reply, Verdict};
+use crate::site::books::{self, when_open};
 use crate::site::gate::throttled;
-use crate::site::state::{Chat, LedgerState, Site};
+use crate::site::state::{Chat, Site};
+use crate::store::database;
 use crate::store::history::{History, Message};
-use crate::store::ledger::{self, Entry, Reader};
+use crate::store::ledger;
+use crate::store::messages::{Entry, Reader};
 
 /// The room that always exists, and for now the only one.
 pub const LOBBY: &str = "lobby";
@@ -51,9 +54,6 @@ const RESUMED_BYTES_MAX: usize = 1 << 20;
 pub const HISTORY_MESSAGES: usize = 2_000;
 const HISTORY_BYTES: usize = 1 << 20;
 
-/// How long a request waits for a ledger that is being opened.
-const OPENING_MAX_MS: u64 = 10_000;
-
 /// What a stream tells its client to wait before it comes again.
 const RETRY_MS: u32 = 2000;
 
@@ -70,10 +70,8 @@ struct Draft {
 
 /// `POST /send`: keeps a message, then says it.
 pub fn send(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+    books::check(site)?;
     let chat = chat(site)?;
-    if matches!(chat.ledger, LedgerState::ReadOnly | LedgerState::Shut) {
-        return Err(shut());
-    }
     if let Err(seconds) = chat.send_rate.take(cx.peer.ip, cx.now) {
         site.tallies.throttled += 1;
         return Err(throttled(seconds));
@@ -89,51 +87,14 @@ pub fn send(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Re
     }))
 }
 
-fn shut() -> Fault {
-    Fault::new(Status::SERVICE_UNAVAILABLE, "ledger_shut", "the chat's ledger cannot be used now").retry_after(60)
-}
-
-/// Goes on once the ledger has been opened: in the first moments of a run a helper may still be at it.
-fn when_open(
-    site: &mut Site,
-    cx: &mut Context<'_>,
-    then: impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> + 'static,
-) -> Reply<Site> {
-    match &site.chat {
-        None => Fault::not_found().into(),
-        Some(chat) if matches!(chat.ledger, LedgerState::Open | LedgerState::ReadOnly) => then(site, cx),
-        Some(chat) if chat.ledger == LedgerState::Opening && !cx.is_over => Reply::Wait {
-            topic: chat.lobby,
-            until: cx.now.plus(OPENING_MAX_MS),
-            outlasts: true,
-            again: Box::new(move |site, cx| when_open(site, cx, then)),
-        },
-        Some(_) => shut().into(),
-    }
-}
-
-/// What opening the ledger came to: the newest messages and the id of the last one ever, or why it cannot be used.
-pub type Opened = Result<(Vec<Message>, i64), String>;
-
-/// The ledger is open, or will not be: whoever waited goes on.
-pub fn opened(site: &mut Site, opened: Opened, cx: &mut Context<'_>) {
+/// The newest messages and the id of the last one ever, as the ledger has them.
+pub fn opened(site: &mut Site, recent: Vec<Message>, last: i64) {
     let Some(chat) = &mut site.chat else { return };
-    match opened {
-        Ok((recent, last)) => {
-            let before = recent.first().map_or(last, |first| first.id - 1);
-            chat.history = History::after(before, HISTORY_MESSAGES, HISTORY_BYTES);
-            for message in recent {
-                chat.history.push(message);
-            }
-            chat.ledger = LedgerState::Open;
-        }
-        Err(error) => {
-            log::error!("the chat's ledger cannot be opened: {error}");
-            chat.ledger = LedgerState::Shut;
-        }
+    let before = recent.first().map_or(last, |first| first.id - 1);
+    chat.history = History::after(before, HISTORY_MESSAGES, HISTORY_BYTES);
+    for message in recent {
+        chat.history.push(message);
     }
-    // Nobody listens on the tapes yet; this wakes those who wait.
-    cx.say(chat.lobby, |_, _| {});
 }
 
 fn chat(site: &mut Site) -> Result<&mut Chat, Fault> {
@@ -158,7 +119,7 @@ fn keep(
         None => guest_name(cx),
     };
     let entry =
-        Entry::Message { room: room.clone(), ts: cx.wall, user: None, name: name.clone(), text: draft.text.clone() };
+        Entry::Said { room: room.clone(), ts: cx.wall, user: None, name: name.clone(), text: draft.text.clone() };
     let message = Message { id: 0, room, ts: cx.wall, user: None, name, text: draft.text };
     let page = site.address("/");
     let decided = move |site: &mut Site, verdict: Verdict, cx: &mut Context<'_>| match verdict {
@@ -173,15 +134,11 @@ fn keep(
             answer.into()
         }
         Verdict::Refused | Verdict::Lost => {
-            if let Some(chat) = &mut site.chat
-                && verdict == Verdict::Lost
-            {
-                chat.ledger = LedgerState::ReadOnly;
-            }
+            books::heed(site, verdict);
             Fault::new(Status::SERVICE_UNAVAILABLE, "not_kept", "the message could not be kept").retry_after(60).into()
         }
     };
-    Ok(Reply::Keep(entry, Box::new(decided)))
+    Ok(Reply::Keep(ledger::Entry::Chat(entry), Box::new(decided)))
 }
 
 /// A message that is kept takes its place in the history and is said to all who listen.
@@ -496,7 +453,7 @@ struct Older {
 /// What the trip brought: messages, and the first id there is.
 struct Read {
     reader: Option<Reader>,
-    found: Result<(Vec<Message>, i64), ledger::Error>,
+    found: Result<(Vec<Message>, i64), database::Error>,
 }
 
 impl Older {
@@ -504,7 +461,7 @@ impl Older {
         Older { reader: chat.reader.take(), database: chat.database.clone() }
     }
 
-    fn read(self, look: impl FnOnce(&Reader) -> Result<Vec<Message>, ledger::Error>) -> Read {
+    fn read(self, look: impl FnOnce(&Reader) -> Result<Vec<Message>, database::Error>) -> Read {
         let reader = match self.reader.map_or_else(|| Reader::open(&self.database), Ok) {
             Ok(reader) => reader,
             Err(error) => return Read { reader: None, found: Err(error) },

@@ -5,10 +5,11 @@ use crate::server::Server;
 use crate::server::context::{Call, Context};
 use crate::server::reply::{Hub, Reply};
 use crate::server::router::BadPattern;
-use crate::site::gate::{Action, guard};
+use crate::site::gate::{Action, Principal, guard, guard_for};
 use crate::site::state::Site;
 
 pub mod body;
+pub mod books;
 pub mod changes;
 pub mod chat;
 pub mod file_list;
@@ -41,16 +42,16 @@ pub fn server(site: Site, hub: Hub) -> Result<Server<Site>, BadPattern> {
     route(&mut server, &[Get], "/api", Open, system::api)?;
     route(&mut server, &[Get], "/openapi.json", Open, system::description)?;
     if has_files {
-        route(&mut server, &[Post], "/upload", SharedWrite, upload::upload)?;
+        route_for(&mut server, &[Post], "/upload", SharedWrite, upload::upload)?;
         route(&mut server, &[Get], "/file-list", SharedRead, file_list::list)?;
         route(&mut server, &[Get], "/file-info/*path", SharedRead, files::info)?;
         route(&mut server, &[Get], "/files/*path", SharedRead, files::download)?;
-        route(&mut server, &[Put], "/files/*path", SharedWrite, changes::put)?;
-        route(&mut server, &[Patch], "/files/*path", SharedWrite, changes::patch)?;
-        route(&mut server, &[Delete], "/files/*path", SharedWrite, changes::delete)?;
-        route(&mut server, &[Post], "/rename", SharedWrite, changes::rename)?;
-        route(&mut server, &[Post], "/remove", SharedWrite, changes::remove)?;
-        route(&mut server, &[Post], "/dirs", SharedWrite, changes::make_folder)?;
+        route_for(&mut server, &[Put], "/files/*path", SharedWrite, changes::put)?;
+        route_for(&mut server, &[Patch], "/files/*path", SharedWrite, changes::patch)?;
+        route_for(&mut server, &[Delete], "/files/*path", SharedWrite, changes::delete)?;
+        route_for(&mut server, &[Post], "/rename", SharedWrite, changes::rename)?;
+        route_for(&mut server, &[Post], "/remove", SharedWrite, changes::remove)?;
+        route_for(&mut server, &[Post], "/dirs", SharedWrite, changes::make_folder)?;
     }
     if has_chat {
         route(&mut server, &[Post], "/send", ChatWrite, chat::send)?;
@@ -69,4 +70,15 @@ fn route<R: Into<Reply<Site>>>(
     handler: impl Fn(&mut Site, &Call<'_>, &mut Context<'_>) -> R + Clone + 'static,
 ) -> Result<(), BadPattern> {
     server.add_route(methods, pattern, guard(action, handler))
+}
+
+/// The same for a handler that must know who it acts for.
+fn route_for<R: Into<Reply<Site>>>(
+    server: &mut Server<Site>,
+    methods: &[Method],
+    pattern: &str,
+    action: Action,
+    handler: impl Fn(&mut Site, &Call<'_>, Principal, &mut Context<'_>) -> R + Clone + 'static,
+) -> Result<(), BadPattern> {
+    server.add_route(methods, pattern, guard_for(action, handler))
 }

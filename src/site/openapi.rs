@@ -10,7 +10,7 @@ use crate::config::Config;
 use crate::http::request::Method;
 use crate::site::chat;
 use crate::site::file_list;
-use crate::site::gate::{Action, Principal, authorize};
+use crate::site::gate::{Action, Principal, Target, Terms, authorize};
 use crate::site::state::Site;
 use crate::store::tree::{NAME_BYTES_MAX, SEGMENTS_MAX};
 
@@ -62,6 +62,7 @@ pub fn document(site: &Site) -> Value {
         Part::Files => site.files.is_some(),
         Part::Chat => site.chat.is_some(),
     };
+    let terms = Terms { rights: site.rights, is_local: false };
     let mut paths = Map::new();
     for (part, method, pattern, action, describe) in ROUTES.iter().filter(|(part, ..)| is_there(*part)) {
         let mut operation = describe(config);
@@ -71,7 +72,7 @@ pub fn document(site: &Site) -> Value {
             Part::Files => "files",
             Part::Chat => "chat",
         }]);
-        let is_open = authorize(Principal::Guest, *action, &site.rights, false).is_ok();
+        let is_open = authorize(&Principal::Guest, *action, Target::Shared, &terms).is_ok();
         operation["security"] = if is_open { json!([{}, {"operator": []}]) } else { json!([{"operator": []}]) };
         paths.entry(template(pattern)).or_insert_with(|| json!({}))[method.name().to_ascii_lowercase()] = operation;
     }

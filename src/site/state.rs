@@ -13,8 +13,10 @@ use crate::site::rate::Buckets;
 use crate::site::shelved::Shelved;
 use crate::store::disk::Disk;
 use crate::store::history::History;
-use crate::store::ledger::{Entry, Reader};
+use crate::store::ledger::Entry;
+use crate::store::messages::Reader;
 use crate::store::shelf::{Shelf, ShelfLimits};
+use crate::store::users::Users;
 
 /// The site: static pages, files, a chat.
 pub struct Site {
@@ -32,6 +34,10 @@ pub struct Site {
     pub files: Option<Files>,
     /// The chat; `None` when switched off.
     pub chat: Option<Chat>,
+    /// Accounts; `None` when switched off.
+    pub accounts: Option<Accounts>,
+    /// The ledger as the loop knows it; `None` when no part needs one.
+    pub books: Option<Books>,
     /// Requests an address may make.
     pub request_rate: Buckets,
     /// When this run began; at the first look at the numbers, unless it was told before.
@@ -97,8 +103,36 @@ pub struct Chat {
     pub reader: Option<Reader>,
     /// Messages an address may send.
     pub send_rate: Buckets,
+}
+
+/// Accounts.
+pub struct Accounts {
+    /// Who there is.
+    pub users: Users,
+}
+
+impl Accounts {
+    /// The accounts of these people.
+    pub fn new(users: Users) -> Accounts {
+        Accounts { users }
+    }
+}
+
+/// The ledger as the loop knows it.
+pub struct Books {
+    /// Where its database is.
+    pub database: PathBuf,
     /// Whether it can be used.
-    pub ledger: LedgerState,
+    pub state: LedgerState,
+    /// What is waited on while it is being opened.
+    pub opened: Topic,
+}
+
+impl Books {
+    /// A ledger that is still to be opened.
+    pub fn new(database: PathBuf, opened: Topic) -> Books {
+        Books { database, state: LedgerState::Opening, opened }
+    }
 }
 
 /// How the ledger is, as far as the loop knows.
@@ -106,7 +140,7 @@ pub struct Chat {
 pub enum LedgerState {
     /// A helper is opening it: whoever asks waits.
     Opening,
-    /// It is open, and the history is filled from it.
+    /// It is open, and what is kept in memory is filled from it.
     Open,
     /// It has lost a batch: nothing more is kept, and what was can still be read.
     ReadOnly,
@@ -115,16 +149,9 @@ pub enum LedgerState {
 }
 
 impl Chat {
-    /// A chat whose ledger is still to be opened.
+    /// A chat that remembers nothing yet.
     pub fn new(database: PathBuf, lobby: Topic, send_rate: Rate) -> Chat {
-        Chat {
-            history: History::new(0, 0),
-            lobby,
-            database,
-            reader: None,
-            send_rate: Buckets::new(send_rate),
-            ledger: LedgerState::Opening,
-        }
+        Chat { history: History::new(0, 0), lobby, database, reader: None, send_rate: Buckets::new(send_rate) }
     }
 }
 
@@ -165,6 +192,8 @@ impl Site {
             www,
             files,
             chat,
+            accounts: None,
+            books: None,
             request_rate,
             started: None,
             tallies: Tallies::default(),

@@ -3,8 +3,16 @@
 //! Two kinds of files: blocking verbs, which helpers call (`tree`, `ledger`), and pure models, which the loop asks
 //! (`shelf`, `history`). The disk itself is a trait, so that a test can be the disk.
 
+pub mod accounts;
+pub mod database;
 pub mod disk;
 pub mod history;
 pub mod ledger;
+pub mod messages;
+pub mod secret;
 pub mod shelf;
 pub mod tree;
+pub mod users;
+
+#[cfg(test)]
+mod mirror;
