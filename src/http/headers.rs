@@ -45,7 +45,8 @@ const fn place_of(name: &[u8]) -> usize {
 /// tells upper case from lower is set in all of them, and no other byte of a token becomes one of them by having it set.
 #[inline]
 fn is_named(token: &[u8], name: &[u8]) -> bool {
-    token.len() == name.len() && token.iter().zip(name).fold(0, |unlike, (have, want)| unlike | (have | 0x20) ^ want) == 0
+    token.len() == name.len()
+        && token.iter().zip(name).fold(0, |unlike, (have, want)| unlike | (have | 0x20) ^ want) == 0
 }
 
 /// For each place the field whose name has it; [`FIELDS`] for none. Two fields with one place do not compile.
