@@ -27,11 +27,11 @@ use crate::server::house::Rules;
 use crate::server::reply::Step;
 use crate::site;
 use crate::site::books;
-use crate::site::chat::{self, HISTORY_MESSAGES};
+use crate::site::opening::{self, Found, HISTORY_MESSAGES};
+use crate::site::rooms::Rooms;
 use crate::site::state::{Accounts, Books, Chat, Files, LedgerState, Site, Www};
 use crate::store::database;
 use crate::store::disk::{Disk, Links};
-use crate::store::history::Message;
 use crate::store::ledger::{self, Entry, Ledger};
 use crate::store::users::Users;
 
@@ -44,6 +44,9 @@ const FIRST_MS: u64 = 20;
 /// The ledger forgets what is beyond its measure after so many new messages.
 const TRIM_EVERY: usize = 1_000;
 
+/// So many messages are put into the index in one go, while new ones may be waiting.
+const INDEXED_AT_ONCE: usize = 4_096;
+
 /// Serves until told to stop. The folders of `config` exist, and the log has begun; `log` is who writes it.
 ///
 /// # Errors
@@ -55,7 +58,8 @@ pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
     let books = make_books(&config, &mut hub)?;
     let database = books.as_ref().map(|books| books.database.clone());
     let chat = database.clone().filter(|_| config.has_chat);
-    let chat = chat.map(|database| Chat::new(database, hub.topic(), config.limits.send_rate));
+    let chat = chat
+        .map(|database| Chat::new(database, Rooms::new(config.rooms.as_deref(), &mut hub), config.limits.send_rate));
     let (hand, ledger) = mpsc::channel();
     let measure = Measure::of(&config.limits);
     let shared = open_files(&config)?;
@@ -68,7 +72,7 @@ pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
     let world = Os::new(Parts {
         listeners,
         file_threads: config.io_threads,
-        keeper: keeper(ledger, measure),
+        keeper: Box::new(Hand { opened: ledger, measure, ledger: None, since_trim: 0, has_told: false }),
         access_log: open_access_log(&config)?,
         logs: vec![log.clone()],
     });
@@ -101,7 +105,7 @@ pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
             Box::new(move |site, cx| {
                 let state = match opened {
                     Ok(held) => {
-                        chat::opened(site, held.recent, held.last);
+                        opening::opened(site, held.chat, cx);
                         if let Some(accounts) = &mut site.accounts {
                             accounts.users.replace(held.users);
                         }
@@ -230,8 +234,7 @@ fn make_books(config: &Config, hub: &mut Hub) -> Result<Option<Books>, RunError>
 
 /// What the loop remembers of the ledger.
 struct Held {
-    recent: Vec<Message>,
-    last: i64,
+    chat: Found,
     users: Users,
 }
 
@@ -239,7 +242,9 @@ struct Held {
 fn open_ledger(path: &Path, sync: ledger::Sync, measure: &Measure) -> Result<(Ledger, Held), database::Error> {
     let mut ledger = Ledger::open(path, sync)?;
     measure.apply(&mut ledger);
-    let held = Held { recent: ledger.recent(HISTORY_MESSAGES)?, last: ledger.last_id()?, users: ledger.users()? };
+    let rooms = ledger.rooms()?.into_iter().map(|(room, _)| room).collect();
+    let chat = Found { recent: ledger.recent(HISTORY_MESSAGES)?, last: ledger.last_id()?, rooms };
+    let held = Held { chat, users: ledger.users()? };
     Ok((ledger, held))
 }
 
@@ -270,36 +275,50 @@ impl Measure {
 }
 
 /// The ledger's hand: waits for the ledger, keeps a batch, tells each entry's verdict, and forgets what is beyond the measure
-/// now and then.
-fn keeper(opened: Receiver<Ledger>, measure: Measure) -> Keeper<Entry> {
-    let mut ledger: Option<Ledger> = None;
-    let mut since_trim = 0;
-    let mut has_told = false;
-    Box::new(move |batch| {
-        if ledger.is_none() {
-            ledger = opened.recv().ok();
+/// now and then. When nothing waits it lets the index follow.
+struct Hand {
+    opened: Receiver<Ledger>,
+    measure: Measure,
+    ledger: Option<Ledger>,
+    since_trim: usize,
+    has_told: bool,
+}
+
+impl Keeper<Entry> for Hand {
+    fn keep(&mut self, batch: Vec<Entry>) -> Vec<Verdict> {
+        if self.ledger.is_none() {
+            self.ledger = self.opened.recv().ok();
         }
-        let Some(ledger) = &mut ledger else { return vec![Verdict::Lost; batch.len()] };
-        since_trim += batch.len();
+        let Some(ledger) = &mut self.ledger else { return vec![Verdict::Lost; batch.len()] };
+        self.since_trim += batch.len();
         let verdicts = ledger.keep(batch);
         if let Some(error) = ledger.shut_by()
-            && !std::mem::replace(&mut has_told, true)
+            && !std::mem::replace(&mut self.has_told, true)
         {
             log::error!("the ledger takes nothing more: {error}");
         }
-        if since_trim >= TRIM_EVERY {
-            since_trim = 0;
-            measure.apply(ledger);
+        let verdicts = verdicts.into_iter().map(|verdict| match verdict {
+            database::Verdict::Kept(id) => Verdict::Kept(id),
+            database::Verdict::Refused => Verdict::Refused,
+            database::Verdict::Lost => Verdict::Lost,
+        });
+        verdicts.collect()
+    }
+
+    fn rest(&mut self) -> bool {
+        let Some(ledger) = &mut self.ledger else { return false };
+        if self.since_trim >= TRIM_EVERY {
+            self.since_trim = 0;
+            self.measure.apply(ledger);
         }
-        verdicts
-            .into_iter()
-            .map(|verdict| match verdict {
-                database::Verdict::Kept(id) => Verdict::Kept(id),
-                database::Verdict::Refused => Verdict::Refused,
-                database::Verdict::Lost => Verdict::Lost,
-            })
-            .collect()
-    })
+        match ledger.index(INDEXED_AT_ONCE) {
+            Ok(has_more) => has_more,
+            Err(error) => {
+                log::warn!("the index of words cannot follow: {error}");
+                false
+            }
+        }
+    }
 }
 
 fn open_access_log(config: &Config) -> Result<Option<Scribe>, RunError> {

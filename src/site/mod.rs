@@ -8,21 +8,32 @@ use crate::server::router::BadPattern;
 use crate::site::gate::{Action, Principal, guard, guard_for};
 use crate::site::state::Site;
 
+pub mod ask;
 pub mod body;
 pub mod books;
 pub mod changes;
 pub mod chat;
+pub mod chat_page;
+pub mod draft;
 pub mod file_list;
 pub mod files;
 pub mod gate;
+pub mod keeping;
 pub mod kept;
 pub mod listing;
+pub mod messages;
+pub mod older;
 pub mod openapi;
+pub mod opening;
 pub mod pages;
 pub mod rate;
 pub mod receive;
+pub mod rooms;
+pub mod said;
 pub mod shelved;
+pub mod speaker;
 pub mod state;
+pub mod streams;
 pub mod system;
 pub mod upload;
 pub mod variant;
@@ -54,9 +65,12 @@ pub fn server(site: Site, hub: Hub) -> Result<Server<Site>, BadPattern> {
         route_for(&mut server, &[Post], "/dirs", SharedWrite, changes::make_folder)?;
     }
     if has_chat {
-        route(&mut server, &[Post], "/send", ChatWrite, chat::send)?;
-        route(&mut server, &[Get], "/messages", ChatRead, chat::messages)?;
-        route(&mut server, &[Get], "/events", ChatRead, chat::stream)?;
+        route_for(&mut server, &[Post], "/send", ChatWrite, chat::send)?;
+        route(&mut server, &[Get], "/messages", ChatRead, messages::messages)?;
+        route_for(&mut server, &[Delete], "/messages/:id", ChatWrite, chat::remove)?;
+        route(&mut server, &[Get], "/events", ChatRead, streams::events)?;
+        route(&mut server, &[Get], "/rooms", ChatRead, chat::rooms)?;
+        route(&mut server, &[Get], "/who", ChatRead, chat::who)?;
     }
     server.set_rest(guard(WwwRead, pages::page));
     Ok(server)

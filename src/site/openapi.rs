@@ -8,9 +8,11 @@ use serde_json::{Map, Value, json};
 
 use crate::config::Config;
 use crate::http::request::Method;
-use crate::site::chat;
+use crate::site::ask;
 use crate::site::file_list;
 use crate::site::gate::{Action, Principal, Target, Terms, authorize};
+use crate::site::rooms;
+use crate::site::speaker;
 use crate::site::state::Site;
 use crate::store::tree::{NAME_BYTES_MAX, SEGMENTS_MAX};
 
@@ -47,8 +49,11 @@ const ROUTES: &[Row] = &[
     (Part::Files, Post, "/remove", SharedWrite, remove),
     (Part::Files, Post, "/dirs", SharedWrite, make_folder),
     (Part::Chat, Post, "/send", ChatWrite, send),
-    (Part::Chat, Get, "/messages", ChatRead, messages),
+    (Part::Chat, Get, "/messages", ChatRead, list_messages),
+    (Part::Chat, Delete, "/messages/:id", ChatWrite, remove_message),
     (Part::Chat, Get, "/events", ChatRead, events),
+    (Part::Chat, Get, "/rooms", ChatRead, list_rooms),
+    (Part::Chat, Get, "/who", ChatRead, who),
 ];
 
 /// The path templates under which static pages are described: they are no routes, but what is left when none fits.
@@ -163,10 +168,10 @@ fn schemas(config: &Config) -> Value {
             "required": ["id", "room", "ts", "user", "name", "message"],
             "properties": {
                 "id": {"type": "integer", "minimum": 1},
-                "room": {"type": "string", "const": chat::LOBBY},
+                "room": room_schema(),
                 "ts": time,
                 "user": {"type": ["string", "null"]},
-                "name": {"type": "string", "minLength": 1, "maxLength": chat::NAME_MAX},
+                "name": {"type": "string", "minLength": 1, "maxLength": speaker::NAME_MAX},
                 "message": {"type": "string", "minLength": 1, "maxLength": config.limits.message_limit_bytes},
             },
         },
@@ -513,8 +518,8 @@ fn send(config: &Config) -> Value {
         &["message"],
         json!({
             "message": text,
-            "room": {"type": "string", "const": chat::LOBBY, "default": chat::LOBBY},
-            "name": {"type": "string", "maxLength": chat::NAME_MAX, "pattern": r"^[\p{Alphabetic}\p{N} ._-]*$"},
+            "room": room_schema(),
+            "name": {"type": "string", "maxLength": speaker::NAME_MAX, "pattern": r"^[\p{Alphabetic}\p{N} ._-]*$"},
         }),
     );
     let mut body = object_or_form(&draft);
@@ -525,33 +530,89 @@ fn send(config: &Config) -> Value {
         (201, document_answer("The message: it is kept, and everyone hears it.", schema("Message"))),
         (303, answer("A form of a browser: back to the page.")),
     ];
-    operation("send", "Say something", &answers, &[400, 401, 404, 413, 415, 429, 503]).with("requestBody", body)
+    operation("send", "Say something", &answers, &[400, 401, 403, 404, 409, 413, 415, 429, 503])
+        .with("requestBody", body)
+}
+
+fn room_schema() -> Value {
+    json!({"type": "string", "pattern": format!("^[a-z0-9-]{{1,{}}}$", rooms::NAME_MAX)})
+}
+
+fn some_rooms() -> Value {
+    let list = json!({"type": "array", "items": room_schema(), "minItems": 1, "maxItems": rooms::SET_MAX});
+    let mut parameter = query("room", list, "The rooms, with commas between them; the lobby unless said.");
+    parameter["style"] = json!("form");
+    parameter["explode"] = json!(false);
+    parameter
+}
+
+fn remove_message(_: &Config) -> Value {
+    let gone = object(&["status", "deleted"], json!({"status": {"const": "success"}, "deleted": {"type": "integer"}}));
+    let answers = [(200, document_answer("It is gone, and everyone is told.", gone))];
+    let id = json!({"name": "id", "in": "path", "required": true, "schema": {"type": "integer", "minimum": 1}});
+    operation("removeMessage", "Take a message back", &answers, &[401, 403, 404, 503])
+        .with("description", json!("Its author may for ten minutes, an admin and the operator always."))
+        .with("parameters", json!([id]))
+}
+
+fn count_schema() -> Value {
+    json!({"type": "integer", "minimum": 0, "description": "How many listen now."})
+}
+
+fn list_rooms(_: &Config) -> Value {
+    let room = object(&["name", "count"], json!({"name": room_schema(), "count": count_schema()}));
+    let rooms = object(
+        &["rooms", "open"],
+        json!({
+            "rooms": {"type": "array", "maxItems": rooms::ROOMS_MAX, "items": room},
+            "open": {"type": "boolean", "description": "Whether a room appears on its first use."},
+        }),
+    );
+    let found = json!({
+        "description": "The rooms, by name.",
+        "content": {"application/json": {"schema": rooms}, "text/html": {"schema": {"type": "string"}}},
+    });
+    operation("rooms", "Which rooms there are", &[(200, found)], &[503])
+}
+
+fn who(_: &Config) -> Value {
+    let there = object(
+        &["room", "count", "names"],
+        json!({
+            "room": room_schema(),
+            "count": count_schema(),
+            "names": {"type": "array", "items": {"type": "string"}, "description": "Of those who have one."},
+        }),
+    );
+    let answers = [(200, document_answer("Who listens.", there))];
+    operation("who", "Who listens to a room", &answers, &[400, 404]).with("parameters", json!([room()]))
 }
 
 fn room() -> Value {
-    query("room", json!({"type": "string", "const": chat::LOBBY}), "The room.")
+    query("room", room_schema(), "The room; the lobby unless said.")
 }
 
 fn id(name: &str, description: &str) -> Value {
     query(name, json!({"type": "integer", "minimum": 0, "maximum": i64::MAX}), description)
 }
 
-fn messages(_: &Config) -> Value {
+fn list_messages(_: &Config) -> Value {
     let found = object(
         &["messages", "last", "gap"],
         json!({
-            "messages": {"type": "array", "maxItems": chat::LIMIT_MAX, "items": schema("Message")},
+            "messages": {"type": "array", "maxItems": ask::LIMIT_MAX, "items": schema("Message")},
             "last": {"type": "integer", "minimum": 0, "description": "The highest id in the answer, else since."},
             "gap": {"type": "boolean", "description": "Some messages after since are no longer kept."},
         }),
     );
-    let limit = json!({"type": "integer", "minimum": 1, "maximum": chat::LIMIT_MAX, "default": chat::LIMIT});
-    let wait = json!({"type": "integer", "minimum": 0, "maximum": chat::WAIT_MAX_S, "default": 0});
+    let limit = json!({"type": "integer", "minimum": 1, "maximum": ask::LIMIT_MAX, "default": ask::LIMIT});
+    let wait = json!({"type": "integer", "minimum": 0, "maximum": ask::WAIT_MAX_S, "default": 0});
     let parameters = json!([
         room(),
         id("since", "Those after this id. Not with before."),
         id("before", "The last ones before this id."),
         query("limit", limit, "How many at most."),
+        query("q", json!({"type": "string", "maxLength": ask::QUERY_MAX}), "Only those with all of these words."),
         query("wait", wait, "With since: how many seconds to wait if there is nothing new."),
     ]);
     let found = json!({
@@ -564,14 +625,14 @@ fn messages(_: &Config) -> Value {
 
 fn events(_: &Config) -> Value {
     let note = "Each event of the default kind has an id and, as data, a message as JSON. An event `gap` says that some of \
-        what came after the position is no longer kept. The stream does not end by itself.";
+        what came after the position is no longer kept, `delete` that a message was taken back. The stream does not end by itself.";
     let parameters = json!([
-        room(),
+        some_rooms(),
         id("since", "Goes on after this id."),
         header("Last-Event-ID", "The same, and wins over since."),
     ]);
     let answers = [(200, content("An event stream.", "text/event-stream", json!({"type": "string"})))];
-    operation("events", "What is said from now on", &answers, &[404, 500, 503])
+    operation("events", "What is said from now on", &answers, &[400, 403, 404, 500, 503])
         .with("description", json!(note))
         .with("parameters", parameters)
 }

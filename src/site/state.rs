@@ -10,6 +10,7 @@ use crate::http::fault::Fault;
 use crate::http::status::Status;
 use crate::server::reply::{State, Topic};
 use crate::site::rate::Buckets;
+use crate::site::rooms::Rooms;
 use crate::site::shelved::Shelved;
 use crate::store::disk::Disk;
 use crate::store::history::History;
@@ -95,8 +96,8 @@ impl Lots {
 pub struct Chat {
     /// The newest messages.
     pub history: History,
-    /// What is said in the lobby.
-    pub lobby: Topic,
+    /// Which rooms there are.
+    pub rooms: Rooms,
     /// Where the ledger is.
     pub database: PathBuf,
     /// For messages older than the history; away while a helper has it.
@@ -150,8 +151,8 @@ pub enum LedgerState {
 
 impl Chat {
     /// A chat that remembers nothing yet.
-    pub fn new(database: PathBuf, lobby: Topic, send_rate: Rate) -> Chat {
-        Chat { history: History::new(0, 0), lobby, database, reader: None, send_rate: Buckets::new(send_rate) }
+    pub fn new(database: PathBuf, rooms: Rooms, send_rate: Rate) -> Chat {
+        Chat { history: History::new(0, 0), rooms, database, reader: None, send_rate: Buckets::new(send_rate) }
     }
 }
 

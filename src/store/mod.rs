@@ -9,6 +9,7 @@ pub mod disk;
 pub mod history;
 pub mod ledger;
 pub mod messages;
+pub mod search;
 pub mod secret;
 pub mod shelf;
 pub mod tree;
