@@ -26,6 +26,16 @@ pub const DEFAULT_PORT: u16 = 8080;
 pub struct Config {
     /// Where to listen. Default: `127.0.0.1:8080` and `[::1]:8080`, so that nobody is on the network unawares.
     pub listen: Vec<Listen>,
+    /// Certificate chains in PEM, each with the key in the same place of [`tls_keys`](Config::tls_keys); with any, every
+    /// listener speaks TLS. The first is for clients that ask for no name of the others. Default: none.
+    pub tls_certs: Vec<PathBuf>,
+    /// Their private keys in PEM. Default: none.
+    pub tls_keys: Vec<PathBuf>,
+    /// Where requests without encryption are told where the encrypted address is. Default: nowhere.
+    pub redirect_http: Option<SocketAddr>,
+    /// How long browsers are to remember that they must come encrypted (`Strict-Transport-Security`), in milliseconds; zero
+    /// for not at all. Default: not at all, for it cannot be taken back.
+    pub hsts_ms: u64,
     /// The folder of the static site. Default: `www`.
     pub www: PathBuf,
     /// The folder of the shared area. Default: `uploads`.
@@ -78,6 +88,10 @@ impl Default for Config {
     fn default() -> Config {
         Config {
             listen: Listen::loopback(DEFAULT_PORT),
+            tls_certs: Vec::new(),
+            tls_keys: Vec::new(),
+            redirect_http: None,
+            hsts_ms: 0,
             www: PathBuf::from("www"),
             uploads: PathBuf::from("uploads"),
             data: PathBuf::from("data"),
@@ -107,7 +121,13 @@ impl Default for Config {
 impl Config {
     /// Whether every listener can only be reached from this machine.
     pub fn is_loopback_only(&self) -> bool {
-        self.listen.iter().all(|listen| listen.address.ip().to_canonical().is_loopback())
+        let addresses = self.listen.iter().map(|listen| listen.address).chain(self.redirect_http);
+        addresses.into_iter().all(|address| address.ip().to_canonical().is_loopback())
+    }
+
+    /// Whether listeners speak TLS.
+    pub fn is_encrypted(&self) -> bool {
+        !self.tls_certs.is_empty()
     }
 
     /// Whether nothing says that others than this machine's own people come: every listener is loopback, and neither

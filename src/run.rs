@@ -1,7 +1,8 @@
 //! The real world is plugged in here: listeners, folders, the ledger and its keeper, and the loop that runs on them.
 
 use std::io::{self, Write};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
@@ -15,12 +16,14 @@ use crate::http::headers::HEADERS_MAX;
 use crate::http::host::{HostList, HostRules};
 use crate::http::request::HeadLimits;
 use crate::os::disk::FolderDisk;
+use crate::os::doors::{self, Door};
 use crate::os::scribe::Scribe;
+use crate::os::tls::Keys;
 use crate::os::{self, Keeper, Os, Parts};
 use crate::reactor::Reactor;
 use crate::reactor::hub::Hub;
 use crate::reactor::slot::{Brought, Marks};
-use crate::reactor::system::{Key, Lane, System, Verdict};
+use crate::reactor::system::{Entrance, Key, Lane, System, Verdict};
 use crate::server::access::Format;
 use crate::server::connection::{Connection, Done};
 use crate::server::house::Rules;
@@ -54,7 +57,8 @@ const INDEXED_AT_ONCE: usize = 4_096;
 /// What kept the server from starting, or from going on.
 pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
     fit_to_descriptors(&mut config.limits);
-    let (listeners, bound) = bind(&config)?;
+    let keys = read_keys(&config)?;
+    let (doors, bound) = bind(&config)?;
     let mut hub = Hub::default();
     let books = make_books(&config, &mut hub)?;
     let database = books.as_ref().map(|books| books.database.clone());
@@ -71,7 +75,8 @@ pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
     site.accounts = config.has_accounts.then(|| Accounts::new(Users::default()));
     let server = site::server(site, hub).map_err(|error| other("make the table of routes", io::Error::other(error)))?;
     let world = Os::new(Parts {
-        listeners,
+        doors,
+        keys,
         file_threads: config.io_threads,
         keeper: Box::new(Hand { opened: ledger, measure, ledger: None, since_trim: 0, has_told: false }),
         access_log: open_access_log(&config)?,
@@ -79,12 +84,12 @@ pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
     });
     let world = world.map_err(|error| other("make the event loop", error))?;
     let mut reactor = server.in_world(world, rules(&config, &bound)?, marks(&config));
-    for line in summary::summary(&config, &bound).lines() {
+    for line in summary::summary(&config, &bound.listeners).lines() {
         log::info!("{line}");
     }
     log.catch_up();
     // A stderr that nobody holds open is no reason not to serve.
-    let _ = writeln!(io::stderr(), "{}", summary::ready(&bound));
+    let _ = writeln!(io::stderr(), "{}", summary::ready(&config, &bound.listeners));
     serve_first(&mut reactor)?;
     if let Some(disk) = files {
         spawn_task(&mut reactor, move || {
@@ -166,29 +171,69 @@ fn fit_to_descriptors(limits: &mut Limits) {
     }
 }
 
+/// Reads the certificates and their keys.
+fn read_keys(config: &Config) -> Result<Option<Keys>, RunError> {
+    let (certs, keys) = (config.tls_certs.len(), config.tls_keys.len());
+    if certs != keys {
+        let sentence = format!("{certs} certificates and {keys} keys do not pair: each tls-cert needs its tls-key");
+        return Err(RunError::Configuration(sentence));
+    }
+    if certs == 0 {
+        return match config.redirect_http {
+            Some(_) => Err(RunError::Configuration("redirect-http needs an encrypted address: set tls-cert".into())),
+            None => Ok(None),
+        };
+    }
+    let pairs: Vec<_> = config.tls_certs.iter().cloned().zip(config.tls_keys.iter().cloned()).collect();
+    let keys = Keys::read(&pairs).map_err(RunError::Configuration)?;
+    keys.warnings().iter().for_each(|warning| log::warn!("{warning}"));
+    Ok(Some(keys))
+}
+
+/// Where we listen.
+#[derive(Default)]
+struct Bound {
+    /// Where requests are served.
+    listeners: Vec<SocketAddr>,
+    /// Where they are sent elsewhere.
+    detours: Vec<SocketAddr>,
+}
+
 /// Binds every listener. One that is optional is left out where the machine has no such address.
-fn bind(config: &Config) -> Result<(Vec<TcpListener>, Vec<SocketAddr>), RunError> {
-    let mut listeners = Vec::new();
-    let mut bound: Vec<SocketAddr> = Vec::new();
+fn bind(config: &Config) -> Result<(Vec<Door>, Bound), RunError> {
+    let mut opened = Vec::new();
+    let mut bound = Bound::default();
+    let entrance = if config.is_encrypted() { Entrance::Secure } else { Entrance::Plain };
     for listen in &config.listen {
         let mut address = listen.address;
         // "Port 0 picks one": the same for all that ask, so that a name with two addresses works.
         if address.port() == 0
             && listen.is_optional
-            && let Some(first) = bound.first()
+            && let Some(first) = bound.listeners.first()
         {
             address.set_port(first.port());
         }
-        match os::listen(address, config.limits.backlog) {
-            Ok(listener) => {
-                bound.push(listener.local_addr().map_err(|error| RunError::Listen { address, error })?);
-                listeners.push(listener);
+        match doors::listen(address, config.limits.backlog) {
+            Ok(socket) => {
+                bound.listeners.push(own_address(&socket, address)?);
+                opened.push(Door { socket, entrance });
             }
-            Err(error) if listen.is_optional && os::is_missing_address(&error) => {}
+            Err(error) if listen.is_optional && doors::is_missing_address(&error) => {}
             Err(error) => return Err(RunError::Listen { address, error }),
         }
     }
-    Ok((listeners, bound))
+    if let Some(address) = config.redirect_http {
+        let socket = doors::listen(address, config.limits.backlog);
+        let socket = socket.map_err(|error| RunError::Listen { address, error })?;
+        bound.detours.push(own_address(&socket, address)?);
+        opened.push(Door { socket, entrance: Entrance::Detour });
+    }
+    Ok((opened, bound))
+}
+
+fn own_address(socket: &OwnedFd, asked: SocketAddr) -> Result<SocketAddr, RunError> {
+    let address = doors::address_of(socket).map_err(|error| RunError::Listen { address: asked, error })?;
+    Ok(address.unwrap_or(asked))
 }
 
 fn folder(path: &Path, links: Links) -> Result<Arc<dyn Disk>, RunError> {
@@ -339,13 +384,14 @@ fn open_access_log(config: &Config) -> Result<Option<Scribe>, RunError> {
     Scribe::start(Box::new(sink)).map(Some).map_err(|error| RunError::Folder { path: shown, error })
 }
 
-fn rules(config: &Config, bound: &[SocketAddr]) -> Result<Rules, RunError> {
+fn rules(config: &Config, bound: &Bound) -> Result<Rules, RunError> {
     let limits = &config.limits;
     let reaches_out = !config.is_loopback_only();
     let machine = os::machine_name();
+    let listeners = [bound.listeners.as_slice(), &bound.detours].concat();
     let hosts = HostList::new(HostRules {
-        listeners: bound,
-        default_port: 80,
+        listeners: &listeners,
+        default_port: if config.is_encrypted() { 443 } else { 80 },
         machine: machine.as_deref().filter(|_| reaches_out),
         passes_addresses: reaches_out,
         allowed: &config.allow_hosts,
@@ -365,6 +411,8 @@ fn rules(config: &Config, bound: &[SocketAddr]) -> Result<Rules, RunError> {
         hosts: Some(hosts.map_err(|error| other("answer to that host", io::Error::other(error)))?),
         cors_origins: config.cors_origins.clone(),
         prefix: config.path_prefix.clone(),
+        secure_port: bound.listeners.first().filter(|_| config.is_encrypted()).map(SocketAddr::port),
+        hsts_seconds: config.hsts_ms / 1000,
         access_log: (config.access_log != AccessLog::Off).then_some(match config.log_format {
             LogFormat::Text => Format::Combined,
             LogFormat::Json => Format::Json,

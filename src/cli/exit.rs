@@ -96,6 +96,8 @@ pub enum RunError {
         /// What the system said.
         error: io::Error,
     },
+    /// What was configured cannot be.
+    Configuration(String),
     /// Anything else that the system refused.
     Other {
         /// What we were doing, to follow "cannot": `wait for events`.
@@ -110,6 +112,7 @@ impl RunError {
     pub fn exit(&self) -> Exit {
         match self {
             RunError::Folder { .. } => Exit::CannotWrite,
+            RunError::Configuration(_) => Exit::Configuration,
             RunError::Listen { error, .. } | RunError::Other { error, .. } => match error.kind() {
                 ErrorKind::PermissionDenied => Exit::NotPermitted,
                 // Addresses this machine does not have: no other start will find them either.
@@ -142,6 +145,7 @@ impl fmt::Display for RunError {
                 }
                 _ => write!(f, "cannot listen on {address}: {error}"),
             },
+            RunError::Configuration(sentence) => f.write_str(sentence),
             RunError::Folder { path, error } => write!(f, "cannot use {}: {error}", path.display()),
             RunError::Other { doing, error } => write!(f, "cannot {doing}: {error}"),
         }

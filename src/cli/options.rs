@@ -205,6 +205,43 @@ pub static GROUPS: &[Group] = &[
         ],
     },
     Group {
+        title: "Encryption",
+        keys: &[
+            Key {
+                name: "tls-cert",
+                kind: List("FILE", set_tls_certs, |config| shown(&config.tls_certs)),
+                default: "",
+                help: "A certificate with its chain (PEM); with one, every listener speaks TLS. May be given several times",
+                reason: "Each has its key in the same place of tls-key, and is chosen by the name a client asks for; the \
+                         first is for all others. Files are looked at every ten seconds and on SIGHUP, and what does not \
+                         fit together leaves the old in force. `hythe cert` makes a pair for a home network",
+            },
+            Key {
+                name: "tls-key",
+                kind: List("FILE", set_tls_keys, |config| shown(&config.tls_keys)),
+                default: "",
+                help: "The private key (PEM) of the certificate in the same place; may be given several times",
+                reason: "A P-256 key costs a thirtieth of what an RSA key does in each handshake",
+            },
+            Key {
+                name: "redirect-http",
+                kind: Text("ADDR:PORT", set_redirect_http, |config| {
+                    config.redirect_http.map(|address| address.to_string())
+                }),
+                default: "(none)",
+                help: "An address without encryption whose only answer is where the encrypted one is",
+                reason: "Who types a name without https:// comes to port 80. Needs tls-cert",
+            },
+            Key {
+                name: "hsts",
+                kind: Duration(Nothing, |config| &mut config.hsts_ms),
+                default: "0",
+                help: "How long browsers must not come without encryption again (Strict-Transport-Security); 0 is not said",
+                reason: "What browsers have been told cannot be taken back: set it when encryption is there to stay",
+            },
+        ],
+    },
+    Group {
         title: "Access",
         keys: &[
             Key {
@@ -778,6 +815,26 @@ fn listen_on(item: &str) -> Result<Vec<Listen>, String> {
     }
     let refused = |_| format!("{item:?} is no address with a port; write 127.0.0.1:8080, [::1]:8080 or 0.0.0.0:8080");
     item.parse().map(|address| vec![Listen::on(address)]).map_err(refused)
+}
+
+fn shown(paths: &[PathBuf]) -> Vec<String> {
+    paths.iter().map(|path| path.display().to_string()).collect()
+}
+
+fn set_tls_certs(config: &mut Config, items: &[&str]) -> Result<(), String> {
+    config.tls_certs = items.iter().map(PathBuf::from).collect();
+    Ok(())
+}
+
+fn set_tls_keys(config: &mut Config, items: &[&str]) -> Result<(), String> {
+    config.tls_keys = items.iter().map(PathBuf::from).collect();
+    Ok(())
+}
+
+fn set_redirect_http(config: &mut Config, value: &str) -> Result<(), String> {
+    let refused = |_| format!("{value:?} is no address with a port; write 0.0.0.0:80 or [::]:80");
+    config.redirect_http = Some(value.parse().map_err(refused)?);
+    Ok(())
 }
 
 fn set_path_prefix(config: &mut Config, value: &str) -> Result<(), String> {

@@ -11,15 +11,18 @@ use crate::config::{Access, AccessLog, Config, TokenSource};
 const TOKEN_BYTES_LEAST: usize = 16;
 
 /// The one line that says the server is ready, with the addresses it was given.
-pub fn ready(bound: &[SocketAddr]) -> String {
-    format!("hythe is ready on {}", places(bound).join(" and "))
+pub fn ready(config: &Config, bound: &[SocketAddr]) -> String {
+    format!("hythe is ready on {}", places(config, bound).join(" and "))
 }
 
 /// What is open to whom, and from which folders: one line each.
 pub fn summary(config: &Config, bound: &[SocketAddr]) -> String {
     let near = config.rights();
     let far = config.network_rights();
-    let mut lines = vec![format!("listens on {}", places(bound).join(" and "))];
+    let mut lines = vec![format!("listens on {}", places(config, bound).join(" and "))];
+    if let Some(address) = config.redirect_http {
+        lines.push(format!("redirects from http://{address}/"));
+    }
     let mut tell = |is_there: bool, name: &str, near: Access, far: Access, what: &str| {
         let proxied = if near == far { String::new() } else { format!("; through a proxy: {}", far.word()) };
         lines.push(match is_there {
@@ -74,6 +77,7 @@ pub fn warnings(config: &Config) -> Vec<String> {
         ("access log", access_log),
         ("log", config.log_file.as_ref()),
         ("token file", config.token_file.as_ref()),
+        ("private key", config.tls_keys.iter().find(|key| served_folder(config, key).is_some())),
         ("configuration file", config.config_file.as_ref()),
     ] {
         if let Some((file, folder)) = file.and_then(|file| Some((file, served_folder(config, file)?))) {
@@ -95,8 +99,9 @@ pub fn warnings(config: &Config) -> Vec<String> {
     warnings
 }
 
-fn places(bound: &[SocketAddr]) -> Vec<String> {
-    bound.iter().map(|address| format!("http://{address}/")).collect()
+fn places(config: &Config, bound: &[SocketAddr]) -> Vec<String> {
+    let scheme = if config.is_encrypted() { "https" } else { "http" };
+    bound.iter().map(|address| format!("{scheme}://{address}/")).collect()
 }
 
 /// The folder that clients can read and `file` lies in.
@@ -127,7 +132,7 @@ mod tests {
 
     #[test]
     fn the_ready_line_has_the_addresses_and_is_one_line() {
-        let line = ready(&bound(&Config::default()));
+        let line = ready(&Config::default(), &bound(&Config::default()));
         assert_eq!(line, "hythe is ready on http://127.0.0.1:8080/ and http://[::1]:8080/");
     }
 

@@ -1,9 +1,8 @@
 //! The real world: mio, threads, clocks, descriptors. Nothing but the roof names this room, so that a test can put another
 //! world in its place.
 
-use std::io::{self, IoSlice};
-use std::net::{SocketAddr, TcpListener};
-use std::os::fd::{AsFd, OwnedFd};
+use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,21 +10,30 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::RecvFlags;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use crate::clock::{Moment, Wall};
-use crate::content::FileSpan;
+use crate::os::doors::{Came, Door, Doors};
 use crate::os::pool::{Pool, STACK, Tray};
 use crate::os::scribe::Scribe;
-use crate::reactor::system::{Happening, Job, Key, LANES, Lane, Peer, Signal, Socket, System, Took, Verdict};
+use crate::os::tls::Keys;
+use crate::os::wire::Wire;
+use crate::reactor::system::{Happening, Job, Key, LANES, Lane, Peer, Signal, System, Verdict};
 
 pub mod disk;
+pub mod doors;
+#[cfg(feature = "tls")]
+pub mod keys;
 mod partials;
 pub mod pool;
 pub mod scribe;
 pub mod sys;
+#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
+pub mod tls;
+pub mod wire;
 
 /// How many events one sleep may bring.
 const EVENTS: usize = 1024;
@@ -36,12 +44,6 @@ const WALL_KEPT_MS: u64 = 250;
 /// Lines of the access log wait for company this long, or until there are so many bytes.
 const LOG_KEPT_MS: u64 = 100;
 const LOG_BYTES: usize = 64 << 10;
-
-/// What the kernel may hold unsent for one client.
-const UNSENT_MAX: i32 = 128 << 10;
-
-/// Within which a client's first bytes must come for the kernel to hold its connection back.
-const DEFER_SECONDS: i32 = 1;
 
 /// What the ledger's thread can do later is begun when nothing has come for so long, and at the latest after so long.
 const REST_AFTER: Duration = Duration::from_millis(50);
@@ -67,64 +69,6 @@ fn key(token: Token) -> Key {
     Key { index: (token.0 & ((1 << INDEX_BITS) - 1)) as u32, age: (token.0 >> INDEX_BITS) as u32 }
 }
 
-/// A client's TCP connection.
-#[derive(Debug)]
-pub struct Tcp(mio::net::TcpStream);
-
-impl Socket for Tcp {
-    #[inline]
-    fn read(&mut self, into: &mut [u8], is_shut: bool) -> io::Result<Took> {
-        let room = into.len();
-        let (bytes, _) = rustix::net::recv(&self.0, into, RecvFlags::empty())?;
-        // A short read has emptied the socket, unless the end came with the data: then both are one event, and the end is
-        // still to be read (epoll(7), question 9).
-        Ok(Took { bytes, is_dry: bytes < room && !is_shut })
-    }
-
-    #[inline]
-    fn write(&mut self, from: &[IoSlice<'_>], more: bool) -> io::Result<usize> {
-        let flags = if more { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
-        Ok(match from {
-            [one] => rustix::net::send(&self.0, one, flags)?,
-            many => rustix::net::sendmsg(&self.0, many, &mut Default::default(), flags)?,
-        })
-    }
-
-    fn send_file(&mut self, span: &FileSpan) -> io::Result<usize> {
-        let length = usize::try_from(span.length).unwrap_or(usize::MAX);
-        let Some(file) = span.file.fd() else {
-            return self.send_copy(span, length);
-        };
-        let mut offset = span.offset;
-        match rustix::fs::sendfile(&self.0, file, Some(&mut offset), length) {
-            Ok(sent) => Ok(sent),
-            Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => self.send_copy(span, length),
-            Err(error) => Err(error.into()),
-        }
-    }
-
-    fn finish(&mut self) -> io::Result<()> {
-        self.0.shutdown(std::net::Shutdown::Write)
-    }
-
-    fn abandon(&mut self) {
-        // If it cannot be set, the kernel keeps trying to deliver for a while: a cost, not an error.
-        let _ = rustix::net::sockopt::set_socket_linger(&self.0, Some(Duration::ZERO));
-    }
-}
-
-impl Tcp {
-    /// For files the kernel cannot send by itself.
-    fn send_copy(&mut self, span: &FileSpan, length: usize) -> io::Result<usize> {
-        let mut buffer = vec![0; length.min(64 << 10)];
-        let read = span.file.read_at(&mut buffer, span.offset)?;
-        match read {
-            0 => Ok(0),
-            read => self.write(&[IoSlice::new(&buffer[..read])], false),
-        }
-    }
-}
-
 /// What makes a ledger's verdicts out of entries; it runs on a thread of its own.
 pub trait Keeper<E>: Send {
     /// Keeps a batch, and says what became of each entry, in order.
@@ -137,8 +81,10 @@ pub trait Keeper<E>: Send {
 
 /// What the world is made of.
 pub struct Parts<E> {
-    /// Where to listen; bound already.
-    pub listeners: Vec<TcpListener>,
+    /// Where to listen.
+    pub doors: Vec<Door>,
+    /// What is spoken with at the doors where encryption is.
+    pub keys: Option<Keys>,
     /// Helpers for files.
     pub file_threads: usize,
     /// The ledger's hand.
@@ -147,12 +93,6 @@ pub struct Parts<E> {
     pub access_log: Option<Scribe>,
     /// Other logs that are reopened with it.
     pub logs: Vec<Scribe>,
-}
-
-struct Listener {
-    socket: mio::net::TcpListener,
-    /// Whether someone may be waiting there.
-    is_ready: bool,
 }
 
 struct Signals {
@@ -164,7 +104,7 @@ struct Signals {
 pub struct Os<D: Send + 'static, E> {
     poll: Poll,
     events: Events,
-    listeners: Vec<Listener>,
+    doors: Doors,
     pool: Pool<D>,
     tray: Arc<Tray<D>>,
     ledger: Option<Sender<Vec<E>>>,
@@ -193,13 +133,9 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
     pub fn new(parts: Parts<E>) -> io::Result<Os<D, E>> {
         let poll = Poll::new()?;
         let tray = Arc::new(Tray::new(mio::Waker::new(poll.registry(), WAKER)?));
-        let mut listeners = Vec::new();
-        for (at, listener) in parts.listeners.into_iter().enumerate().take(LISTENERS_MAX) {
-            listener.set_nonblocking(true)?;
-            let mut socket = mio::net::TcpListener::from_std(listener);
-            poll.registry().register(&mut socket, Token(LISTENERS - at), Interest::READABLE)?;
-            listeners.push(Listener { socket, is_ready: true });
-        }
+        let mut doors = parts.doors;
+        doors.truncate(LISTENERS_MAX);
+        let doors = Doors::open(doors, parts.keys, poll.registry(), |at| Token(LISTENERS - at))?;
         let signals = Signals::watch(&poll)?;
         let (ledger, entries) = mpsc::channel();
         let theirs = tray.clone();
@@ -211,7 +147,7 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
         let mut os = Os {
             poll,
             events: Events::with_capacity(EVENTS),
-            listeners,
+            doors,
             pool: Pool::new(lanes(parts.file_threads), tray.clone()),
             tray,
             ledger: Some(ledger),
@@ -267,6 +203,7 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
             if raised.swap(false, Ordering::AcqRel) {
                 if *signal == Signal::Reload {
                     self.access_log.iter().chain(&self.logs).for_each(Scribe::reopen);
+                    self.doors.keys.iter().for_each(Keys::reload);
                 }
                 happened.push(Happening::Signal(*signal));
             }
@@ -336,7 +273,7 @@ fn keep_all<D, E>(entries: &Receiver<Vec<E>>, mut keeper: Box<dyn Keeper<E>>, tr
 }
 
 impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
-    type Socket = Tcp;
+    type Socket = Wire;
 
     fn now(&mut self) -> (Moment, Wall) {
         self.read_clocks();
@@ -344,6 +281,7 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
     }
 
     fn wait(&mut self, until: Option<Moment>, happened: &mut Vec<Happening<D>>) -> io::Result<()> {
+        tls::new_turn();
         let mut until = until;
         if !self.lines.is_empty() {
             let due = self.lines_since.plus(LOG_KEPT_MS);
@@ -375,9 +313,7 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
                 WAKER => self.tray.take(happened),
                 SIGNALS => has_signals = true,
                 Token(at) if at > LISTENERS - LISTENERS_MAX => {
-                    if let Some(listener) = self.listeners.get_mut(LISTENERS - at) {
-                        listener.is_ready = true;
-                    }
+                    self.doors.ring(LISTENERS - at);
                     happened.push(Happening::Incoming);
                 }
                 token => happened.push(Happening::Ready {
@@ -395,40 +331,40 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
         Ok(())
     }
 
-    fn accept(&mut self) -> io::Result<(Tcp, Peer)> {
-        for listener in &mut self.listeners {
-            while listener.is_ready {
-                match listener.socket.accept() {
-                    Ok((socket, address)) => return Ok((Tcp(socket), peer(address))),
-                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => listener.is_ready = false,
-                    Err(error) if is_want(&error) => match self.spare.take() {
-                        // One more can be let in; the loop is told at the next.
-                        Some(spare) => drop(spare),
-                        None => {
-                            self.refill_spare();
-                            return Err(error);
-                        }
-                    },
-                    // Everything else is one connection's misfortune (accept(2)).
-                    Err(_) => {}
-                }
+    fn accept(&mut self) -> io::Result<(Wire, Peer)> {
+        loop {
+            match self.doors.accept() {
+                Came::In(wire, peer) => return Ok((wire, peer)),
+                Came::Nobody => break,
+                Came::Want(error) => match self.spare.take() {
+                    // One more can be let in; the loop is told at the next.
+                    Some(spare) => drop(spare),
+                    None => {
+                        self.refill_spare();
+                        return Err(error);
+                    }
+                },
             }
         }
         self.refill_spare();
         Err(io::ErrorKind::WouldBlock.into())
     }
 
-    fn watch(&mut self, socket: &mut Tcp, key: Key) -> io::Result<()> {
-        self.poll.registry().register(&mut socket.0, token(key), Interest::READABLE | Interest::WRITABLE)
+    fn watch(&mut self, socket: &mut Wire, key: Key) -> io::Result<()> {
+        self.poll.registry().register(
+            &mut SourceFd(&socket.raw()),
+            token(key),
+            Interest::READABLE | Interest::WRITABLE,
+        )
     }
 
-    fn close(&mut self, socket: Tcp) {
+    fn close(&mut self, socket: Wire) {
         // Closing removes it from epoll: the descriptor has no copies.
-        drop(socket);
+        socket.close();
     }
 
     fn stop_listening(&mut self) {
-        self.listeners.clear();
+        self.doors.close();
     }
 
     fn spawn(&mut self, lane: Lane, key: Key, job: Job<D>) {
@@ -469,50 +405,6 @@ impl<D: Send + 'static, E> Drop for Os<D, E> {
             let _ = thread.join();
         }
     }
-}
-
-fn peer(address: SocketAddr) -> Peer {
-    Peer { ip: address.ip().to_canonical(), port: address.port() }
-}
-
-/// Whether an error of `accept(2)` tells that the process or the machine has no room.
-fn is_want(error: &io::Error) -> bool {
-    use rustix::io::Errno;
-    let want = [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM];
-    error.raw_os_error().is_some_and(|code| want.iter().any(|errno| errno.raw_os_error() == code))
-}
-
-/// Binds a listener: ready for many newcomers at once, each handed out when its first bytes are there.
-///
-/// # Errors
-/// As `socket(2)`, `bind(2)` and `listen(2)` say.
-pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<TcpListener> {
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, listen, socket_with, sockopt};
-    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
-    sockopt::set_socket_reuseaddr(&socket, true)?;
-    if address.is_ipv6() {
-        sockopt::set_ipv6_v6only(&socket, true)?;
-    }
-    // What follows is inherited by the connections it hands out, and only makes things faster: a kernel may refuse it.
-    let _ = sockopt::set_tcp_nodelay(&socket, true);
-    #[cfg(target_os = "linux")]
-    let _ = sys::defer_accept(socket.as_fd(), DEFER_SECONDS);
-    let _ = sys::limit_unsent(socket.as_fd(), UNSENT_MAX);
-    if address.ip().is_loopback() {
-        // A congestion control that paces (bbr) drives every large answer by a timer: twice the CPU a byte, for a link that
-        // cannot be congested. What leaves the machine is the administrator's choice.
-        let _ = sockopt::set_tcp_congestion(&socket, "reno");
-    }
-    bind(&socket, &address)?;
-    listen(&socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
-    Ok(TcpListener::from(socket))
-}
-
-/// Whether an address cannot be bound because this machine has none of its kind.
-pub fn is_missing_address(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
-        || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
 }
 
 /// Raises the number of descriptors this process may have to what the system allows; says how many that is.

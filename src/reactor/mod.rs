@@ -174,6 +174,10 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
                 }
                 if writable {
                     io.set(flag::WRITABLE);
+                    if slot.socket.owes() && io.flags & (flag::AWAKE | flag::PAUSED) == 0 {
+                        io.set(flag::READABLE | flag::AWAKE);
+                        self.slots.awake.push_back(key.index);
+                    }
                     if io.outbox.is_some() || matches!(io.seat, Seat::Tape(..)) {
                         self.slots.owing.push_back(key.index);
                     }

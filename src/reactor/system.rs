@@ -17,6 +17,18 @@ pub struct Key {
     pub age: u32,
 }
 
+/// By which kind of door somebody came in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Entrance {
+    /// What passes can be read on the way.
+    #[default]
+    Plain,
+    /// Nobody on the way can read or change what passes.
+    Secure,
+    /// A plain door whose only answer is where the secure one is.
+    Detour,
+}
+
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
@@ -24,6 +36,8 @@ pub struct Peer {
     pub ip: IpAddr,
     /// The port.
     pub port: u16,
+    /// By which door it came.
+    pub entrance: Entrance,
 }
 
 /// What one read brought.
@@ -46,6 +60,11 @@ pub trait Socket {
 
     /// Sends some of a file without bringing it into user space. Zero means that the file has become shorter than promised.
     fn send_file(&mut self, span: &FileSpan) -> io::Result<usize>;
+
+    /// Whether it has something of its own to send, that nobody above knows of: then it is read when it can be written.
+    fn owes(&self) -> bool {
+        false
+    }
 
     /// Says that nothing more will be written (`shutdown(2)`); reading goes on.
     fn finish(&mut self) -> io::Result<()>;

@@ -230,11 +230,12 @@ fn common_log_date(wall: Wall) -> String {
 mod tests {
     use super::*;
     use crate::http::request::{HeadLimits, HeaderTable};
+    use crate::reactor::system::Entrance;
 
     fn line(format: Format, head: &[u8]) -> String {
         let mut table = HeaderTable::new();
         let request = Request::parse(head, &mut table, &HeadLimits::default()).unwrap();
-        let peer = Peer { ip: [127, 0, 0, 1].into(), port: 1 };
+        let peer = Peer { ip: [127, 0, 0, 1].into(), port: 1, entrance: Entrance::Plain };
         let mut out = Vec::new();
         let wall = Wall::from_seconds(1_795_169_472);
         AccessLog::new(format).note(&request, &peer, Status::OK, 12, wall, &mut out);

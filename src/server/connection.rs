@@ -14,7 +14,7 @@ use crate::http::request::{HeaderTable, Request};
 use crate::http::response::{Body, Piece, Response};
 use crate::http::status::Status;
 use crate::reactor::slot::{Port, Protocol, Yard};
-use crate::reactor::system::{Key, LANES, Lane, Peer, Signal, Verdict};
+use crate::reactor::system::{Entrance, Key, LANES, Lane, Peer, Signal, Verdict};
 use crate::server::access::{Line, write_escaped};
 use crate::server::context::{Answers, Context};
 use crate::server::house::House;
@@ -345,6 +345,11 @@ impl<S: State> Connection<S> {
         } else if !house.rules.cors_origins.is_empty() {
             // A cache must not give what this one was told to an origin that may read it.
             let common = [house.common(wall, false), b"Vary: Origin\r\n"].concat();
+            self.exchange.begin(response, length, &common, &keep, port.desk())
+        } else if house.rules.hsts_seconds > 0 && self.peer.entrance == Entrance::Secure {
+            let seconds = house.rules.hsts_seconds;
+            let line = format!("Strict-Transport-Security: max-age={seconds}\r\n");
+            let common = [house.common(wall, false), line.as_bytes()].concat();
             self.exchange.begin(response, length, &common, &keep, port.desk())
         } else {
             let common = house.common(wall, false);
@@ -916,7 +921,7 @@ impl<S: State> Protocol for Connection<S> {
 
     fn on_orphan(done: Done<S>, house: &mut House<S>, yard: &mut Yard<Self>) {
         let key = Key { index: u32::MAX, age: 0 };
-        let peer = Peer { ip: IpAddr::from([0, 0, 0, 0]), port: 0 };
+        let peer = Peer { ip: IpAddr::from([0, 0, 0, 0]), port: 0, entrance: Entrance::Plain };
         match done {
             Done::Step(step) | Done::Sunk(Sunk::Finished(step)) => {
                 let reply = step(&mut house.state, &mut context(yard, house.answers, peer));
@@ -929,7 +934,7 @@ impl<S: State> Protocol for Connection<S> {
     }
 
     fn on_orphan_verdict(decided: Decided<S>, verdict: Verdict, house: &mut House<S>, yard: &mut Yard<Self>) {
-        let peer = Peer { ip: IpAddr::from([0, 0, 0, 0]), port: 0 };
+        let peer = Peer { ip: IpAddr::from([0, 0, 0, 0]), port: 0, entrance: Entrance::Plain };
         let reply = decided(&mut house.state, verdict, &mut context(yard, house.answers, peer));
         follow_orphan(reply, house, yard, Key { index: u32::MAX, age: 0 });
     }

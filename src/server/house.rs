@@ -11,6 +11,7 @@ use crate::http::request::{HeadLimits, Method, Request};
 use crate::http::response::Response;
 use crate::http::status::Status;
 use crate::path::{PathFault, RelPath};
+use crate::reactor::system::Entrance;
 use crate::server::access::AccessLog;
 use crate::server::context::{Answers, Call, Context};
 use crate::server::problem;
@@ -42,6 +43,10 @@ pub struct Rules {
     pub cors_origins: Vec<String>,
     /// What is stripped from every target and put before every address given: empty, or a slash and segments.
     pub prefix: String,
+    /// The port of the encrypted address, for who comes by the plain one that leads there.
+    pub secure_port: Option<u16>,
+    /// How long browsers are to come encrypted only; zero for no word on it.
+    pub hsts_seconds: u64,
     /// The access log's form; `None` for no log.
     pub access_log: Option<crate::server::access::Format>,
 }
@@ -60,6 +65,8 @@ impl Default for Rules {
             hosts: None,
             cors_origins: Vec::new(),
             prefix: String::new(),
+            secure_port: None,
+            hsts_seconds: 0,
             access_log: None,
         }
     }
@@ -120,7 +127,10 @@ impl<S: State> House<S> {
     }
 
     fn find(&mut self, request: &Request<'_>, cx: &mut Context<'_>) -> Result<Reply<S>, Fault> {
-        self.check_host(request)?;
+        if cx.peer.entrance == Entrance::Detour {
+            return self.lead_to_secure(request);
+        }
+        self.check_host(request.host, request.is_http10)?;
         if request.method == Method::Unknown {
             return Err(Fault::new(Status::NOT_IMPLEMENTED, "method_not_implemented", "this method is not known here"));
         }
@@ -157,12 +167,12 @@ impl<S: State> House<S> {
         }
     }
 
-    fn check_host(&self, request: &Request<'_>) -> Result<(), Fault> {
+    fn check_host(&self, host: &[u8], is_http10: bool) -> Result<(), Fault> {
         let Some(hosts) = &self.rules.hosts else { return Ok(()) };
-        if hosts.allows(request.host) || request.host.is_empty() && request.is_http10 {
+        if hosts.allows(host) || host.is_empty() && is_http10 {
             return Ok(());
         }
-        if Authority::parse(request.host).is_none() {
+        if Authority::parse(host).is_none() {
             return Err(Fault::fatal(Status::BAD_REQUEST, "bad_host", "Host is not a host with an optional port"));
         }
         Err(Fault::new(
@@ -170,6 +180,20 @@ impl<S: State> House<S> {
             "host_forbidden",
             "this server does not answer to that host; --allow-host adds one",
         ))
+    }
+
+    /// What the plain door says to everything: the same, but encrypted.
+    fn lead_to_secure(&self, request: &Request<'_>) -> Result<Reply<S>, Fault> {
+        let authority = Authority::parse(request.host);
+        let (Some(port), Some(authority)) = (self.rules.secure_port, authority) else {
+            return Err(Fault::fatal(Status::BAD_REQUEST, "bad_host", "this address leads to an encrypted one by its Host"));
+        };
+        let host = if port == 443 { authority.host.to_owned() } else { format!("{}:{port}", authority.host) };
+        self.check_host(host.as_bytes(), false)?;
+        let query = request.query.map(|query| format!("?{query}")).unwrap_or_default();
+        let path = if request.path == "*" { "/" } else { request.path };
+        let target = format!("https://{host}{path}{query}");
+        Ok(Response::redirect(Status::PERMANENT_REDIRECT, &target).into())
     }
 
     fn check_site(&self, request: &Request<'_>) -> Result<(), Fault> {

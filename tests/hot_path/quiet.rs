@@ -16,7 +16,7 @@ use hythe::os::disk::FolderDisk;
 use hythe::reactor::Reactor;
 use hythe::reactor::hub::Hub;
 use hythe::reactor::slot::{Brought, Marks};
-use hythe::reactor::system::{Happening, Job, Key, Lane, Peer, Socket, System, Took, Verdict};
+use hythe::reactor::system::{Entrance, Happening, Job, Key, Lane, Peer, Socket, System, Took, Verdict};
 use hythe::server::access::Format;
 use hythe::server::connection::{Connection, Done};
 use hythe::server::house::Rules;
@@ -103,7 +103,7 @@ impl System<Brings, Entry> for Quiet {
         if !std::mem::take(&mut self.wire.borrow_mut().is_waiting) {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        Ok((Link(self.wire.clone()), Peer { ip: [127, 0, 0, 1].into(), port: 4000 }))
+        Ok((Link(self.wire.clone()), Peer { ip: [127, 0, 0, 1].into(), port: 4000, entrance: Entrance::Plain }))
     }
 
     fn watch(&mut self, _: &mut Link, key: Key) -> io::Result<()> {

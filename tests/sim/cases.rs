@@ -2,7 +2,7 @@
 
 use std::sync::atomic::Ordering;
 
-use hythe::reactor::system::{Peer, Signal};
+use hythe::reactor::system::{Entrance, Peer, Signal};
 use hythe::server::reply::State;
 use hythe::site::state::{LedgerState, Site};
 
@@ -35,7 +35,7 @@ impl<S: State> Scene<S> {
 
     /// Somebody comes and says this.
     fn come(&mut self, bytes: &str) -> usize {
-        let peer = Peer { ip: [127, 0, 0, 1].into(), port: 1 };
+        let peer = Peer { ip: [127, 0, 0, 1].into(), port: 1, entrance: Entrance::Plain };
         let wire = self.0.net.borrow_mut().connect(peer);
         if !bytes.is_empty() {
             self.say(wire, bytes);

@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 
-use hythe::reactor::system::Peer;
+use hythe::reactor::system::{Entrance, Peer};
 
 use crate::answer::{Reader, Said};
 use crate::ask::{Ask, Hearing, Want};
@@ -111,7 +111,7 @@ impl Client {
         Client {
             style,
             // Loopback is large: some come from one address, some from another.
-            peer: Peer { ip: [127, 0, 0, (port % 4) as u8 + 1].into(), port },
+            peer: Peer { ip: [127, 0, 0, (port % 4) as u8 + 1].into(), port, entrance: Entrance::Plain },
             wire: None,
             asks: asks.into(),
             under_way: VecDeque::new(),

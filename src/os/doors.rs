@@ -1,0 +1,163 @@
+//! The doors: listeners, what kind of guest each lets in, and who of them has something to say.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+
+use mio::unix::SourceFd;
+use mio::{Interest, Registry, Token};
+use rustix::net::{SocketFlags, acceptfrom_with};
+
+use crate::os::sys;
+use crate::os::tls::Keys;
+use crate::os::wire::Wire;
+use crate::reactor::system::{Entrance, Peer};
+
+/// What the kernel may hold unsent for one client.
+const UNSENT_MAX: i32 = 128 << 10;
+
+/// Within which a client's first bytes must come for the kernel to hold its connection back.
+const DEFER_SECONDS: i32 = 1;
+
+/// A listener, and how those it lets in are spoken with.
+pub struct Door {
+    /// Bound already.
+    pub socket: OwnedFd,
+    /// What those who come in are told of.
+    pub entrance: Entrance,
+}
+
+struct Listener {
+    door: Door,
+    /// Whether someone may be waiting there.
+    is_ready: bool,
+}
+
+/// All doors of a house.
+pub(super) struct Doors {
+    listeners: Vec<Listener>,
+    /// For the doors where encryption is spoken.
+    pub keys: Option<Keys>,
+}
+
+/// What one look at the doors came to.
+pub(super) enum Came {
+    /// Someone is in.
+    In(Wire, Peer),
+    /// The process or the machine has no room.
+    Want(io::Error),
+    /// Nobody waits.
+    Nobody,
+}
+
+impl Doors {
+    /// Opens them: each gets the token that `token` says.
+    pub fn open(
+        doors: Vec<Door>,
+        keys: Option<Keys>,
+        registry: &Registry,
+        token: impl Fn(usize) -> Token,
+    ) -> io::Result<Doors> {
+        let mut listeners = Vec::new();
+        for (at, door) in doors.into_iter().enumerate() {
+            rustix::io::ioctl_fionbio(&door.socket, true)?;
+            registry.register(&mut SourceFd(&door.socket.as_raw_fd()), token(at), Interest::READABLE)?;
+            listeners.push(Listener { door, is_ready: true });
+        }
+        Ok(Doors { listeners, keys })
+    }
+
+    /// Someone may be waiting at a door.
+    pub fn ring(&mut self, at: usize) {
+        if let Some(listener) = self.listeners.get_mut(at) {
+            listener.is_ready = true;
+        }
+    }
+
+    /// Closes them for good.
+    pub fn close(&mut self) {
+        self.listeners.clear();
+    }
+
+    /// Lets the next one in.
+    pub fn accept(&mut self) -> Came {
+        for listener in &mut self.listeners {
+            while listener.is_ready {
+                match acceptfrom_with(&listener.door.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+                    Ok((socket, address)) => {
+                        let entrance = listener.door.entrance;
+                        let session = match (entrance, &mut self.keys) {
+                            (Entrance::Secure, Some(keys)) => match keys.open() {
+                                Ok(session) => Some(session),
+                                Err(error) => return Came::Want(error),
+                            },
+                            _ => None,
+                        };
+                        let address = address.and_then(|address| SocketAddr::try_from(address).ok());
+                        return Came::In(Wire::new(socket, session), peer(address, entrance));
+                    }
+                    Err(rustix::io::Errno::AGAIN) => listener.is_ready = false,
+                    Err(error) if is_want(error) => return Came::Want(error.into()),
+                    // Everything else is one connection's misfortune (accept(2)).
+                    Err(_) => {}
+                }
+            }
+        }
+        Came::Nobody
+    }
+}
+
+/// Who comes by a Unix socket is on this machine: a proxy, as a rule.
+fn peer(address: Option<SocketAddr>, entrance: Entrance) -> Peer {
+    match address {
+        Some(address) => Peer { ip: address.ip().to_canonical(), port: address.port(), entrance },
+        None => Peer { ip: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 0, entrance },
+    }
+}
+
+/// Whether an error of `accept(2)` tells that the process or the machine has no room.
+fn is_want(error: rustix::io::Errno) -> bool {
+    use rustix::io::Errno;
+    [Errno::MFILE, Errno::NFILE, Errno::NOBUFS, Errno::NOMEM].contains(&error)
+}
+
+/// Binds a listener: ready for many newcomers at once, each handed out when its first bytes are there.
+///
+/// # Errors
+/// As `socket(2)`, `bind(2)` and `listen(2)` say.
+pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<OwnedFd> {
+    use rustix::net::{AddressFamily, SocketType, bind, listen, socket_with, sockopt};
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    if address.is_ipv6() {
+        sockopt::set_ipv6_v6only(&socket, true)?;
+    }
+    // What follows is inherited by the connections it hands out, and only makes things faster: a kernel may refuse it.
+    let _ = sockopt::set_tcp_nodelay(&socket, true);
+    #[cfg(target_os = "linux")]
+    let _ = sys::defer_accept(socket.as_fd(), DEFER_SECONDS);
+    let _ = sys::limit_unsent(socket.as_fd(), UNSENT_MAX);
+    if address.ip().is_loopback() {
+        // A congestion control that paces (bbr) drives every large answer by a timer: twice the CPU a byte, for a link that
+        // cannot be congested. What leaves the machine is the administrator's choice.
+        let _ = sockopt::set_tcp_congestion(&socket, "reno");
+    }
+    bind(&socket, &address)?;
+    listen(&socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(socket)
+}
+
+/// Where a TCP listener listens; `None` for a Unix socket.
+///
+/// # Errors
+/// As `getsockname(2)` says.
+pub fn address_of(socket: &OwnedFd) -> io::Result<Option<SocketAddr>> {
+    Ok(SocketAddr::try_from(rustix::net::getsockname(socket)?).ok())
+}
+
+/// Whether an address cannot be bound because this machine has none of its kind.
+pub fn is_missing_address(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
+        || error.raw_os_error() == Some(libc::EAFNOSUPPORT)
+}
