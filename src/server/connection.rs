@@ -8,26 +8,26 @@ use bytes::Bytes;
 
 use crate::http::exchange::{Event, Exchange, Length};
 use crate::http::request::{HeaderTable, Request};
+use crate::http::websocket::CloseCode;
 use crate::reactor::slot::{Port, Protocol, Yard};
 use crate::reactor::system::{Key, Lane, Peer, Signal, Verdict};
 use crate::server::access::Line;
 use crate::server::connection::answer::LINGER_SILENCE_MS;
 use crate::server::connection::state::{
-    Asked, Busy, Phase, Work, context, drop_there, follow_orphan, overloaded, send, too_large, too_slow,
+    Asked, Busy, DESK_HIGH, Phase, Work, context, drop_there, follow_orphan, overloaded, send, too_large, too_slow,
 };
+use crate::server::connection::talking::follow_said_orphan;
 use crate::server::house::House;
 use crate::server::problem;
 use crate::server::pump::{Pump, Sunk};
-use crate::server::reply::{Again, Decided, Reply, State, Step};
+use crate::server::reply::{Again, Reply, State, Step};
 
 mod answer;
 mod body;
 mod state;
+mod talking;
 
-pub use state::{Connection, Done};
-
-/// Pipelined requests are answered together until this much waits on the desk.
-const DESK_HIGH: usize = 64 << 10;
+pub use state::{Connection, Done, Promise};
 
 /// What a client may send ahead while its request waits for something; more, and reading stops.
 const AHEAD_MAX: usize = 16 << 10;
@@ -107,7 +107,7 @@ impl<S: State> Connection<S> {
                 self.go_away(line, port);
             }
             Reply::Keep(entry, decided) => {
-                port.keep(entry, decided);
+                port.keep(entry, Promise::Reply(decided));
                 self.go_away(line, port);
             }
             Reply::Wait { topic, until, outlasts, again } => {
@@ -130,6 +130,7 @@ impl<S: State> Connection<S> {
                 port.resume();
                 self.expect_silence(house, port);
             }
+            Reply::Talk(handshake, talk) => self.begin_talk(&handshake, talk, line, house, port),
         }
     }
 
@@ -198,7 +199,7 @@ impl<S: State> Protocol for Connection<S> {
     type Shared = House<S>;
     type Done = Done<S>;
     type Entry = S::Entry;
-    type Promise = Decided<S>;
+    type Promise = Promise<S>;
 
     fn open(peer: Peer, house: &mut House<S>, port: &mut Port<'_, Self>) -> Self {
         port.deadline(port.now().plus(house.rules.header_timeout_ms));
@@ -217,6 +218,7 @@ impl<S: State> Protocol for Connection<S> {
         while used < input.len() {
             match &self.phase {
                 Phase::Stream(_) => return input.len(),
+                Phase::Talk(_) => return used + self.hear(&input[used..], house, port),
                 Phase::Lingering(until) => {
                     port.deadline((*until).min(port.now().plus(LINGER_SILENCE_MS)));
                     return input.len();
@@ -322,7 +324,7 @@ impl<S: State> Protocol for Connection<S> {
         }
     }
 
-    fn on_end(&mut self, _house: &mut House<S>, port: &mut Port<'_, Self>) {
+    fn on_end(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
         match &self.phase {
             // A request that is all there is answered though its client has shut its half (RFC 9112, section 9.6).
             Phase::Away(_) | Phase::Sending(_) => self.exchange.make_last(),
@@ -341,7 +343,18 @@ impl<S: State> Protocol for Connection<S> {
                 port.leave();
                 port.close();
             }
+            Phase::Talk(_) => {
+                self.drop_talk(house, port);
+                port.close();
+            }
             Phase::Head | Phase::Lingering(_) => port.close(),
+        }
+    }
+
+    fn on_lagging(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        match &self.phase {
+            Phase::Talk(_) => self.end_talk(Some(CloseCode::TRY_LATER), "too slow", house, port),
+            _ => port.abort(),
         }
     }
 
@@ -354,6 +367,7 @@ impl<S: State> Protocol for Connection<S> {
                 port.close();
             }
             Phase::Busy(_) => self.wake(true, house, port),
+            Phase::Talk(_) => self.end_talk(Some(CloseCode::GOING_AWAY), "the server is closing", house, port),
             _ => {}
         }
     }
@@ -363,11 +377,16 @@ impl<S: State> Protocol for Connection<S> {
             Done::Step(step) => self.step(step, house, port),
             Done::Sunk(sunk) => self.take_sunk(sunk, house, port),
             Done::Drawn(drawn) => self.take_drawn(drawn, house, port),
+            Done::Thought(thought) => self.take_thought(thought, house, port),
             Done::Dropped => {}
         }
     }
 
-    fn on_verdict(&mut self, decided: Decided<S>, verdict: Verdict, house: &mut House<S>, port: &mut Port<'_, Self>) {
+    fn on_verdict(&mut self, promise: Promise<S>, verdict: Verdict, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        let decided = match promise {
+            Promise::Reply(decided) => decided,
+            Promise::Talk(judged) => return self.take_judged(judged, verdict, house, port),
+        };
         let line = self.take_work(port);
         let reply = decided(&mut house.state, verdict, &mut context(port.yard, house.answers, self.peer));
         self.follow(reply, line, house, port);
@@ -394,12 +413,16 @@ impl<S: State> Protocol for Connection<S> {
                 port.desk().extend_from_slice(&heartbeat);
                 self.expect_silence(house, port);
             }
+            Phase::Talk(_) => self.ask_for_life(house, port),
             Phase::Away(_) | Phase::Sending(_) => {}
         }
     }
 
-    fn on_panic(&mut self, _house: &mut House<S>, port: &mut Port<'_, Self>) {
+    fn on_panic(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
         log::error!("a handler panicked; its connection, from {}, is closed", self.peer.ip);
+        if let Phase::Talk(_) = &self.phase {
+            return self.end_talk(Some(CloseCode::INTERNAL), "a mistake of the server's", house, port);
+        }
         self.take_work(port);
         port.leave();
         if self.exchange.owes_answer() {
@@ -409,7 +432,7 @@ impl<S: State> Protocol for Connection<S> {
         self.linger(port);
     }
 
-    fn on_close(self, _house: &mut House<S>, yard: &mut Yard<Self>) {
+    fn on_close(self, house: &mut House<S>, yard: &mut Yard<Self>) {
         let nobody = Key { index: u32::MAX, age: 0 };
         match self.phase {
             Phase::Busy(busy) => {
@@ -424,6 +447,7 @@ impl<S: State> Protocol for Connection<S> {
                     yard.spawn(nobody, Lane::Files, move || drop_there(source));
                 }
             }
+            Phase::Talk(talking) => talking.end(house, yard, self.peer),
             _ => {}
         }
     }
@@ -438,14 +462,27 @@ impl<S: State> Protocol for Connection<S> {
             }
             Done::Sunk(Sunk::Home(sink, _)) => yard.spawn(key, Lane::Files, move || drop_there(sink)),
             Done::Drawn(drawn) => yard.spawn(key, Lane::Files, move || drop_there(drawn.into_source())),
+            Done::Thought(thought) => {
+                let said = thought(&mut house.state, &mut context(yard, house.answers, peer));
+                follow_said_orphan(said, yard);
+            }
             Done::Sunk(Sunk::Refused(_)) | Done::Dropped => {}
         }
     }
 
-    fn on_orphan_verdict(decided: Decided<S>, verdict: Verdict, house: &mut House<S>, yard: &mut Yard<Self>) {
+    fn on_orphan_verdict(promise: Promise<S>, verdict: Verdict, house: &mut House<S>, yard: &mut Yard<Self>) {
         let peer = Peer { ip: IpAddr::from([0, 0, 0, 0]), port: 0 };
-        let reply = decided(&mut house.state, verdict, &mut context(yard, house.answers, peer));
-        follow_orphan(reply, house, yard, Key { index: u32::MAX, age: 0 });
+        let cx = &mut context(yard, house.answers, peer);
+        match promise {
+            Promise::Reply(decided) => {
+                let reply = decided(&mut house.state, verdict, cx);
+                follow_orphan(reply, house, yard, Key { index: u32::MAX, age: 0 });
+            }
+            Promise::Talk(judged) => {
+                let said = judged(&mut house.state, verdict, cx);
+                follow_said_orphan(said, yard);
+            }
+        }
     }
 
     fn on_signal(signal: Signal, _house: &mut House<S>, yard: &mut Yard<Self>) {

@@ -6,6 +6,7 @@ use crate::http::exchange::{Length, Next};
 use crate::http::fault::Fault;
 use crate::http::framing::Encoder;
 use crate::http::response::{Body, Piece, Response};
+use crate::http::status::Status;
 use crate::reactor::slot::Port;
 use crate::reactor::system::Lane;
 use crate::server::access::{Line, write_escaped};
@@ -132,7 +133,6 @@ impl<S: State> Connection<S> {
         let keep = house.keep_alive(port.yard.is_closing);
         let wall = port.yard.wall;
         let status = response.status;
-        house.answers.by_class[usize::from(status.code() / 100).min(5)] += 1;
         let encoder = if self.cors > 0 {
             let origin = house.rules.cors_origins[usize::from(self.cors) - 1].clone();
             let lines = format!("Access-Control-Allow-Origin: {origin}\r\nVary: Origin\r\n");
@@ -146,18 +146,38 @@ impl<S: State> Connection<S> {
             let common = house.common(wall, false);
             self.exchange.begin(response, length, common, &keep, port.desk())
         };
+        let sent = match length {
+            Length::Known(length) if !self.exchange.is_head() => length,
+            _ => 0,
+        };
+        self.note(status, sent, source, house, port);
+        encoder
+    }
+
+    /// Writes the answer after which the connection is no longer one of HTTP.
+    pub(super) fn write_upgrade(
+        &mut self,
+        response: &Response,
+        asked: Asked<'_, '_>,
+        house: &mut House<S>,
+        port: &mut Port<'_, Self>,
+    ) {
+        let common = house.common(port.yard.wall, false);
+        self.exchange.switch(response, common, port.desk());
+        self.note(response.status, 0, asked, house, port);
+    }
+
+    /// Counts an answer and writes its line of the access log.
+    #[inline]
+    fn note(&self, status: Status, sent: u64, asked: Asked<'_, '_>, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        house.answers.by_class[usize::from(status.code() / 100).min(5)] += 1;
         if let Some(access) = &mut house.access {
-            let sent = match length {
-                Length::Known(length) if !self.exchange.is_head() => length,
-                _ => 0,
-            };
-            let log = &mut port.yard.log;
-            match source {
+            let (wall, log) = (port.yard.wall, &mut port.yard.log);
+            match asked {
                 Asked::Request(request) => access.note(request, &self.peer, status, sent, wall, log),
                 Asked::Kept(line) => access.note_kept(line.as_deref(), &self.peer, status, sent, wall, log),
             }
         }
-        encoder
     }
 
     /// What follows an answer.
@@ -180,10 +200,15 @@ impl<S: State> Connection<S> {
     /// The last answer is on its way, and the client may still be sending. Closing with unread bytes would reset the connection
     /// and take the answer with it (RFC 9112, section 9.6).
     pub(super) fn linger(&mut self, port: &mut Port<'_, Self>) {
+        self.linger_for(LINGER_MS, port);
+    }
+
+    /// The same, for no longer than this.
+    pub(super) fn linger_for(&mut self, most_ms: u64, port: &mut Port<'_, Self>) {
         if port.has_ended() {
             return port.close();
         }
-        self.phase = Phase::Lingering(port.now().plus(LINGER_MS));
+        self.phase = Phase::Lingering(port.now().plus(most_ms));
         port.resume();
         port.finish();
         port.deadline(port.now().plus(LINGER_SILENCE_MS));

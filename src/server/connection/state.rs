@@ -10,14 +10,19 @@ use crate::http::status::Status;
 use crate::reactor::slot::{Port, Yard};
 use crate::reactor::system::{Key, LANES, Lane, Peer};
 use crate::server::access::Line;
+use crate::server::connection::talking::Talking;
 use crate::server::context::{Answers, Context};
 use crate::server::house::House;
 use crate::server::pull::{Drawn, Pull};
 use crate::server::pump::{Pump, Sunk};
-use crate::server::reply::{Again, Reply, State, Step, Then};
+use crate::server::reply::{Again, Decided, Reply, State, Step, Then};
+use crate::server::talk::{Judged, Thought};
 
 /// Bodies up to this size are copied behind their head and leave in one `send`; larger ones are sent from where they are.
 const COPIED_MAX: usize = 16 << 10;
+
+/// Answers of one client are gathered until this much waits; then it is not read until they have left.
+pub(super) const DESK_HIGH: usize = 64 << 10;
 
 /// What a helper brings to a connection.
 pub enum Done<S: State> {
@@ -27,8 +32,18 @@ pub enum Done<S: State> {
     Sunk(Sunk<S>),
     /// A source and what was drawn from it.
     Drawn(Drawn),
+    /// What a helper has thought of for a conversation.
+    Thought(Thought<S>),
     /// Something was dropped where dropping may block.
     Dropped,
+}
+
+/// What waits for the ledger's verdict.
+pub enum Promise<S: State> {
+    /// A request.
+    Reply(Decided<S>),
+    /// A conversation.
+    Talk(Judged<S>),
 }
 
 /// What is going on.
@@ -41,6 +56,8 @@ pub(super) enum Phase<S: State> {
     Stream(Box<Bytes>),
     /// An answer is leaving whose body is drawn window by window; input is paused.
     Sending(Box<Pull>),
+    /// A conversation over a WebSocket; it never comes back to HTTP.
+    Talk(Box<Talking<S>>),
     /// The last answer has been given and our half is shut: what still arrives is thrown away, until this moment at most.
     Lingering(Moment),
     /// A body is being received, or the request waits for something to be said.
@@ -138,7 +155,7 @@ pub(super) fn follow_orphan<S: State>(
     let nobody = Key { index: u32::MAX, age: key.age };
     match reply {
         Reply::Offload(lane, task) => yard.spawn(nobody, lane, move || Done::Step(task())),
-        Reply::Keep(entry, decided) => yard.keep(nobody, entry, decided),
+        Reply::Keep(entry, decided) => yard.keep(nobody, entry, Promise::Reply(decided)),
         // Nothing will come for it, and dropping it may block.
         Reply::Receive { sink, .. } => yard.spawn(nobody, Lane::Files, move || drop_there(sink)),
         _ => {}
