@@ -103,6 +103,8 @@ struct Room {
 #[derive(Default)]
 pub struct Hub {
     rooms: Vec<Room>,
+    /// Topics given back, to be used again.
+    vacant: Vec<Topic>,
     /// Tapes with a sweep to do, in the order in which they were spoken on.
     sweeps: VecDeque<(Topic, Dialect)>,
     /// Waiters that have something to hear.
@@ -116,14 +118,32 @@ impl Hub {
     /// # Panics
     /// If there are 65,536 already; whoever makes topics bounds their number.
     pub fn topic(&mut self) -> Topic {
+        if let Some(topic) = self.vacant.pop() {
+            return topic;
+        }
         let number = u16::try_from(self.rooms.len()).expect("the number of topics is bounded by their maker");
         self.rooms.push(Room::default());
         Topic(number)
     }
 
+    /// Gives a topic back that nobody listens to any more; one that somebody listens to stays.
+    pub fn retire(&mut self, topic: Topic) {
+        if self.listeners_of(topic) == 0 {
+            self.vacant.push(topic);
+        } else {
+            debug_assert!(false, "a topic is given back when nobody listens to it");
+        }
+    }
+
     /// How many listeners and waiters there are.
     pub fn listeners(&self) -> usize {
         self.listeners
+    }
+
+    /// How many listen to a topic or wait for it.
+    pub fn listeners_of(&self, topic: Topic) -> usize {
+        let room = &self.rooms[usize::from(topic.0)];
+        room.waiters.len() + room.tapes.iter().map(|tape| tape.slots.len()).sum::<usize>()
     }
 
     /// Says a note: `write` is asked for its text once for each dialect that somebody listens in, and all waiters are woken.
@@ -390,6 +410,22 @@ mod tests {
             hub.heard(seat, length.saturating_sub(3));
         }
         assert_eq!(hub.finish_note(seat), b"ef.", "also after the tape was cut");
+    }
+
+    #[test]
+    fn a_topic_given_back_is_used_again_and_its_next_listeners_hear_nothing_of_before() {
+        let mut hub = Hub::default();
+        let (kept, topic) = (hub.topic(), hub.topic());
+        let seat = hub.listen(1, topic, Dialect::Event);
+        assert_eq!([hub.listeners_of(kept), hub.listeners_of(topic)], [0, 1]);
+        say(&mut hub, topic, "a");
+        hub.leave(1, seat);
+        hub.retire(topic);
+        assert_eq!(hub.topic(), topic);
+        hub.listen(2, topic, Dialect::Event);
+        say(&mut hub, topic, "b");
+        assert_eq!(sweep(&mut hub, 99)[0], (2, "b.".into()));
+        assert_ne!(hub.topic(), kept);
     }
 
     #[test]

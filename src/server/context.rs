@@ -71,6 +71,21 @@ impl Context<'_> {
         self.hub.say(topic, write);
     }
 
+    /// A new topic. Whoever makes topics bounds their number.
+    pub fn topic(&mut self) -> Topic {
+        self.hub.topic()
+    }
+
+    /// Gives a topic back to which nobody listens.
+    pub fn retire(&mut self, topic: Topic) {
+        self.hub.retire(topic);
+    }
+
+    /// How many listen to a topic or wait for it.
+    pub fn listeners_of(&self, topic: Topic) -> usize {
+        self.hub.listeners_of(topic)
+    }
+
     /// How many listen, or wait, on any topic.
     pub fn listeners(&self) -> usize {
         self.hub.listeners()

@@ -426,9 +426,9 @@ fn who_posts_and_ends_its_half_is_answered_though_the_ledger_is_still_being_open
     let mut scene = Scene::new(&Setting::calm());
     let state = |scene: &mut Scene, ledger| {
         let (house, yard) = scene.0.reactor.parts();
-        let chat = house.state.chat.as_mut().expect("there is a chat");
-        chat.ledger = ledger;
-        yard.hub.say(chat.lobby, |_, _| {});
+        let books = house.state.books.as_mut().expect("there is a ledger");
+        books.state = ledger;
+        yard.hub.say(books.opened, |_, _| {});
     };
     state(&mut scene, LedgerState::Opening);
     let wire = scene.come(&send("hello"));
@@ -571,4 +571,25 @@ fn what_was_being_made_for_who_has_gone_is_dropped_by_a_helper() {
     scene.turns(30);
     assert_eq!(scene.0.reactor.parts().0.state.open.load(Ordering::Relaxed), 0);
     scene.end();
+}
+
+#[test]
+fn who_is_let_in_as_the_house_closes_is_answered_however_slow_the_turns_are() {
+    let mut scene = Scene::new(&Setting::calm());
+    // Those who came and went leave their places in another order than they took them.
+    let gone: Vec<usize> = (0..100).map(|_| scene.come(&get("/healthz"))).collect();
+    scene.turns(5);
+    for wire in gone {
+        scene.0.net.borrow_mut().reset(wire);
+        scene.turns(2);
+    }
+    scene.0.net.borrow_mut().odds.slow_turn = 100;
+    scene.0.reactor.system().signal(Signal::Drain);
+    let wires: Vec<usize> = (0..100).map(|_| scene.come(&get("/healthz"))).collect();
+    while !scene.0.reactor.is_over() {
+        scene.turns(1);
+    }
+    for wire in wires {
+        assert!(scene.heard(wire).0.starts_with("HTTP/1.1 "), "{wire} was shut out unheard");
+    }
 }
