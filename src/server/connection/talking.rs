@@ -11,7 +11,7 @@ use crate::http::websocket::write_text_head;
 use crate::http::websocket::{CloseCode, Decoder, Event, write_binary_head, write_close, write_ping, write_pong};
 use crate::reactor::hub::Dialect;
 use crate::reactor::slot::{Port, Yard};
-use crate::reactor::system::{Key, Verdict};
+use crate::reactor::system::{Key, Peer, Verdict};
 use crate::server::access::Line;
 use crate::server::connection::state::{Asked, Connection, DESK_HIGH, Done, Phase, Promise, context, overloaded, send};
 use crate::server::house::House;
@@ -223,12 +223,7 @@ impl<S: State> Connection<S> {
 
 impl<S: State> Talking<S> {
     /// Tells the talk that it is over.
-    pub(super) fn end(
-        mut self: Box<Self>,
-        house: &mut House<S>,
-        yard: &mut Yard<Connection<S>>,
-        peer: crate::reactor::system::Peer,
-    ) {
+    pub(super) fn end(mut self, house: &mut House<S>, yard: &mut Yard<Connection<S>>, peer: Peer) {
         self.talk.on_end(&mut house.state, &mut context(yard, house.answers, peer));
     }
 }
