@@ -9,6 +9,16 @@ use crate::reactor::hub::{Dialect, Hub, Topic};
 use crate::reactor::slot::Counts;
 use crate::reactor::system::{LANES, Lane, Peer};
 
+/// What a program remembers, owned by the loop and lent to one handler at a time.
+pub trait State: Sized + 'static {
+    /// What its ledger keeps.
+    type Entry: Send + 'static;
+}
+
+impl State for () {
+    type Entry = ();
+}
+
 /// A request that has found its handler.
 pub struct Call<'a> {
     /// The head.

@@ -9,18 +9,9 @@ use crate::http::response::Response;
 // Words of the loop that a handler may use; the rooms above take them from here.
 pub use crate::reactor::hub::{Dialect, Hub, Topic};
 pub use crate::reactor::system::{Lane, Peer, Verdict};
+pub use crate::server::context::State;
 use crate::server::context::{Call, Context};
 use crate::server::talk::{Handshake, Talk};
-
-/// What a program remembers, owned by the loop and lent to one handler at a time.
-pub trait State: Sized + 'static {
-    /// What its ledger keeps.
-    type Entry: Send + 'static;
-}
-
-impl State for () {
-    type Entry = ();
-}
 
 /// A handler: looks at a request's head and says what should follow.
 pub type Handler<S> = Box<dyn Fn(&mut S, &Call<'_>, &mut Context<'_>) -> Reply<S>>;

@@ -12,8 +12,7 @@ pub use crate::http::upgrade::Handshake;
 pub use crate::http::websocket::{CloseCode, Message};
 use crate::reactor::hub::Topic;
 use crate::reactor::system::{Lane, Verdict};
-use crate::server::context::Context;
-use crate::server::reply::State;
+use crate::server::context::{Context, State};
 
 /// How large a message may be, unless a talk says otherwise.
 pub const MESSAGE_MAX: u32 = 64 << 10;

@@ -7,16 +7,16 @@ use crate::http::exchange::Exchange;
 use crate::http::fault::Fault;
 use crate::http::request::Request;
 use crate::http::status::Status;
+use crate::http::websocket::Decoder;
 use crate::reactor::slot::{Port, Yard};
 use crate::reactor::system::{Key, LANES, Lane, Peer};
 use crate::server::access::Line;
-use crate::server::connection::talking::Talking;
 use crate::server::context::{Answers, Context};
 use crate::server::house::House;
 use crate::server::pull::{Drawn, Pull};
 use crate::server::pump::{Pump, Sunk};
 use crate::server::reply::{Again, Decided, Reply, State, Step, Then};
-use crate::server::talk::{Judged, Thought};
+use crate::server::talk::{Judged, Talk, Thought};
 
 /// Bodies up to this size are copied behind their head and leave in one `send`; larger ones are sent from where they are.
 const COPIED_MAX: usize = 16 << 10;
@@ -78,6 +78,25 @@ pub(super) enum Work<S: State> {
     Collect { bytes: Vec<u8>, most: usize, then: Then<S> },
     Receive(Pump<S>),
     Wait { until: Moment, outlasts: bool, again: Again<S> },
+}
+
+/// A conversation.
+pub(super) struct Talking<S: State> {
+    pub(super) decoder: Decoder,
+    pub(super) talk: Box<dyn Talk<S>>,
+    /// When the client last gave a sign of life.
+    pub(super) heard: Moment,
+    /// How much of what the talk has asked for is not done.
+    pub(super) owed: u16,
+    /// Whether the client owes a sign of life.
+    pub(super) is_pinged: bool,
+}
+
+impl<S: State> Talking<S> {
+    /// Tells the talk that it is over.
+    pub(super) fn end(mut self, house: &mut House<S>, yard: &mut Yard<Connection<S>>, peer: Peer) {
+        self.talk.on_end(&mut house.state, &mut context(yard, house.answers, peer));
+    }
 }
 
 /// One client's connection.

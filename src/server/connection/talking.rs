@@ -5,15 +5,16 @@
 //! is finished first. A conversation ends with our close frame and our half shut; what still comes is thrown away for a while, so
 //! that the frame is not lost to a reset.
 
-use crate::clock::Moment;
 use crate::http::upgrade::Handshake;
 use crate::http::websocket::write_text_head;
 use crate::http::websocket::{CloseCode, Decoder, Event, write_binary_head, write_close, write_ping, write_pong};
 use crate::reactor::hub::Dialect;
 use crate::reactor::slot::{Port, Yard};
-use crate::reactor::system::{Key, Peer, Verdict};
+use crate::reactor::system::{Key, Verdict};
 use crate::server::access::Line;
-use crate::server::connection::state::{Asked, Connection, DESK_HIGH, Done, Phase, Promise, context, overloaded, send};
+use crate::server::connection::state::{
+    Asked, Connection, DESK_HIGH, Done, Phase, Promise, Talking, context, overloaded, send,
+};
 use crate::server::house::House;
 use crate::server::reply::State;
 use crate::server::talk::{Act, Judged, Said, Talk, Thought};
@@ -23,18 +24,6 @@ const OWED_MAX: u16 = 64;
 
 /// How long a client has to end its half once we have ended ours.
 const CLOSE_MS: u64 = 4_000;
-
-/// A conversation.
-pub(super) struct Talking<S: State> {
-    decoder: Decoder,
-    talk: Box<dyn Talk<S>>,
-    /// When the client last gave a sign of life.
-    heard: Moment,
-    /// How much of what the talk has asked for is not done.
-    owed: u16,
-    /// Whether the client owes a sign of life.
-    is_pinged: bool,
-}
 
 impl<S: State> Connection<S> {
     /// The last answer of HTTP, and the first word of the conversation.
@@ -218,13 +207,6 @@ impl<S: State> Connection<S> {
         if let Phase::Talk(talking) = std::mem::replace(&mut self.phase, Phase::Head) {
             talking.end(house, &mut *port.yard, self.peer);
         }
-    }
-}
-
-impl<S: State> Talking<S> {
-    /// Tells the talk that it is over.
-    pub(super) fn end(mut self, house: &mut House<S>, yard: &mut Yard<Connection<S>>, peer: Peer) {
-        self.talk.on_end(&mut house.state, &mut context(yard, house.answers, peer));
     }
 }
 
