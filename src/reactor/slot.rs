@@ -71,6 +71,12 @@ pub trait Protocol: Sized {
     /// The deadline has come.
     fn on_deadline(&mut self, shared: &mut Self::Shared, port: &mut Port<'_, Self>);
 
+    /// Somebody has called for this connection ([`Yard::call_for`]).
+    fn on_call(&mut self, _shared: &mut Self::Shared, _port: &mut Port<'_, Self>) {}
+
+    /// The time that was asked for ([`Yard::wake_at`]) has come.
+    fn on_alarm(_shared: &mut Self::Shared, _yard: &mut Yard<Self>) {}
+
     /// A call into this protocol panicked. What the call had put on the desk since [`Port::mark`] is gone.
     fn on_panic(&mut self, shared: &mut Self::Shared, port: &mut Port<'_, Self>);
 
@@ -106,6 +112,8 @@ pub struct Marks {
     pub write_idle_ms: u64,
     /// A listener with more unheard than this, whose socket takes no more, is closed.
     pub listener_bytes_max: usize,
+    /// So much may stand on all tapes together before whoever lags is closed.
+    pub listeners_bytes_max: usize,
     /// How many jobs may wait or run in a lane.
     pub jobs_max: [usize; LANES],
     /// How long connections get to finish once the house is closing.
@@ -157,6 +165,12 @@ pub struct Yard<P: Protocol> {
     pub log: Vec<u8>,
     /// Whether the house is closing.
     pub is_closing: bool,
+    /// Whose call this is.
+    pub speaker: Key,
+    /// When [`Protocol::on_alarm`] is due.
+    pub(super) alarm: Option<Moment>,
+    /// Connections that are called for.
+    pub(super) called: Vec<Key>,
     /// Bytes that leave together when the protocol has had its say.
     pub(super) desk: Vec<u8>,
     /// So much of the desk stays if the call panics.
@@ -195,6 +209,9 @@ impl<P: Protocol> Yard<P> {
             counts: Counts::default(),
             log: Vec::new(),
             is_closing: false,
+            speaker: Key::NOBODY,
+            alarm: None,
+            called: Vec::new(),
             desk: Vec::new(),
             mark: 0,
             jobs: Vec::new(),
@@ -226,6 +243,16 @@ impl<P: Protocol> Yard<P> {
             Err(_) => Brought::Broken(lane),
         };
         self.jobs.push((lane, key, Box::new(guarded)));
+    }
+
+    /// Asks for [`Protocol::on_alarm`] at `at`, or earlier if that was asked for before.
+    pub fn wake_at(&mut self, at: Moment) {
+        self.alarm = Some(self.alarm.map_or(at, |alarm| alarm.min(at)));
+    }
+
+    /// Has a connection's [`Protocol::on_call`] asked in this turn, if it is still there.
+    pub fn call_for(&mut self, key: Key) {
+        self.called.push(key);
     }
 
     /// Gives the ledger an entry; the promise waits for its verdict.
@@ -371,6 +398,11 @@ impl<P: Protocol> Port<'_, P> {
     pub fn resume(&mut self) {
         self.io.unset(flag::PAUSED);
         self.io.set(flag::LEFT);
+    }
+
+    /// Wants [`Protocol::on_drained`] when all that is sent in this call has left, also if nothing of it has to wait.
+    pub fn tell_drained(&mut self) {
+        self.io.set(flag::OWES);
     }
 
     /// Says that the input left over could be used, had the answers so far left.
