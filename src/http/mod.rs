@@ -18,3 +18,5 @@ pub mod negotiate;
 pub mod request;
 pub mod response;
 pub mod status;
+pub mod upgrade;
+pub mod websocket;

@@ -21,6 +21,7 @@ pub mod pull;
 pub mod pump;
 pub mod reply;
 pub mod router;
+pub mod talk;
 
 /// A server in the making: a program's state and its routes.
 pub struct Server<S: State> {

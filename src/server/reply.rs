@@ -10,6 +10,7 @@ use crate::http::response::Response;
 pub use crate::reactor::hub::{Dialect, Hub, Topic};
 pub use crate::reactor::system::{Lane, Peer, Verdict};
 use crate::server::context::{Call, Context};
+use crate::server::talk::{Handshake, Talk};
 
 /// What a program remembers, owned by the loop and lent to one handler at a time.
 pub trait State: Sized + 'static {
@@ -97,6 +98,8 @@ pub enum Reply<S: State> {
         /// What is sent when nothing has been for a while.
         heartbeat: Bytes,
     },
+    /// Become a WebSocket. The connection never comes back to HTTP.
+    Talk(Handshake, Box<dyn Talk<S>>),
 }
 
 impl<S: State> Reply<S> {
