@@ -417,6 +417,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
             // It may stand there twice.
             let Some(slot) = self.slots.slab.try_remove(index as usize) else { continue };
             let Slot { io, socket, protocol } = slot;
+            self.slots.yard.stream_held -= io.outbox.as_ref().map_or(0, |outbox| outbox.counted);
             debug_assert!(io.is(flag::DEAD), "only the dead are reaped");
             if let Some((other, seat)) = self.slots.yard.hub.leave(index, io.seat) {
                 self.slots.slab[other as usize].io.seat = seat;

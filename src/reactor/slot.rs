@@ -71,10 +71,10 @@ pub trait Protocol: Sized {
     /// The deadline has come.
     fn on_deadline(&mut self, shared: &mut Self::Shared, port: &mut Port<'_, Self>);
 
-    /// Somebody has called for this connection ([`Yard::call_for`]).
+    /// Somebody has called for this connection ([`Yard::called`]).
     fn on_call(&mut self, _shared: &mut Self::Shared, _port: &mut Port<'_, Self>) {}
 
-    /// The time that was asked for ([`Yard::wake_at`]) has come.
+    /// The time that was asked for ([`Yard::alarm`]) has come.
     fn on_alarm(_shared: &mut Self::Shared, _yard: &mut Yard<Self>) {}
 
     /// A call into this protocol panicked. What the call had put on the desk since [`Port::mark`] is gone.
@@ -167,10 +167,12 @@ pub struct Yard<P: Protocol> {
     pub is_closing: bool,
     /// Whose call this is.
     pub speaker: Key,
-    /// When [`Protocol::on_alarm`] is due.
-    pub(super) alarm: Option<Moment>,
-    /// Connections that are called for.
-    pub(super) called: Vec<Key>,
+    /// When [`Protocol::on_alarm`] is to be asked.
+    pub alarm: Option<Moment>,
+    /// Connections whose [`Protocol::on_call`] is to be asked, if they are still there.
+    pub called: Vec<Key>,
+    /// Bytes that wait in the outboxes of streams.
+    pub(super) stream_held: usize,
     /// Bytes that leave together when the protocol has had its say.
     pub(super) desk: Vec<u8>,
     /// So much of the desk stays if the call panics.
@@ -212,6 +214,7 @@ impl<P: Protocol> Yard<P> {
             speaker: Key::NOBODY,
             alarm: None,
             called: Vec::new(),
+            stream_held: 0,
             desk: Vec::new(),
             mark: 0,
             jobs: Vec::new(),
@@ -245,14 +248,9 @@ impl<P: Protocol> Yard<P> {
         self.jobs.push((lane, key, Box::new(guarded)));
     }
 
-    /// Asks for [`Protocol::on_alarm`] at `at`, or earlier if that was asked for before.
-    pub fn wake_at(&mut self, at: Moment) {
-        self.alarm = Some(self.alarm.map_or(at, |alarm| alarm.min(at)));
-    }
-
-    /// Has a connection's [`Protocol::on_call`] asked in this turn, if it is still there.
-    pub fn call_for(&mut self, key: Key) {
-        self.called.push(key);
+    /// Bytes that wait for listeners, on tapes and in their outboxes.
+    pub fn stream_bytes(&self) -> usize {
+        self.hub.tape_bytes() + self.stream_held
     }
 
     /// Gives the ledger an entry; the promise waits for its verdict.
@@ -297,6 +295,8 @@ pub(super) mod flag {
     pub const WARMING: u16 = 1 << 12;
     /// Something waited to leave, and the protocol has not been told that it is gone.
     pub const OWES: u16 = 1 << 13;
+    /// What waits in its outbox waits for a listener.
+    pub const STREAM: u16 = 1 << 14;
 }
 
 /// The part of a slot that is not its protocol.
@@ -434,6 +434,11 @@ impl<P: Protocol> Port<'_, P> {
     /// Gives the ledger an entry; [`Protocol::on_verdict`] brings the promise back with its verdict.
     pub fn keep(&mut self, entry: P::Entry, promise: P::Promise) {
         self.yard.keep(self.key, entry, promise);
+    }
+
+    /// From now on this is a listener's connection: what waits for it is counted with what waits for all of them.
+    pub fn become_listener(&mut self) {
+        self.io.set(flag::STREAM);
     }
 
     /// Listens to a topic from its next note on, instead of whatever was listened to before.

@@ -381,6 +381,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
                         Flushed::Empty => {
                             let mut outbox = slot.io.outbox.take().expect("it was there");
                             outbox.give_up = Tick::NONE;
+                            self.yard.stream_held -= std::mem::take(&mut outbox.counted);
                             self.yard.spare_outbox.get_or_insert(outbox);
                             return;
                         }
@@ -391,6 +392,14 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
                 }
                 Err(_) => return self.kill(index),
             }
+        }
+        let slot = &mut self.slab[index as usize];
+        if slot.io.is(flag::STREAM)
+            && let Some(outbox) = &mut slot.io.outbox
+        {
+            let held = outbox.held();
+            let before = std::mem::replace(&mut outbox.counted, held);
+            self.yard.stream_held = self.yard.stream_held - before + held;
         }
         if is_new || gone > 0 {
             self.give_time(index);

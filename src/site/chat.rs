@@ -49,15 +49,15 @@ pub fn send(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'
                 Ok(checked) => checked,
                 Err(fault) => return refuse(site, &fault, wants_page.then_some(&room)),
             };
-            let decided = move |site: &mut Site, verdict: Verdict, cx: &mut Context<'_>| {
-                match keeping::kept(site, message, verdict, cx) {
-                    Ok(_) if wants_page => {
-                        let page = chat_page::address(&site.config.path_prefix, &room);
-                        Response::redirect(Status::SEE_OTHER, &page).into()
-                    }
-                    Ok(message) => said::answer(Status::CREATED, &message).into(),
-                    Err(fault) => refuse(site, &fault, wants_page.then_some(&room)),
+            let decided = move |site: &mut Site, verdict: Verdict, cx: &mut Context<'_>| match keeping::kept(
+                site, message, verdict, cx,
+            ) {
+                Ok(_) if wants_page => {
+                    let page = chat_page::address(&site.config.path_prefix, &room);
+                    Response::redirect(Status::SEE_OTHER, &page).into()
                 }
+                Ok(message) => said::answer(Status::CREATED, &message).into(),
+                Err(fault) => refuse(site, &fault, wants_page.then_some(&room)),
             };
             Reply::Keep(entry, Box::new(decided))
         })

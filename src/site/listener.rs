@@ -20,11 +20,11 @@ use crate::site::draft::Draft;
 use crate::site::gate::throttled;
 use crate::site::keeping;
 use crate::site::older::Trip;
-use crate::site::presence::{EVERY_MS, Named};
+use crate::site::presence::{EVERY_MS, GATHERED_MS, Named};
 use crate::site::rooms::LOBBY;
 use crate::site::said::Note;
 use crate::site::speaker::Speaker;
-use crate::site::state::Site;
+use crate::site::state::{Chat, Site};
 use crate::store::history::Message;
 use crate::store::users::Credential;
 
@@ -92,9 +92,7 @@ impl Listener {
             for room in self.hears.names() {
                 if comes { chat.presence.enter(room, named) } else { chat.presence.leave(room, named) }
             }
-            if chat.presence.has_news() {
-                cx.wake_at(cx.now.plus(EVERY_MS));
-            }
+            expect_news(chat, cx);
         }
         if let Some(credential) = who.credential {
             if comes { chat.attached.add(credential, cx.key) } else { chat.attached.remove(credential, cx.key) }
@@ -142,9 +140,7 @@ impl Talk<Site> for Listener {
                             chat.presence.types(heard, named);
                         }
                     }
-                    if chat.presence.has_news() {
-                        cx.wake_at(cx.now.plus(EVERY_MS));
-                    }
+                    expect_news(chat, cx);
                 }
                 Said::nothing()
             }
@@ -168,7 +164,14 @@ impl Talk<Site> for Listener {
 
 impl Listener {
     /// Says something: kept first, then heard by all, and acknowledged here.
-    fn send(&self, room: Option<String>, text: String, reference: Value, site: &mut Site, cx: &mut Context<'_>) -> Said<Site> {
+    fn send(
+        &self,
+        room: Option<String>,
+        text: String,
+        reference: Value,
+        site: &mut Site,
+        cx: &mut Context<'_>,
+    ) -> Said<Site> {
         let guest = Speaker::default();
         let (speaker, silenced, named) = match &self.who {
             Some(who) => (&who.speaker, who.silenced.as_ref(), who.named.as_ref()),
@@ -189,14 +192,25 @@ impl Listener {
         let room = room.or_else(|| self.hears.names().first().map(|room| (*room).to_owned()));
         let name = named.map(|named| named.name.to_string());
         match keeping::check(site, speaker, Draft { room, name, text }, cx) {
-            Ok((entry, message)) => Said::nothing().keep(entry, move |site, verdict, cx| {
-                match keeping::kept(site, message, verdict, cx) {
-                    Ok(id) => Said::nothing().text(json!({"type": "ack", "ref": reference, "id": id}).to_string()),
+            Ok((entry, message)) => {
+                Said::nothing().keep(entry, move |site, verdict, cx| match keeping::kept(site, message, verdict, cx) {
+                    Ok(message) => {
+                        Said::nothing().text(json!({"type": "ack", "ref": reference, "id": message.id}).to_string())
+                    }
                     Err(fault) => refuse(&fault, &reference),
-                }
-            }),
+                })
+            }
             Err(fault) => refuse(&fault, &reference),
         }
+    }
+}
+
+/// If somebody came, left or types, that is told soon, but not more often than once a second.
+fn expect_news(chat: &mut Chat, cx: &mut Context<'_>) {
+    if chat.tells.is_none() && chat.presence.has_news() {
+        let at = cx.now.plus(GATHERED_MS).max(chat.told.plus(EVERY_MS));
+        chat.tells = Some(at);
+        cx.wake_at(at);
     }
 }
 
@@ -314,14 +328,7 @@ fn from_ledger(hears: Hears, dialect: Dialect, since: i64, site: &mut Site) -> S
 }
 
 /// What a helper has found, as much as fits into a window. If that is all, it had looked at everything up to `reached`.
-fn hand_over(
-    hears: Hears,
-    dialect: Dialect,
-    since: i64,
-    found: &[Message],
-    reached: i64,
-    first_id: i64,
-) -> Said<Site> {
+fn hand_over(hears: Hears, dialect: Dialect, since: i64, found: &[Message], reached: i64, first_id: i64) -> Said<Site> {
     let mut frames = Vec::new();
     if since + 1 < first_id {
         Note::Gap { first: first_id }.write(dialect, &mut frames);
@@ -332,7 +339,5 @@ fn hand_over(
         last = last.max(reached);
     }
     let last = last.max(first_id - 1);
-    Said::nothing()
-        .frames(frames)
-        .then(move |site, cx| catch_up(hears, dialect, Some(last), Vec::new(), site, cx))
+    Said::nothing().frames(frames).then(move |site, cx| catch_up(hears, dialect, Some(last), Vec::new(), site, cx))
 }

@@ -13,6 +13,9 @@ pub const TOLD_MAX: usize = 200;
 /// How often a room is told, at most.
 pub const EVERY_MS: u64 = 1000;
 
+/// How long news waits for company.
+pub const GATHERED_MS: u64 = 200;
+
 /// Somebody with a name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Named {

@@ -52,7 +52,8 @@ fn whole(input: &[u8]) -> (String, u16) {
 
 #[test]
 fn frames_become_messages_and_control_frames_come_between() {
-    let cases: &[(&[(u8, &[u8])], &str)] = &[
+    type Frames<'a> = &'a [(u8, &'a [u8])];
+    let cases: &[(Frames<'_>, &str)] = &[
         (&[(0x81, b"Hello")], "Message(Text(\"Hello\"))"),
         (&[(0x81, b"")], "Message(Text(\"\"))"),
         (&[(0x82, b"\x00\xff")], "Message(Binary([0, 255]))"),

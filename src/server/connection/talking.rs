@@ -5,7 +5,6 @@
 //! is finished first. A conversation ends with our close frame and our half shut; what still comes is thrown away for a while, so
 //! that the frame is not lost to a reset.
 
-use crate::clock::Moment;
 use crate::http::upgrade::Handshake;
 use crate::http::websocket::write_text_head;
 use crate::http::websocket::{CloseCode, Decoder, Event, write_binary_head, write_close, write_ping, write_pong};
@@ -13,7 +12,9 @@ use crate::reactor::hub::Dialect;
 use crate::reactor::slot::{Port, Yard};
 use crate::reactor::system::{Key, Verdict};
 use crate::server::access::Line;
-use crate::server::connection::state::{Asked, Connection, DESK_HIGH, Done, Phase, Promise, context, overloaded, send};
+use crate::server::connection::state::{
+    Asked, Connection, DESK_HIGH, Done, Phase, Promise, Talking, context, overloaded, send,
+};
 use crate::server::house::House;
 use crate::server::reply::State;
 use crate::server::talk::{Act, Judged, Said, Talk, Thought};
@@ -23,18 +24,6 @@ const OWED_MAX: u16 = 64;
 
 /// How long a client has to end its half once we have ended ours.
 const CLOSE_MS: u64 = 4_000;
-
-/// A conversation.
-pub(super) struct Talking<S: State> {
-    decoder: Decoder,
-    talk: Box<dyn Talk<S>>,
-    /// When the client last gave a sign of life.
-    heard: Moment,
-    /// How much of what the talk has asked for is not done.
-    owed: u16,
-    /// Whether the client owes a sign of life.
-    is_pinged: bool,
-}
 
 impl<S: State> Connection<S> {
     /// The last answer of HTTP, and the first word of the conversation.
@@ -58,7 +47,9 @@ impl<S: State> Connection<S> {
             heard: port.now(),
             owed: 0,
             is_pinged: false,
+            next: None,
         }));
+        port.become_listener();
         port.resume();
         // Spread by the slot, so that ten thousand who came together are not asked together.
         let ping_ms = house.rules.ping_ms;
@@ -137,6 +128,10 @@ impl<S: State> Connection<S> {
                     port.finish_note();
                     port.leave();
                 }
+                Act::Then(next) => {
+                    talking.next = Some(Box::new(next));
+                    port.tell_drained();
+                }
                 Act::Keep(entry, judged) => {
                     talking.owed += 1;
                     port.keep(entry, Promise::Talk(judged));
@@ -155,7 +150,15 @@ impl<S: State> Connection<S> {
     pub(super) fn take_thought(&mut self, thought: Thought<S>, house: &mut House<S>, port: &mut Port<'_, Self>) {
         let said = thought(&mut house.state, &mut context(port.yard, house.answers, self.peer));
         self.is_done(port);
-        self.say(said, house, port);
+        self.say_or_tell(said, house, port);
+    }
+
+    /// What was said is followed as the connection is: as a conversation, or as a stream.
+    fn say_or_tell(&mut self, said: Said<S>, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        match self.phase {
+            Phase::Stream(_) => self.tell(said, house, port),
+            _ => self.say(said, house, port),
+        }
     }
 
     /// The same for the ledger's verdict.
@@ -168,7 +171,25 @@ impl<S: State> Connection<S> {
     ) {
         let said = judged(&mut house.state, verdict, &mut context(port.yard, house.answers, self.peer));
         self.is_done(port);
-        self.say(said, house, port);
+        self.say_or_tell(said, house, port);
+    }
+
+    /// All that was said has left.
+    pub(super) fn talk_on(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        if let Phase::Talk(talking) = &mut self.phase
+            && let Some(next) = talking.next.take()
+        {
+            let said = next(&mut house.state, &mut context(port.yard, house.answers, self.peer));
+            self.say(said, house, port);
+        }
+    }
+
+    /// Somebody calls for this conversation.
+    pub(super) fn call_talk(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        if let Phase::Talk(talking) = &mut self.phase {
+            let said = talking.talk.on_call(&mut house.state, &mut context(port.yard, house.answers, self.peer));
+            self.say(said, house, port);
+        }
     }
 
     fn is_done(&mut self, port: &mut Port<'_, Self>) {
@@ -224,7 +245,7 @@ impl<S: State> Connection<S> {
 impl<S: State> Talking<S> {
     /// Tells the talk that it is over.
     pub(super) fn end(
-        mut self: Box<Self>,
+        mut self,
         house: &mut House<S>,
         yard: &mut Yard<Connection<S>>,
         peer: crate::reactor::system::Peer,
@@ -240,7 +261,7 @@ pub(super) fn follow_said_orphan<S: State>(said: Said<S>, yard: &mut Yard<Connec
     }
 }
 
-fn follow_alone<S: State>(act: Act<S>, yard: &mut Yard<Connection<S>>, key: Key) {
+pub(super) fn follow_alone<S: State>(act: Act<S>, yard: &mut Yard<Connection<S>>, key: Key) {
     // An index that no slot has: whoever sits in the asker's by then is not it.
     let nobody = Key { index: u32::MAX, age: key.age };
     match act {
