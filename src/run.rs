@@ -28,6 +28,7 @@ use crate::server::reply::Step;
 use crate::site;
 use crate::site::books;
 use crate::site::opening::{self, Found, HISTORY_MESSAGES};
+use crate::site::resume;
 use crate::site::rooms::Rooms;
 use crate::site::state::{Accounts, Books, Chat, Files, LedgerState, Site, Www};
 use crate::store::database;
@@ -207,7 +208,8 @@ fn open_files(config: &Config) -> Result<Option<Files>, RunError> {
     }
     let disk = folder(&config.uploads, Links::Never)?;
     let seed = u64::from(os::random()) << 32 | u64::from(os::random());
-    Ok(Some(Files::new(disk, seed)))
+    let partials = resume::load(&*disk, os::wall());
+    Ok(Some(Files { partials, ..Files::new(disk, seed) }))
 }
 
 /// Removes what an earlier run left half written. Drafts of this run are told apart by who holds them.

@@ -22,6 +22,7 @@ use crate::os::scribe::Scribe;
 use crate::reactor::system::{Happening, Job, Key, LANES, Lane, Peer, Signal, Socket, System, Took, Verdict};
 
 pub mod disk;
+mod partials;
 pub mod pool;
 pub mod scribe;
 pub mod sys;

@@ -27,11 +27,14 @@ pub mod messages;
 pub mod news;
 pub mod older;
 pub mod openapi;
+mod openapi_tus;
+mod openapi_words;
 pub mod opening;
 pub mod pages;
 pub mod presence;
 pub mod rate;
 pub mod receive;
+pub mod resume;
 pub mod rooms;
 pub mod said;
 pub mod shelved;
@@ -43,7 +46,7 @@ pub mod upload;
 pub mod variant;
 
 use Action::{ChatRead, ChatWrite, Metrics, Open, SharedRead, SharedWrite, WwwRead};
-use Method::{Delete, Get, Patch, Post, Put};
+use Method::{Delete, Get, Options, Patch, Post, Put};
 
 /// The server with all of the site's routes. A part that is switched off has none.
 ///
@@ -68,6 +71,13 @@ pub fn server(mut site: Site, hub: Hub) -> Result<Server<Site>, BadPattern> {
         route_for(&mut server, &[Post], "/rename", SharedWrite, changes::rename)?;
         route_for(&mut server, &[Post], "/remove", SharedWrite, changes::remove)?;
         route_for(&mut server, &[Post], "/dirs", SharedWrite, changes::make_folder)?;
+        route(&mut server, &[Options], "/tus", Open, resume::options)?;
+        route_for(&mut server, &[Post], "/tus", SharedWrite, resume::create)?;
+        route(&mut server, &[Options], "/tus/:id", Open, resume::options)?;
+        route_for(&mut server, &[Get], "/tus/:id", SharedWrite, resume::status)?;
+        route_for(&mut server, &[Post], "/tus/:id", SharedWrite, resume::overridden)?;
+        route_for(&mut server, &[Patch], "/tus/:id", SharedWrite, resume::patch)?;
+        route_for(&mut server, &[Delete], "/tus/:id", SharedWrite, resume::delete)?;
     }
     if has_chat {
         route_for(&mut server, &[Post], "/send", ChatWrite, chat::send)?;

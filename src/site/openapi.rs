@@ -11,13 +11,17 @@ use crate::http::request::Method;
 use crate::site::ask;
 use crate::site::file_list;
 use crate::site::gate::{Action, Principal, Target, Terms, authorize};
+use crate::site::openapi_tus;
+use crate::site::openapi_words::{
+    Described, answer, content, document_answer, header, object, object_or_form, operation, query, schema,
+};
 use crate::site::rooms;
 use crate::site::speaker;
 use crate::site::state::Site;
 use crate::store::tree::{NAME_BYTES_MAX, SEGMENTS_MAX};
 
 use Action::{ChatRead, ChatWrite, Metrics, Open, SharedRead, SharedWrite, WwwRead};
-use Method::{Delete, Get, Patch, Post, Put};
+use Method::{Delete, Get, Options, Patch, Post, Put};
 
 /// What a route belongs to.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,6 +52,13 @@ const ROUTES: &[Row] = &[
     (Part::Files, Post, "/rename", SharedWrite, rename),
     (Part::Files, Post, "/remove", SharedWrite, remove),
     (Part::Files, Post, "/dirs", SharedWrite, make_folder),
+    (Part::Files, Options, "/tus", Open, openapi_tus::options),
+    (Part::Files, Post, "/tus", SharedWrite, openapi_tus::create),
+    (Part::Files, Options, "/tus/:id", Open, openapi_tus::options_of_one),
+    (Part::Files, Get, "/tus/:id", SharedWrite, openapi_tus::status),
+    (Part::Files, Post, "/tus/:id", SharedWrite, openapi_tus::overridden),
+    (Part::Files, Patch, "/tus/:id", SharedWrite, openapi_tus::patch),
+    (Part::Files, Delete, "/tus/:id", SharedWrite, openapi_tus::delete),
     (Part::Chat, Post, "/send", ChatWrite, send),
     (Part::Chat, Get, "/messages", ChatRead, list_messages),
     (Part::Chat, Delete, "/messages/:id", ChatWrite, remove_message),
@@ -197,59 +208,6 @@ fn name_schema() -> Value {
     json!({"type": "string", "minLength": 1, "maxLength": NAME_BYTES_MAX, "pattern": r"^[^.~/\\\u0000-\u001f\u007f][^/\\\u0000-\u001f\u007f]*$"})
 }
 
-fn schema(name: &str) -> Value {
-    json!({"$ref": format!("#/components/schemas/{name}")})
-}
-
-/// An operation. `refusals` are the statuses that are this route's own; any request may be refused otherwise.
-fn operation(id: &str, summary: &str, answers: &[(u16, Value)], refusals: &[u16]) -> Value {
-    let refused = || json!({"$ref": "#/components/responses/Refused"});
-    let mut responses = Map::new();
-    for (status, answer) in answers {
-        responses.insert(status.to_string(), answer.clone());
-    }
-    for status in refusals {
-        responses.insert(status.to_string(), refused());
-    }
-    responses.insert("default".to_owned(), refused());
-    json!({"operationId": id, "summary": summary, "responses": responses})
-}
-
-trait Described {
-    fn with(self, member: &str, value: Value) -> Value;
-}
-
-impl Described for Value {
-    fn with(mut self, member: &str, value: Value) -> Value {
-        self[member] = value;
-        self
-    }
-}
-
-fn answer(description: &str) -> Value {
-    json!({"description": description})
-}
-
-fn content(description: &str, media: &str, schema: Value) -> Value {
-    json!({"description": description, "content": {media: {"schema": schema}}})
-}
-
-fn document_answer(description: &str, schema: Value) -> Value {
-    content(description, "application/json", schema)
-}
-
-fn object(required: &[&str], properties: Value) -> Value {
-    json!({"type": "object", "required": required, "properties": properties})
-}
-
-fn query(name: &str, schema: Value, description: &str) -> Value {
-    json!({"name": name, "in": "query", "schema": schema, "description": description})
-}
-
-fn header(name: &str, description: &str) -> Value {
-    json!({"name": name, "in": "header", "schema": {"type": "string"}, "description": description})
-}
-
 fn path_parameter(description: &str, schema: Value) -> Value {
     json!({"name": "path", "in": "path", "required": true, "schema": schema, "description": description})
 }
@@ -261,18 +219,6 @@ fn file_path() -> Value {
 fn on_conflict() -> Value {
     let words = json!({"type": "string", "enum": ["error", "rename", "overwrite"], "default": "error"});
     query("on_conflict", words, "What happens when the name is taken.")
-}
-
-/// A body that may be a JSON object or a form.
-fn object_or_form(schema: &Value) -> Value {
-    let strict = schema.clone().with("additionalProperties", json!(false));
-    json!({
-        "required": true,
-        "content": {
-            "application/json": {"schema": strict},
-            "application/x-www-form-urlencoded": {"schema": schema},
-        },
-    })
 }
 
 fn health(_: &Config) -> Value {
@@ -427,8 +373,13 @@ fn file_info(_: &Config) -> Value {
 fn download(_: &Config) -> Value {
     let inline = json!({"type": "string", "enum": ["0", "1"], "default": "0"});
     let inline = query("inline", inline, "1: images, plain text, audio and video are shown in place.");
-    let parameters: Vec<Value> = [file_path(), inline].into_iter().chain(file_headers()).collect();
-    operation("download", "A file", &file_answers("The whole file, as a download."), &[404, 412, 416])
+    let hash = json!({"type": "string", "enum": ["sha256"]});
+    let hash = query("hash", hash, "Adds Repr-Digest (RFC 9530) of the whole file.");
+    let archive = json!({"type": "string", "enum": ["tar", "zip"]});
+    let archive = query("archive", archive, "The path is a folder's: it and all below it as one file.");
+    let parameters: Vec<Value> = [file_path(), inline, hash, archive].into_iter().chain(file_headers()).collect();
+    let answers = file_answers("The whole file, as a download; a folder as an archive.");
+    operation("download", "A file, or a folder as an archive", &answers, &[400, 404, 412, 413, 416])
         .with("parameters", json!(parameters))
 }
 

@@ -15,10 +15,12 @@ use crate::site::presence::Presence;
 use crate::site::rate::Buckets;
 use crate::site::rooms::{NoRoom, Rooms};
 use crate::site::shelved::Shelved;
+use crate::store::digest::Digests;
 use crate::store::disk::Disk;
 use crate::store::history::History;
 use crate::store::ledger::Entry;
 use crate::store::messages::Reader;
+use crate::store::partial::Partials;
 use crate::store::shelf::{Shelf, ShelfLimits};
 use crate::store::users::Users;
 
@@ -70,12 +72,22 @@ pub struct Files {
     pub turn: Arc<Mutex<()>>,
     /// For names that nobody chose.
     pub lots: Lots,
+    /// Uploads that continue another day.
+    pub partials: Partials,
+    /// Digests of files that were asked for.
+    pub digests: Digests,
 }
 
 impl Files {
     /// Shared files in a folder. The seed is for the names of those that come without one.
     pub fn new(disk: Arc<dyn Disk>, seed: u64) -> Files {
-        Files { disk, turn: Arc::default(), lots: Lots::new(seed) }
+        Files {
+            disk,
+            turn: Arc::default(),
+            lots: Lots::new(seed),
+            partials: Partials::default(),
+            digests: Digests::default(),
+        }
     }
 }
 
