@@ -4,9 +4,7 @@
 
 use std::net::IpAddr;
 
-use bytes::Bytes;
-
-use crate::http::exchange::{Event, Exchange, Length};
+use crate::http::exchange::{Event, Exchange};
 use crate::http::request::{HeaderTable, Request};
 use crate::http::websocket::CloseCode;
 use crate::reactor::slot::{Port, Protocol, Yard};
@@ -14,7 +12,7 @@ use crate::reactor::system::{Key, Lane, Peer, Signal, Verdict};
 use crate::server::access::Line;
 use crate::server::connection::answer::LINGER_SILENCE_MS;
 use crate::server::connection::state::{
-    Asked, Busy, DESK_HIGH, Phase, Work, context, drop_there, follow_orphan, overloaded, send, too_large, too_slow,
+    Asked, Busy, DESK_HIGH, Phase, Work, context, drop_there, follow_orphan, overloaded, too_large, too_slow,
 };
 use crate::server::connection::talking::follow_said_orphan;
 use crate::server::house::House;
@@ -25,6 +23,7 @@ use crate::server::reply::{Again, Reply, State, Step};
 mod answer;
 mod body;
 mod state;
+mod streaming;
 mod talking;
 
 pub use state::{Connection, Done, Promise};
@@ -118,18 +117,7 @@ impl<S: State> Connection<S> {
                 self.begin(Work::Wait { until, outlasts, again }, line, house, port);
                 port.deadline(until);
             }
-            Reply::Stream { topic, dialect, head, first, heartbeat } => {
-                self.write_head(&head, Length::UntilClose, Asked::Kept(line), house, port);
-                if self.exchange.is_head() || port.yard.is_closing {
-                    let next = self.exchange.end(true);
-                    return self.conclude(next, house, port);
-                }
-                send(first, port);
-                port.listen(topic, dialect);
-                self.phase = Phase::Stream(Box::new(heartbeat));
-                port.resume();
-                self.expect_silence(house, port);
-            }
+            Reply::Stream { head, talk } => self.begin_stream(&head, talk, line, house, port),
             Reply::Talk(handshake, talk) => self.begin_talk(&handshake, talk, line, house, port),
         }
     }
@@ -178,14 +166,6 @@ impl<S: State> Connection<S> {
         if let Busy { work: Work::Wait { again, .. }, line, .. } = *busy {
             self.ask_again(again, is_over, line, house, port);
         }
-    }
-
-    /// A stream sends a heartbeat when nothing has been said for a while. Spread by the slot, so that ten thousand do not beat
-    /// together.
-    fn expect_silence(&self, house: &House<S>, port: &mut Port<'_, Self>) {
-        let beat = house.rules.heartbeat_ms;
-        let spread = beat / 8 * u64::from(port.key.index % 8) / 8;
-        port.deadline(port.now().plus(beat - spread));
     }
 
     fn step(&mut self, step: Step<S>, house: &mut House<S>, port: &mut Port<'_, Self>) {
@@ -320,6 +300,8 @@ impl<S: State> Protocol for Connection<S> {
                 port.deadline(port.now().plus(house.rules.keepalive_ms));
             }
             Phase::Sending(_) => self.send_on(house, port),
+            Phase::Stream(_) => self.stream_on(house, port),
+            Phase::Talk(_) => self.talk_on(house, port),
             _ => {}
         }
     }
@@ -338,9 +320,13 @@ impl<S: State> Protocol for Connection<S> {
             }
             // A body that ends too early, a poll or stream whose listener is gone, a head that stays half: nothing to answer.
             // But answers to what came before may still be leaving.
-            Phase::Busy(_) | Phase::Stream(_) => {
+            Phase::Busy(_) => {
                 self.take_work(port);
                 port.leave();
+                port.close();
+            }
+            Phase::Stream(_) => {
+                self.drop_stream(house, port);
                 port.close();
             }
             Phase::Talk(_) => {
@@ -354,18 +340,31 @@ impl<S: State> Protocol for Connection<S> {
     fn on_lagging(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
         match &self.phase {
             Phase::Talk(_) => self.end_talk(Some(CloseCode::TRY_LATER), "too slow", house, port),
+            Phase::Stream(_) => {
+                self.drop_stream(house, port);
+                port.abort();
+            }
             _ => port.abort(),
         }
+    }
+
+    fn on_call(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        match &self.phase {
+            Phase::Talk(_) => self.call_talk(house, port),
+            Phase::Stream(_) => self.call_stream(house, port),
+            _ => {}
+        }
+    }
+
+    fn on_alarm(house: &mut House<S>, yard: &mut Yard<Self>) {
+        let nobody = Peer { ip: IpAddr::from([0, 0, 0, 0]), port: 0 };
+        house.state.on_alarm(&mut context(yard, house.answers, nobody));
     }
 
     fn on_stop(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
         match &self.phase {
             Phase::Head if self.exchange.is_between() && !self.is_in_head => port.close(),
-            Phase::Stream(_) => {
-                port.finish_note();
-                port.leave();
-                port.close();
-            }
+            Phase::Stream(_) => self.end_stream(house, port),
             Phase::Busy(_) => self.wake(true, house, port),
             Phase::Talk(_) => self.end_talk(Some(CloseCode::GOING_AWAY), "the server is closing", house, port),
             _ => {}
@@ -407,12 +406,7 @@ impl<S: State> Protocol for Connection<S> {
                     self.refuse(&too_slow(), line, house, port);
                 }
             },
-            Phase::Stream(heartbeat) => {
-                let heartbeat: Bytes = (**heartbeat).clone();
-                port.finish_note();
-                port.desk().extend_from_slice(&heartbeat);
-                self.expect_silence(house, port);
-            }
+            Phase::Stream(_) => self.beat(house, port),
             Phase::Talk(_) => self.ask_for_life(house, port),
             Phase::Away(_) | Phase::Sending(_) => {}
         }
@@ -435,6 +429,8 @@ impl<S: State> Protocol for Connection<S> {
     fn on_close(self, house: &mut House<S>, yard: &mut Yard<Self>) {
         let nobody = Key { index: u32::MAX, age: 0 };
         match self.phase {
+            Phase::Stream(streaming) => streaming.end(house, yard, self.peer),
+            Phase::Talk(talking) => talking.end(house, yard, self.peer),
             Phase::Busy(busy) => {
                 if let Work::Receive(pump) = busy.work
                     && let Some(sink) = pump.abandon()
@@ -447,7 +443,6 @@ impl<S: State> Protocol for Connection<S> {
                     yard.spawn(nobody, Lane::Files, move || drop_there(source));
                 }
             }
-            Phase::Talk(talking) => talking.end(house, yard, self.peer),
             _ => {}
         }
     }

@@ -12,7 +12,8 @@ pub use crate::http::upgrade::Handshake;
 pub use crate::http::websocket::{CloseCode, Message};
 use crate::reactor::hub::Topic;
 use crate::reactor::system::{Lane, Verdict};
-use crate::server::context::{Context, State};
+use crate::server::context::Context;
+use crate::server::state::State;
 
 /// How large a message may be, unless a talk says otherwise.
 pub const MESSAGE_MAX: u32 = 64 << 10;
@@ -32,12 +33,20 @@ pub trait Talk<S: State> {
     /// The client has said something.
     fn on_message(&mut self, message: Message, state: &mut S, cx: &mut Context<'_>) -> Said<S>;
 
+    /// Somebody has called for this conversation ([`Context::call_for`]).
+    fn on_call(&mut self, _state: &mut S, _cx: &mut Context<'_>) -> Said<S> {
+        Said::nothing()
+    }
+
     /// The conversation is over, whoever ended it. Told exactly once.
     fn on_end(&mut self, _state: &mut S, _cx: &mut Context<'_>) {}
 }
 
 /// What follows the ledger's verdict on what a talk had it keep. It runs whether or not the client is still there.
 pub type Judged<S> = Box<dyn FnOnce(&mut S, Verdict, &mut Context<'_>) -> Said<S>>;
+
+/// What follows when all that was said has left.
+pub type Next<S> = Box<dyn FnOnce(&mut S, &mut Context<'_>) -> Said<S>>;
 
 /// What follows when a helper has come back. It runs whether or not the client is still there.
 pub type Thought<S> = Box<dyn FnOnce(&mut S, &mut Context<'_>) -> Said<S> + Send>;
@@ -52,6 +61,7 @@ pub(super) enum Act<S: State> {
     Frames(Bytes),
     Listen(Topic),
     Leave,
+    Then(Next<S>),
     Keep(S::Entry, Judged<S>),
     Offload(Lane, Chore<S>),
     Close(CloseCode, Cow<'static, str>),
@@ -115,6 +125,11 @@ impl<S: State> Said<S> {
     /// Hears no topic any more.
     pub fn leave(self) -> Said<S> {
         self.and(Act::Leave)
+    }
+
+    /// Goes on when all that was said so far has left: so that much can be told without holding it all.
+    pub fn then(self, next: impl FnOnce(&mut S, &mut Context<'_>) -> Said<S> + 'static) -> Said<S> {
+        self.and(Act::Then(Box::new(next)))
     }
 
     /// Has the ledger keep an entry, then goes on with its verdict.

@@ -50,11 +50,9 @@ fn whole(input: &[u8]) -> (String, u16) {
     (told.join(" "), failure.map_or(0, |failure| failure.code.code()))
 }
 
-/// First bytes and payloads.
-type Frames<'a> = &'a [(u8, &'a [u8])];
-
 #[test]
 fn frames_become_messages_and_control_frames_come_between() {
+    type Frames<'a> = &'a [(u8, &'a [u8])];
     let cases: &[(Frames<'_>, &str)] = &[
         (&[(0x81, b"Hello")], "Message(Text(\"Hello\"))"),
         (&[(0x81, b"")], "Message(Text(\"\"))"),

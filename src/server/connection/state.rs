@@ -16,7 +16,7 @@ use crate::server::house::House;
 use crate::server::pull::{Drawn, Pull};
 use crate::server::pump::{Pump, Sunk};
 use crate::server::reply::{Again, Decided, Reply, State, Step, Then};
-use crate::server::talk::{Judged, Talk, Thought};
+use crate::server::talk::{Judged, Next, Talk, Thought};
 
 /// Bodies up to this size are copied behind their head and leave in one `send`; larger ones are sent from where they are.
 const COPIED_MAX: usize = 16 << 10;
@@ -53,7 +53,7 @@ pub(super) enum Phase<S: State> {
     /// A helper or the ledger has the work; input waits.
     Away(Option<Box<Line>>),
     /// An endless answer.
-    Stream(Box<Bytes>),
+    Stream(Box<Streaming<S>>),
     /// An answer is leaving whose body is drawn window by window; input is paused.
     Sending(Box<Pull>),
     /// A conversation over a WebSocket; it never comes back to HTTP.
@@ -62,6 +62,27 @@ pub(super) enum Phase<S: State> {
     Lingering(Moment),
     /// A body is being received, or the request waits for something to be said.
     Busy(Box<Busy<S>>),
+}
+
+/// An event stream.
+pub(super) struct Streaming<S: State> {
+    pub(super) talk: Box<dyn Talk<S>>,
+    /// What follows when all that was said has left. Rare, and so a pointer.
+    pub(super) next: Option<Box<Next<S>>>,
+}
+
+/// A conversation.
+pub(super) struct Talking<S: State> {
+    pub(super) decoder: Decoder,
+    pub(super) talk: Box<dyn Talk<S>>,
+    /// When the client last gave a sign of life.
+    pub(super) heard: Moment,
+    /// How much of what the talk has asked for is not done.
+    pub(super) owed: u16,
+    /// Whether the client owes a sign of life.
+    pub(super) is_pinged: bool,
+    /// What follows when all that was said has left. Rare, and so a pointer.
+    pub(super) next: Option<Box<Next<S>>>,
 }
 
 pub(super) struct Busy<S: State> {
@@ -78,25 +99,6 @@ pub(super) enum Work<S: State> {
     Collect { bytes: Vec<u8>, most: usize, then: Then<S> },
     Receive(Pump<S>),
     Wait { until: Moment, outlasts: bool, again: Again<S> },
-}
-
-/// A conversation.
-pub(super) struct Talking<S: State> {
-    pub(super) decoder: Decoder,
-    pub(super) talk: Box<dyn Talk<S>>,
-    /// When the client last gave a sign of life.
-    pub(super) heard: Moment,
-    /// How much of what the talk has asked for is not done.
-    pub(super) owed: u16,
-    /// Whether the client owes a sign of life.
-    pub(super) is_pinged: bool,
-}
-
-impl<S: State> Talking<S> {
-    /// Tells the talk that it is over.
-    pub(super) fn end(mut self, house: &mut House<S>, yard: &mut Yard<Connection<S>>, peer: Peer) {
-        self.talk.on_end(&mut house.state, &mut context(yard, house.answers, peer));
-    }
 }
 
 /// One client's connection.
@@ -125,13 +127,17 @@ pub(super) fn context<'a, S: State>(yard: &'a mut Yard<Connection<S>>, answers: 
         now: yard.now,
         wall: yard.wall,
         peer,
+        key: yard.speaker,
         is_closing: yard.is_closing,
         is_over: false,
         counts: &yard.counts,
         answers,
         jobs_out,
         has_room,
+        stream_bytes: yard.stream_bytes(),
         hub: &mut yard.hub,
+        alarm: &mut yard.alarm,
+        called: &mut yard.called,
     }
 }
 

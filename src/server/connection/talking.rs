@@ -47,7 +47,9 @@ impl<S: State> Connection<S> {
             heard: port.now(),
             owed: 0,
             is_pinged: false,
+            next: None,
         }));
+        port.become_listener();
         port.resume();
         // Spread by the slot, so that ten thousand who came together are not asked together.
         let ping_ms = house.rules.ping_ms;
@@ -126,6 +128,10 @@ impl<S: State> Connection<S> {
                     port.finish_note();
                     port.leave();
                 }
+                Act::Then(next) => {
+                    talking.next = Some(Box::new(next));
+                    port.tell_drained();
+                }
                 Act::Keep(entry, judged) => {
                     talking.owed += 1;
                     port.keep(entry, Promise::Talk(judged));
@@ -144,7 +150,15 @@ impl<S: State> Connection<S> {
     pub(super) fn take_thought(&mut self, thought: Thought<S>, house: &mut House<S>, port: &mut Port<'_, Self>) {
         let said = thought(&mut house.state, &mut context(port.yard, house.answers, self.peer));
         self.is_done(port);
-        self.say(said, house, port);
+        self.say_or_tell(said, house, port);
+    }
+
+    /// What was said is followed as the connection is: as a conversation, or as a stream.
+    fn say_or_tell(&mut self, said: Said<S>, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        match self.phase {
+            Phase::Stream(_) => self.tell(said, house, port),
+            _ => self.say(said, house, port),
+        }
     }
 
     /// The same for the ledger's verdict.
@@ -157,7 +171,25 @@ impl<S: State> Connection<S> {
     ) {
         let said = judged(&mut house.state, verdict, &mut context(port.yard, house.answers, self.peer));
         self.is_done(port);
-        self.say(said, house, port);
+        self.say_or_tell(said, house, port);
+    }
+
+    /// All that was said has left.
+    pub(super) fn talk_on(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        if let Phase::Talk(talking) = &mut self.phase
+            && let Some(next) = talking.next.take()
+        {
+            let said = next(&mut house.state, &mut context(port.yard, house.answers, self.peer));
+            self.say(said, house, port);
+        }
+    }
+
+    /// Somebody calls for this conversation.
+    pub(super) fn call_talk(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        if let Phase::Talk(talking) = &mut self.phase {
+            let said = talking.talk.on_call(&mut house.state, &mut context(port.yard, house.answers, self.peer));
+            self.say(said, house, port);
+        }
     }
 
     fn is_done(&mut self, port: &mut Port<'_, Self>) {
@@ -210,6 +242,18 @@ impl<S: State> Connection<S> {
     }
 }
 
+impl<S: State> Talking<S> {
+    /// Tells the talk that it is over.
+    pub(super) fn end(
+        mut self,
+        house: &mut House<S>,
+        yard: &mut Yard<Connection<S>>,
+        peer: crate::reactor::system::Peer,
+    ) {
+        self.talk.on_end(&mut house.state, &mut context(yard, house.answers, peer));
+    }
+}
+
 /// What is said to nobody is followed as far as it is work.
 pub(super) fn follow_said_orphan<S: State>(said: Said<S>, yard: &mut Yard<Connection<S>>) {
     for act in said.acts {
@@ -217,7 +261,7 @@ pub(super) fn follow_said_orphan<S: State>(said: Said<S>, yard: &mut Yard<Connec
     }
 }
 
-fn follow_alone<S: State>(act: Act<S>, yard: &mut Yard<Connection<S>>, key: Key) {
+pub(super) fn follow_alone<S: State>(act: Act<S>, yard: &mut Yard<Connection<S>>, key: Key) {
     // An index that no slot has: whoever sits in the asker's by then is not it.
     let nobody = Key { index: u32::MAX, age: key.age };
     match act {
