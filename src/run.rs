@@ -84,7 +84,7 @@ pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
     });
     let world = world.map_err(|error| other("make the event loop", error))?;
     let mut reactor = server.in_world(world, rules(&config, &bound)?, marks(&config));
-    for line in summary::summary(&config, &bound.listeners).lines() {
+    for line in summary::summary(&config, &bound.listeners, &bound.detours).lines() {
         log::info!("{line}");
     }
     log.catch_up();
@@ -429,6 +429,7 @@ fn marks(config: &Config) -> Marks {
         outbox_bytes_high: 256 << 10,
         write_idle_ms: limits.write_idle_ms,
         listener_bytes_max: limits.stream_queue_bytes,
+        listeners_bytes_max: limits.stream_total_bytes,
         jobs_max: [4096, 16],
         drain_ms: limits.drain_ms,
     }

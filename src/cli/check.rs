@@ -27,7 +27,8 @@ pub fn report(settled: &Settled, resolved: &Config) -> String {
     }
     let addresses: Vec<SocketAddr> = resolved.listen.iter().map(|listen| listen.address).collect();
     text.push('\n');
-    for line in summary::summary(resolved, &addresses).lines() {
+    let detours: Vec<_> = resolved.redirect_http.into_iter().collect();
+    for line in summary::summary(resolved, &addresses, &detours).lines() {
         let _ = writeln!(text, "# {line}");
     }
     text

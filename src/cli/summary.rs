@@ -16,13 +16,11 @@ pub fn ready(config: &Config, bound: &[SocketAddr]) -> String {
 }
 
 /// What is open to whom, and from which folders: one line each.
-pub fn summary(config: &Config, bound: &[SocketAddr]) -> String {
+pub fn summary(config: &Config, bound: &[SocketAddr], detours: &[SocketAddr]) -> String {
     let near = config.rights();
     let far = config.network_rights();
     let mut lines = vec![format!("listens on {}", places(config, bound).join(" and "))];
-    if let Some(address) = config.redirect_http {
-        lines.push(format!("redirects from http://{address}/"));
-    }
+    lines.extend(detours.iter().map(|address| format!("redirects from http://{address}/")));
     let mut tell = |is_there: bool, name: &str, near: Access, far: Access, what: &str| {
         let proxied = if near == far { String::new() } else { format!("; through a proxy: {}", far.word()) };
         lines.push(match is_there {
@@ -140,7 +138,7 @@ mod tests {
     fn each_switch_is_told_with_the_value_in_force() {
         let near = resolved();
         assert_eq!(
-            summary(&near, &bound(&near)),
+            summary(&near, &bound(&near), &[]),
             "listens on http://127.0.0.1:8080/ and http://[::1]:8080/\n\
              www-read     anyone   may read the site in /srv/www\n\
              shared-read  anyone   may list and fetch the files in /srv/uploads\n\
@@ -157,7 +155,7 @@ mod tests {
             tokens: vec![token("x", TokenSource::File)],
             ..resolved()
         };
-        let text = summary(&far, &bound(&far));
+        let text = summary(&far, &bound(&far), &[]);
         for line in [
             "listens on http://0.0.0.0:80/",
             "shared-read  operator may list",

@@ -121,10 +121,7 @@ fn look(pairs: &[Pair]) -> Looks {
     seen.collect()
 }
 
-fn configure(
-    pairs: &[Pair],
-    tickets: &Arc<dyn ProducesTickets>,
-) -> Result<(Arc<ServerConfig>, Vec<String>), String> {
+fn configure(pairs: &[Pair], tickets: &Arc<dyn ProducesTickets>) -> Result<(Arc<ServerConfig>, Vec<String>), String> {
     let provider = Arc::new(ring::default_provider());
     let mut warnings = Vec::new();
     let mut known = Vec::new();

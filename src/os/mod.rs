@@ -351,11 +351,7 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
     }
 
     fn watch(&mut self, socket: &mut Wire, key: Key) -> io::Result<()> {
-        self.poll.registry().register(
-            &mut SourceFd(&socket.raw()),
-            token(key),
-            Interest::READABLE | Interest::WRITABLE,
-        )
+        self.poll.registry().register(&mut SourceFd(&socket.raw()), token(key), Interest::READABLE | Interest::WRITABLE)
     }
 
     fn close(&mut self, socket: Wire) {

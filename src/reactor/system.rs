@@ -17,6 +17,11 @@ pub struct Key {
     pub age: u32,
 }
 
+impl Key {
+    /// A key that no connection ever has.
+    pub const NOBODY: Key = Key { index: u32::MAX, age: 0 };
+}
+
 /// By which kind of door somebody came in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Entrance {

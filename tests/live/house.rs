@@ -128,6 +128,11 @@ impl House {
         String::from_utf8_lossy(&self.log.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
     }
 
+    /// The id of its process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks the server to stop, as `kill` does.
     pub fn ask_to_stop(&self) {
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
@@ -226,10 +231,11 @@ fn launch(folder: &Path, flags: &[&str], log: &Arc<Mutex<Vec<u8>>>) -> (Child, u
     (child, port, reader)
 }
 
-/// The port in a line that tells `http://host:port`.
+/// The port in a line that tells `http://host:port`, or `https` of it.
 fn port_in(line: &[u8]) -> Option<u16> {
     let line = String::from_utf8_lossy(line);
-    let (_, rest) = line.split_once("http://")?;
+    let (_, rest) = line.split_once("http")?;
+    let rest = rest.strip_prefix('s').unwrap_or(rest).strip_prefix("://")?;
     let authority = rest.split(|c: char| c.is_whitespace() || "/,;)'\"".contains(c)).next()?;
     authority.rsplit_once(':')?.1.parse().ok()
 }

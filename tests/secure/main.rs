@@ -1,0 +1,14 @@
+//! Encrypted connections as their clients see them: the real binary, rustls as a client, and the clients people have.
+//!
+//! `keys` makes certificates, `client` is a connection whose every record a test can cut as it likes.
+#![cfg(feature = "tls")]
+
+#[path = "../live/house.rs"]
+#[allow(dead_code, reason = "the live suite asks more of it")]
+mod house;
+
+mod client;
+mod keys;
+mod others;
+mod records;
+mod refusals;

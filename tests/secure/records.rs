@@ -1,0 +1,196 @@
+//! Records and handshakes, whole and in pieces.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustls::version::{TLS12, TLS13};
+
+use crate::client::{Client, HEALTH, HEALTHY, config, socket, usual};
+use crate::house::{self, House};
+use crate::keys::{self, Folder, make};
+
+fn open(name: &str, more: &[&str]) -> (House, Folder) {
+    let folder = Folder::new(name);
+    let pair = make(&folder.0, "localhost", "localhost", 90);
+    let flags = keys::flags(&[&pair]);
+    let flags = flags.iter().map(String::as_str).chain(["--shared-write", "anyone"]).chain(more.iter().copied());
+    let flags: Vec<&str> = flags.collect();
+    (House::open(&flags), folder)
+}
+
+#[test]
+fn both_versions_are_spoken_and_a_session_is_taken_up_again() {
+    let (house, _folder) = open("versions", &["--hsts", "1h"]);
+    for version in [&TLS12, &TLS13] {
+        let config = config(&[version], &["h2", "http/1.1"]);
+        for round in 0..2 {
+            let mut client = Client::new(house.address(), config.clone(), "localhost");
+            let answer = client.ask(HEALTH, HEALTHY);
+            assert!(
+                answer.contains("200 OK") && answer.contains("Strict-Transport-Security: max-age=3600\r\n"),
+                "{answer}"
+            );
+            assert_eq!(client.conn.alpn_protocol(), Some(b"http/1.1".as_slice()));
+            let kind = client.conn.handshake_kind();
+            assert_eq!(kind == Some(rustls::HandshakeKind::Resumed), round == 1, "{version:?}: {kind:?}");
+        }
+    }
+}
+
+#[test]
+fn a_request_may_come_byte_by_byte_and_several_in_one_record() {
+    let (house, _folder) = open("pieces", &["--keepalive-requests", "0"]);
+    let mut client = Client::new(house.address(), usual(), "localhost");
+    // The client's first words byte by byte; then all that follows.
+    let mut hello = Vec::new();
+    client.conn.write_tls(&mut hello).expect("into memory");
+    for byte in &hello {
+        client.socket.write_all(&[*byte]).expect("the server reads");
+    }
+    client.shake().expect("hands are shaken");
+    for byte in client.records(HEALTH.as_bytes()) {
+        client.socket.write_all(&[byte]).expect("the server reads");
+    }
+    let (heard, _) = client.hear_until(|heard| heard.ends_with(HEALTHY.as_bytes()));
+    assert!(heard.starts_with(b"HTTP/1.1 200"));
+    let ten = HEALTH.repeat(10);
+    client.send(ten.as_bytes());
+    let count = |heard: &[u8]| String::from_utf8_lossy(heard).matches(HEALTHY).count();
+    let (heard, _) = client.hear_until(|heard| count(heard) == 10);
+    assert_eq!(count(&heard), 10);
+}
+
+#[test]
+fn a_large_file_goes_up_and_comes_down_whole_also_to_a_slow_reader() {
+    let (house, _folder) = open("large", &[]);
+    let content: Vec<u8> = (0..9_000_001u32).map(|at| (at % 251) as u8 ^ (at / 4096) as u8).collect();
+    let mut client = Client::connect(house.address());
+    let head = format!(
+        "PUT /files/large.bin?create=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n",
+        content.len()
+    );
+    client.send(head.as_bytes());
+    client.send(&content);
+    let (heard, _) = client.hear_until(|heard| heard.ends_with(b"}"));
+    let stored = fs::read(house.folder().join("uploads/large.bin"));
+    assert!(heard.starts_with(b"HTTP/1.1 201"), "{}", String::from_utf8_lossy(&heard));
+    assert!(stored.expect("it is there") == content);
+    client.send(b"GET /files/large.bin HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    // The server's records pile up before anything is read: the kernel takes a part of one and not the rest.
+    thread::sleep(Duration::from_millis(300));
+    let (heard, was_told) = client.hear_until(|_| false);
+    assert!(was_told, "the end is told by a close_notify");
+    let body = memchr::memmem::find(&heard, b"\r\n\r\n").expect("a head") + 4;
+    assert_eq!(heard.len() - body, content.len());
+    assert!(heard[body..] == content, "every byte is in its place");
+}
+
+#[test]
+fn pages_and_static_files_are_the_same_as_without() {
+    let (house, _folder) = open("same", &[]);
+    let mut client = Client::connect(house.address());
+    client.send(b"GET /big.bin HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let (heard, was_told) = client.hear_until(|_| false);
+    assert!(was_told && heard.ends_with(&house::big()), "{} bytes came", heard.len());
+}
+
+#[test]
+fn who_speaks_plain_http_is_told_so() {
+    let (house, _folder) = open("plain", &[]);
+    let mut client = socket(house.address());
+    client.write_all(HEALTH.as_bytes()).expect("the server reads");
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).expect("it closes");
+    assert!(answer.starts_with("HTTP/1.1 400 Bad Request\r\n") && answer.contains("https://"), "{answer}");
+    let (head, body) = answer.split_once("\r\n\r\n").expect("a head");
+    assert!(head.contains(&format!("Content-Length: {}\r\n", body.len())), "{head}");
+}
+
+#[test]
+fn a_thousand_half_open_handshakes_stand_in_nobodys_way() {
+    let (house, _folder) = open("half", &["--header-timeout", "2s"]);
+    let mut hello = Vec::new();
+    Client::new(house.address(), usual(), "localhost").conn.write_tls(&mut hello).expect("into memory");
+    // Half of them say half a word, the other half a whole one and then nothing.
+    let halves: Vec<TcpStream> = (0..1_000)
+        .map(|at| {
+            let mut half = socket(house.address());
+            let said = if at % 2 == 0 { &hello[..hello.len() / 2] } else { &hello[..] };
+            half.write_all(said).expect("the server reads");
+            half
+        })
+        .collect();
+    let begun = Instant::now();
+    for _ in 0..20 {
+        assert!(Client::connect(house.address()).ask(HEALTH, HEALTHY).ends_with(HEALTHY));
+    }
+    assert!(begun.elapsed() < Duration::from_secs(2), "others are served meanwhile: {:?}", begun.elapsed());
+    // Their time is that of a head; then they are closed.
+    for mut half in halves {
+        let mut rest = Vec::new();
+        let ended = half.read_to_end(&mut rest);
+        assert!(ended.is_ok() || ended.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset));
+    }
+    assert!(begun.elapsed() < Duration::from_secs(8), "they are closed in time: {:?}", begun.elapsed());
+}
+
+#[test]
+fn broken_records_end_one_connection_and_no_other() {
+    let (house, _folder) = open("broken", &[]);
+    let mut other = Client::connect(house.address());
+    let mut hello = Vec::new();
+    Client::new(house.address(), usual(), "localhost").conn.write_tls(&mut hello).expect("into memory");
+    for at in 0..hello.len().min(120) {
+        let mut broken = hello.clone();
+        broken[at] ^= 0x5a;
+        let mut client = socket(house.address());
+        client.write_all(&broken).expect("the server reads");
+        client.shutdown(std::net::Shutdown::Write).expect("our half ends");
+        let mut answer = Vec::new();
+        let _ = client.read_to_end(&mut answer);
+    }
+    // Within a session: a record that was changed on the way, one that is cut off, one that claims too much.
+    for change in 0..3 {
+        let mut client = Client::connect(house.address());
+        let mut records = client.records(HEALTH.as_bytes());
+        match change {
+            0 => *records.last_mut().expect("a record") ^= 1,
+            1 => records.truncate(records.len() - 3),
+            _ => records[3] = 0xff,
+        }
+        client.socket.write_all(&records).expect("the server reads");
+        client.socket.shutdown(std::net::Shutdown::Write).expect("our half ends");
+        let mut answer = Vec::new();
+        let _ = client.socket.read_to_end(&mut answer);
+    }
+    assert!(other.ask(HEALTH, HEALTHY).ends_with(HEALTHY));
+}
+
+#[test]
+fn an_idle_encrypted_connection_keeps_little() {
+    let (house, _folder) = open("idle", &["--keepalive", "60s"]);
+    let resident = || {
+        let status = fs::read_to_string(format!("/proc/{}/status", house.process())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default().to_owned();
+        line.trim().trim_end_matches(" kB").parse::<usize>().unwrap_or(0) << 10
+    };
+    let config = config(&[&TLS13], &["http/1.1"]);
+    let open = |count: usize| -> Vec<Client> {
+        let mut clients = Vec::new();
+        for _ in 0..count {
+            let mut client = Client::new(house.address(), config.clone(), "localhost");
+            assert!(client.ask(HEALTH, HEALTHY).ends_with(HEALTHY));
+            clients.push(client);
+        }
+        clients
+    };
+    let _first = open(50);
+    let before = resident();
+    let idle = open(400);
+    let each = resident().saturating_sub(before) / idle.len();
+    println!("an idle encrypted connection has {each} bytes");
+    assert!(each <= 6 << 10, "{each} bytes each");
+}
