@@ -243,6 +243,8 @@ impl<S: State> Connection<S> {
             match response.body {
                 Body::Empty => {}
                 Body::Bytes(bytes) => send(bytes, port),
+                Body::Behind(length) if length <= COPIED_MAX => port.desk().extend_from_slice(response.behind()),
+                Body::Behind(_) => port.send_bytes(response.into_behind()),
                 Body::File(span) => port.send_file(span),
                 Body::Pieces(pieces) => {
                     for piece in pieces {
