@@ -23,13 +23,15 @@ use crate::reactor::slot::{Brought, Marks};
 use crate::reactor::system::{Key, Lane, System, Verdict};
 use crate::server::access::Format;
 use crate::server::connection::{Connection, Done};
+use crate::server::context::Context;
 use crate::server::house::Rules;
-use crate::server::reply::Step;
+use crate::server::reply::{Reply, Step};
 use crate::site;
 use crate::site::books;
 use crate::site::opening::{self, Found, HISTORY_MESSAGES};
 use crate::site::resume;
 use crate::site::rooms::Rooms;
+use crate::site::spot;
 use crate::site::state::{Accounts, Books, Chat, Files, LedgerState, Site, Www};
 use crate::store::database;
 use crate::store::disk::{Disk, Links};
@@ -122,7 +124,11 @@ pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
                     }
                 };
                 books::opened(site, state, cx);
-                Fault::not_found().into()
+                let Some((homes, gone)) = homes_of_the_gone(site) else { return Fault::not_found().into() };
+                Reply::offload(move || {
+                    gone.into_iter().for_each(|id| spot::remove_home_now(&*homes, id));
+                    |_: &mut Site, _: &mut Context<'_>| Fault::not_found().into()
+                })
             })
         });
     }
@@ -231,6 +237,12 @@ fn make_private_folder(path: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         made => made,
     }
+}
+
+/// The homes of accounts that are gone: they may have been deleted while nobody served.
+fn homes_of_the_gone(site: &Site) -> Option<(Arc<dyn Disk>, Vec<i64>)> {
+    let homes = site.files.as_ref()?.homes.clone()?;
+    Some((homes, site.accounts.as_ref()?.users.gone().collect()))
 }
 
 /// Removes what an earlier run left half written. Drafts of this run are told apart by who holds them.

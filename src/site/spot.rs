@@ -1,5 +1,6 @@
 //! Where a path of the files leads: into the shared area, or into somebody's home; and whose what lies there is.
 
+use std::io;
 use std::sync::Arc;
 
 use crate::config::Rights;
@@ -14,6 +15,7 @@ use crate::site::state::{Files, LedgerState, Site};
 use crate::store::disk::Disk;
 use crate::store::ledger::Entry;
 use crate::store::owners::{Change, Owner};
+use crate::store::tree;
 
 /// A part of the files with a disk of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -196,6 +198,31 @@ pub fn keep(
             then(site, cx)
         }),
     )
+}
+
+/// Removes the home of an account that is gone, then goes on.
+pub fn remove_home(
+    site: &Site,
+    id: i64,
+    then: impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> + Send + 'static,
+) -> Reply<Site> {
+    let homes = site.files.as_ref().and_then(|files| files.homes.clone());
+    Reply::offload(move || {
+        if let Some(homes) = homes {
+            remove_home_now(&*homes, id);
+        }
+        then
+    })
+}
+
+/// The same, by a helper.
+pub fn remove_home_now(homes: &dyn Disk, id: i64) {
+    let root = Area::Home { id, name: "".into() }.root();
+    match tree::remove_all(homes, &root) {
+        Ok(()) => log::info!("the home of account {id}, which is gone, was removed"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => log::error!("the home of account {id}, which is gone, stays: {error}"),
+    }
 }
 
 /// The area that a wish for privacy means.

@@ -137,6 +137,19 @@ pub fn make_folders(disk: &dyn Disk, folder: &RelPath<'_>) -> io::Result<Vec<Rel
     Ok(made)
 }
 
+/// Removes a folder and all in it, as far as it can be seen. `NotFound` if it is not there.
+pub fn remove_all(disk: &dyn Disk, folder: &RelPath<'_>) -> io::Result<()> {
+    for item in disk.list(folder)? {
+        let Ok(name) = RelPath::from_plain(&item.name) else { continue };
+        let path = folder.join(&name);
+        match item.facts.kind {
+            Kind::Folder => remove_all(disk, &path)?,
+            Kind::File => disk.remove(&path)?,
+        }
+    }
+    disk.remove(folder)
+}
+
 /// Tries names until one is free, as far as `on_conflict` allows. Whether one is free is found out by taking it.
 fn place(
     path: &RelPath<'_>,
