@@ -74,15 +74,15 @@ impl Tape {
     }
 
     /// Cuts off the notes that end at or before `offset`. Moving the rest costs its length, so it waits until half the text is
-    /// of no use.
-    fn cut(&mut self, offset: u64) {
+    /// of no use. Says how many bytes that were.
+    fn cut(&mut self, offset: u64) -> usize {
         let notes = self.ends.partition_point(|&end| end <= offset);
         let Some(start) = notes.checked_sub(1).map(|last| self.ends[last]) else {
-            return;
+            return 0;
         };
         let useless = usize::try_from(start - self.start).unwrap_or(usize::MAX);
         if useless * 2 < self.text.len() {
-            return;
+            return 0;
         }
         self.text.drain(..useless);
         if self.text.is_empty() && self.text.capacity() > KEPT {
@@ -90,6 +90,7 @@ impl Tape {
         }
         self.start = start;
         self.ends.drain(..notes);
+        useless
     }
 }
 
@@ -110,6 +111,8 @@ pub struct Hub {
     /// Waiters that have something to hear.
     woken: VecDeque<u32>,
     listeners: usize,
+    /// Bytes on all tapes.
+    bytes: usize,
 }
 
 impl Hub {
@@ -133,6 +136,11 @@ impl Hub {
         } else {
             debug_assert!(false, "a topic is given back when nobody listens to it");
         }
+    }
+
+    /// How many bytes stand on all tapes, for those who have not heard them.
+    pub fn tape_bytes(&self) -> usize {
+        self.bytes
     }
 
     /// How many listeners and waiters there are.
@@ -159,6 +167,7 @@ impl Hub {
             if tape.text.len() == before {
                 continue;
             }
+            self.bytes += tape.text.len() - before;
             tape.ends.push_back(tape.end());
             if tape.sweep.is_some() {
                 tape.is_behind = true;
@@ -216,7 +225,7 @@ impl Hub {
                 }
                 if tape.slots.is_empty() {
                     let end = tape.end();
-                    tape.cut(end);
+                    self.bytes -= tape.cut(end);
                 }
                 tape.slots.get(place as usize).map(|&moved| (moved, Seat::Tape(topic, dialect, place)))
             }
@@ -247,7 +256,7 @@ impl Hub {
                 return Some((tape.slots[place], seat, tape.from(tape.offsets[place])));
             }
             let least = tape.offsets.iter().copied().min().unwrap_or(tape.end());
-            tape.cut(least);
+            self.bytes -= tape.cut(least);
             if tape.is_behind {
                 tape.is_behind = false;
                 tape.sweep = Some(0);
@@ -335,7 +344,7 @@ mod tests {
         say(&mut hub, topic, "b");
         assert_eq!(sweep(&mut hub, 99), [(7, "a.b.".into()), (8, "b.".into()), (7, "".into()), (8, "".into())]);
         assert!(!hub.is_busy());
-        assert_eq!(hub.rooms[0].tapes[0].text.len(), 0, "what all have heard is cut off");
+        assert_eq!([hub.rooms[0].tapes[0].text.len(), hub.tape_bytes()], [0, 0], "what all have heard is cut off");
     }
 
     #[test]
@@ -385,7 +394,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(hub.unheard(slow).len(), 110);
+        assert_eq!([hub.unheard(slow).len(), hub.tape_bytes()], [110, 110]);
         assert_eq!(hub.unheard(quick).len(), 0);
         assert_eq!(hub.heard(slow, 110), 0);
         say(&mut hub, topic, "x");

@@ -21,6 +21,8 @@ pub mod pull;
 pub mod pump;
 pub mod reply;
 pub mod router;
+pub mod state;
+pub mod talk;
 
 /// A server in the making: a program's state and its routes.
 pub struct Server<S: State> {

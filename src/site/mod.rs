@@ -9,6 +9,7 @@ use crate::site::gate::{Action, Principal, guard, guard_for};
 use crate::site::state::Site;
 
 pub mod ask;
+pub mod attached;
 pub mod body;
 pub mod books;
 pub mod changes;
@@ -20,8 +21,10 @@ pub mod files;
 pub mod gate;
 pub mod keeping;
 pub mod kept;
+pub mod listener;
 pub mod listing;
 pub mod messages;
+pub mod news;
 pub mod older;
 pub mod openapi;
 mod openapi_tus;
@@ -29,6 +32,7 @@ mod openapi_words;
 pub mod opening;
 pub mod pages;
 pub mod piece;
+pub mod presence;
 pub mod rate;
 pub mod receive;
 pub mod resume;
@@ -50,8 +54,9 @@ use Method::{Delete, Get, Options, Patch, Post, Put};
 ///
 /// # Errors
 /// If two routes are the same: a mistake of this table.
-pub fn server(site: Site, hub: Hub) -> Result<Server<Site>, BadPattern> {
+pub fn server(mut site: Site, hub: Hub) -> Result<Server<Site>, BadPattern> {
     let (has_files, has_chat) = (site.files.is_some(), site.chat.is_some());
+    site.chimes.push(news::tell_news);
     let mut server = Server::new(site, hub);
     route(&mut server, &[Get], "/healthz", Open, system::health)?;
     route(&mut server, &[Get], "/metrics", Metrics, system::metrics)?;
@@ -80,7 +85,8 @@ pub fn server(site: Site, hub: Hub) -> Result<Server<Site>, BadPattern> {
         route_for(&mut server, &[Post], "/send", ChatWrite, chat::send)?;
         route(&mut server, &[Get], "/messages", ChatRead, messages::messages)?;
         route_for(&mut server, &[Delete], "/messages/:id", ChatWrite, chat::remove)?;
-        route(&mut server, &[Get], "/events", ChatRead, streams::events)?;
+        route_for(&mut server, &[Get], "/events", ChatRead, streams::events)?;
+        route_for(&mut server, &[Get], "/ws", ChatRead, streams::socket)?;
         route(&mut server, &[Get], "/rooms", ChatRead, chat::rooms)?;
         route(&mut server, &[Get], "/who", ChatRead, chat::who)?;
     }
