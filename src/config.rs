@@ -36,6 +36,8 @@ pub struct Config {
     /// How long browsers are to remember that they must come encrypted (`Strict-Transport-Security`), in milliseconds; zero
     /// for not at all. Default: not at all, for it cannot be taken back.
     pub hsts_ms: u64,
+    /// Unix sockets to listen on, without encryption. Default: none; they are for a proxy on this machine.
+    pub unix: Vec<PathBuf>,
     /// The folder of the static site. Default: `www`.
     pub www: PathBuf,
     /// The folder of the shared area. Default: `uploads`.
@@ -92,6 +94,7 @@ impl Default for Config {
             tls_keys: Vec::new(),
             redirect_http: None,
             hsts_ms: 0,
+            unix: Vec::new(),
             www: PathBuf::from("www"),
             uploads: PathBuf::from("uploads"),
             data: PathBuf::from("data"),
@@ -122,7 +125,7 @@ impl Config {
     /// Whether every listener can only be reached from this machine.
     pub fn is_loopback_only(&self) -> bool {
         let addresses = self.listen.iter().map(|listen| listen.address).chain(self.redirect_http);
-        addresses.into_iter().all(|address| address.ip().to_canonical().is_loopback())
+        self.unix.is_empty() && addresses.into_iter().all(|address| address.ip().to_canonical().is_loopback())
     }
 
     /// Whether listeners speak TLS.

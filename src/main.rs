@@ -3,6 +3,7 @@
 use std::env;
 use std::fs;
 use std::io::{self, ErrorKind, Write};
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -11,10 +12,13 @@ use hythe::cli::exit::{Exit, Mistake};
 use hythe::cli::layers::{self, Settled, World};
 use hythe::cli::{check, folders, logging, summary};
 use hythe::config::Config;
+use hythe::os::doors;
 use hythe::os::scribe::Scribe;
 
 fn main() -> ExitCode {
-    match obey() {
+    // Before anything is opened that could have one of their numbers.
+    let handed_over = doors::handed_over();
+    match obey(handed_over) {
         Ok(()) => Exit::Fine.into(),
         Err(mistake) => {
             say(&mistake.sentence);
@@ -23,7 +27,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn obey() -> Result<(), Mistake> {
+fn obey(handed_over: Result<Vec<OwnedFd>, String>) -> Result<(), Mistake> {
     let words = match command::hear(env::args_os())? {
         Heard::Text(text) => return print(&text),
         Heard::Words(words) => words,
@@ -33,11 +37,11 @@ fn obey() -> Result<(), Mistake> {
     let settled = layers::settle(&words, &World { variables: &variables, read: &read })?;
     match words.task {
         Task::Check => report(settled),
-        Task::Serve => serve(settled),
+        Task::Serve => serve(settled, handed_over.map_err(Mistake::configuration)?),
     }
 }
 
-fn serve(settled: Settled) -> Result<(), Mistake> {
+fn serve(settled: Settled, handed_over: Vec<OwnedFd>) -> Result<(), Mistake> {
     let Settled { mut config, mut warnings, .. } = settled;
     warnings.extend(folders::prepare(&mut config, hythe::os::may_use)?);
     warnings.extend(summary::warnings(&config));
@@ -45,7 +49,7 @@ fn serve(settled: Settled) -> Result<(), Mistake> {
     for warning in warnings {
         log::warn!("{warning}");
     }
-    let served = hythe::run(config, scribe.clone());
+    let served = hythe::run(config, handed_over, scribe.clone());
     scribe.close();
     Ok(served?)
 }

@@ -10,15 +10,15 @@ use std::sync::mpsc::{self, Receiver};
 use crate::cli::exit::RunError;
 use crate::cli::{logging, summary};
 use crate::clock::Wall;
-use crate::config::{AccessLog, ChatSync, Config, Limits, LogFormat};
+use crate::config::{AccessLog, ChatSync, Config, Limits, Listen, LogFormat};
 use crate::http::fault::Fault;
 use crate::http::headers::HEADERS_MAX;
 use crate::http::host::{HostList, HostRules};
 use crate::http::request::HeadLimits;
 use crate::os::disk::FolderDisk;
 use crate::os::doors::{self, Door};
+use crate::os::keys::Keys;
 use crate::os::scribe::Scribe;
-use crate::os::tls::Keys;
 use crate::os::{self, Keeper, Os, Parts};
 use crate::reactor::Reactor;
 use crate::reactor::hub::Hub;
@@ -55,13 +55,20 @@ const TRIM_EVERY: usize = 1_000;
 const INDEXED_AT_ONCE: usize = 4_096;
 
 /// Serves until told to stop. The folders of `config` exist, and the log has begun; `log` is who writes it.
+/// `handed_over` are listeners that a service manager has opened; with any, those of `config` are not.
 ///
 /// # Errors
 /// What kept the server from starting, or from going on.
-pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
+pub fn run(mut config: Config, handed_over: Vec<OwnedFd>, log: Scribe) -> Result<(), RunError> {
     fit_to_descriptors(&mut config.limits);
     let keys = read_keys(&config)?;
-    let (doors, bound) = bind(&config)?;
+    // Two on one data folder would give the same ids twice and remove each other's drafts.
+    let held = os::hold_folder(&config.data).map_err(|error| RunError::Folder { path: config.data.clone(), error })?;
+    let Some(_held) = held else { return Err(RunError::Taken { path: config.data }) };
+    let (doors, bound) = match handed_over.is_empty() {
+        true => bind(&config)?,
+        false => take_over(handed_over, &mut config),
+    };
     let mut hub = Hub::default();
     let books = make_books(&config, &mut hub)?;
     let database = books.as_ref().map(|books| books.database.clone());
@@ -93,6 +100,7 @@ pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
     log.catch_up();
     // A stderr that nobody holds open is no reason not to serve.
     let _ = writeln!(io::stderr(), "{}", summary::ready(&config, &bound.listeners));
+    os::tell_ready();
     serve_first(&mut reactor)?;
     if let Some(disk) = files {
         spawn_task(&mut reactor, move || {
@@ -232,6 +240,11 @@ fn bind(config: &Config) -> Result<(Vec<Door>, Bound), RunError> {
             Err(error) => return Err(RunError::Listen { address, error }),
         }
     }
+    for path in &config.unix {
+        let socket = doors::listen_unix(path, config.limits.backlog);
+        let socket = socket.map_err(|error| RunError::Unix { path: path.clone(), error })?;
+        opened.push(Door { socket, entrance: Entrance::Plain });
+    }
     if let Some(address) = config.redirect_http {
         let socket = doors::listen(address, config.limits.backlog);
         let socket = socket.map_err(|error| RunError::Listen { address, error })?;
@@ -239,6 +252,29 @@ fn bind(config: &Config) -> Result<(Vec<Door>, Bound), RunError> {
         opened.push(Door { socket, entrance: Entrance::Detour });
     }
     Ok((opened, bound))
+}
+
+/// What a service manager has opened for us takes the place of every listener of the configuration, which from now on says so:
+/// who may do what depends on where we listen.
+fn take_over(sockets: Vec<OwnedFd>, config: &mut Config) -> (Vec<Door>, Bound) {
+    let mut bound = Bound::default();
+    (config.listen, config.unix, config.redirect_http) = (Vec::new(), Vec::new(), None);
+    let secure = if config.is_encrypted() { Entrance::Secure } else { Entrance::Plain };
+    let opened = sockets.into_iter().map(|socket| {
+        let entrance = match doors::address_of(&socket) {
+            Ok(Some(address)) => {
+                config.listen.push(Listen::on(address));
+                bound.listeners.push(address);
+                secure
+            }
+            _ => {
+                config.unix.push("(handed over)".into());
+                Entrance::Plain
+            }
+        };
+        Door { socket, entrance }
+    });
+    (opened.collect(), bound)
 }
 
 fn own_address(socket: &OwnedFd, asked: SocketAddr) -> Result<SocketAddr, RunError> {

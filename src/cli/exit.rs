@@ -96,6 +96,18 @@ pub enum RunError {
         /// What the system said.
         error: io::Error,
     },
+    /// It cannot listen on a Unix socket.
+    Unix {
+        /// Its path.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// Another server works in the data folder.
+    Taken {
+        /// The folder.
+        path: PathBuf,
+    },
     /// What was configured cannot be.
     Configuration(String),
     /// Anything else that the system refused.
@@ -111,14 +123,16 @@ impl RunError {
     /// The number the program ends with.
     pub fn exit(&self) -> Exit {
         match self {
-            RunError::Folder { .. } => Exit::CannotWrite,
+            RunError::Folder { .. } | RunError::Taken { .. } => Exit::CannotWrite,
             RunError::Configuration(_) => Exit::Configuration,
-            RunError::Listen { error, .. } | RunError::Other { error, .. } => match error.kind() {
-                ErrorKind::PermissionDenied => Exit::NotPermitted,
-                // Addresses this machine does not have: no other start will find them either.
-                ErrorKind::AddrNotAvailable | ErrorKind::Unsupported => Exit::Configuration,
-                _ => Exit::System,
-            },
+            RunError::Listen { error, .. } | RunError::Unix { error, .. } | RunError::Other { error, .. } => {
+                match error.kind() {
+                    ErrorKind::PermissionDenied => Exit::NotPermitted,
+                    // Addresses this machine does not have: no other start will find them either.
+                    ErrorKind::AddrNotAvailable | ErrorKind::Unsupported => Exit::Configuration,
+                    _ => Exit::System,
+                }
+            }
         }
     }
 }
@@ -145,6 +159,19 @@ impl fmt::Display for RunError {
                 }
                 _ => write!(f, "cannot listen on {address}: {error}"),
             },
+            RunError::Unix { path, error } => match error.kind() {
+                ErrorKind::AddrInUse => {
+                    write!(f, "the Unix socket {} is in use by another program, or is no socket", path.display())
+                }
+                _ => write!(f, "cannot listen on {}: {error}", path.display()),
+            },
+            RunError::Taken { path } => {
+                write!(
+                    f,
+                    "another hythe works in the data folder {} already; give this one its own by --data",
+                    path.display()
+                )
+            }
             RunError::Configuration(sentence) => f.write_str(sentence),
             RunError::Folder { path, error } => write!(f, "cannot use {}: {error}", path.display()),
             RunError::Other { doing, error } => write!(f, "cannot {doing}: {error}"),

@@ -140,6 +140,14 @@ pub static GROUPS: &[Group] = &[
                          PORT alone stands for the two defaults with that port, and port 0 lets the system pick one",
             },
             Key {
+                name: "unix",
+                kind: List("PATH", set_unix, |config| shown(&config.unix)),
+                default: "",
+                help: "A Unix socket to listen on as well, without encryption; may be given several times",
+                reason: "For a proxy on this machine: its group may connect (0660). One that an earlier run left is replaced, one \
+                         that is in use is not. Setting it ends the loopback defaults",
+            },
+            Key {
                 name: "www",
                 kind: Folder(|config| &mut config.www),
                 default: "www",
@@ -819,6 +827,11 @@ fn listen_on(item: &str) -> Result<Vec<Listen>, String> {
 
 fn shown(paths: &[PathBuf]) -> Vec<String> {
     paths.iter().map(|path| path.display().to_string()).collect()
+}
+
+fn set_unix(config: &mut Config, items: &[&str]) -> Result<(), String> {
+    config.unix = items.iter().map(PathBuf::from).collect();
+    Ok(())
 }
 
 fn set_tls_certs(config: &mut Config, items: &[&str]) -> Result<(), String> {

@@ -99,7 +99,8 @@ pub fn warnings(config: &Config) -> Vec<String> {
 
 fn places(config: &Config, bound: &[SocketAddr]) -> Vec<String> {
     let scheme = if config.is_encrypted() { "https" } else { "http" };
-    bound.iter().map(|address| format!("{scheme}://{address}/")).collect()
+    let addresses = bound.iter().map(|address| format!("{scheme}://{address}/"));
+    addresses.chain(config.unix.iter().map(|path| format!("unix:{}", path.display()))).collect()
 }
 
 /// The folder that clients can read and `file` lies in.

@@ -3,13 +3,14 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::Path;
 
 use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use rustix::net::{SocketFlags, acceptfrom_with};
 
+use crate::os::keys::Keys;
 use crate::os::sys;
-use crate::os::tls::Keys;
 use crate::os::wire::Wire;
 use crate::reactor::system::{Entrance, Peer};
 
@@ -146,6 +147,49 @@ pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<OwnedFd> {
     bind(&socket, &address)?;
     listen(&socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
     Ok(socket)
+}
+
+/// Binds a Unix socket that its group may connect to. One that nobody listens on any more is replaced.
+///
+/// # Errors
+/// `AddrInUse` if somebody listens there, or something else lies there; else as `bind(2)` and `listen(2)` say.
+pub fn listen_unix(path: &Path, backlog: u32) -> io::Result<OwnedFd> {
+    use rustix::fs::{FileType, Mode, chmod, lstat, unlink};
+    use rustix::net::{AddressFamily, SocketAddrUnix, SocketType, bind, connect, listen, socket_with};
+    let address = SocketAddrUnix::new(path)?;
+    let new = || socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None);
+    if let Ok(found) = lstat(path) {
+        let is_stale = FileType::from_raw_mode(found.st_mode) == FileType::Socket
+            && connect(&new()?, &address) == Err(rustix::io::Errno::CONNREFUSED);
+        if !is_stale {
+            return Err(io::ErrorKind::AddrInUse.into());
+        }
+        unlink(path)?;
+    }
+    let socket = new()?;
+    bind(&socket, &address)?;
+    chmod(path, Mode::from_raw_mode(0o660))?;
+    listen(&socket, i32::try_from(backlog).unwrap_or(i32::MAX))?;
+    Ok(socket)
+}
+
+/// Listeners that a service manager has opened for us (`sd_listen_fds(3)`).
+///
+/// # Errors
+/// A sentence on the first that is none.
+pub fn handed_over() -> Result<Vec<OwnedFd>, String> {
+    let given =
+        sd_notify::listen_fds().map_err(|error| format!("LISTEN_FDS names descriptors that are none: {error}"))?;
+    given
+        .map(|fd| {
+            let no_listener = || format!("LISTEN_FDS hands over the descriptor {fd}, which is no listening socket");
+            let socket = sys::take_descriptor(fd).map_err(|_| no_listener())?;
+            match rustix::net::sockopt::socket_acceptconn(&socket) {
+                Ok(true) => Ok(socket),
+                _ => Err(no_listener()),
+            }
+        })
+        .collect()
 }
 
 /// Where a TCP listener listens; `None` for a Unix socket.

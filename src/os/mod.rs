@@ -17,15 +17,16 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use crate::clock::{Moment, Wall};
 use crate::os::doors::{Came, Door, Doors};
+use crate::os::keys::Keys;
 use crate::os::pool::{Pool, STACK, Tray};
 use crate::os::scribe::Scribe;
-use crate::os::tls::Keys;
 use crate::os::wire::Wire;
 use crate::reactor::system::{Happening, Job, Key, LANES, Lane, Peer, Signal, System, Verdict};
 
+mod bytes;
 pub mod disk;
 pub mod doors;
-#[cfg(feature = "tls")]
+#[cfg_attr(not(feature = "tls"), path = "no_keys.rs")]
 pub mod keys;
 mod partials;
 pub mod pool;
@@ -120,6 +121,8 @@ pub struct Os<D: Send + 'static, E> {
     now: Moment,
     wall: Wall,
     wall_read: Moment,
+    /// How often the service manager wants a sign of life, and when it gets the next.
+    watchdog: Option<(u64, Moment)>,
 }
 
 /// Moments count from here, so that "before the start" can be said.
@@ -162,6 +165,7 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
             now: START,
             wall: Wall::default(),
             wall_read: Moment::default(),
+            watchdog: sd_notify::watchdog_enabled().map(|every| (every.as_millis() as u64 / 2, START)),
         };
         os.refill_spare();
         os.read_clocks();
@@ -283,6 +287,13 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
     fn wait(&mut self, until: Option<Moment>, happened: &mut Vec<Happening<D>>) -> io::Result<()> {
         tls::new_turn();
         let mut until = until;
+        if let Some((every, due)) = &mut self.watchdog {
+            if *due <= self.now {
+                let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+                *due = self.now.plus(*every);
+            }
+            until = Some(until.map_or(*due, |until| until.min(*due)));
+        }
         if !self.lines.is_empty() {
             let due = self.lines_since.plus(LOG_KEPT_MS);
             if due <= self.now || self.lines.len() >= LOG_BYTES {
@@ -360,6 +371,7 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
     }
 
     fn stop_listening(&mut self) {
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
         self.doors.close();
     }
 
@@ -419,6 +431,26 @@ pub fn raise_descriptors() -> usize {
 pub fn may_use(folder: &Path) -> io::Result<()> {
     use rustix::fs::{Access, access};
     Ok(access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)?)
+}
+
+/// Holds a folder for this process alone, as long as what it returns lives; `None` if another does.
+///
+/// # Errors
+/// If it cannot be opened, or the file system has no locks.
+pub fn hold_folder(folder: &Path) -> io::Result<Option<OwnedFd>> {
+    use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
+    let held = open(folder, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    match flock(&held, FlockOperation::NonBlockingLockExclusive) {
+        Ok(()) => Ok(Some(held)),
+        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Tells the service manager, if there is one, that requests are served (`sd_notify(3)`).
+pub fn tell_ready() {
+    // Nobody listens where there is no service manager.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
 }
 
 /// The time people see, read now: for those who have no turn of the loop to be told it in.

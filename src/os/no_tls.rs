@@ -1,9 +1,8 @@
-//! What stands in for encryption in a build without it: a session that nobody can have, and keys that are always refused.
+//! What stands in for encryption in a build without it: a session that nobody can have.
 
 use std::convert::Infallible;
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
-use std::path::PathBuf;
 
 use crate::content::FileSpan;
 use crate::reactor::system::Took;
@@ -33,32 +32,6 @@ impl Session {
     }
 
     pub(super) fn abandon(&mut self) {
-        match self.0 {}
-    }
-}
-
-/// Certificates and their keys: there are none.
-pub struct Keys(Infallible);
-
-impl Keys {
-    /// Refuses: this build cannot encrypt.
-    ///
-    /// # Errors
-    /// Always.
-    pub fn read(_: &[(PathBuf, PathBuf)]) -> Result<Keys, String> {
-        Err("this build has no TLS; build with the feature `tls`".to_owned())
-    }
-
-    pub(super) fn open(&mut self) -> io::Result<Box<Session>> {
-        match self.0 {}
-    }
-
-    pub(super) fn reload(&self) {
-        match self.0 {}
-    }
-
-    /// What an operator should know of them.
-    pub fn warnings(&self) -> &[String] {
         match self.0 {}
     }
 }

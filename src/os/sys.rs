@@ -2,7 +2,7 @@
 #![allow(unsafe_code)]
 
 use std::io;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 /// Sets an integer option of a socket (`setsockopt(2)`).
 fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
@@ -24,4 +24,18 @@ pub fn defer_accept(listener: BorrowedFd<'_>, seconds: libc::c_int) -> io::Resul
 #[cfg(any(target_os = "linux", target_os = "macos"))]
 pub fn limit_unsent(socket: BorrowedFd<'_>, bytes: libc::c_int) -> io::Result<()> {
     set_option(socket, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, bytes)
+}
+
+/// Takes a descriptor that this process was started with, and keeps it from those it starts itself.
+///
+/// # Errors
+/// If there is none of that number.
+pub fn take_descriptor(fd: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: only a number is passed; an unknown one is an error.
+    if unsafe { libc::fcntl(fd, libc::F_SETFD, libc::FD_CLOEXEC) } < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: it is open, as the call above has shown, and was inherited for us: the numbers from 3 on that the service manager
+    // names are taken once, at the start, before anything else opens descriptors it might be confused with.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }

@@ -21,10 +21,8 @@ use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
 use rustls::{Error, ServerConfig};
 
 use crate::content::FileSpan;
-use crate::os::wire::{receive, transmit};
+use crate::os::bytes::{receive, transmit};
 use crate::reactor::system::Took;
-
-pub use crate::os::keys::Keys;
 
 /// How much is received at once.
 const RECEIVED: usize = 64 << 10;

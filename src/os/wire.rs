@@ -3,12 +3,13 @@
 //! A plain connection pays for the other kind with one look at a pointer.
 
 use std::io::{self, IoSlice};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
-use rustix::net::{RecvFlags, SendFlags, Shutdown};
+use rustix::net::Shutdown;
 
 use crate::content::FileSpan;
+use crate::os::bytes::{receive, transmit};
 use crate::os::tls::Session;
 use crate::reactor::system::{Socket, Took};
 
@@ -38,23 +39,6 @@ impl Wire {
             session.say_farewell(self.fd.as_fd());
         }
     }
-}
-
-/// One `recv(2)`.
-#[inline]
-pub(super) fn receive(fd: BorrowedFd<'_>, into: &mut [u8]) -> io::Result<usize> {
-    let (bytes, _) = rustix::net::recv(fd, into, RecvFlags::empty())?;
-    Ok(bytes)
-}
-
-/// One `send(2)` or `sendmsg(2)`.
-#[inline]
-pub(super) fn transmit(fd: BorrowedFd<'_>, from: &[IoSlice<'_>], more: bool) -> io::Result<usize> {
-    let flags = if more { SendFlags::NOSIGNAL | SendFlags::MORE } else { SendFlags::NOSIGNAL };
-    Ok(match from {
-        [one] => rustix::net::send(fd, one, flags)?,
-        many => rustix::net::sendmsg(fd, many, &mut Default::default(), flags)?,
-    })
 }
 
 impl Socket for Wire {
