@@ -1,4 +1,5 @@
-//! What a body can be made of beside bytes in memory: a stretch of an open file, wherever that file lives.
+//! What a body can be made of beside bytes in memory: a stretch of an open file, wherever that file lives, or a source that is
+//! drawn from window by window.
 
 use std::fmt;
 use std::io;
@@ -52,4 +53,27 @@ impl fmt::Debug for FileSpan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "FileSpan({}+{})", self.offset, self.length)
     }
+}
+
+/// Makes a body piece by piece, on helpers. One window is drawn at a time, and the next only when there is room for it, so a
+/// client that reads slowly costs two windows and no more. Dropped on a helper too, in the middle if the client goes.
+pub trait Source: Send {
+    /// Appends the next stretch to `window`, which comes empty and with room for what is best drawn at once. May block. An
+    /// error breaks the answer off: the client sees that it is not whole.
+    fn draw(&mut self, window: &mut Vec<u8>) -> io::Result<More>;
+
+    /// How many bytes there will be in all, if that is known. The body is then sent with its length, and one that turns out
+    /// longer or shorter is broken off.
+    fn length(&self) -> Option<u64> {
+        None
+    }
+}
+
+/// Whether a [`Source`] has more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum More {
+    /// It is to be drawn from again.
+    Yes,
+    /// That was the last.
+    No,
 }

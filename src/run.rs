@@ -26,11 +26,15 @@ use crate::server::connection::{Connection, Done};
 use crate::server::house::Rules;
 use crate::server::reply::Step;
 use crate::site;
-use crate::site::chat::{self, HISTORY_MESSAGES};
-use crate::site::state::{Chat, Files, Site, Www};
+use crate::site::books;
+use crate::site::opening::{self, Found, HISTORY_MESSAGES};
+use crate::site::resume;
+use crate::site::rooms::Rooms;
+use crate::site::state::{Accounts, Books, Chat, Files, LedgerState, Site, Www};
+use crate::store::database;
 use crate::store::disk::{Disk, Links};
-use crate::store::history::Message;
 use crate::store::ledger::{self, Entry, Ledger};
+use crate::store::users::Users;
 
 /// Descriptors kept for files, logs, the ledger and the loop itself.
 const DESCRIPTORS_KEPT: usize = 400;
@@ -41,6 +45,9 @@ const FIRST_MS: u64 = 20;
 /// The ledger forgets what is beyond its measure after so many new messages.
 const TRIM_EVERY: usize = 1_000;
 
+/// So many messages are put into the index in one go, while new ones may be waiting.
+const INDEXED_AT_ONCE: usize = 4_096;
+
 /// Serves until told to stop. The folders of `config` exist, and the log has begun; `log` is who writes it.
 ///
 /// # Errors
@@ -49,19 +56,24 @@ pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
     fit_to_descriptors(&mut config.limits);
     let (listeners, bound) = bind(&config)?;
     let mut hub = Hub::default();
-    let chat = make_chat(&config, &mut hub)?;
-    let database = chat.as_ref().map(|chat| chat.database.clone());
+    let books = make_books(&config, &mut hub)?;
+    let database = books.as_ref().map(|books| books.database.clone());
+    let chat = database.clone().filter(|_| config.has_chat);
+    let chat = chat
+        .map(|database| Chat::new(database, Rooms::new(config.rooms.as_deref(), &mut hub), config.limits.send_rate));
     let (hand, ledger) = mpsc::channel();
     let measure = Measure::of(&config.limits);
     let shared = open_files(&config)?;
     let files = shared.as_ref().map(|files| Arc::clone(&files.disk));
     let mut site = Site::new(config.clone(), open_www(&config)?, shared, chat);
     site.started = Some(os::START);
+    site.books = books;
+    site.accounts = config.has_accounts.then(|| Accounts::new(Users::default()));
     let server = site::server(site, hub).map_err(|error| other("make the table of routes", io::Error::other(error)))?;
     let world = Os::new(Parts {
         listeners,
         file_threads: config.io_threads,
-        keeper: keeper(ledger, measure),
+        keeper: Box::new(Hand { opened: ledger, measure, ledger: None, since_trim: 0, has_told: false }),
         access_log: open_access_log(&config)?,
         logs: vec![log.clone()],
     });
@@ -86,14 +98,26 @@ pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
             ChatSync::Off => ledger::Sync::Off,
         };
         spawn_task(&mut reactor, move || {
-            let opened = open_ledger(&path, sync, &measure).map_err(|error| error.to_string()).and_then(
-                |(ledger, recent, last)| {
-                    hand.send(ledger).map_err(|_| "its keeper is gone".to_owned())?;
-                    Ok((recent, last))
-                },
-            );
+            let opened = open_ledger(&path, sync, &measure).map_err(|error| error.to_string());
+            let opened = opened.and_then(|(ledger, held)| {
+                hand.send(ledger).map_err(|_| "its keeper is gone".to_owned())?;
+                Ok(held)
+            });
             Box::new(move |site, cx| {
-                chat::opened(site, opened, cx);
+                let state = match opened {
+                    Ok(held) => {
+                        opening::opened(site, held.chat, cx);
+                        if let Some(accounts) = &mut site.accounts {
+                            accounts.users.replace(held.users);
+                        }
+                        LedgerState::Open
+                    }
+                    Err(error) => {
+                        log::error!("the ledger cannot be opened: {error}");
+                        LedgerState::Shut
+                    }
+                };
+                books::opened(site, state, cx);
                 Fault::not_found().into()
             })
         });
@@ -184,7 +208,8 @@ fn open_files(config: &Config) -> Result<Option<Files>, RunError> {
     }
     let disk = folder(&config.uploads, Links::Never)?;
     let seed = u64::from(os::random()) << 32 | u64::from(os::random());
-    Ok(Some(Files::new(disk, seed)))
+    let partials = resume::load(&*disk, os::wall());
+    Ok(Some(Files { partials, ..Files::new(disk, seed) }))
 }
 
 /// Removes what an earlier run left half written. Drafts of this run are told apart by who holds them.
@@ -196,30 +221,33 @@ fn sweep(disk: &dyn Disk) {
     }
 }
 
-/// The chat before its ledger is open, and the ledger's file: that it can be written is seen now, so that a mistake is told
-/// before anyone is served.
-fn make_chat(config: &Config, hub: &mut Hub) -> Result<Option<Chat>, RunError> {
-    if !config.has_chat {
+/// The ledger before it is open, if any part needs one, and its file: that it can be written is seen now, so that a mistake is
+/// told before anyone is served.
+fn make_books(config: &Config, hub: &mut Hub) -> Result<Option<Books>, RunError> {
+    if !config.has_chat && !config.has_accounts {
         return Ok(None);
     }
     let path = config.data.join("hythe.db");
-    if let Err(error) = ledger::touch(&path) {
+    if let Err(error) = database::touch(&path) {
         return Err(RunError::Folder { path, error });
     }
-    Ok(Some(Chat::new(path, hub.topic(), config.limits.send_rate)))
+    Ok(Some(Books::new(path, hub.topic())))
+}
+
+/// What the loop remembers of the ledger.
+struct Held {
+    chat: Found,
+    users: Users,
 }
 
 /// Opens the ledger, off the loop: with a slow disk it takes longer than all the rest of a start.
-fn open_ledger(
-    path: &Path,
-    sync: ledger::Sync,
-    measure: &Measure,
-) -> Result<(Ledger, Vec<Message>, i64), ledger::Error> {
+fn open_ledger(path: &Path, sync: ledger::Sync, measure: &Measure) -> Result<(Ledger, Held), database::Error> {
     let mut ledger = Ledger::open(path, sync)?;
     measure.apply(&mut ledger);
-    let recent = ledger.recent(HISTORY_MESSAGES)?;
-    let last = ledger.last_id()?;
-    Ok((ledger, recent, last))
+    let rooms = ledger.rooms()?.into_iter().map(|(room, _)| room).collect();
+    let chat = Found { recent: ledger.recent(HISTORY_MESSAGES)?, last: ledger.last_id()?, rooms };
+    let held = Held { chat, users: ledger.users()? };
+    Ok((ledger, held))
 }
 
 /// How much of the chat is kept.
@@ -249,36 +277,50 @@ impl Measure {
 }
 
 /// The ledger's hand: waits for the ledger, keeps a batch, tells each entry's verdict, and forgets what is beyond the measure
-/// now and then.
-fn keeper(opened: Receiver<Ledger>, measure: Measure) -> Keeper<Entry> {
-    let mut ledger: Option<Ledger> = None;
-    let mut since_trim = 0;
-    let mut has_told = false;
-    Box::new(move |batch| {
-        if ledger.is_none() {
-            ledger = opened.recv().ok();
+/// now and then. When nothing waits it lets the index follow.
+struct Hand {
+    opened: Receiver<Ledger>,
+    measure: Measure,
+    ledger: Option<Ledger>,
+    since_trim: usize,
+    has_told: bool,
+}
+
+impl Keeper<Entry> for Hand {
+    fn keep(&mut self, batch: Vec<Entry>) -> Vec<Verdict> {
+        if self.ledger.is_none() {
+            self.ledger = self.opened.recv().ok();
         }
-        let Some(ledger) = &mut ledger else { return vec![Verdict::Lost; batch.len()] };
-        since_trim += batch.len();
+        let Some(ledger) = &mut self.ledger else { return vec![Verdict::Lost; batch.len()] };
+        self.since_trim += batch.len();
         let verdicts = ledger.keep(batch);
         if let Some(error) = ledger.shut_by()
-            && !std::mem::replace(&mut has_told, true)
+            && !std::mem::replace(&mut self.has_told, true)
         {
             log::error!("the ledger takes nothing more: {error}");
         }
-        if since_trim >= TRIM_EVERY {
-            since_trim = 0;
-            measure.apply(ledger);
+        let verdicts = verdicts.into_iter().map(|verdict| match verdict {
+            database::Verdict::Kept(id) => Verdict::Kept(id),
+            database::Verdict::Refused => Verdict::Refused,
+            database::Verdict::Lost => Verdict::Lost,
+        });
+        verdicts.collect()
+    }
+
+    fn rest(&mut self) -> bool {
+        let Some(ledger) = &mut self.ledger else { return false };
+        if self.since_trim >= TRIM_EVERY {
+            self.since_trim = 0;
+            self.measure.apply(ledger);
         }
-        verdicts
-            .into_iter()
-            .map(|verdict| match verdict {
-                ledger::Verdict::Kept(id) => Verdict::Kept(id),
-                ledger::Verdict::Refused => Verdict::Refused,
-                ledger::Verdict::Lost => Verdict::Lost,
-            })
-            .collect()
-    })
+        match ledger.index(INDEXED_AT_ONCE) {
+            Ok(has_more) => has_more,
+            Err(error) => {
+                log::warn!("the index of words cannot follow: {error}");
+                false
+            }
+        }
+    }
 }
 
 fn open_access_log(config: &Config) -> Result<Option<Scribe>, RunError> {
@@ -339,6 +381,7 @@ fn marks(config: &Config) -> Marks {
         outbox_bytes_high: 256 << 10,
         write_idle_ms: limits.write_idle_ms,
         listener_bytes_max: limits.stream_queue_bytes,
+        listeners_bytes_max: limits.stream_total_bytes,
         jobs_max: [4096, 16],
         drain_ms: limits.drain_ms,
     }

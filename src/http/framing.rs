@@ -216,19 +216,33 @@ impl Encoder {
     /// # Panics
     /// If more is given than the head promised.
     pub fn write(&mut self, content: &[u8], out: &mut Vec<u8>) {
+        if content.is_empty() || *self == Encoder::Silent {
+            return;
+        }
+        assert!(self.open(content.len(), out), "a body is as long as its head promised");
+        out.extend_from_slice(content);
+        self.close(out);
+    }
+
+    /// Writes what stands before so many bytes of content, at least one, which go another way. Says whether they may go: not
+    /// if they are more than the head promised.
+    pub fn open(&mut self, length: usize, out: &mut Vec<u8>) -> bool {
         match self {
-            Encoder::Silent => {}
-            Encoder::UntilClose => out.extend_from_slice(content),
-            Encoder::Length(rest) => {
-                *rest = rest.checked_sub(content.len() as u64).expect("a body is as long as its head promised");
-                out.extend_from_slice(content);
-            }
-            Encoder::Chunked if content.is_empty() => {}
-            Encoder::Chunked => {
-                out.extend_from_slice(format!("{:x}\r\n", content.len()).as_bytes());
-                out.extend_from_slice(content);
-                out.extend_from_slice(b"\r\n");
-            }
+            Encoder::Silent => return false,
+            Encoder::UntilClose => {}
+            Encoder::Length(rest) => match rest.checked_sub(length as u64) {
+                Some(left) => *rest = left,
+                None => return false,
+            },
+            Encoder::Chunked => out.extend_from_slice(format!("{length:x}\r\n").as_bytes()),
+        }
+        true
+    }
+
+    /// Writes what stands behind the content that was let go.
+    pub fn close(&mut self, out: &mut Vec<u8>) {
+        if *self == Encoder::Chunked {
+            out.extend_from_slice(b"\r\n");
         }
     }
 
@@ -357,6 +371,21 @@ mod tests {
         assert!(encoder.end(&mut out));
         let (content, ended, rest) = chunked(&out).unwrap();
         assert_eq!((content.len(), ended, rest.len()), (305, true, 0));
+    }
+
+    #[test]
+    fn no_more_goes_than_was_promised() {
+        let mut out = Vec::new();
+        let mut encoder = Encoder::Length(5);
+        assert!(encoder.open(3, &mut out) && !encoder.end(&mut out));
+        assert!(!encoder.open(3, &mut out));
+        assert!(encoder.open(2, &mut out) && encoder.end(&mut out));
+        assert!(!Encoder::Silent.open(1, &mut out));
+        assert_eq!(out, b"");
+        let mut encoder = Encoder::Chunked;
+        assert!(encoder.open(0x1f, &mut out));
+        encoder.close(&mut out);
+        assert_eq!(out, b"1f\r\n\r\n");
     }
 
     proptest! {

@@ -18,3 +18,6 @@ pub mod negotiate;
 pub mod request;
 pub mod response;
 pub mod status;
+pub mod tus;
+pub mod upgrade;
+pub mod websocket;

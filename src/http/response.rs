@@ -1,12 +1,14 @@
 //! An answer, and how its head is written (RFC 9112, section 4; RFC 9110, section 8).
 
+use std::fmt;
+
 use bytes::Bytes;
 
-use crate::content::FileSpan;
+use crate::content::{FileSpan, Source};
 use crate::http::status::Status;
 
 /// What an answer carries.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub enum Body {
     /// Nothing.
     #[default]
@@ -17,6 +19,8 @@ pub enum Body {
     File(FileSpan),
     /// Several pieces in order: a multipart range.
     Pieces(Vec<Piece>),
+    /// What a source makes on helpers, window by window: in chunks, unless it knows its length.
+    Stream(Box<dyn Source>),
 }
 
 /// A piece of a body.
@@ -29,19 +33,33 @@ pub enum Piece {
 }
 
 impl Body {
-    /// How long it is.
-    pub fn length(&self) -> u64 {
+    /// How long it is, if that is known.
+    #[inline]
+    pub fn length(&self) -> Option<u64> {
         match self {
-            Body::Empty => 0,
-            Body::Bytes(bytes) => bytes.len() as u64,
-            Body::File(span) => span.length,
-            Body::Pieces(pieces) => pieces
-                .iter()
-                .map(|piece| match piece {
+            Body::Empty => Some(0),
+            Body::Bytes(bytes) => Some(bytes.len() as u64),
+            Body::File(span) => Some(span.length),
+            Body::Pieces(pieces) => {
+                let lengths = pieces.iter().map(|piece| match piece {
                     Piece::Bytes(bytes) => bytes.len() as u64,
                     Piece::File(span) => span.length,
-                })
-                .sum(),
+                });
+                Some(lengths.sum())
+            }
+            Body::Stream(source) => source.length(),
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Body::Empty => f.write_str("Empty"),
+            Body::Bytes(bytes) => f.debug_tuple("Bytes").field(bytes).finish(),
+            Body::File(span) => f.debug_tuple("File").field(span).finish(),
+            Body::Pieces(pieces) => f.debug_tuple("Pieces").field(pieces).finish(),
+            Body::Stream(source) => f.debug_tuple("Stream").field(&source.length()).finish(),
         }
     }
 }

@@ -22,6 +22,7 @@ use crate::os::scribe::Scribe;
 use crate::reactor::system::{Happening, Job, Key, LANES, Lane, Peer, Signal, Socket, System, Took, Verdict};
 
 pub mod disk;
+mod partials;
 pub mod pool;
 pub mod scribe;
 pub mod sys;
@@ -41,6 +42,10 @@ const UNSENT_MAX: i32 = 128 << 10;
 
 /// Within which a client's first bytes must come for the kernel to hold its connection back.
 const DEFER_SECONDS: i32 = 1;
+
+/// What the ledger's thread can do later is begun when nothing has come for so long, and at the latest after so long.
+const REST_AFTER: Duration = Duration::from_millis(50);
+const REST_AT_LEAST: Duration = Duration::from_millis(500);
 
 const WAKER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
@@ -121,7 +126,14 @@ impl Tcp {
 }
 
 /// What makes a ledger's verdicts out of entries; it runs on a thread of its own.
-pub type Keeper<E> = Box<dyn FnMut(Vec<E>) -> Vec<Verdict> + Send>;
+pub trait Keeper<E>: Send {
+    /// Keeps a batch, and says what became of each entry, in order.
+    fn keep(&mut self, batch: Vec<E>) -> Vec<Verdict>;
+
+    /// Nothing waits, or something has waited for this long enough: does some of what can be done later. Says whether there
+    /// is more of it.
+    fn rest(&mut self) -> bool;
+}
 
 /// What the world is made of.
 pub struct Parts<E> {
@@ -130,7 +142,7 @@ pub struct Parts<E> {
     /// Helpers for files.
     pub file_threads: usize,
     /// The ledger's hand.
-    pub keeper: Keeper<E>,
+    pub keeper: Box<dyn Keeper<E>>,
     /// Where the access log goes.
     pub access_log: Option<Scribe>,
     /// Other logs that are reopened with it.
@@ -290,13 +302,34 @@ impl Signals {
 }
 
 /// The ledger's thread: takes all that waits, makes one batch of it, and puts the verdicts on the tray.
-fn keep_all<D, E>(entries: &Receiver<Vec<E>>, mut keeper: Keeper<E>, tray: &Tray<D>) {
-    while let Ok(mut batch) = entries.recv() {
+fn keep_all<D, E>(entries: &Receiver<Vec<E>>, mut keeper: Box<dyn Keeper<E>>, tray: &Tray<D>) {
+    let mut rested = Instant::now();
+    let mut has_more = false;
+    loop {
+        // Who is busy without a break rests all the same.
+        if has_more && rested.elapsed() >= REST_AT_LEAST {
+            has_more = keeper.rest();
+            rested = Instant::now();
+        }
+        let next = if has_more { entries.recv_timeout(REST_AFTER) } else { entries.recv().map_err(Into::into) };
+        let mut batch = match next {
+            Ok(batch) => batch,
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                has_more = keeper.rest();
+                rested = Instant::now();
+                continue;
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => return,
+        };
+        if !has_more {
+            rested = Instant::now();
+            has_more = true;
+        }
         while let Ok(mut more) = entries.try_recv() {
             batch.append(&mut more);
         }
         let count = batch.len();
-        let mut verdicts = keeper(batch);
+        let mut verdicts = keeper.keep(batch);
         verdicts.resize(count, Verdict::Lost);
         tray.put(Happening::Verdicts(verdicts));
     }

@@ -74,15 +74,15 @@ impl Tape {
     }
 
     /// Cuts off the notes that end at or before `offset`. Moving the rest costs its length, so it waits until half the text is
-    /// of no use.
-    fn cut(&mut self, offset: u64) {
+    /// of no use. Says how many bytes that were.
+    fn cut(&mut self, offset: u64) -> usize {
         let notes = self.ends.partition_point(|&end| end <= offset);
         let Some(start) = notes.checked_sub(1).map(|last| self.ends[last]) else {
-            return;
+            return 0;
         };
         let useless = usize::try_from(start - self.start).unwrap_or(usize::MAX);
         if useless * 2 < self.text.len() {
-            return;
+            return 0;
         }
         self.text.drain(..useless);
         if self.text.is_empty() && self.text.capacity() > KEPT {
@@ -90,6 +90,7 @@ impl Tape {
         }
         self.start = start;
         self.ends.drain(..notes);
+        useless
     }
 }
 
@@ -103,11 +104,15 @@ struct Room {
 #[derive(Default)]
 pub struct Hub {
     rooms: Vec<Room>,
+    /// Topics given back, to be used again.
+    vacant: Vec<Topic>,
     /// Tapes with a sweep to do, in the order in which they were spoken on.
     sweeps: VecDeque<(Topic, Dialect)>,
     /// Waiters that have something to hear.
     woken: VecDeque<u32>,
     listeners: usize,
+    /// Bytes on all tapes.
+    bytes: usize,
 }
 
 impl Hub {
@@ -116,14 +121,37 @@ impl Hub {
     /// # Panics
     /// If there are 65,536 already; whoever makes topics bounds their number.
     pub fn topic(&mut self) -> Topic {
+        if let Some(topic) = self.vacant.pop() {
+            return topic;
+        }
         let number = u16::try_from(self.rooms.len()).expect("the number of topics is bounded by their maker");
         self.rooms.push(Room::default());
         Topic(number)
     }
 
+    /// Gives a topic back that nobody listens to any more; one that somebody listens to stays.
+    pub fn retire(&mut self, topic: Topic) {
+        if self.listeners_of(topic) == 0 {
+            self.vacant.push(topic);
+        } else {
+            debug_assert!(false, "a topic is given back when nobody listens to it");
+        }
+    }
+
+    /// How many bytes stand on all tapes, for those who have not heard them.
+    pub fn tape_bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// How many listeners and waiters there are.
     pub fn listeners(&self) -> usize {
         self.listeners
+    }
+
+    /// How many listen to a topic or wait for it.
+    pub fn listeners_of(&self, topic: Topic) -> usize {
+        let room = &self.rooms[usize::from(topic.0)];
+        room.waiters.len() + room.tapes.iter().map(|tape| tape.slots.len()).sum::<usize>()
     }
 
     /// Says a note: `write` is asked for its text once for each dialect that somebody listens in, and all waiters are woken.
@@ -139,6 +167,7 @@ impl Hub {
             if tape.text.len() == before {
                 continue;
             }
+            self.bytes += tape.text.len() - before;
             tape.ends.push_back(tape.end());
             if tape.sweep.is_some() {
                 tape.is_behind = true;
@@ -196,7 +225,7 @@ impl Hub {
                 }
                 if tape.slots.is_empty() {
                     let end = tape.end();
-                    tape.cut(end);
+                    self.bytes -= tape.cut(end);
                 }
                 tape.slots.get(place as usize).map(|&moved| (moved, Seat::Tape(topic, dialect, place)))
             }
@@ -227,7 +256,7 @@ impl Hub {
                 return Some((tape.slots[place], seat, tape.from(tape.offsets[place])));
             }
             let least = tape.offsets.iter().copied().min().unwrap_or(tape.end());
-            tape.cut(least);
+            self.bytes -= tape.cut(least);
             if tape.is_behind {
                 tape.is_behind = false;
                 tape.sweep = Some(0);
@@ -315,7 +344,7 @@ mod tests {
         say(&mut hub, topic, "b");
         assert_eq!(sweep(&mut hub, 99), [(7, "a.b.".into()), (8, "b.".into()), (7, "".into()), (8, "".into())]);
         assert!(!hub.is_busy());
-        assert_eq!(hub.rooms[0].tapes[0].text.len(), 0, "what all have heard is cut off");
+        assert_eq!([hub.rooms[0].tapes[0].text.len(), hub.tape_bytes()], [0, 0], "what all have heard is cut off");
     }
 
     #[test]
@@ -365,7 +394,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(hub.unheard(slow).len(), 110);
+        assert_eq!([hub.unheard(slow).len(), hub.tape_bytes()], [110, 110]);
         assert_eq!(hub.unheard(quick).len(), 0);
         assert_eq!(hub.heard(slow, 110), 0);
         say(&mut hub, topic, "x");
@@ -390,6 +419,22 @@ mod tests {
             hub.heard(seat, length.saturating_sub(3));
         }
         assert_eq!(hub.finish_note(seat), b"ef.", "also after the tape was cut");
+    }
+
+    #[test]
+    fn a_topic_given_back_is_used_again_and_its_next_listeners_hear_nothing_of_before() {
+        let mut hub = Hub::default();
+        let (kept, topic) = (hub.topic(), hub.topic());
+        let seat = hub.listen(1, topic, Dialect::Event);
+        assert_eq!([hub.listeners_of(kept), hub.listeners_of(topic)], [0, 1]);
+        say(&mut hub, topic, "a");
+        hub.leave(1, seat);
+        hub.retire(topic);
+        assert_eq!(hub.topic(), topic);
+        hub.listen(2, topic, Dialect::Event);
+        say(&mut hub, topic, "b");
+        assert_eq!(sweep(&mut hub, 99)[0], (2, "b.".into()));
+        assert_ne!(hub.topic(), kept);
     }
 
     #[test]

@@ -71,6 +71,12 @@ pub trait Protocol: Sized {
     /// The deadline has come.
     fn on_deadline(&mut self, shared: &mut Self::Shared, port: &mut Port<'_, Self>);
 
+    /// Somebody has called for this connection ([`Yard::called`]).
+    fn on_call(&mut self, _shared: &mut Self::Shared, _port: &mut Port<'_, Self>) {}
+
+    /// The time that was asked for ([`Yard::alarm`]) has come.
+    fn on_alarm(_shared: &mut Self::Shared, _yard: &mut Yard<Self>) {}
+
     /// A call into this protocol panicked. What the call had put on the desk since [`Port::mark`] is gone.
     fn on_panic(&mut self, shared: &mut Self::Shared, port: &mut Port<'_, Self>);
 
@@ -106,6 +112,8 @@ pub struct Marks {
     pub write_idle_ms: u64,
     /// A listener with more unheard than this, whose socket takes no more, is closed.
     pub listener_bytes_max: usize,
+    /// So much may stand on all tapes together before whoever lags is closed.
+    pub listeners_bytes_max: usize,
     /// How many jobs may wait or run in a lane.
     pub jobs_max: [usize; LANES],
     /// How long connections get to finish once the house is closing.
@@ -157,6 +165,14 @@ pub struct Yard<P: Protocol> {
     pub log: Vec<u8>,
     /// Whether the house is closing.
     pub is_closing: bool,
+    /// Whose call this is.
+    pub speaker: Key,
+    /// When [`Protocol::on_alarm`] is to be asked.
+    pub alarm: Option<Moment>,
+    /// Connections whose [`Protocol::on_call`] is to be asked, if they are still there.
+    pub called: Vec<Key>,
+    /// Bytes that wait in the outboxes of streams.
+    pub(super) stream_held: usize,
     /// Bytes that leave together when the protocol has had its say.
     pub(super) desk: Vec<u8>,
     /// So much of the desk stays if the call panics.
@@ -195,6 +211,10 @@ impl<P: Protocol> Yard<P> {
             counts: Counts::default(),
             log: Vec::new(),
             is_closing: false,
+            speaker: Key::NOBODY,
+            alarm: None,
+            called: Vec::new(),
+            stream_held: 0,
             desk: Vec::new(),
             mark: 0,
             jobs: Vec::new(),
@@ -226,6 +246,11 @@ impl<P: Protocol> Yard<P> {
             Err(_) => Brought::Broken(lane),
         };
         self.jobs.push((lane, key, Box::new(guarded)));
+    }
+
+    /// Bytes that wait for listeners, on tapes and in their outboxes.
+    pub fn stream_bytes(&self) -> usize {
+        self.hub.tape_bytes() + self.stream_held
     }
 
     /// Gives the ledger an entry; the promise waits for its verdict.
@@ -270,6 +295,8 @@ pub(super) mod flag {
     pub const WARMING: u16 = 1 << 12;
     /// Something waited to leave, and the protocol has not been told that it is gone.
     pub const OWES: u16 = 1 << 13;
+    /// What waits in its outbox waits for a listener.
+    pub const STREAM: u16 = 1 << 14;
 }
 
 /// The part of a slot that is not its protocol.
@@ -373,6 +400,11 @@ impl<P: Protocol> Port<'_, P> {
         self.io.set(flag::LEFT);
     }
 
+    /// Wants [`Protocol::on_drained`] when all that is sent in this call has left, also if nothing of it has to wait.
+    pub fn tell_drained(&mut self) {
+        self.io.set(flag::OWES);
+    }
+
     /// Says that the input left over could be used, had the answers so far left.
     pub fn leave_for_later(&mut self) {
         self.io.set(flag::LEFT);
@@ -402,6 +434,11 @@ impl<P: Protocol> Port<'_, P> {
     /// Gives the ledger an entry; [`Protocol::on_verdict`] brings the promise back with its verdict.
     pub fn keep(&mut self, entry: P::Entry, promise: P::Promise) {
         self.yard.keep(self.key, entry, promise);
+    }
+
+    /// From now on this is a listener's connection: what waits for it is counted with what waits for all of them.
+    pub fn become_listener(&mut self) {
+        self.io.set(flag::STREAM);
     }
 
     /// Listens to a topic from its next note on, instead of whatever was listened to before.

@@ -7,7 +7,7 @@ use crate::http::request::Request;
 use crate::path::RelPath;
 use crate::reactor::hub::{Dialect, Hub, Topic};
 use crate::reactor::slot::Counts;
-use crate::reactor::system::{LANES, Lane, Peer};
+use crate::reactor::system::{Key, LANES, Lane, Peer};
 
 /// A request that has found its handler.
 pub struct Call<'a> {
@@ -51,6 +51,8 @@ pub struct Context<'a> {
     pub wall: Wall,
     /// Who is at the other end.
     pub peer: Peer,
+    /// Which connection this is about; [`Key::NOBODY`] if it is gone, or if it is about none.
+    pub key: Key,
     /// Whether the house is closing.
     pub is_closing: bool,
     /// For a step that follows a wait: whether the time is over, so that waiting again is no answer.
@@ -62,6 +64,9 @@ pub struct Context<'a> {
     pub(super) jobs_out: [usize; LANES],
     pub(super) has_room: [bool; LANES],
     pub(super) hub: &'a mut Hub,
+    pub(super) alarm: &'a mut Option<Moment>,
+    pub(super) called: &'a mut Vec<Key>,
+    pub(super) stream_bytes: usize,
 }
 
 impl Context<'_> {
@@ -69,6 +74,36 @@ impl Context<'_> {
     /// is kept before.
     pub fn say(&mut self, topic: Topic, write: impl FnMut(Dialect, &mut Vec<u8>)) {
         self.hub.say(topic, write);
+    }
+
+    /// A new topic. Whoever makes topics bounds their number.
+    pub fn topic(&mut self) -> Topic {
+        self.hub.topic()
+    }
+
+    /// Gives a topic back to which nobody listens.
+    pub fn retire(&mut self, topic: Topic) {
+        self.hub.retire(topic);
+    }
+
+    /// How many listen to a topic or wait for it.
+    pub fn listeners_of(&self, topic: Topic) -> usize {
+        self.hub.listeners_of(topic)
+    }
+
+    /// Has [`State::on_alarm`](crate::server::reply::State::on_alarm) asked at `at`, or earlier if that was wished before.
+    pub fn wake_at(&mut self, at: Moment) {
+        *self.alarm = Some(self.alarm.map_or(at, |alarm| alarm.min(at)));
+    }
+
+    /// Has a connection's talk asked ([`Talk::on_call`](crate::server::talk::Talk::on_call)), if it is still there.
+    pub fn call_for(&mut self, key: Key) {
+        self.called.push(key);
+    }
+
+    /// Bytes that wait for the listeners of all streams.
+    pub fn stream_bytes(&self) -> usize {
+        self.stream_bytes
     }
 
     /// How many listen, or wait, on any topic.

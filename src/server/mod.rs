@@ -17,9 +17,12 @@ pub mod connection;
 pub mod context;
 pub mod house;
 pub mod problem;
+pub mod pull;
 pub mod pump;
 pub mod reply;
 pub mod router;
+pub mod state;
+pub mod talk;
 
 /// A server in the making: a program's state and its routes.
 pub struct Server<S: State> {

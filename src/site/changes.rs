@@ -20,7 +20,7 @@ use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
 use crate::site::body::{Kind as BodyKind, bad_field};
 use crate::site::files::{bad_name, describe, etag, files, is_home, note_stored, shown, target, url};
-use crate::site::gate::check_change;
+use crate::site::gate::{Principal, check_change};
 use crate::site::kept::KeptHeaders;
 use crate::site::receive::{FileSink, Room, Store, Stored, read_place, store_fault};
 use crate::site::state::{Site, disk_fault};
@@ -38,7 +38,7 @@ fn store(site: &mut Site) -> Result<Store, Fault> {
 }
 
 /// `PUT /files/<path>`: the file's whole content.
-pub fn put(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+pub fn put(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     refuse_coding(call.request)?;
     if call.headers.has(Field::ContentRange) {
         let detail = "a PUT is of the whole file; it has no Content-Range";
@@ -49,7 +49,7 @@ pub fn put(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Rep
         return Err(is_folder());
     }
     check_place(&path, true).map_err(bad_name)?;
-    check_change(site, call.request)?;
+    check_change(site, call.request, &who)?;
     let length = body_length(site, call.request)?;
     let only_new = call.headers.get(Field::IfNoneMatch).is_some_and(|value| value.trim_ascii() == b"*");
     let may_create = only_new || asks(call, "create")?;
@@ -176,8 +176,14 @@ struct Change {
 }
 
 impl Change {
-    fn of(site: &mut Site, call: &Call<'_>, cx: &Context<'_>, from: RelPath<'static>) -> Result<Change, Fault> {
-        check_change(site, call.request)?;
+    fn of(
+        site: &mut Site,
+        call: &Call<'_>,
+        who: &Principal,
+        cx: &Context<'_>,
+        from: RelPath<'static>,
+    ) -> Result<Change, Fault> {
+        check_change(site, call.request, who)?;
         let (store, headers) = (store(site)?, KeptHeaders::of(&call.headers));
         Ok(Change { store, from, is_folder: call.is_folder, headers, ip: cx.peer.ip, page: None })
     }
@@ -246,19 +252,19 @@ fn answer(page: Option<String>, document: impl FnOnce() -> serde_json::Value) ->
 }
 
 /// `DELETE /files/<path>`.
-pub fn delete(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+pub fn delete(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     let from = target(call)?;
-    Ok(Change::of(site, call, cx, from)?.remove())
+    Ok(Change::of(site, call, &who, cx, from)?.remove())
 }
 
 /// `PATCH /files/<path>`: another name, or another path.
-pub fn patch(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+pub fn patch(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     let from = target(call)?;
     if BodyKind::of(call.request)? != BodyKind::Json {
         return Err(crate::site::body::unknown_kind("application/json"));
     }
     let on_conflict = query_on_conflict(call)?;
-    let change = Change::of(site, call, cx, from)?;
+    let change = Change::of(site, call, &who, cx, from)?;
     Ok(Reply::collect(site.config.limits.json_limit_bytes, move |_: &mut Site, body, _| {
         read_patch(&change.from, &body, on_conflict).map(|(to, on_conflict)| change.rename(to, on_conflict)).into()
     }))
@@ -284,9 +290,9 @@ fn read_patch(
 }
 
 /// `POST /rename`.
-pub fn rename(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+pub fn rename(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     let on_conflict = query_on_conflict(call)?;
-    post(site, call, cx, move |change, kind, body| {
+    post(site, call, &who, cx, move |change, kind, body| {
         let [from, to, word] = kind.read(body, ["from", "to", "on_conflict"])?;
         let change = Change { from: read_source(from, "from")?, ..change };
         let to = read_target(&to.ok_or_else(|| bad_field("to"))?)?;
@@ -295,16 +301,21 @@ pub fn rename(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<
 }
 
 /// `POST /remove`.
-pub fn remove(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
-    post(site, call, cx, |change, kind, body| {
+pub fn remove(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+    post(site, call, &who, cx, |change, kind, body| {
         let [name] = kind.read(body, ["name"])?;
         Ok(Change { from: read_source(name, "name")?, ..change }.remove())
     })
 }
 
 /// `POST /dirs`: a new folder, and what is missing above it.
-pub fn make_folder(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
-    post(site, call, cx, |change, kind, body| {
+pub fn make_folder(
+    site: &mut Site,
+    call: &Call<'_>,
+    who: Principal,
+    cx: &mut Context<'_>,
+) -> Result<Reply<Site>, Fault> {
+    post(site, call, &who, cx, |change, kind, body| {
         let [path] = kind.read(body, ["path"])?;
         let path = read_target(&path.ok_or_else(|| bad_field("path"))?)?;
         Ok(Reply::offload(move || {
@@ -327,11 +338,12 @@ pub fn make_folder(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Re
 fn post(
     site: &mut Site,
     call: &Call<'_>,
+    who: &Principal,
     cx: &Context<'_>,
     then: impl FnOnce(Change, BodyKind, &[u8]) -> Result<Reply<Site>, Fault> + 'static,
 ) -> Result<Reply<Site>, Fault> {
     let kind = BodyKind::of(call.request)?;
-    let mut change = Change::of(site, call, cx, RelPath::ROOT)?;
+    let mut change = Change::of(site, call, who, cx, RelPath::ROOT)?;
     if kind == BodyKind::Fields && prefers_html(call.headers.all(Field::Accept)) {
         change.page = Some(site.address("/"));
     }

@@ -1,5 +1,7 @@
 //! Who may pass. [`authorize`] is the one function that decides, and [`guard`] the one place that asks it, before any handler.
 
+use std::sync::Arc;
+
 use crate::config::{Access, Rights};
 use crate::http::fault::Fault;
 use crate::http::headers::Field;
@@ -8,14 +10,57 @@ use crate::http::status::Status;
 use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
 use crate::site::state::Site;
+use crate::store::secret::Digest;
+use crate::store::users::{Credential, Scopes};
 
 /// Who a request acts for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Principal {
     /// Holds the operator's token.
     Operator,
+    /// Somebody with an account.
+    User(User),
     /// Anyone else.
     Guest,
+}
+
+/// Somebody with an account, and what they came in with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The account's number: what owns files and messages.
+    pub id: i64,
+    /// Its name.
+    pub name: Arc<str>,
+    /// Whether it may do what the operator may.
+    pub is_admin: bool,
+    /// The session, or the token.
+    pub via: Credential,
+    /// For a token: what it may do. A session may do all that its owner may.
+    pub scopes: Option<Scopes>,
+}
+
+impl Principal {
+    /// Whether it may do what only the operator and admins may. A token of an admin's is one, within its scopes.
+    pub fn is_chief(&self) -> bool {
+        match self {
+            Principal::Operator => true,
+            Principal::User(user) => user.is_admin,
+            Principal::Guest => false,
+        }
+    }
+
+    /// The account it acts for.
+    pub fn user(&self) -> Option<&User> {
+        match self {
+            Principal::User(user) => Some(user),
+            Principal::Operator | Principal::Guest => None,
+        }
+    }
+
+    /// Whether it is the account of this number.
+    pub fn is_account(&self, id: i64) -> bool {
+        self.user().is_some_and(|user| user.id == id)
+    }
 }
 
 /// What a route does, as far as rights are concerned.
@@ -35,47 +80,129 @@ pub enum Action {
     ChatWrite,
     /// Looks at the server's numbers.
     Metrics,
+    /// Asks who it is itself.
+    Identity,
+    /// Looks after its own account.
+    Account,
+    /// Looks after other people's accounts.
+    Admin,
 }
 
-/// Decides. `is_local` tells whether the request came straight from this machine to a server that only this machine reaches.
-pub fn authorize(principal: Principal, action: Action, rights: &Rights, is_local: bool) -> Result<(), Fault> {
-    let needed = match action {
-        Action::Open => Access::Anyone,
-        Action::WwwRead => rights.www_read,
-        Action::SharedRead => rights.shared_read,
-        Action::SharedWrite => rights.shared_write,
-        Action::ChatRead => rights.chat_read,
-        Action::ChatWrite => rights.chat_write,
-        Action::Metrics if is_local => Access::Anyone,
-        Action::Metrics => Access::Operator,
-    };
-    match (principal, needed) {
-        (Principal::Operator, _) | (Principal::Guest, Access::Anyone) => Ok(()),
-        (Principal::Guest, Access::User | Access::Operator) => {
-            Err(Fault::new(Status::UNAUTHORIZED, "unauthorized", "this is not open to guests; a token is needed"))
+impl Action {
+    /// What a token must be allowed for it. `None`: there is no scope for it.
+    fn scope(self) -> Option<Scopes> {
+        match self {
+            Action::Open | Action::Metrics | Action::Identity => Some(Scopes::default()),
+            Action::WwwRead | Action::SharedRead => Some(Scopes::FILES_READ),
+            Action::SharedWrite => Some(Scopes::FILES_WRITE),
+            Action::ChatRead => Some(Scopes::CHAT_READ),
+            Action::ChatWrite => Some(Scopes::CHAT_WRITE),
+            Action::Account | Action::Admin => None,
         }
     }
 }
 
-/// Whether one who may write to the shared area may also replace, rename or remove a file there that has no owner.
+/// What something is done to, where that matters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// What all share.
+    Shared,
+    /// The private files of an account, by its name.
+    Home(&'a str),
+}
+
+impl<'a> Target<'a> {
+    /// What a path in the files means: `~ada/b.txt` lies in a home.
+    pub fn of_path(path: &'a str) -> Target<'a> {
+        match path.strip_prefix('~') {
+            Some(home) => Target::Home(home.split('/').next().unwrap_or(home)),
+            None => Target::Shared,
+        }
+    }
+}
+
+/// On which terms it is decided: what is open to whom, and whether the request came straight from this machine to a server that
+/// only this machine reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Terms {
+    /// The five switches.
+    pub rights: Rights,
+    /// Whether the request is this machine's own.
+    pub is_local: bool,
+}
+
+/// Decides.
 ///
-/// Here ownership will come in: the ledger keeps none yet, so that a file a guest made and one that hythe did not receive
-/// cannot be told apart. They need not be while there are no accounts: either rule lets the operator pass, and lets a guest
-/// pass where writing is open to anyone, which is where a guest gets so far.
-pub fn may_change(principal: Principal, rights: &Rights) -> Result<(), Fault> {
-    if principal == Principal::Operator || rights.shared_write == Access::Anyone {
+/// # Errors
+/// 401 for a guest who would have to be somebody; 403 for somebody who may not; 404 where even that something is there is
+/// nobody else's affair.
+pub fn authorize(principal: &Principal, action: Action, target: Target<'_>, terms: &Terms) -> Result<(), Fault> {
+    let rights = &terms.rights;
+    let needed = match action {
+        Action::Open => Access::Anyone,
+        Action::WwwRead => rights.www_read,
+        Action::SharedRead | Action::SharedWrite if target != Target::Shared => Access::User,
+        Action::SharedRead => rights.shared_read,
+        Action::SharedWrite => rights.shared_write,
+        Action::ChatRead => rights.chat_read,
+        Action::ChatWrite => rights.chat_write,
+        Action::Metrics if terms.is_local => Access::Anyone,
+        Action::Metrics | Action::Admin => Access::Operator,
+        Action::Identity | Action::Account => Access::User,
+    };
+    match principal {
+        Principal::Guest => {
+            if let Target::Home(_) = target {
+                return Err(Fault::not_found());
+            }
+            if needed != Access::Anyone {
+                return Err(Fault::new(Status::UNAUTHORIZED, "unauthorized", "this is not open to guests: sign in"));
+            }
+            Ok(())
+        }
+        Principal::Operator => match (action, target) {
+            (Action::Identity | Action::Account, _) => {
+                Err(Fault::new(Status::FORBIDDEN, "no_account", "the operator's token is not an account"))
+            }
+            (_, Target::Home(_)) => Err(Fault::not_found()),
+            _ => Ok(()),
+        },
+        Principal::User(user) => {
+            if let Some(scopes) = user.scopes
+                && !action.scope().is_some_and(|scope| scopes.cover(scope))
+            {
+                return Err(Fault::new(Status::FORBIDDEN, "scope_missing", "this token was not made for that"));
+            }
+            if let Target::Home(name) = target
+                && *name != *user.name
+            {
+                return Err(Fault::not_found());
+            }
+            if needed == Access::Operator && !user.is_admin {
+                return Err(Fault::new(Status::FORBIDDEN, "forbidden", "this is for admins and the operator"));
+            }
+            Ok(())
+        }
+    }
+}
+
+/// Whether one who may write to the shared area may also replace, rename or remove a file there: its owner's account is
+/// `owner`. A file that hythe did not receive, or a guest made, has none; there either rule lets the operator pass, and lets
+/// others pass where writing is open to anyone.
+pub fn may_change(principal: &Principal, rights: &Rights) -> Result<(), Fault> {
+    if principal.is_chief() || rights.shared_write == Access::Anyone {
         return Ok(());
     }
     Err(Fault::new(Status::FORBIDDEN, "not_owner", "only its owner and the operator may change this file"))
 }
 
 /// The same, for a request that has passed the gate.
-pub fn check_change(site: &Site, request: &Request<'_>) -> Result<(), Fault> {
-    may_change(principal(site, request)?, &rights_of(site, request))
+pub fn check_change(site: &Site, request: &Request<'_>, who: &Principal) -> Result<(), Fault> {
+    may_change(who, &rights_of(site, request))
 }
 
 /// What is open to whom, for the way a request came.
-fn rights_of(site: &Site, request: &Request<'_>) -> Rights {
+pub fn rights_of(site: &Site, request: &Request<'_>) -> Rights {
     if is_proxied(request) { site.network_rights } else { site.rights }
 }
 
@@ -84,16 +211,26 @@ pub fn guard<R: Into<Reply<Site>>>(
     action: Action,
     handler: impl Fn(&mut Site, &Call<'_>, &mut Context<'_>) -> R + Clone + 'static,
 ) -> impl Fn(&mut Site, &Call<'_>, &mut Context<'_>) -> Reply<Site> + Clone + 'static {
-    move |site, call, cx| match admit(site, call.request, action, cx) {
-        Ok(()) => handler(site, call, cx).into(),
+    guard_for(action, move |site: &mut Site, call: &Call<'_>, _: Principal, cx: &mut Context<'_>| {
+        handler(site, call, cx)
+    })
+}
+
+/// The same for a handler that must know who it acts for.
+pub fn guard_for<R: Into<Reply<Site>>>(
+    action: Action,
+    handler: impl Fn(&mut Site, &Call<'_>, Principal, &mut Context<'_>) -> R + Clone + 'static,
+) -> impl Fn(&mut Site, &Call<'_>, &mut Context<'_>) -> Reply<Site> + Clone + 'static {
+    move |site, call, cx| match admit(site, call, action, cx) {
+        Ok(principal) => handler(site, call, principal, cx).into(),
         Err(fault) => fault.into(),
     }
 }
 
-fn admit(site: &mut Site, request: &Request<'_>, action: Action, cx: &mut Context<'_>) -> Result<(), Fault> {
-    let principal = principal(site, request)?;
+fn admit(site: &mut Site, call: &Call<'_>, action: Action, cx: &mut Context<'_>) -> Result<Principal, Fault> {
+    let request = call.request;
+    let principal = principal(site, request, cx)?;
     let came_directly = !is_proxied(request);
-    let rights = rights_of(site, request);
     if !came_directly && !site.has_warned_of_proxy && site.rights != site.network_rights {
         site.has_warned_of_proxy = true;
         log::warn!(
@@ -102,11 +239,21 @@ fn admit(site: &mut Site, request: &Request<'_>, action: Action, cx: &mut Contex
         );
     }
     let is_local = came_directly && site.config.has_loopback_defaults() && cx.peer.ip.is_loopback();
-    authorize(principal, action, &rights, is_local)?;
+    let terms = Terms { rights: rights_of(site, request), is_local };
+    authorize(&principal, action, target(action, call), &terms)?;
     site.request_rate.take(cx.peer.ip, cx.now).map_err(|seconds| {
         site.tallies.throttled += 1;
         throttled(seconds)
-    })
+    })?;
+    Ok(principal)
+}
+
+/// What a request's own path says that it is about.
+fn target<'a>(action: Action, call: &Call<'a>) -> Target<'a> {
+    match (action, call.parameter("path")) {
+        (Action::SharedRead | Action::SharedWrite, Some(path)) => Target::of_path(path),
+        _ => Target::Shared,
+    }
 }
 
 /// 429, for whoever came too often.
@@ -115,19 +262,26 @@ pub fn throttled(seconds: u32) -> Fault {
 }
 
 /// Who the credentials are of. Wrong ones are never taken for none.
-pub fn principal(site: &Site, request: &Request<'_>) -> Result<Principal, Fault> {
+fn principal(site: &Site, request: &Request<'_>, cx: &Context<'_>) -> Result<Principal, Fault> {
     let Some(value) = request.headers.get(Field::Authorization) else {
         return Ok(Principal::Guest);
     };
+    let invalid = || Fault::new(Status::UNAUTHORIZED, "invalid_token", "the credentials are not valid");
     let offered = (!request.headers.is_repeated(Field::Authorization)).then(|| bearer(value)).flatten();
-    let is_operator = offered.is_some_and(|offered| {
-        // Every token is compared, so that the time tells nothing of which one it nearly was.
-        site.config.tokens.iter().fold(false, |is, token| token.secret.matches(offered) | is)
-    });
-    if is_operator {
+    let offered = offered.ok_or_else(invalid)?;
+    // Every token is compared, so that the time tells nothing of which one it nearly was.
+    if site.config.tokens.iter().fold(false, |is, token| token.secret.matches(offered) | is) {
         return Ok(Principal::Operator);
     }
-    Err(Fault::new(Status::UNAUTHORIZED, "invalid_token", "the credentials are not valid"))
+    let accounts = site.accounts.as_ref().ok_or_else(invalid)?;
+    let users = &accounts.users;
+    let (account, via) = users.find(&Digest::of(offered), cx.wall).ok_or_else(invalid)?;
+    let scopes = match via {
+        Credential::Session(_) => None,
+        Credential::Token(id) => Some(users.token(id).map_or(Scopes::default(), |token| token.scopes)),
+    };
+    let user = User { id: account.id, name: account.name.clone(), is_admin: account.is_admin, via, scopes };
+    Ok(Principal::User(user))
 }
 
 /// The token of `Bearer` credentials (RFC 6750, section 2.1).
@@ -146,33 +300,97 @@ fn is_proxied(request: &Request<'_>) -> bool {
 mod tests {
     use super::*;
 
-    fn rights(all: Access) -> Rights {
-        Rights { www_read: all, shared_read: all, shared_write: all, chat_read: all, chat_write: all }
+    fn terms(all: Access, is_local: bool) -> Terms {
+        let rights = Rights { www_read: all, shared_read: all, shared_write: all, chat_read: all, chat_write: all };
+        Terms { rights, is_local }
+    }
+
+    fn user(name: &str, is_admin: bool, scopes: Option<Scopes>) -> Principal {
+        let via = if scopes.is_some() { Credential::Token(1) } else { Credential::Session(1) };
+        Principal::User(User { id: 1, name: name.into(), is_admin, via, scopes })
+    }
+
+    /// 0 for a pass.
+    fn verdict(principal: &Principal, action: Action, target: Target<'_>, terms: &Terms) -> u16 {
+        authorize(principal, action, target, terms).map_or_else(|fault| fault.status.code(), |()| 0)
     }
 
     #[test]
     fn every_action_of_every_principal_under_every_switch() {
-        use Action::{ChatRead, ChatWrite, Metrics, Open, SharedRead, SharedWrite, WwwRead};
+        use Action::{Account, Admin, ChatRead, ChatWrite, Identity, Metrics, Open, SharedRead, SharedWrite, WwwRead};
+        let (ada, root) = (user("ada", false, None), user("root", true, None));
         for access in [Access::Anyone, Access::User, Access::Operator] {
+            let [near, far] = [true, false].map(|is_local| terms(access, is_local));
+            let row = |action: Action, terms: &Terms| {
+                [&Principal::Guest, &ada, &root, &Principal::Operator]
+                    .map(|principal| verdict(principal, action, Target::Shared, terms))
+            };
             for action in [WwwRead, SharedRead, SharedWrite, ChatRead, ChatWrite] {
-                let guest = authorize(Principal::Guest, action, &rights(access), true);
-                assert_eq!(guest.is_ok(), access == Access::Anyone, "{action:?} {access:?}");
-                assert_eq!(authorize(Principal::Operator, action, &rights(access), false), Ok(()));
+                let expected = match access {
+                    Access::Anyone => [0, 0, 0, 0],
+                    Access::User => [401, 0, 0, 0],
+                    Access::Operator => [401, 403, 0, 0],
+                };
+                assert_eq!(row(action, &near), expected, "{action:?} {access:?}");
             }
-            assert_eq!(authorize(Principal::Guest, Open, &rights(access), false), Ok(()));
-            assert_eq!(authorize(Principal::Guest, Metrics, &rights(access), true), Ok(()));
-            assert_eq!(
-                authorize(Principal::Guest, Metrics, &rights(access), false).unwrap_err().status,
-                Status::UNAUTHORIZED
-            );
+            assert_eq!(row(Open, &far), [0; 4]);
+            assert_eq!(row(Metrics, &near), [0; 4]);
+            assert_eq!(row(Metrics, &far), [401, 403, 0, 0]);
+            assert_eq!(row(Admin, &near), [401, 403, 0, 0]);
+            for action in [Identity, Account] {
+                assert_eq!(row(action, &near), [401, 0, 0, 403], "{action:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_home_is_there_for_its_owner_alone() {
+        for access in [Access::Anyone, Access::Operator] {
+            let terms = terms(access, true);
+            for action in [Action::SharedRead, Action::SharedWrite] {
+                let row = [
+                    Principal::Guest,
+                    Principal::Operator,
+                    user("ada", false, None),
+                    user("bob", true, None),
+                    user("ada", false, Some(Scopes::CHAT_READ)),
+                ]
+                .map(|principal| verdict(&principal, action, Target::of_path("~ada/b.txt"), &terms));
+                assert_eq!(row, [404, 404, 0, 404, 403], "{action:?}");
+            }
+        }
+        assert_eq!(Target::of_path("~ada"), Target::Home("ada"));
+        assert_eq!(Target::of_path("a/~ada"), Target::Shared);
+    }
+
+    #[test]
+    fn a_token_does_what_it_was_made_for_and_nothing_else() {
+        use Action::{Account, Admin, ChatRead, ChatWrite, Identity, Open, SharedRead, SharedWrite, WwwRead};
+        let actions = [Open, Identity, WwwRead, SharedRead, SharedWrite, ChatRead, ChatWrite, Account, Admin];
+        for (scopes, expected) in [
+            (Scopes::FILES_READ, [0, 0, 0, 0, 403, 403, 403, 403, 403]),
+            (Scopes::FILES_WRITE, [0, 0, 403, 403, 0, 403, 403, 403, 403]),
+            (Scopes::CHAT_READ, [0, 0, 403, 403, 403, 0, 403, 403, 403]),
+            (Scopes::CHAT_WRITE.and(Scopes::CHAT_READ), [0, 0, 403, 403, 403, 0, 0, 403, 403]),
+        ] {
+            let token = user("root", true, Some(scopes));
+            let terms = terms(Access::Operator, true);
+            let found = actions.map(|action| verdict(&token, action, Target::Shared, &terms));
+            assert_eq!(found, expected, "{scopes:?}");
+            let refused = authorize(&token, Admin, Target::Shared, &terms).unwrap_err();
+            assert_eq!(refused.code, "scope_missing");
         }
     }
 
     #[test]
     fn what_has_no_owner_is_changed_by_the_operator_or_by_anyone() {
         for access in [Access::Anyone, Access::User, Access::Operator] {
-            assert_eq!(may_change(Principal::Operator, &rights(access)), Ok(()));
-            assert_eq!(may_change(Principal::Guest, &rights(access)).is_ok(), access == Access::Anyone);
+            let rights = terms(access, true).rights;
+            assert_eq!(may_change(&Principal::Operator, &rights), Ok(()));
+            assert_eq!(may_change(&user("root", true, None), &rights), Ok(()));
+            for other in [Principal::Guest, user("ada", false, None)] {
+                assert_eq!(may_change(&other, &rights).is_ok(), access == Access::Anyone);
+            }
         }
     }
 

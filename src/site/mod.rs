@@ -5,57 +5,88 @@ use crate::server::Server;
 use crate::server::context::{Call, Context};
 use crate::server::reply::{Hub, Reply};
 use crate::server::router::BadPattern;
-use crate::site::gate::{Action, guard};
+use crate::site::gate::{Action, Principal, guard, guard_for};
 use crate::site::state::Site;
 
+pub mod ask;
+pub mod attached;
 pub mod body;
+pub mod books;
 pub mod changes;
 pub mod chat;
+pub mod chat_page;
+pub mod draft;
 pub mod file_list;
 pub mod files;
 pub mod gate;
+pub mod keeping;
 pub mod kept;
+pub mod listener;
 pub mod listing;
+pub mod messages;
+pub mod news;
+pub mod older;
 pub mod openapi;
+mod openapi_tus;
+mod openapi_words;
+pub mod opening;
 pub mod pages;
+pub mod presence;
 pub mod rate;
 pub mod receive;
+pub mod resume;
+pub mod rooms;
+pub mod said;
 pub mod shelved;
+pub mod speaker;
 pub mod state;
+pub mod streams;
 pub mod system;
 pub mod upload;
 pub mod variant;
 
 use Action::{ChatRead, ChatWrite, Metrics, Open, SharedRead, SharedWrite, WwwRead};
-use Method::{Delete, Get, Patch, Post, Put};
+use Method::{Delete, Get, Options, Patch, Post, Put};
 
 /// The server with all of the site's routes. A part that is switched off has none.
 ///
 /// # Errors
 /// If two routes are the same: a mistake of this table.
-pub fn server(site: Site, hub: Hub) -> Result<Server<Site>, BadPattern> {
+pub fn server(mut site: Site, hub: Hub) -> Result<Server<Site>, BadPattern> {
     let (has_files, has_chat) = (site.files.is_some(), site.chat.is_some());
+    site.chimes.push(news::tell_news);
     let mut server = Server::new(site, hub);
     route(&mut server, &[Get], "/healthz", Open, system::health)?;
     route(&mut server, &[Get], "/metrics", Metrics, system::metrics)?;
     route(&mut server, &[Get], "/api", Open, system::api)?;
     route(&mut server, &[Get], "/openapi.json", Open, system::description)?;
     if has_files {
-        route(&mut server, &[Post], "/upload", SharedWrite, upload::upload)?;
+        route_for(&mut server, &[Post], "/upload", SharedWrite, upload::upload)?;
         route(&mut server, &[Get], "/file-list", SharedRead, file_list::list)?;
         route(&mut server, &[Get], "/file-info/*path", SharedRead, files::info)?;
         route(&mut server, &[Get], "/files/*path", SharedRead, files::download)?;
-        route(&mut server, &[Put], "/files/*path", SharedWrite, changes::put)?;
-        route(&mut server, &[Patch], "/files/*path", SharedWrite, changes::patch)?;
-        route(&mut server, &[Delete], "/files/*path", SharedWrite, changes::delete)?;
-        route(&mut server, &[Post], "/rename", SharedWrite, changes::rename)?;
-        route(&mut server, &[Post], "/remove", SharedWrite, changes::remove)?;
-        route(&mut server, &[Post], "/dirs", SharedWrite, changes::make_folder)?;
+        route_for(&mut server, &[Put], "/files/*path", SharedWrite, changes::put)?;
+        route_for(&mut server, &[Patch], "/files/*path", SharedWrite, changes::patch)?;
+        route_for(&mut server, &[Delete], "/files/*path", SharedWrite, changes::delete)?;
+        route_for(&mut server, &[Post], "/rename", SharedWrite, changes::rename)?;
+        route_for(&mut server, &[Post], "/remove", SharedWrite, changes::remove)?;
+        route_for(&mut server, &[Post], "/dirs", SharedWrite, changes::make_folder)?;
+        route(&mut server, &[Options], "/tus", Open, resume::options)?;
+        route_for(&mut server, &[Post], "/tus", SharedWrite, resume::create)?;
+        route(&mut server, &[Options], "/tus/:id", Open, resume::options)?;
+        route_for(&mut server, &[Get], "/tus/:id", SharedWrite, resume::status)?;
+        route_for(&mut server, &[Post], "/tus/:id", SharedWrite, resume::overridden)?;
+        route_for(&mut server, &[Patch], "/tus/:id", SharedWrite, resume::patch)?;
+        route_for(&mut server, &[Delete], "/tus/:id", SharedWrite, resume::delete)?;
     }
     if has_chat {
-        route(&mut server, &[Post], "/send", ChatWrite, chat::send)?;
-        route(&mut server, &[Get], "/messages", ChatRead, chat::messages)?;
-        route(&mut server, &[Get], "/events", ChatRead, chat::stream)?;
+        route_for(&mut server, &[Post], "/send", ChatWrite, chat::send)?;
+        route(&mut server, &[Get], "/messages", ChatRead, messages::messages)?;
+        route_for(&mut server, &[Delete], "/messages/:id", ChatWrite, chat::remove)?;
+        route_for(&mut server, &[Get], "/events", ChatRead, streams::events)?;
+        route_for(&mut server, &[Get], "/ws", ChatRead, streams::socket)?;
+        route(&mut server, &[Get], "/rooms", ChatRead, chat::rooms)?;
+        route(&mut server, &[Get], "/who", ChatRead, chat::who)?;
     }
     server.set_rest(guard(WwwRead, pages::page));
     Ok(server)
@@ -69,4 +100,15 @@ fn route<R: Into<Reply<Site>>>(
     handler: impl Fn(&mut Site, &Call<'_>, &mut Context<'_>) -> R + Clone + 'static,
 ) -> Result<(), BadPattern> {
     server.add_route(methods, pattern, guard(action, handler))
+}
+
+/// The same for a handler that must know who it acts for.
+fn route_for<R: Into<Reply<Site>>>(
+    server: &mut Server<Site>,
+    methods: &[Method],
+    pattern: &str,
+    action: Action,
+    handler: impl Fn(&mut Site, &Call<'_>, Principal, &mut Context<'_>) -> R + Clone + 'static,
+) -> Result<(), BadPattern> {
+    server.add_route(methods, pattern, guard_for(action, handler))
 }

@@ -8,13 +8,21 @@ use crate::clock::Moment;
 use crate::config::{Config, Rate, Rights};
 use crate::http::fault::Fault;
 use crate::http::status::Status;
+use crate::server::context::Context;
 use crate::server::reply::{State, Topic};
+use crate::site::attached::Attached;
+use crate::site::presence::Presence;
 use crate::site::rate::Buckets;
+use crate::site::rooms::{NoRoom, Rooms};
 use crate::site::shelved::Shelved;
+use crate::store::digest::Digests;
 use crate::store::disk::Disk;
 use crate::store::history::History;
-use crate::store::ledger::{Entry, Reader};
+use crate::store::ledger::Entry;
+use crate::store::messages::Reader;
+use crate::store::partial::Partials;
 use crate::store::shelf::{Shelf, ShelfLimits};
+use crate::store::users::Users;
 
 /// The site: static pages, files, a chat.
 pub struct Site {
@@ -32,12 +40,19 @@ pub struct Site {
     pub files: Option<Files>,
     /// The chat; `None` when switched off.
     pub chat: Option<Chat>,
+    /// Accounts; `None` when switched off.
+    pub accounts: Option<Accounts>,
+    /// The ledger as the loop knows it; `None` when no part needs one.
+    pub books: Option<Books>,
     /// Requests an address may make.
     pub request_rate: Buckets,
     /// When this run began; at the first look at the numbers, unless it was told before.
     pub started: Option<Moment>,
     /// What is counted for those who look after the server.
     pub tallies: Tallies,
+    /// What is asked whenever a time has come that somebody wished to be woken at; each looks whether it was its own. The
+    /// table of routes hangs them up.
+    pub chimes: Vec<fn(&mut Site, &mut Context<'_>)>,
 }
 
 /// Static pages: a folder, and what is remembered of it.
@@ -57,12 +72,22 @@ pub struct Files {
     pub turn: Arc<Mutex<()>>,
     /// For names that nobody chose.
     pub lots: Lots,
+    /// Uploads that continue another day.
+    pub partials: Partials,
+    /// Digests of files that were asked for.
+    pub digests: Digests,
 }
 
 impl Files {
     /// Shared files in a folder. The seed is for the names of those that come without one.
     pub fn new(disk: Arc<dyn Disk>, seed: u64) -> Files {
-        Files { disk, turn: Arc::default(), lots: Lots::new(seed) }
+        Files {
+            disk,
+            turn: Arc::default(),
+            lots: Lots::new(seed),
+            partials: Partials::default(),
+            digests: Digests::default(),
+        }
     }
 }
 
@@ -89,16 +114,52 @@ impl Lots {
 pub struct Chat {
     /// The newest messages.
     pub history: History,
-    /// What is said in the lobby.
-    pub lobby: Topic,
+    /// Which rooms there are.
+    pub rooms: Rooms,
+    /// Who is in them.
+    pub presence: Presence,
+    /// When it was told last who came and went,
+    pub told: Moment,
+    /// and when it is to be told next, if there is something to tell.
+    pub tells: Option<Moment>,
+    /// Which connections end with which session.
+    pub attached: Attached,
     /// Where the ledger is.
     pub database: PathBuf,
     /// For messages older than the history; away while a helper has it.
     pub reader: Option<Reader>,
     /// Messages an address may send.
     pub send_rate: Buckets,
+}
+
+/// Accounts.
+pub struct Accounts {
+    /// Who there is.
+    pub users: Users,
+}
+
+impl Accounts {
+    /// The accounts of these people.
+    pub fn new(users: Users) -> Accounts {
+        Accounts { users }
+    }
+}
+
+/// The ledger as the loop knows it.
+pub struct Books {
+    /// Where its database is.
+    pub database: PathBuf,
     /// Whether it can be used.
-    pub ledger: LedgerState,
+    pub state: LedgerState,
+    /// What is waited on while it is being opened.
+    pub opened: Topic,
+}
+
+impl Books {
+    /// A ledger that is still to be opened.
+    pub fn new(database: PathBuf, opened: Topic) -> Books {
+        Books { database, state: LedgerState::Opening, opened }
+    }
 }
 
 /// How the ledger is, as far as the loop knows.
@@ -106,7 +167,7 @@ pub struct Chat {
 pub enum LedgerState {
     /// A helper is opening it: whoever asks waits.
     Opening,
-    /// It is open, and the history is filled from it.
+    /// It is open, and what is kept in memory is filled from it.
     Open,
     /// It has lost a batch: nothing more is kept, and what was can still be read.
     ReadOnly,
@@ -115,16 +176,25 @@ pub enum LedgerState {
 }
 
 impl Chat {
-    /// A chat whose ledger is still to be opened.
-    pub fn new(database: PathBuf, lobby: Topic, send_rate: Rate) -> Chat {
+    /// A chat that remembers nothing yet.
+    pub fn new(database: PathBuf, rooms: Rooms, send_rate: Rate) -> Chat {
         Chat {
             history: History::new(0, 0),
-            lobby,
+            rooms,
+            presence: Presence::default(),
+            told: Moment::default(),
+            tells: None,
+            attached: Attached::default(),
             database,
             reader: None,
             send_rate: Buckets::new(send_rate),
-            ledger: LedgerState::Opening,
         }
+    }
+
+    /// The topic of these rooms, which are made if need be.
+    pub fn tune(&mut self, names: &[&str], cx: &mut Context<'_>) -> Result<Topic, NoRoom> {
+        let entered = names.iter().map(|name| self.rooms.enter(name, cx)).collect::<Result<Vec<_>, _>>()?;
+        self.rooms.tune(&entered, cx)
     }
 }
 
@@ -143,6 +213,12 @@ pub struct Tallies {
 
 impl State for Site {
     type Entry = Entry;
+
+    fn on_alarm(&mut self, cx: &mut Context<'_>) {
+        for chime in self.chimes.clone() {
+            chime(self, cx);
+        }
+    }
 }
 
 impl Www {
@@ -165,9 +241,12 @@ impl Site {
             www,
             files,
             chat,
+            accounts: None,
+            books: None,
             request_rate,
             started: None,
             tallies: Tallies::default(),
+            chimes: Vec::new(),
         }
     }
 

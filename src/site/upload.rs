@@ -20,7 +20,7 @@ use crate::server::context::{Call, Context};
 use crate::server::reply::{Reply, Step};
 use crate::site::body::check;
 use crate::site::files::{bad_name, describe, files, note_stored, url};
-use crate::site::gate::{Principal, check_change, principal};
+use crate::site::gate::{Principal, check_change};
 use crate::site::receive::{FileSink, FormSink, Parts, Room, Store, Stored, store_fault};
 use crate::site::state::{Lots, Site};
 use crate::store::disk::Existing;
@@ -33,16 +33,16 @@ const PARTS_BESIDE: usize = 16;
 const NAMES_MAX: usize = 8;
 
 /// `POST /upload`.
-pub fn upload(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+pub fn upload(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     refuse_coding(call.request)?;
     let ask = Ask::of(call.query.unwrap_or_default())?;
     if ask.on_conflict == OnConflict::Overwrite {
-        check_change(site, call.request)?;
+        check_change(site, call.request, &who)?;
     }
     let parts_max = site.config.limits.parts.saturating_add(PARTS_BESIDE);
     match Kind::of(call.request, Limits { parts_max, ..Limits::default() })? {
         Kind::Json => take_json(site, ask, cx.peer.ip),
-        Kind::Form(form) => take_form(site, call, form, ask, cx.peer.ip),
+        Kind::Form(form) => take_form(site, call, form, ask, &who, cx.peer.ip),
         Kind::Raw => take_raw(site, call, ask, cx.peer.ip),
     }
 }
@@ -253,6 +253,7 @@ fn take_form(
     call: &Call<'_>,
     form: Box<Multipart>,
     ask: Ask,
+    who: &Principal,
     ip: IpAddr,
 ) -> Result<Reply<Site>, Fault> {
     let length = match call.request.body {
@@ -260,9 +261,10 @@ fn take_form(
         BodyLength::None => None,
         _ => body_length(site, call.request)?,
     };
-    let private = match principal(site, call.request)? {
+    let private = match who {
         Principal::Guest => Fault::new(Status::UNAUTHORIZED, "unauthorized", "private files are for those signed in"),
         Principal::Operator => Fault::new(Status::FORBIDDEN, "no_home", "the operator has no private files"),
+        Principal::User(_) => Fault::new(Status::FORBIDDEN, "no_home", "there are no private files yet"),
     };
     let wants_page = prefers_html(call.headers.all(Field::Accept));
     let limits = site.config.limits;

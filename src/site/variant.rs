@@ -129,7 +129,7 @@ impl Variant {
             pieces.push(match self.body(range.clone()) {
                 Body::File(span) => Piece::File(span),
                 Body::Bytes(bytes) => Piece::Bytes(bytes),
-                Body::Empty | Body::Pieces(_) => Piece::Bytes(Bytes::new()),
+                Body::Empty | Body::Pieces(_) | Body::Stream(_) => Piece::Bytes(Bytes::new()),
             });
         }
         pieces.push(Piece::Bytes(parts.closing().into()));

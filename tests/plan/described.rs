@@ -9,6 +9,7 @@ use hythe::config::{Config, Rate};
 use hythe::os::disk::FolderDisk;
 use hythe::reactor::hub::Hub;
 use hythe::site::openapi::{PAGES, document, template};
+use hythe::site::rooms::Rooms;
 use hythe::site::state::{Chat, Files, Site, Www};
 use hythe::store::disk::Links;
 use serde_json::Value;
@@ -24,7 +25,7 @@ fn site(has_files: bool, has_chat: bool) -> (Site, Hub) {
         fs::remove_dir(&folder).unwrap();
         Files::new(Arc::new(disk), 0)
     });
-    let chat = has_chat.then(|| Chat::new("hythe.db".into(), hub.topic(), Rate::OFF));
+    let chat = has_chat.then(|| Chat::new("hythe.db".into(), Rooms::new(None, &mut hub), Rate::OFF));
     (Site::new(Config::default(), Www::new(None), files, chat), hub)
 }
 

@@ -50,6 +50,7 @@ enum Place {
     #[default]
     Head,
     Body(Answer, usize),
+    Chunks(Answer),
     Endless,
     Over,
 }
@@ -93,11 +94,15 @@ impl Reader {
                     self.held.clear();
                 }
                 match length {
-                    None => {
+                    Length::UntilClose => {
                         self.place = Place::Endless;
                         Some(Said::Begun(answer))
                     }
-                    Some(length) => {
+                    Length::Chunked => {
+                        self.place = Place::Chunks(answer);
+                        self.next(is_head)
+                    }
+                    Length::Known(length) => {
                         self.place = Place::Body(answer, length);
                         self.next(is_head)
                     }
@@ -111,6 +116,17 @@ impl Reader {
                 answer.body = self.held.drain(..length).collect();
                 self.place = if answer.closes { Place::Over } else { Place::Head };
                 Some(Said::Whole(answer))
+            }
+            Place::Chunks(mut answer) => {
+                while let Some(chunk) = self.chunk() {
+                    if chunk.is_empty() {
+                        self.place = if answer.closes { Place::Over } else { Place::Head };
+                        return Some(Said::Whole(answer));
+                    }
+                    answer.body.extend_from_slice(&chunk);
+                }
+                self.place = Place::Chunks(answer);
+                None
             }
             Place::Endless => {
                 self.place = Place::Endless;
@@ -126,8 +142,31 @@ impl Reader {
     }
 }
 
-/// A head, and how long the body is; `None` for one without end.
-fn parse(head: &[u8], is_head: bool) -> (Answer, Option<usize>) {
+impl Reader {
+    /// The next chunk, if it is all there; the last one is empty. Ours have neither extensions nor trailers.
+    fn chunk(&mut self) -> Option<Vec<u8>> {
+        let line = self.held.windows(2).position(|two| two == b"\r\n")?;
+        let size = std::str::from_utf8(&self.held[..line]).expect("a size is ASCII");
+        let size = usize::from_str_radix(size, 16).unwrap_or_else(|_| panic!("no size of a chunk: {size:?}"));
+        if self.held.len() < line + 2 + size + 2 {
+            return None;
+        }
+        let chunk = self.held[line + 2..][..size].to_vec();
+        assert_eq!(&self.held[line + 2 + size..][..2], b"\r\n", "a chunk ends where its size says");
+        self.held.drain(..line + 2 + size + 2);
+        Some(chunk)
+    }
+}
+
+/// How the end of a body is told.
+enum Length {
+    Known(usize),
+    Chunked,
+    UntilClose,
+}
+
+/// A head, and how its body ends.
+fn parse(head: &[u8], is_head: bool) -> (Answer, Length) {
     let text = std::str::from_utf8(head).expect("a head is ASCII");
     assert!(text.is_ascii(), "a head is ASCII: {text:?}");
     let mut lines = text.strip_suffix("\r\n\r\n").expect("it ends so").split("\r\n");
@@ -147,15 +186,16 @@ fn parse(head: &[u8], is_head: bool) -> (Answer, Option<usize>) {
     let count = |name: &str| answer.fields.iter().filter(|(known, _)| known == name).count();
     if answer.status == 100 {
         assert!(answer.fields.is_empty(), "100 has no fields");
-        return (answer, Some(0));
+        return (answer, Length::Known(0));
     }
     // What is left to say when a handler panicked is said without ceremony.
     let is_bare = answer.status == 500 && answer.field("content-length") == Some("0");
     for name in ["date", "server", "x-content-type-options"] {
         assert!(is_bare || count(name) == 1, "{name} in {text:?}");
     }
-    assert_eq!(count("transfer-encoding"), 0, "no answer here is chunked: {text:?}");
-    assert!(count("content-length") <= 1 && count("connection") <= 1, "{text:?}");
+    assert!(answer.fields.iter().all(|(name, value)| name != "transfer-encoding" || value == "chunked"), "{text:?}");
+    assert!(count("content-length") + count("transfer-encoding") <= 1, "{text:?}");
+    assert!(count("connection") <= 1, "{text:?}");
     answer.closes = answer.field("connection").is_some_and(|value| value == "close");
     let is_bodiless = matches!(answer.status, 204 | 304);
     let length = answer.field("content-length").map(|value| value.parse().expect("a length is a number"));
@@ -163,11 +203,16 @@ fn parse(head: &[u8], is_head: bool) -> (Answer, Option<usize>) {
         assert_eq!(length, None, "{text:?}");
     }
     if is_head || is_bodiless {
-        return (answer, Some(0));
+        return (answer, Length::Known(0));
     }
-    if length.is_none() {
-        answer.is_endless = true;
-        assert!(answer.closes, "an endless answer is the last: {text:?}");
-    }
+    let length = match length {
+        Some(length) => Length::Known(length),
+        None if count("transfer-encoding") == 1 => Length::Chunked,
+        None => {
+            answer.is_endless = true;
+            assert!(answer.closes, "an endless answer is the last: {text:?}");
+            Length::UntilClose
+        }
+    };
     (answer, length)
 }

@@ -31,6 +31,8 @@ pub enum Want {
     Messages { since: Option<i64>, before: Option<i64>, limit: usize, wait_s: u64 },
     /// What is said from now on.
     Stream { since: Option<i64> },
+    /// Begun, and broken off before its end.
+    Half,
     /// Never complete: 408, or nothing.
     Nothing,
 }
@@ -69,6 +71,7 @@ impl fmt::Debug for Want {
                 write!(f, "messages since {since:?} before {before:?}, at most {limit}, within {wait_s} s")
             }
             Want::Stream { since } => write!(f, "a stream since {since:?}"),
+            Want::Half => write!(f, "half an answer"),
             Want::Nothing => write!(f, "nothing"),
         }
     }
@@ -200,6 +203,7 @@ impl Ask {
                 self.check_messages((*since, *before, *limit, *wait_s), &answer.json(), now, truth);
             }
             Want::Stream { .. } => assert_eq!(status, 200, "{self:?}: {answer:?}"),
+            Want::Half => panic!("an answer that breaks off is whole: {answer:?}"),
             Want::Nothing => panic!("half a request was answered: {answer:?}"),
         }
     }

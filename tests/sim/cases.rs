@@ -1,5 +1,7 @@
 //! What was once found, by name: each of these ended badly before it was mended.
 
+use std::sync::atomic::Ordering;
+
 use hythe::reactor::system::{Peer, Signal};
 use hythe::server::reply::State;
 use hythe::site::state::{LedgerState, Site};
@@ -424,9 +426,9 @@ fn who_posts_and_ends_its_half_is_answered_though_the_ledger_is_still_being_open
     let mut scene = Scene::new(&Setting::calm());
     let state = |scene: &mut Scene, ledger| {
         let (house, yard) = scene.0.reactor.parts();
-        let chat = house.state.chat.as_mut().expect("there is a chat");
-        chat.ledger = ledger;
-        yard.hub.say(chat.lobby, |_, _| {});
+        let books = house.state.books.as_mut().expect("there is a ledger");
+        books.state = ledger;
+        yard.hub.say(books.opened, |_, _| {});
     };
     state(&mut scene, LedgerState::Opening);
     let wire = scene.come(&send("hello"));
@@ -520,4 +522,74 @@ fn all_who_wait_are_told_at_once() {
         assert!(scene.heard(wire).0.contains("to all"), "{wire} was not told");
     }
     scene.end();
+}
+
+#[test]
+fn a_body_is_drawn_no_faster_than_its_client_reads() {
+    let mut scene = guests();
+    scene.0.pace_ms = 1;
+    let wire = scene.come(&[get("/pour/plain"), get("/hello")].concat());
+    scene.turns(50);
+    let drawn = |scene: &mut Scene<Guest>| scene.0.reactor.parts().0.state.drawn.load(Ordering::Relaxed);
+    // The wire holds 128 KiB, one window waits to leave, and one more is drawn.
+    assert!(drawn(&mut scene) <= 4 * 90_000, "{} bytes were drawn for nobody", drawn(&mut scene));
+    let mut heard = String::new();
+    for _ in 0..50 {
+        heard += &scene.heard(wire).0;
+        scene.turns(3);
+    }
+    assert!(heard.contains("Transfer-Encoding: chunked\r\n"));
+    assert!(heard.contains("\r\n0\r\n\r\nHTTP/1.1 200 OK\r\n") && heard.ends_with("hello"), "the next one follows");
+    scene.end();
+}
+
+#[test]
+fn to_an_old_client_a_body_of_unknown_length_ends_with_the_connection() {
+    let mut scene = guests();
+    let wire = scene.come("GET /pour/plain HTTP/1.0\r\nHost: sim\r\nConnection: keep-alive\r\n\r\n");
+    let (mut heard, mut ended) = (String::new(), Ended::No);
+    for _ in 0..50 {
+        scene.turns(3);
+        let (more, end) = scene.heard(wire);
+        heard += &more;
+        ended = end;
+    }
+    let (head, _) = heard.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("Connection: close") && !head.contains("Transfer-Encoding"), "{head}");
+    assert_eq!(ended, Ended::Fin);
+    scene.end();
+}
+
+#[test]
+fn what_was_being_made_for_who_has_gone_is_dropped_by_a_helper() {
+    let mut scene = guests();
+    for _ in 0..4 {
+        let wire = scene.come(&get("/pour/drops"));
+        scene.turns(5);
+        scene.0.net.borrow_mut().reset(wire);
+    }
+    scene.turns(30);
+    assert_eq!(scene.0.reactor.parts().0.state.open.load(Ordering::Relaxed), 0);
+    scene.end();
+}
+
+#[test]
+fn who_is_let_in_as_the_house_closes_is_answered_however_slow_the_turns_are() {
+    let mut scene = Scene::new(&Setting::calm());
+    // Those who came and went leave their places in another order than they took them.
+    let gone: Vec<usize> = (0..100).map(|_| scene.come(&get("/healthz"))).collect();
+    scene.turns(5);
+    for wire in gone {
+        scene.0.net.borrow_mut().reset(wire);
+        scene.turns(2);
+    }
+    scene.0.net.borrow_mut().odds.slow_turn = 100;
+    scene.0.reactor.system().signal(Signal::Drain);
+    let wires: Vec<usize> = (0..100).map(|_| scene.come(&get("/healthz"))).collect();
+    while !scene.0.reactor.is_over() {
+        scene.turns(1);
+    }
+    for wire in wires {
+        assert!(scene.heard(wire).0.starts_with("HTTP/1.1 "), "{wire} was shut out unheard");
+    }
 }

@@ -354,7 +354,10 @@ impl Client {
             || self.under_way.front().is_some_and(|ask| now - ask.begun_at >= 10_000)
             || now - self.last_answer >= 10_000 && self.answered == 0
             || now - self.last_answer >= 30_000;
+        // What breaks off has come in part, or is still to come.
+        let breaks_off = matches!(self.under_way.front(), Some(Ask { want: Want::Half, .. }));
         let is_excused = self.was_rude
+            || breaks_off
             || truth.excuses.eviction
             || truth.excuses.drain
             || was_timed_out

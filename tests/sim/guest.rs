@@ -1,31 +1,33 @@
 //! Stories of a server that somebody else made: a state of its own, and a handler for every kind of reply, among them some that
 //! panic.
 
+use std::io;
 use std::panic;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Once};
 use std::{cell::RefCell, rc::Rc};
 
 use hythe::clock::Moment;
-use hythe::content::FileSpan;
+use hythe::content::{FileSpan, More, Source};
 use hythe::http::fault::Fault;
 use hythe::http::request::Method::{Get, Post};
 use hythe::http::response::{Body, Response};
 use hythe::http::status::Status;
 use hythe::path::RelPath;
-use hythe::reactor::hub::{Dialect, Hub, Topic};
+use hythe::reactor::hub::{Hub, Topic};
 use hythe::reactor::slot::Marks;
 use hythe::reactor::system::{Lane, Verdict};
 use hythe::server::Server;
 use hythe::server::context::{Call, Context};
 use hythe::server::house::Rules;
 use hythe::server::reply::{Reply, Sink, State, Step};
+use hythe::server::talk::{Message, Said, Talk};
 use hythe::store::disk::{Disk, Draft, Existing};
 
 use crate::ask::{Ask, Want, chunked};
 use crate::client::{Client, Ending, Style};
 use crate::dice::{Dice, Odds};
-use crate::disk::MemoryDisk;
+use crate::disk::{IN_JOB, MemoryDisk};
 use crate::net::Net;
 use crate::stage::{Parts, Stage};
 use crate::truth::{self, Truth, filling};
@@ -41,6 +43,23 @@ pub struct Guest {
     /// Orders of hashing: those given, and those done.
     ordered: u64,
     hashed: Arc<AtomicU64>,
+    /// Sources that are not spent.
+    pub open: Arc<AtomicU64>,
+    /// Bytes drawn from them.
+    pub drawn: Arc<AtomicU64>,
+}
+
+/// Listens to all that is said.
+struct Hearer(Topic);
+
+impl Talk<Guest> for Hearer {
+    fn on_open(&mut self, _: &mut Guest, _: &mut Context<'_>) -> Said<Guest> {
+        Said::nothing().frames("retry: 1\n\n").listen(self.0)
+    }
+
+    fn on_message(&mut self, _: Message, _: &mut Guest, _: &mut Context<'_>) -> Said<Guest> {
+        unreachable!("a stream hears nothing")
+    }
 }
 
 impl State for Guest {
@@ -87,6 +106,7 @@ fn server(guest: Guest, hub: Hub) -> Server<Guest> {
     add(&mut server, &[Get], "/hello", |_, _, _| text("hello"));
     add(&mut server, &[Get], "/big", |_, _, _| text(filling(300_000, 9)));
     add(&mut server, &[Get], "/file", file);
+    add(&mut server, &[Get], "/pour/:how", pour);
     add(&mut server, &[Post], "/store/:name", store);
     add(&mut server, &[Post], "/gather", |_, _, _| Reply::collect(GATHER_MAX, |_, body, _| text(body)));
     add(&mut server, &[Get, Post], "/slow", |_, _, _| {
@@ -105,11 +125,8 @@ fn server(guest: Guest, hub: Hub) -> Server<Guest> {
     });
     add(&mut server, &[Get, Post], "/await", |guest, _, cx| wait(guest, guest.said, cx.now.plus(WAIT_MS), cx));
     add(&mut server, &[Get], "/stream", |guest, _, _| Reply::Stream {
-        topic: guest.topic,
-        dialect: Dialect::Event,
         head: Response::new(Status::OK),
-        first: "retry: 1\n\n".into(),
-        heartbeat: ":\n\n".into(),
+        talk: Box::new(Hearer(guest.topic)),
     });
     add(&mut server, &[Get, Post], "/panic", |_, _, _| panic!("{}", ASKED));
     add(&mut server, &[Post], "/panic-gathered", |_, _, _| Reply::collect(GATHER_MAX, |_, _, _| panic!("{}", ASKED)));
@@ -135,6 +152,67 @@ fn file(guest: &mut Guest, _: &Call<'_>, _: &mut Context<'_>) -> Reply<Guest> {
             Err(_) => broken().into(),
         }
     })
+}
+
+/// How much is poured.
+const POURED: usize = 900_000;
+
+/// A body that is made window by window.
+fn pour(guest: &mut Guest, call: &Call<'_>, _: &mut Context<'_>) -> Reply<Guest> {
+    let how = call.parameter("how").unwrap_or_default();
+    let spring = Spring {
+        left: filling(POURED, 13),
+        step: if how == "drops" { 30_001 } else { 90_000 },
+        says: match how {
+            "known" => Some(POURED as u64),
+            "short" => Some(POURED as u64 + 1),
+            "long" => Some(POURED as u64 - 1),
+            _ => None,
+        },
+        breaks: how == "broken",
+        panics: how == "panic",
+        open: guest.open.clone(),
+        drawn: guest.drawn.clone(),
+    };
+    guest.open.fetch_add(1, Ordering::Relaxed);
+    Response::new(Status::OK).with_body(Body::Stream(Box::new(spring))).into()
+}
+
+/// Gives its bytes in steps; half-way it may break.
+struct Spring {
+    left: Vec<u8>,
+    step: usize,
+    says: Option<u64>,
+    breaks: bool,
+    panics: bool,
+    open: Arc<AtomicU64>,
+    drawn: Arc<AtomicU64>,
+}
+
+impl Source for Spring {
+    fn draw(&mut self, window: &mut Vec<u8>) -> io::Result<More> {
+        assert!(IN_JOB.get(), "only helpers draw");
+        if self.left.len() < POURED / 2 {
+            assert!(!self.panics, "{}", ASKED);
+            if self.breaks {
+                return Err(io::Error::from_raw_os_error(5));
+            }
+        }
+        self.drawn.fetch_add(self.step.min(self.left.len()) as u64, Ordering::Relaxed);
+        window.extend(self.left.drain(..self.step.min(self.left.len())));
+        Ok(if self.left.is_empty() { More::No } else { More::Yes })
+    }
+
+    fn length(&self) -> Option<u64> {
+        self.says
+    }
+}
+
+impl Drop for Spring {
+    fn drop(&mut self) {
+        assert!(IN_JOB.get() || std::thread::panicking(), "a source is dropped where dropping may block");
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 fn broken() -> Fault {
@@ -252,7 +330,16 @@ pub fn stage(seed: u64, odds: &Odds, connections_max: usize, keepalive_requests:
     }
     let mut hub = Hub::default();
     let topic = hub.topic();
-    let guest = Guest { disk: disk.clone(), topic, said: 0, stored: 0, ordered: 0, hashed: Arc::default() };
+    let guest = Guest {
+        disk: disk.clone(),
+        topic,
+        said: 0,
+        stored: 0,
+        ordered: 0,
+        hashed: Arc::default(),
+        open: Arc::default(),
+        drawn: Arc::default(),
+    };
     let (mut last, kept) = (0, truth.clone());
     let mut stage = Stage::new(Parts {
         server: server(guest, hub),
@@ -263,6 +350,7 @@ pub fn stage(seed: u64, odds: &Odds, connections_max: usize, keepalive_requests:
             outbox_bytes_high: 256 << 10,
             write_idle_ms: 30_000,
             listener_bytes_max: 64 << 10,
+            listeners_bytes_max: 64 << 20,
             jobs_max: [4096, 16],
             drain_ms: 10_000,
         },
@@ -299,6 +387,7 @@ pub fn story(seed: u64, is_loud: bool) -> u64 {
         let client = visitor(&mut dice, number, stage.now());
         stage.clients.push(client);
     }
+    let open = stage.reactor.parts().0.state.open.clone();
     let patience = dice.pick(&[50, 500, 3_000, 20_000]);
     stage.run(4_000, patience, Stage::are_content);
     if dice.chance(25) {
@@ -311,7 +400,9 @@ pub fn story(seed: u64, is_loud: bool) -> u64 {
             stage.empty();
         }
     }
-    stage.strike()
+    let trace = stage.strike();
+    assert_eq!(open.load(Ordering::Relaxed), 0, "every source is given back");
+    trace
 }
 
 fn visitor(dice: &mut Dice, number: u64, now: u64) -> Client {
@@ -336,7 +427,9 @@ fn visitor(dice: &mut Dice, number: u64, now: u64) -> Client {
 
 fn request(dice: &mut Dice, number: u64, at: u64) -> Ask {
     let want = |text: &str| Want::Text(text.as_bytes().to_vec());
-    match dice.below(16) {
+    match dice.below(18) {
+        16 => Ask::get(dice.pick(&["/pour/plain", "/pour/drops", "/pour/known"]), Want::Text(filling(POURED, 13))),
+        17 => Ask::head(dice.pick(&["/pour/plain", "/pour/known"]), Want::Status(&[200])),
         0..3 => Ask::get("/hello", want("hello")),
         3 => Ask::get("/big", Want::Text(filling(300_000, 9))),
         4 => Ask::get("/file", Want::Text(filling(500_000, 11))),
@@ -381,7 +474,8 @@ fn upload(dice: &mut Dice, number: u64, at: u64) -> Ask {
 /// What costs its connection, and no other.
 fn mishap(dice: &mut Dice) -> Ask {
     const BROKEN: &[u16] = &[500];
-    match dice.below(7) {
+    match dice.below(9) {
+        7 | 8 => Ask::get(&format!("/pour/{}", dice.pick(&["broken", "short", "long", "panic"])), Want::Half),
         0 => Ask::get("/panic", Want::Last(BROKEN)),
         1 => Ask::post("/panic", "x/y", &filling(1000, 1), Want::Last(BROKEN)),
         2 => Ask::post("/panic-gathered", "x/y", b"x", Want::Last(BROKEN)),

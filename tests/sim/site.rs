@@ -13,9 +13,12 @@ use hythe::reactor::system::Verdict;
 use hythe::server::access::Format;
 use hythe::server::house::Rules;
 use hythe::site;
-use hythe::site::state::{Chat, Files, LedgerState, Site, Www};
+use hythe::site::rooms::Rooms;
+use hythe::site::state::{Books, Chat, Files, LedgerState, Site, Www};
+use hythe::store::database;
 use hythe::store::history::History;
-use hythe::store::ledger::{self, Entry, Ledger, Reader};
+use hythe::store::ledger::{self, Entry, Ledger};
+use hythe::store::messages::{Entry as Saying, Reader};
 
 use crate::ask::{Ask, Want};
 use crate::client::{Client, Ending, Style};
@@ -109,13 +112,14 @@ pub fn stage(seed: u64, setting: &Setting) -> Stage<Site> {
     let chat = Chat {
         history: History::new(setting.history_messages, 1 << 20),
         reader: Some(reader),
-        ledger: LedgerState::Open,
-        ..Chat::new(database, hub.topic(), setting.send_rate)
+        ..Chat::new(database.clone(), Rooms::new(None, &mut hub), setting.send_rate)
     };
+    let books = Books { state: LedgerState::Open, ..Books::new(database, hub.topic()) };
     let uploads = MemoryDisk::new(seed ^ 4, odds);
     truth.borrow_mut().uploads = Some(uploads.clone());
     let files = Files::new(Arc::new(uploads.clone()), 7);
-    let site = Site::new(Config::default(), Www::new(Some(Arc::new(disk.clone()))), Some(files), Some(chat));
+    let mut site = Site::new(Config::default(), Www::new(Some(Arc::new(disk.clone()))), Some(files), Some(chat));
+    site.books = Some(books);
     Stage::new(Parts {
         server: site::server(site, hub).expect("the table of routes is right"),
         rules: Rules {
@@ -129,6 +133,7 @@ pub fn stage(seed: u64, setting: &Setting) -> Stage<Site> {
             outbox_bytes_high: 256 << 10,
             write_idle_ms: 30_000,
             listener_bytes_max: 64 << 10,
+            listeners_bytes_max: 64 << 20,
             jobs_max: [setting.files_max, 16],
             drain_ms: setting.drain_ms,
         },
@@ -156,7 +161,7 @@ fn keeper(mut ledger: Ledger, truth: truth::Shared) -> Keeper<Entry> {
             .into_iter()
             .zip(verdicts)
             .map(|(entry, verdict)| match (entry, verdict) {
-                (Entry::Message { text, .. }, ledger::Verdict::Kept(id)) => {
+                (Entry::Chat(Saying::Said { text, .. }), database::Verdict::Kept(id)) => {
                     truth.borrow_mut().keep(id, text);
                     Verdict::Kept(id)
                 }

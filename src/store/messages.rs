@@ -1,0 +1,202 @@
+//! The chat's table: what is kept of a message, and how messages are read again. [`Reader`] is for whoever only reads.
+
+use std::path::Path;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params};
+
+use crate::clock::Wall;
+use crate::store::database::{Error, Verdict, connect, count, meta, set_meta};
+use crate::store::history::Message;
+use crate::store::search;
+
+/// The table. Notes: `last_message` is the highest id ever given, and messages up to `trimmed_message` were trimmed.
+pub const TABLES: &str = "
+    CREATE TABLE messages (
+        id INTEGER PRIMARY KEY NOT NULL,
+        room TEXT NOT NULL CHECK (room <> ''),
+        ts INTEGER NOT NULL,
+        user TEXT,
+        name TEXT NOT NULL CHECK (name <> ''),
+        text TEXT NOT NULL CHECK (text <> '')
+    ) STRICT;
+    CREATE INDEX messages_by_room ON messages (room);
+    INSERT INTO meta VALUES ('last_message', 0), ('trimmed_message', 0);
+";
+
+/// Something of the chat to be kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Entry {
+    /// A message; its verdict carries its id.
+    Said {
+        /// The room it is said in.
+        room: String,
+        /// When it is said.
+        ts: Wall,
+        /// The account that says it; `None` for a guest.
+        user: Option<String>,
+        /// The name it is said under.
+        name: String,
+        /// What is said.
+        text: String,
+    },
+    /// A message is erased; refused if there is none of that id.
+    Erase {
+        /// Whose id it is.
+        id: i64,
+    },
+}
+
+/// Keeps an entry, inside the batch's transaction. Ids are read anew each time, for another process may have written.
+pub fn keep(transaction: &Transaction<'_>, entry: &Entry) -> Result<Verdict, rusqlite::Error> {
+    match entry {
+        Entry::Said { room, ts, user, name, text } => {
+            let id = meta(transaction, "last_message")? + 1;
+            let sql = "INSERT INTO messages (id, room, ts, user, name, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+            let ts = i64::try_from(ts.as_millis()).unwrap_or(i64::MAX);
+            transaction.prepare_cached(sql)?.execute(params![id, room, ts, user, name, text])?;
+            set_meta(transaction, "last_message", id)?;
+            Ok(Verdict::Kept(id))
+        }
+        Entry::Erase { id } => {
+            let erased = transaction.prepare_cached("DELETE FROM messages WHERE id = ?1")?.execute([id])?;
+            search::forget(transaction, *id)?;
+            Ok(if erased == 1 { Verdict::Kept(*id) } else { Verdict::Refused })
+        }
+    }
+}
+
+/// The newest `limit` messages of all rooms, oldest first.
+pub fn recent(connection: &Connection, limit: usize) -> Result<Vec<Message>, Error> {
+    let sql = "SELECT id, room, ts, user, name, text FROM messages ORDER BY id DESC LIMIT ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut messages = statement.query_map([count(limit)], message)?.collect::<Result<Vec<_>, _>>()?;
+    messages.reverse();
+    Ok(messages)
+}
+
+/// The highest id ever given to a message; 0 if there was none.
+pub fn last_id(connection: &Connection) -> Result<i64, Error> {
+    Ok(meta(connection, "last_message")?)
+}
+
+/// The rooms that hold messages, and how many each.
+pub fn rooms(connection: &Connection) -> Result<Vec<(String, i64)>, Error> {
+    let sql = "SELECT room, count(*) FROM messages GROUP BY room ORDER BY room";
+    let mut statement = connection.prepare_cached(sql)?;
+    let rooms = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?.collect::<Result<_, _>>()?;
+    Ok(rooms)
+}
+
+/// Removes the oldest messages, all but the newest `keep` ids and what was said before `since`; says how many went. No id is
+/// given again for that.
+pub fn trim(connection: &mut Connection, keep: usize, since: Wall) -> Result<usize, Error> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let since = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
+    // Ids and times grow together, so what is too old is what comes before some id.
+    let too_old: Option<i64> =
+        transaction.query_row("SELECT max(id) FROM messages WHERE ts < ?1", [since], |row| row.get(0))?;
+    let too_many = meta(&transaction, "last_message")?.saturating_sub(count(keep));
+    let upto = too_many.max(too_old.unwrap_or(0));
+    let gone = transaction.execute("DELETE FROM messages WHERE id <= ?1", [upto])?;
+    if gone > 0 {
+        search::forget_until(&transaction, upto)?;
+    }
+    if upto > meta(&transaction, "trimmed_message")? {
+        set_meta(&transaction, "trimmed_message", upto)?;
+    }
+    transaction.commit()?;
+    Ok(gone)
+}
+
+/// A connection that only reads: for pages older than [`History`](crate::store::history::History) holds.
+#[derive(Debug)]
+pub struct Reader {
+    connection: Connection,
+}
+
+impl Reader {
+    /// Opens the database at `path`, which a ledger must have made.
+    pub fn open(path: &Path) -> Result<Reader, Error> {
+        Ok(Reader { connection: connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)? })
+    }
+
+    /// The first `limit` messages of `room` after `id`, oldest first.
+    pub fn since(&self, room: &str, id: i64, limit: usize) -> Result<Vec<Message>, Error> {
+        let sql = "SELECT id, room, ts, user, name, text FROM messages
+                   WHERE room = ?1 AND id > ?2 ORDER BY id LIMIT ?3";
+        self.page(sql, room, id, limit)
+    }
+
+    /// The last `limit` messages of `room` before `id`, oldest first.
+    pub fn before(&self, room: &str, id: i64, limit: usize) -> Result<Vec<Message>, Error> {
+        let sql = "SELECT id, room, ts, user, name, text FROM messages
+                   WHERE room = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
+        let mut messages = self.page(sql, room, id, limit)?;
+        messages.reverse();
+        Ok(messages)
+    }
+
+    /// The first `limit` messages of these rooms after `id`, oldest first.
+    pub fn since_any(&self, rooms: &[&str], id: i64, limit: usize) -> Result<Vec<Message>, Error> {
+        let mut found = Vec::new();
+        for room in rooms {
+            found.append(&mut self.since(room, id, limit)?);
+        }
+        found.sort_unstable_by_key(|message| message.id);
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// The message of that id.
+    pub fn get(&self, id: i64) -> Result<Option<Message>, Error> {
+        let sql = "SELECT id, room, ts, user, name, text FROM messages WHERE id = ?1";
+        Ok(self.connection.prepare_cached(sql)?.query_row([id], message).optional()?)
+    }
+
+    /// The messages of `room` with all of these words, oldest first: the first after `since` if there is one, else the newest.
+    pub fn search(
+        &self,
+        room: &str,
+        words: &str,
+        since: Option<i64>,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<Message>, Error> {
+        let sql = if since.is_some() { search::FIRST } else { search::NEWEST };
+        let (since_id, before) = (since.unwrap_or(0), before.unwrap_or(i64::MAX));
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let asked = params![search::query(words), room, since_id, before, count(limit)];
+        let mut messages = statement.query_map(asked, message)?.collect::<Result<Vec<_>, _>>()?;
+        messages.sort_unstable_by_key(|message| message.id);
+        Ok(messages)
+    }
+
+    /// The highest id ever given.
+    pub fn last_id(&self) -> Result<i64, Error> {
+        last_id(&self.connection)
+    }
+
+    /// Every message from this id on is here, save those that were erased; what came before was trimmed.
+    pub fn first_id(&self) -> Result<i64, Error> {
+        Ok(meta(&self.connection, "trimmed_message")? + 1)
+    }
+
+    fn page(&self, sql: &str, room: &str, id: i64, limit: usize) -> Result<Vec<Message>, Error> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let messages = statement.query_map(params![room, id, count(limit)], message)?.collect::<Result<_, _>>()?;
+        Ok(messages)
+    }
+}
+
+fn message(row: &Row<'_>) -> Result<Message, rusqlite::Error> {
+    let ts: i64 = row.get(2)?;
+    Ok(Message {
+        id: row.get(0)?,
+        room: row.get(1)?,
+        ts: Wall::from_millis(u64::try_from(ts).unwrap_or(0)),
+        user: row.get(3)?,
+        name: row.get(4)?,
+        text: row.get(5)?,
+    })
+}
