@@ -127,6 +127,8 @@ fn flag(key: &Key) -> Arg {
 /// Reads a command line, the program's name first.
 pub fn hear(arguments: impl IntoIterator<Item = OsString>) -> Result<Heard, Mistake> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    #[cfg(feature = "client")]
+    let arguments = words::in_order(arguments);
     let matches = match command().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {

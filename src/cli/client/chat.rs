@@ -134,6 +134,8 @@ struct Talk<'v> {
     /// What was said and is not confirmed.
     pending: VecDeque<(u64, String)>,
     next: u64,
+    /// The last of ours that was confirmed.
+    kept: u64,
     has_left: bool,
 }
 
@@ -148,6 +150,7 @@ impl<'v> Talk<'v> {
             last: None,
             pending: VecDeque::new(),
             next: 1,
+            kept: 0,
             has_left: false,
         }
     }
@@ -326,7 +329,8 @@ impl<'v> Talk<'v> {
             }
             if self.has_left {
                 let by = *leave_by.get_or_insert_with(|| Instant::now() + FAREWELL);
-                if self.pending.is_empty() {
+                // What one said last is heard before one goes.
+                if self.pending.is_empty() && self.last.is_none_or(|last| last >= self.kept) {
                     return Ok(End::Left);
                 }
                 if Instant::now() > by {
@@ -378,6 +382,7 @@ impl<'v> Talk<'v> {
             "message" => self.message(&frame),
             "ack" => {
                 self.pending.retain(|(pending, _)| Some(*pending) != reference);
+                self.kept = self.kept.max(frame["id"].as_u64().unwrap_or_default());
                 Ok(())
             }
             "error" => {

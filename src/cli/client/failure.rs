@@ -59,7 +59,8 @@ impl Ending {
             413 | 507 => Ending::TooLarge,
             429 => Ending::RateLimited,
             460 => Ending::Damaged,
-            500..=599 => Ending::ServerError,
+            // A success where it means nothing: what answers is no hythe.
+            200..=299 | 500..=599 => Ending::ServerError,
             _ => Ending::Other,
         }
     }
@@ -74,12 +75,14 @@ pub struct Failure {
     pub sentence: String,
     /// The stable word of the server's problem document, where it gave one.
     pub code: Option<String>,
+    /// Whether the server was reached and the connection then cut: it may be there again in a moment.
+    pub has_been_there: bool,
 }
 
 impl Failure {
     /// A failure of a kind.
     pub fn new(ending: Ending, sentence: impl Into<String>) -> Failure {
-        Failure { ending, sentence: sentence.into(), code: None }
+        Failure { ending, sentence: sentence.into(), code: None, has_been_there: false }
     }
 
     /// Something that lies on this side.
@@ -90,6 +93,16 @@ impl Failure {
     /// A command that lacks something or says what cannot be.
     pub fn usage(sentence: impl Into<String>) -> Failure {
         Failure::new(Ending::Usage, sentence)
+    }
+
+    /// A connection that was cut before an answer came.
+    pub fn cut(sentence: impl Into<String>) -> Failure {
+        Failure { has_been_there: true, ..Failure::new(Ending::NoConnection, sentence) }
+    }
+
+    /// Whether a connection was cut, unlike one that could not be made.
+    pub fn is_cut(&self) -> bool {
+        self.has_been_there
     }
 
     /// A file of ours that cannot be read or written; `doing` follows "cannot".
@@ -107,7 +120,7 @@ impl Failure {
             (None, 300..=399) => format!("the server answered {status} and points elsewhere; is the URL right?"),
             (None, _) => format!("the server answered {status} without a word; is the URL right?"),
         };
-        Failure { ending: Ending::of_status(status), sentence, code }
+        Failure { code, ..Failure::new(Ending::of_status(status), sentence) }
     }
 
     /// The same with what it is about before it.

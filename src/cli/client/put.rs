@@ -353,12 +353,20 @@ impl Upload<'_> {
         if parcel.wish != Wish::Create {
             add("on_conflict", "overwrite");
         }
-        let ask = Ask::new(Method::POST, "/tus").field("tus-resumable", "1.0.0").field("upload-metadata", metadata);
-        let ask = match parcel.from.length {
-            Some(length) => ask.field("upload-length", length.to_string()),
-            None => ask.field("upload-defer-length", "1"),
+        let question = || {
+            let ask = Ask::new(Method::POST, "/tus").field("tus-resumable", "1.0.0");
+            let ask = ask.field("upload-metadata", metadata.clone());
+            let ask = match parcel.from.length {
+                Some(length) => ask.field("upload-length", length.to_string()),
+                None => ask.field("upload-defer-length", "1"),
+            };
+            ask.body(SendBody::none(), Some(0))
         };
-        let answer = self.visit.server.any(ask.body(SendBody::none(), Some(0)))?;
+        let answer = match self.visit.server.any(question()) {
+            // One that was made and never told of ends by itself.
+            Err(failure) if failure.is_cut() => self.visit.server.any(question())?,
+            other => other?,
+        };
         match answer.status().as_u16() {
             201 => match field(&answer, "location") {
                 Some(at) => Ok(Some(self.visit.server.base.without_prefix(at).to_owned())),

@@ -134,7 +134,7 @@ impl Server {
     /// # Errors
     /// If none comes.
     pub fn any(&self, ask: Ask<'_>) -> Result<Response<Body>, Failure> {
-        let mut request = Request::builder().method(ask.method).uri(self.base.join(&ask.target));
+        let mut request = Request::builder().method(&ask.method).uri(self.base.join(&ask.target));
         if let Some(token) = self.token() {
             request = request.header("authorization", format!("Bearer {token}"));
         }
@@ -142,11 +142,17 @@ impl Server {
             request = request.header(name, value);
         }
         let wrong = |error: ureq::http::Error| Failure::usage(format!("this cannot be asked for: {error}"));
-        let answered = match ask.body {
-            Some(body) => self.agent.run(request.body(body).map_err(wrong)?),
-            None => self.agent.run(request.body(()).map_err(wrong)?),
+        let Some(body) = ask.body else {
+            let request = request.body(()).map_err(wrong)?;
+            return match self.agent.run(request.clone()).map_err(|error| self.no_answer(error)) {
+                // A connection that was kept may have been closed meanwhile; what changes nothing can be asked again.
+                Err(failure) if failure.is_cut() && matches!(ask.method, Method::GET | Method::HEAD) => {
+                    self.agent.run(request).map_err(|error| self.no_answer(error))
+                }
+                other => other,
+            };
         };
-        answered.map_err(|error| self.no_answer(error))
+        self.agent.run(request.body(body).map_err(wrong)?).map_err(|error| self.no_answer(error))
     }
 
     /// An answer that is a success.
@@ -184,7 +190,8 @@ fn lost(url: &str, error: &io::Error) -> Failure {
     let sentence = match error.kind() {
         io::ErrorKind::ConnectionRefused => format!("nobody answers at {url}; is the server running?"),
         io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
-            format!("{url} closed the connection without an answer")
+            let sentence = format!("{url} closed the connection without an answer");
+            return Failure::cut(sentence);
         }
         _ => format!("cannot reach {url}: {error}"),
     };

@@ -45,6 +45,9 @@ impl Visit {
         {
             return Ok(session.user);
         }
+        if self.server.token().is_none() {
+            return Err(Failure::new(Ending::NotAllowed, "nobody is signed in; hythe login does"));
+        }
         let me = self.server.json(Ask::get("/me")).map_err(|failure| match failure.ending {
             Ending::NotAllowed => Failure { sentence: "nobody is signed in; hythe login does".to_owned(), ..failure },
             _ => failure,

@@ -1,6 +1,7 @@
 //! What can be asked of the client: each command, and what may stand behind it. From here come the flags, the help, the
 //! completions and the man page.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, FromArgMatches, Subcommand, ValueHint};
@@ -238,8 +239,8 @@ pub struct Send {
     /// The name that a guest goes by
     #[arg(short, long)]
     pub name: Option<String>,
-    /// What to say, or - for what stdin says
-    #[arg(required = true, value_name = "TEXT", allow_hyphen_values = true)]
+    /// What to say, or - for what stdin says (-- before what begins with a hyphen)
+    #[arg(required = true, value_name = "TEXT")]
     pub text: Vec<String>,
 }
 
@@ -297,4 +298,44 @@ pub fn read(matches: &clap::ArgMatches) -> Result<Order, clap::Error> {
     let task = Task::from_arg_matches(matches)?;
     let manner = matches.subcommand().map(|(_, matches)| Manner::from_arg_matches(matches)).transpose()?;
     Ok(Order { manner: manner.unwrap_or_default(), task })
+}
+
+/// The command line with the command first: what every command may be told may stand before it, too (`hythe -q ls`).
+pub fn in_order(arguments: Vec<OsString>) -> Vec<OsString> {
+    let mut at = 1;
+    while let Some(word) = arguments.get(at).and_then(|word| word.to_str()) {
+        at += match word {
+            "-q" | "--quiet" | "--json" => 1,
+            "--url" | "--password-file" => 2,
+            word if word.starts_with("--url=") || word.starts_with("--password-file=") => 1,
+            word if at > 1 && is_command(word) => {
+                let mut ordered = arguments;
+                ordered[1..=at].rotate_right(1);
+                return ordered;
+            }
+            _ => break,
+        };
+    }
+    arguments
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_every_command_may_be_told_may_stand_before_it() {
+        for (line, ordered) in [
+            ("hythe -q ls x", "hythe ls -q x"),
+            ("hythe --url http://a --json get a", "hythe get --url http://a --json a"),
+            ("hythe --url=http://a status", "hythe status --url=http://a"),
+            ("hythe ls -q", "hythe ls -q"),
+            ("hythe --list ls", "hythe --list ls"),
+            ("hythe -q serve", "hythe -q serve"),
+            ("hythe", "hythe"),
+        ] {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            assert_eq!(in_order(words).join(" ".as_ref()), ordered);
+        }
+    }
 }
