@@ -1,5 +1,5 @@
 # Every line here is one that you could type yourself.
-.PHONY: run build install test sim fuzz bench lint doc
+.PHONY: run build install test sim kill fuzz bench lint doc
 
 # Where `make install` puts things; DESTDIR goes before all of it.
 PREFIX ?= /usr/local
@@ -33,6 +33,11 @@ test:
 # The whole server in a simulated world. SEED=n replays one story.
 sim:
 	cargo test --test sim -- --nocapture
+
+# Uploads, changes and removals from several clients while the server is killed at random, so many times.
+KILLS ?= 200
+kill:
+	KILLS=$(KILLS) cargo test --test uploads killed -- --nocapture
 
 # Needs `cargo install cargo-fuzz`. No sanitizer: our code is safe Rust, and so a stable compiler will do. What is found on
 # the way is kept in fuzz/corpus, which is not committed; fuzz/seeds is what each target begins with.
