@@ -65,7 +65,7 @@ pub fn login(visit: &mut Visit, order: &Who) -> Result<(), Failure> {
 }
 
 fn sign_in(visit: &mut Visit, name: &str, password: &str) -> Result<Value, Failure> {
-    if matches!(visit.server.token(), Some(_) if !visit.server.has_session()) {
+    if visit.server.token().is_some() && !visit.server.has_session() {
         visit.voice.remark("HYTHE_TOKEN is set, and goes before a session");
     }
     visit.server.speak_for(None);

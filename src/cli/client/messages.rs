@@ -145,8 +145,8 @@ fn print(visit: &Visit, message: &Value, is_many: bool) -> Result<(), Failure> {
 
 /// Prints events until the stream ends.
 fn follow(visit: &Visit, answer: Response<Body>, is_many: bool, last: &mut u64) -> Result<(), Failure> {
-    let mut events = Events { from: BufReader::new(answer.into_body().into_reader()) };
-    while let Some(event) = events.next() {
+    let events = Events { from: BufReader::new(answer.into_body().into_reader()) };
+    for event in events {
         let Ok(data) = serde_json::from_str::<Value>(&event.data) else { continue };
         match event.kind.as_str() {
             "" | "message" => {
