@@ -7,6 +7,8 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::ExitCode;
 
+#[cfg(feature = "client")]
+use hythe::cli::client::{self, failure::Ending};
 use hythe::cli::command::{self, Heard, Task};
 use hythe::cli::exit::{Exit, Mistake};
 use hythe::cli::layers::{self, Settled, World};
@@ -19,7 +21,7 @@ fn main() -> ExitCode {
     // Before anything is opened that could have one of their numbers.
     let handed_over = doors::handed_over();
     match obey(handed_over) {
-        Ok(()) => Exit::Fine.into(),
+        Ok(code) => code,
         Err(mistake) => {
             say(&mistake.sentence);
             mistake.exit.into()
@@ -27,18 +29,24 @@ fn main() -> ExitCode {
     }
 }
 
-fn obey(handed_over: Result<Vec<OwnedFd>, String>) -> Result<(), Mistake> {
+fn obey(handed_over: Result<Vec<OwnedFd>, String>) -> Result<ExitCode, Mistake> {
     let words = match command::hear(env::args_os())? {
-        Heard::Text(text) => return print(&text),
+        Heard::Text(text) => return print(&text).map(|()| Exit::Fine.into()),
         Heard::Words(words) => words,
+        #[cfg(feature = "client")]
+        Heard::Client(order) => {
+            hythe::os::end_on_interrupt(Ending::Interrupted.code());
+            return Ok(ExitCode::from(client::run::run(&order, |name| env::var_os(name))));
+        }
     };
     let variables: Vec<_> = env::vars_os().collect();
     let read = |path: &Path| fs::read(path);
     let settled = layers::settle(&words, &World { variables: &variables, read: &read })?;
     match words.task {
-        Task::Check => report(settled),
-        Task::Serve => serve(settled, handed_over.map_err(Mistake::configuration)?),
+        Task::Check => report(settled)?,
+        Task::Serve => serve(settled, handed_over.map_err(Mistake::configuration)?)?,
     }
+    Ok(Exit::Fine.into())
 }
 
 fn serve(settled: Settled, handed_over: Vec<OwnedFd>) -> Result<(), Mistake> {
