@@ -24,6 +24,15 @@ fn der(pair: &Pair) -> Vec<u8> {
     CertificateDer::from_pem_slice(pair.pem.as_bytes()).expect("PEM").to_vec()
 }
 
+/// Waits, a bounded time, for `what`.
+fn wait_for(house: &House, what: &dyn Fn() -> bool, why: &str) {
+    let latest = Instant::now() + Duration::from_secs(5);
+    while !what() {
+        assert!(Instant::now() < latest, "{why}: {}", house.log());
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
 #[test]
 fn keys_that_do_not_fit_are_refused_with_a_sentence() {
     let folder = Folder::new("refusals");
@@ -49,6 +58,7 @@ fn a_certificate_past_its_days_is_warned_of_and_used() {
     let folder = Folder::new("expired");
     let (old, soon) = (make(&folder.0, "old", "old.test", -1), make(&folder.0, "soon", "soon.test", 3));
     let house = House::open(&words(&flags(&[&old, &soon])));
+    wait_for(&house, &|| house.log().contains("hythe is ready"), "what is odd is told before");
     let log = house.log();
     assert!(log.contains("old.pem has expired"), "{log}");
     assert!(log.contains("soon.pem expires in 3 days"), "{log}");
@@ -85,13 +95,7 @@ fn new_certificates_are_taken_on_a_signal_and_wrong_ones_leave_the_old() {
     let house = House::open(&words(&flags(&[&pair])));
     let mut kept = Client::connect(house.address());
     assert_eq!(shown(&house, "localhost"), der(&pair));
-    let wait_for = |what: &dyn Fn() -> bool, why: &str| {
-        let latest = Instant::now() + Duration::from_secs(5);
-        while !what() {
-            assert!(Instant::now() < latest, "{why}: {}", house.log());
-            thread::sleep(Duration::from_millis(20));
-        }
-    };
+    let wait_for = |what: &dyn Fn() -> bool, why: &str| wait_for(&house, what, why);
     let old_key = fs::read(&pair.key).expect("the key");
     let newer = make(&folder.0, "a", "localhost", 80);
     let new_key = fs::read(&pair.key).expect("the key");
@@ -117,6 +121,7 @@ fn the_plain_door_leads_to_the_encrypted_one() {
         "debug".to_owned(),
     ]);
     let house = House::open(&words(&given));
+    wait_for(&house, &|| house.log().contains("hythe is ready"), "it tells all its addresses first");
     let log = house.log();
     let (_, rest) = log.split_once("redirects from http://").expect("it says where");
     let address = rest.split('/').next().and_then(|address| address.parse().ok()).expect("an address");
