@@ -78,7 +78,10 @@ impl Socket for End {
 }
 
 /// Answers from other threads of a test.
-struct Post<S: State>(Arc<Mutex<Vec<Happening<Brought<Done<S>>>>>>);
+struct Post<S: State>(Letters<Brought<Done<S>>>);
+
+/// What other threads have sent and the loop has not taken.
+type Letters<D> = Arc<Mutex<Vec<Happening<D>>>>;
 
 impl<S: State> Mail for Post<S> {
     fn answer(&self, key: Key, number: u64, answer: Result<Response, Fault>) {
@@ -92,7 +95,7 @@ pub struct Stage<D, E> {
     now: Moment,
     doorstep: VecDeque<Rc<RefCell<Pipe>>>,
     happened: Vec<Happening<D>>,
-    letters: Arc<Mutex<Vec<Happening<D>>>>,
+    letters: Letters<D>,
     jobs: VecDeque<(Key, Job<D>)>,
     keeper: Box<dyn Keeper<E>>,
 }
