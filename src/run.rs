@@ -87,6 +87,7 @@ pub fn run(mut config: Config, handed_over: Vec<OwnedFd>, log: Scribe) -> Result
     let world = Os::new(Parts {
         doors,
         keys,
+        takes_signals: true,
         file_threads: config.io_threads,
         keeper: Box::new(Hand { opened: ledger, measure, ledger: None, since_trim: 0, has_told: false }),
         access_log: open_access_log(&config)?,

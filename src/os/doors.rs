@@ -1,8 +1,9 @@
 //! The doors: listeners, what kind of guest each lets in, and who of them has something to say.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 
 use mio::unix::SourceFd;
@@ -21,11 +22,24 @@ const UNSENT_MAX: i32 = 128 << 10;
 const DEFER_SECONDS: i32 = 1;
 
 /// A listener, and how those it lets in are spoken with.
+#[derive(Debug)]
 pub struct Door {
     /// Bound already.
     pub socket: OwnedFd,
     /// What those who come in are told of.
     pub entrance: Entrance,
+}
+
+impl From<TcpListener> for Door {
+    fn from(listener: TcpListener) -> Door {
+        Door { socket: listener.into(), entrance: Entrance::Plain }
+    }
+}
+
+impl From<UnixListener> for Door {
+    fn from(listener: UnixListener) -> Door {
+        Door { socket: listener.into(), entrance: Entrance::Plain }
+    }
 }
 
 struct Listener {

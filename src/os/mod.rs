@@ -2,7 +2,7 @@
 //! world in its place.
 
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -86,6 +86,8 @@ pub struct Parts<E> {
     pub doors: Vec<Door>,
     /// What is spoken with at the doors where encryption is.
     pub keys: Option<Keys>,
+    /// Whether the process's signals are for this loop.
+    pub takes_signals: bool,
     /// Helpers for files.
     pub file_threads: usize,
     /// The ledger's hand.
@@ -110,7 +112,7 @@ pub struct Os<D: Send + 'static, E> {
     tray: Arc<Tray<D>>,
     ledger: Option<Sender<Vec<E>>>,
     ledger_thread: Option<thread::JoinHandle<()>>,
-    signals: Signals,
+    signals: Option<Signals>,
     access_log: Option<Scribe>,
     logs: Vec<Scribe>,
     lines: Vec<u8>,
@@ -139,7 +141,7 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
         let mut doors = parts.doors;
         doors.truncate(LISTENERS_MAX);
         let doors = Doors::open(doors, parts.keys, poll.registry(), |at| Token(LISTENERS - at))?;
-        let signals = Signals::watch(&poll)?;
+        let signals = if parts.takes_signals { Some(Signals::watch(&poll)?) } else { None };
         let (ledger, entries) = mpsc::channel();
         let theirs = tray.clone();
         let keeper = parts.keeper;
@@ -198,12 +200,16 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
         self.lines.clear();
     }
 
+    /// Where other threads put what is for the loop.
+    pub fn tray(&self) -> Arc<Tray<D>> {
+        self.tray.clone()
+    }
+
     fn take_signals(&mut self, happened: &mut Vec<Happening<D>>) {
+        let Some(signals) = &self.signals else { return };
         let mut drained = [0u8; 64];
-        while rustix::net::recv(&self.signals.pipe, &mut drained, RecvFlags::empty()).is_ok_and(|(bytes, _)| bytes > 0)
-        {
-        }
-        for (raised, signal) in &self.signals.raised {
+        while rustix::net::recv(&signals.pipe, &mut drained, RecvFlags::empty()).is_ok_and(|(bytes, _)| bytes > 0) {}
+        for (raised, signal) in &signals.raised {
             if raised.swap(false, Ordering::AcqRel) {
                 if *signal == Signal::Reload {
                     self.access_log.iter().chain(&self.logs).for_each(Scribe::reopen);
@@ -398,6 +404,12 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
         if self.lines.len() >= LOG_BYTES {
             self.hand_over_lines();
         }
+    }
+}
+
+impl<D: Send + 'static, E> AsRawFd for Os<D, E> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.poll.as_raw_fd()
     }
 }
 
