@@ -33,6 +33,7 @@ use crate::store::database;
 use crate::store::disk::{Disk, Links};
 use crate::store::history::Message;
 use crate::store::ledger::{self, Entry, Ledger};
+use crate::store::secret::Cost;
 use crate::store::users::Users;
 
 /// Descriptors kept for files, logs, the ledger and the loop itself.
@@ -63,7 +64,10 @@ pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
     let mut site = Site::new(config.clone(), open_www(&config)?, shared, chat);
     site.started = Some(os::START);
     site.books = books;
-    site.accounts = config.has_accounts.then(|| Accounts::new(Users::default()));
+    site.accounts = config.has_accounts.then(|| {
+        let (memory_kib, passes) = config.password_profile.cost();
+        Accounts::new(Users::default(), Cost { memory_kib, passes }, Box::new(os::fill))
+    });
     let server = site::server(site, hub).map_err(|error| other("make the table of routes", io::Error::other(error)))?;
     let world = Os::new(Parts {
         listeners,

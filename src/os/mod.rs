@@ -511,6 +511,11 @@ pub fn machine_name() -> Option<String> {
     rustix::system::uname().nodename().to_str().ok().map(str::to_owned)
 }
 
+/// Fills in random bytes from the system; says whether it had any.
+pub fn fill(bytes: &mut [u8]) -> bool {
+    getrandom::fill(bytes).is_ok()
+}
+
 /// Four random bytes from the system, as a number.
 pub fn random() -> u32 {
     let mut bytes = [0; 4];

@@ -109,6 +109,7 @@ fn context<'a, S: State>(yard: &'a mut Yard<Connection<S>>, answers: Answers, pe
         now: yard.now,
         wall: yard.wall,
         peer,
+        is_secure: false,
         is_closing: yard.is_closing,
         is_over: false,
         counts: &yard.counts,

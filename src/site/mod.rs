@@ -12,6 +12,7 @@ pub mod body;
 pub mod books;
 pub mod changes;
 pub mod chat;
+pub mod cookie;
 pub mod file_list;
 pub mod files;
 pub mod gate;
@@ -24,6 +25,7 @@ pub mod receive;
 pub mod shelved;
 pub mod state;
 pub mod system;
+pub mod throttle;
 pub mod upload;
 pub mod variant;
 

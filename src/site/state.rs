@@ -11,10 +11,12 @@ use crate::http::status::Status;
 use crate::server::reply::{State, Topic};
 use crate::site::rate::Buckets;
 use crate::site::shelved::Shelved;
+use crate::site::throttle::Throttle;
 use crate::store::disk::Disk;
 use crate::store::history::History;
 use crate::store::ledger::Entry;
 use crate::store::messages::Reader;
+use crate::store::secret::{Cost, Hash};
 use crate::store::shelf::{Shelf, ShelfLimits};
 use crate::store::users::Users;
 
@@ -40,6 +42,8 @@ pub struct Site {
     pub books: Option<Books>,
     /// Requests an address may make.
     pub request_rate: Buckets,
+    /// Tries to come in that an address may make.
+    pub login_rate: Buckets,
     /// When this run began; at the first look at the numbers, unless it was told before.
     pub started: Option<Moment>,
     /// What is counted for those who look after the server.
@@ -109,12 +113,36 @@ pub struct Chat {
 pub struct Accounts {
     /// Who there is.
     pub users: Users,
+    /// Who guesses.
+    pub throttle: Throttle,
+    /// What hashing a password costs.
+    pub cost: Cost,
+    /// A hash for names that are nobody's, which costs the same.
+    pub dummy: Hash,
+    /// Where secrets come from.
+    pub draw: Draw,
 }
+
+/// Fills in random bytes; says whether there were any.
+pub type Draw = Box<dyn FnMut(&mut [u8]) -> bool + Send>;
 
 impl Accounts {
     /// The accounts of these people.
-    pub fn new(users: Users) -> Accounts {
-        Accounts { users }
+    pub fn new(users: Users, cost: Cost, draw: Draw) -> Accounts {
+        Accounts { users, throttle: Throttle::default(), cost, dummy: Hash::dummy(cost), draw }
+    }
+
+    /// So many random bytes.
+    ///
+    /// # Errors
+    /// 503, if the system has none.
+    pub fn random<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
+        let mut bytes = [0; N];
+        if (self.draw)(&mut bytes) {
+            return Ok(bytes);
+        }
+        Err(Fault::new(Status::SERVICE_UNAVAILABLE, "no_randomness", "the system gives no random numbers")
+            .retry_after(5))
     }
 }
 
@@ -184,6 +212,7 @@ impl Site {
     pub fn new(config: Config, www: Www, files: Option<Files>, chat: Option<Chat>) -> Site {
         let (rights, network_rights) = (config.rights(), config.network_rights());
         let request_rate = Buckets::new(config.limits.request_rate);
+        let login_rate = Buckets::new(config.limits.login_rate);
         Site {
             config,
             rights,
@@ -195,6 +224,7 @@ impl Site {
             accounts: None,
             books: None,
             request_rate,
+            login_rate,
             started: None,
             tallies: Tallies::default(),
         }
