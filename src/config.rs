@@ -41,6 +41,8 @@ pub struct Config {
     pub attach: Vec<String>,
     /// Whether there is a chat. Default: yes.
     pub has_chat: bool,
+    /// The chat's rooms beside the lobby; `None` when a room appears on its first use. Default: none, and so they appear.
+    pub rooms: Option<Vec<String>>,
     /// Whether there are uploads and a shared area. Default: yes.
     pub has_files: bool,
     /// Whether there are accounts. Default: yes.
@@ -89,6 +91,7 @@ impl Default for Config {
             lists_folders: false,
             attach: ["jpg", "jpeg", "txt"].map(String::from).to_vec(),
             has_chat: true,
+            rooms: None,
             has_files: true,
             has_accounts: true,
             signup: None,
@@ -490,6 +493,9 @@ pub struct Limits {
     pub streams: usize,
     /// Bytes that may wait for one slow reader of a stream before it is closed, to resume by id. Default: 64 KiB.
     pub stream_queue_bytes: usize,
+    /// Bytes that may wait for all readers of streams together; the one that would bring more is closed, to resume by id.
+    /// Default: 64 MiB.
+    pub stream_total_bytes: usize,
     /// Bytes of a chat message; beyond them 413. Default: 4 KiB, a page of text.
     pub message_limit_bytes: usize,
     /// Messages that the history keeps; the oldest go first. Default: 100,000, some tens of MB.
@@ -533,6 +539,7 @@ impl Default for Limits {
             min_free_bytes: 64 * MIB as u64,
             streams: usize::MAX,
             stream_queue_bytes: 64 * KIB,
+            stream_total_bytes: 64 * MIB,
             message_limit_bytes: 4 * KIB,
             history_messages: 100_000,
             history_days: 365,

@@ -56,29 +56,19 @@ impl<'a> RelPath<'a> {
         let Some(rest) = raw.strip_prefix('/') else {
             return Err(PathFault::Bad("the path does not begin with a slash"));
         };
-        let decoded = if memchr::memchr(b'%', rest.as_bytes()).is_some() {
-            Cow::Owned(decode(rest)?)
-        } else {
-            Cow::Borrowed(rest)
+        let (text, has_slash) = match rest.strip_suffix('/') {
+            Some(text) => (text, true),
+            None => (rest, false),
         };
-        let (text, is_folder) = match decoded {
-            Cow::Borrowed(text) => match text.strip_suffix('/') {
-                Some(text) => (Cow::Borrowed(text), true),
-                None => (Cow::Borrowed(text), text.is_empty()),
-            },
-            Cow::Owned(mut text) => {
-                let is_folder = text.ends_with('/') || text.is_empty();
-                if text.ends_with('/') {
-                    text.pop();
-                }
-                (Cow::Owned(text), is_folder)
-            }
-        };
-        if text.is_empty() && raw.len() > 1 {
+        if text.is_empty() && has_slash {
             return Err(PathFault::Hidden);
         }
-        check(&text)?;
-        Ok((RelPath(text), is_folder))
+        let (is_plain, is_escaped) = look(text);
+        let text = if is_escaped { Cow::Owned(decode(text)?) } else { Cow::Borrowed(text) };
+        if is_escaped || !is_plain {
+            check(&text)?;
+        }
+        Ok((RelPath(text), has_slash || rest.is_empty()))
     }
 
     /// Takes a path as it stands, without decoding: from a JSON member, a form field, a command line.
@@ -184,20 +174,23 @@ fn hex(digit: &u8) -> Option<u8> {
 /// Proves the invariants for decoded text. Broken bytes are told before climbing, climbing before hiding, so that the
 /// answer does not depend on where in the path each stands.
 fn check(text: &str) -> Result<(), PathFault> {
-    if is_plain(text) { Ok(()) } else { check_closely(text) }
+    if look(text).0 { Ok(()) } else { check_closely(text) }
 }
 
-/// Whether nothing is amiss at the first, quick look: no bad byte, and no segment that is empty or begins with a dot.
+/// The first, quick look: whether nothing is amiss (no bad byte, and no segment that is empty or begins with a dot), and
+/// whether there is a percent sign.
 #[inline]
-fn is_plain(text: &str) -> bool {
+fn look(text: &str) -> (bool, bool) {
     let mut at_start = true;
     let mut is_suspicious = false;
+    let mut is_escaped = false;
     for &byte in text.as_bytes() {
         let class = CLASS[usize::from(byte)];
         is_suspicious |= (class == BAD) | (at_start & ((class == SLASH) | (class == DOT)));
+        is_escaped |= class == PERCENT;
         at_start = class == SLASH;
     }
-    !is_suspicious && (!at_start || text.is_empty())
+    (!is_suspicious && (!at_start || text.is_empty()), is_escaped)
 }
 
 fn check_closely(text: &str) -> Result<(), PathFault> {

@@ -23,18 +23,20 @@ use crate::reactor::slot::{Brought, Marks};
 use crate::reactor::system::{Key, Lane, System, Verdict};
 use crate::server::access::Format;
 use crate::server::connection::{Connection, Done};
+use crate::server::context::Context;
 use crate::server::house::Rules;
-use crate::server::reply::Step;
+use crate::server::reply::{Reply, Step};
 use crate::site;
-use crate::site::books;
-use crate::site::chat::{self, HISTORY_MESSAGES};
+use crate::site::opening::{self, Found, HISTORY_MESSAGES};
+use crate::site::resume;
+use crate::site::rooms::Rooms;
 use crate::site::state::{Accounts, Books, Chat, Files, LedgerState, Site, Www};
-use crate::store::database;
+use crate::site::{books, upkeep};
 use crate::store::disk::{Disk, Links};
-use crate::store::history::Message;
 use crate::store::ledger::{self, Entry, Ledger};
 use crate::store::secret::Cost;
 use crate::store::users::Users;
+use crate::store::{accounts, database};
 
 /// Descriptors kept for files, logs, the ledger and the loop itself.
 const DESCRIPTORS_KEPT: usize = 400;
@@ -44,6 +46,9 @@ const FIRST_MS: u64 = 20;
 
 /// The ledger forgets what is beyond its measure after so many new messages.
 const TRIM_EVERY: usize = 1_000;
+
+/// So many messages are put into the index in one go, while new ones may be waiting.
+const INDEXED_AT_ONCE: usize = 4_096;
 
 /// Serves until told to stop. The folders of `config` exist, and the log has begun; `log` is who writes it.
 ///
@@ -56,23 +61,27 @@ pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
     let books = make_books(&config, &mut hub)?;
     let database = books.as_ref().map(|books| books.database.clone());
     let chat = database.clone().filter(|_| config.has_chat);
-    let chat = chat.map(|database| Chat::new(database, hub.topic(), config.limits.send_rate));
+    let chat = chat
+        .map(|database| Chat::new(database, Rooms::new(config.rooms.as_deref(), &mut hub), config.limits.send_rate));
     let (hand, ledger) = mpsc::channel();
     let measure = Measure::of(&config.limits);
     let shared = open_files(&config)?;
     let files = shared.as_ref().map(|files| Arc::clone(&files.disk));
     let mut site = Site::new(config.clone(), open_www(&config)?, shared, chat);
     site.started = Some(os::START);
-    site.books = books;
     site.accounts = config.has_accounts.then(|| {
         let (memory_kib, passes) = config.password_profile.cost();
-        Accounts::new(Users::default(), Cost { memory_kib, passes }, Box::new(os::fill))
+        // Read before anyone is served, so that whoever is signed in is so from the first request on. What is wrong with the
+        // database is told when it is opened.
+        let users = books.as_ref().and_then(|books| accounts::peek(&books.database));
+        Accounts::new(users.unwrap_or_default(), Cost { memory_kib, passes }, Box::new(os::fill))
     });
+    site.books = books;
     let server = site::server(site, hub).map_err(|error| other("make the table of routes", io::Error::other(error)))?;
     let world = Os::new(Parts {
         listeners,
         file_threads: config.io_threads,
-        keeper: keeper(ledger, measure),
+        keeper: Box::new(Hand::new(ledger, measure, config.has_accounts)),
         access_log: open_access_log(&config)?,
         logs: vec![log.clone()],
     });
@@ -105,10 +114,8 @@ pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
             Box::new(move |site, cx| {
                 let state = match opened {
                     Ok(held) => {
-                        chat::opened(site, held.recent, held.last);
-                        if let Some(accounts) = &mut site.accounts {
-                            accounts.users.replace(held.users);
-                        }
+                        opening::opened(site, held.chat, cx);
+                        upkeep::replaced(site, held.users, cx);
                         LedgerState::Open
                     }
                     Err(error) => {
@@ -207,7 +214,8 @@ fn open_files(config: &Config) -> Result<Option<Files>, RunError> {
     }
     let disk = folder(&config.uploads, Links::Never)?;
     let seed = u64::from(os::random()) << 32 | u64::from(os::random());
-    Ok(Some(Files::new(disk, seed)))
+    let partials = resume::load(&*disk, os::wall());
+    Ok(Some(Files { partials, ..Files::new(disk, seed) }))
 }
 
 /// Removes what an earlier run left half written. Drafts of this run are told apart by who holds them.
@@ -234,8 +242,7 @@ fn make_books(config: &Config, hub: &mut Hub) -> Result<Option<Books>, RunError>
 
 /// What the loop remembers of the ledger.
 struct Held {
-    recent: Vec<Message>,
-    last: i64,
+    chat: Found,
     users: Users,
 }
 
@@ -243,7 +250,9 @@ struct Held {
 fn open_ledger(path: &Path, sync: ledger::Sync, measure: &Measure) -> Result<(Ledger, Held), database::Error> {
     let mut ledger = Ledger::open(path, sync)?;
     measure.apply(&mut ledger);
-    let held = Held { recent: ledger.recent(HISTORY_MESSAGES)?, last: ledger.last_id()?, users: ledger.users()? };
+    let rooms = ledger.rooms()?.into_iter().map(|(room, _)| room).collect();
+    let chat = Found { recent: ledger.recent(HISTORY_MESSAGES)?, last: ledger.last_id()?, rooms };
+    let held = Held { chat, users: ledger.users()? };
     Ok((ledger, held))
 }
 
@@ -273,37 +282,95 @@ impl Measure {
     }
 }
 
+/// Something for the loop that nobody asked for.
+fn news(step: impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> + Send + 'static) -> Brought<Done<Site>> {
+    Brought::News(Done::Step(Box::new(step)))
+}
+
 /// The ledger's hand: waits for the ledger, keeps a batch, tells each entry's verdict, and forgets what is beyond the measure
-/// now and then.
-fn keeper(opened: Receiver<Ledger>, measure: Measure) -> Keeper<Entry> {
-    let mut ledger: Option<Ledger> = None;
-    let mut since_trim = 0;
-    let mut has_told = false;
-    Box::new(move |batch| {
-        if ledger.is_none() {
-            ledger = opened.recv().ok();
+/// now and then. When nothing waits it lets the index follow.
+struct Hand {
+    opened: Receiver<Ledger>,
+    measure: Measure,
+    ledger: Option<Ledger>,
+    since_trim: usize,
+    has_told: bool,
+    /// Whether others may change accounts beside us, and things of accounts come to their end.
+    has_accounts: bool,
+    version: Option<i64>,
+    looks: u32,
+}
+
+impl Hand {
+    fn new(opened: Receiver<Ledger>, measure: Measure, has_accounts: bool) -> Hand {
+        let (ledger, version) = (None, None);
+        Hand { opened, measure, ledger, since_trim: 0, has_told: false, has_accounts, version, looks: 0 }
+    }
+
+    /// Whether another process has written since the last look.
+    fn has_changed(&mut self) -> bool {
+        let Some(Ok(version)) = self.ledger.as_ref().map(Ledger::version) else { return false };
+        // Before the first look nothing can be told from the version alone.
+        self.version.replace(version) != Some(version)
+    }
+}
+
+impl Keeper<Entry, Brought<Done<Site>>> for Hand {
+    fn looks(&self) -> bool {
+        self.has_accounts
+    }
+
+    fn look(&mut self) -> Option<Brought<Done<Site>>> {
+        if self.ledger.is_none() {
+            self.ledger = self.opened.try_recv().ok();
         }
-        let Some(ledger) = &mut ledger else { return vec![Verdict::Lost; batch.len()] };
-        since_trim += batch.len();
+        if self.has_changed() {
+            return match self.ledger.as_ref()?.users() {
+                Ok(users) => Some(news(move |site, cx| upkeep::replaced(site, users, cx))),
+                Err(error) => {
+                    log::error!("what others have changed cannot be read: {error}");
+                    None
+                }
+            };
+        }
+        self.looks = self.looks.wrapping_add(1);
+        self.looks.is_multiple_of(60).then(|| news(upkeep::each_minute))
+    }
+
+    fn keep(&mut self, batch: Vec<Entry>) -> Vec<Verdict> {
+        if self.ledger.is_none() {
+            self.ledger = self.opened.recv().ok();
+        }
+        let Some(ledger) = &mut self.ledger else { return vec![Verdict::Lost; batch.len()] };
+        self.since_trim += batch.len();
         let verdicts = ledger.keep(batch);
         if let Some(error) = ledger.shut_by()
-            && !std::mem::replace(&mut has_told, true)
+            && !std::mem::replace(&mut self.has_told, true)
         {
             log::error!("the ledger takes nothing more: {error}");
         }
-        if since_trim >= TRIM_EVERY {
-            since_trim = 0;
-            measure.apply(ledger);
+        let verdicts = verdicts.into_iter().map(|verdict| match verdict {
+            database::Verdict::Kept(id) => Verdict::Kept(id),
+            database::Verdict::Refused => Verdict::Refused,
+            database::Verdict::Lost => Verdict::Lost,
+        });
+        verdicts.collect()
+    }
+
+    fn rest(&mut self) -> bool {
+        let Some(ledger) = &mut self.ledger else { return false };
+        if self.since_trim >= TRIM_EVERY {
+            self.since_trim = 0;
+            self.measure.apply(ledger);
         }
-        verdicts
-            .into_iter()
-            .map(|verdict| match verdict {
-                database::Verdict::Kept(id) => Verdict::Kept(id),
-                database::Verdict::Refused => Verdict::Refused,
-                database::Verdict::Lost => Verdict::Lost,
-            })
-            .collect()
-    })
+        match ledger.index(INDEXED_AT_ONCE) {
+            Ok(has_more) => has_more,
+            Err(error) => {
+                log::warn!("the index of words cannot follow: {error}");
+                false
+            }
+        }
+    }
 }
 
 fn open_access_log(config: &Config) -> Result<Option<Scribe>, RunError> {

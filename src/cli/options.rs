@@ -497,6 +497,15 @@ pub static GROUPS: &[Group] = &[
         title: "Chat",
         keys: &[
             Key {
+                name: "rooms",
+                kind: List("open|ROOM,…", set_rooms, |config| {
+                    config.rooms.clone().unwrap_or_else(|| vec!["open".to_string()])
+                }),
+                default: "open",
+                help: "The rooms beside the lobby; open lets one appear on its first use (at most 256)",
+                reason: "A fixed list is for places where nobody should make rooms",
+            },
+            Key {
                 name: "streams",
                 kind: Count(NoLimit, 0, |config| &mut config.limits.streams),
                 default: "0",
@@ -509,6 +518,13 @@ pub static GROUPS: &[Group] = &[
                 default: "64KiB",
                 help: "What may wait for one slow reader of a stream before it is closed",
                 reason: "It resumes by id, so nothing is lost",
+            },
+            Key {
+                name: "stream-total",
+                kind: Size(NoLimit, |config| &mut config.limits.stream_total_bytes),
+                default: "64MiB",
+                help: "What may wait for all readers of streams together; the one that brings more is closed",
+                reason: "It resumes by id; many slow readers must not take the memory of all others",
             },
             Key {
                 name: "message-limit",
@@ -837,6 +853,27 @@ fn set_path_prefix(config: &mut Config, value: &str) -> Result<(), String> {
     Ok(())
 }
 
+/// `open`, or the names of all rooms there are beside the lobby.
+fn set_rooms(config: &mut Config, items: &[&str]) -> Result<(), String> {
+    let items: Vec<&str> = items.iter().copied().filter(|item| !item.is_empty()).collect();
+    if items == ["open"] {
+        config.rooms = None;
+        return Ok(());
+    }
+    let fits = |name: &&str| {
+        (1..=32).contains(&name.len())
+            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
+    };
+    if let Some(name) = items.iter().find(|name| !fits(name)) {
+        return Err(format!("{name:?} is no room; a name has 1 to 32 small letters, digits and hyphens"));
+    }
+    if items.len() > 255 {
+        return Err("there are at most 256 rooms with the lobby".to_string());
+    }
+    config.rooms = Some(items.iter().map(|name| (*name).to_string()).collect());
+    Ok(())
+}
+
 fn set_attach(config: &mut Config, items: &[&str]) -> Result<(), String> {
     let extension = |item: &&str| {
         let bare = item.strip_prefix('.').unwrap_or(item).to_ascii_lowercase();
@@ -998,6 +1035,7 @@ mod tests {
             ("log-level", "trace"),
             ("log-format", "json"),
             ("chat-sync", "off"),
+            ("rooms", "den,attic-2"),
             ("shared-write", "operator"),
             ("chat-read", "user"),
             ("listen", "0.0.0.0:0,[::]:80"),
@@ -1064,6 +1102,7 @@ mod tests {
             ("path-prefix", "/a//b", "is no path prefix"),
             ("path-prefix", "/a b", "is no path prefix"),
             ("attach", "a/b", "is no extension"),
+            ("rooms", "den,At tic", "\"At tic\" is no room"),
             ("allow-host", "http://example.org", "is no host"),
             ("allow-host", "*.example.org", "is no host"),
             ("allow-host", "::1", "is no host"),

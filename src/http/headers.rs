@@ -27,7 +27,7 @@ macro_rules! fields {
             #[inline]
             fn of(name: &str) -> Option<Field> {
                 let known = Field::ALL.get(usize::from(PLACES[place_of(name.as_bytes())]))?;
-                (name == known.name() || name.eq_ignore_ascii_case(known.name())).then_some(*known)
+                is_named(name.as_bytes(), known.name().as_bytes()).then_some(*known)
             }
         }
     };
@@ -39,6 +39,14 @@ const fn place_of(name: &[u8]) -> usize {
         return 0;
     };
     (name.len() + (*first | 0x20) as usize * 2 + (*last | 0x20) as usize * 14) % 128
+}
+
+/// Whether a token is this name, in whatever case. `name` has lower-case letters, digits and hyphens only: the bit that
+/// tells upper case from lower is set in all of them, and no other byte of a token becomes one of them by having it set.
+#[inline]
+fn is_named(token: &[u8], name: &[u8]) -> bool {
+    token.len() == name.len()
+        && token.iter().zip(name).fold(0, |unlike, (have, want)| unlike | (have | 0x20) ^ want) == 0
 }
 
 /// For each place the field whose name has it; [`FIELDS`] for none. Two fields with one place do not compile.
@@ -99,7 +107,7 @@ pub struct Headers<'a> {
 }
 
 /// What proxies call the fields in which they tell what they hide.
-const FORWARDED: &str = "x-forwarded-";
+const FORWARDED: &[u8] = b"x-forwarded-";
 
 const _: () = assert!(FIELDS <= 32, "`repeated` has a bit for each field");
 const _: () = assert!(HEADERS_MAX < 256, "`first` counts in a byte");
@@ -115,9 +123,8 @@ impl<'a> Headers<'a> {
         let mut repeated = 0u32;
         let mut is_forwarded = false;
         for (place, field) in (1u8..).zip(fields) {
-            if field.name.len() > FORWARDED.len() {
-                let start = &field.name.as_bytes()[..FORWARDED.len()];
-                is_forwarded |= start.eq_ignore_ascii_case(FORWARDED.as_bytes());
+            if let Some((start, _)) = field.name.as_bytes().split_at_checked(FORWARDED.len()) {
+                is_forwarded |= is_named(start, FORWARDED);
             }
             if let Some(known) = Field::of(field.name) {
                 let slot = &mut first[known as usize];
@@ -241,6 +248,20 @@ mod tests {
             assert_eq!(Field::of(&name.to_uppercase()).map(Field::name), Some(name));
         }
         assert_eq!(Field::of("x-unknown"), None);
+    }
+
+    #[test]
+    fn no_other_token_passes_for_a_name() {
+        for field in Field::ALL {
+            let name = field.name().as_bytes();
+            for at in 0..name.len() {
+                for byte in (0..=255).filter(|&byte| is_token_byte(byte)) {
+                    let mut token = name.to_vec();
+                    token[at] = byte;
+                    assert_eq!(is_named(&token, name), token.eq_ignore_ascii_case(name), "{}", token.escape_ascii());
+                }
+            }
+        }
     }
 
     #[test]

@@ -19,3 +19,4 @@ pub mod negotiate;
 pub mod request;
 pub mod response;
 pub mod status;
+pub mod tus;

@@ -26,7 +26,7 @@ use rustix::io::{Errno, ReadWriteFlags};
 use crate::clock::Wall;
 use crate::content::Content;
 use crate::path::RelPath;
-use crate::store::disk::{Disk, Draft, Existing, FileFacts, Item, Kind, Links, Opened};
+use crate::store::disk::{Disk, Draft, Existing, FileFacts, Item, Kind, Links, Opened, Unfinished};
 
 /// `openat2` says `EAGAIN` when a rename raced with a `..` of a link; so often it is asked again.
 const ASK_AGAIN_MAX: usize = 8;
@@ -37,13 +37,13 @@ const TOUCH_BYTES: usize = 64 * 1024;
 /// A sweep looks no deeper: twice what the API lets a client make.
 const SWEEP_DEPTH_MAX: usize = 32;
 /// New files may be read by all the umask allows, and written by us.
-const FILE_MODE: Mode = Mode::from_raw_mode(0o644);
+pub(super) const FILE_MODE: Mode = Mode::from_raw_mode(0o644);
 /// New folders likewise.
 const FOLDER_MODE: Mode = Mode::from_raw_mode(0o755);
 /// A folder that is to be changed or listed. Not `O_PATH`, for it will be read or synced.
-const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+pub(super) const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 /// A file to be read. Non-blocking, so that opening a FIFO does not wait for its writer.
-const FILE: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+pub(super) const FILE: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
 /// A thing to be looked at, whatever it is.
 const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
 /// A step of the walk.
@@ -52,12 +52,12 @@ const STEP: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLO
 /// A folder of the file system, opened once; nothing outside it can be reached through it.
 #[derive(Clone)]
 pub struct FolderDisk {
-    root: Arc<Root>,
+    pub(super) root: Arc<Root>,
 }
 
 /// What the disk and its drafts share.
-struct Root {
-    folder: OwnedFd,
+pub(super) struct Root {
+    pub(super) folder: OwnedFd,
     /// Where it lies, free of links; only used to tell whether a link's target is inside.
     place: PathBuf,
     links: Links,
@@ -207,11 +207,15 @@ impl Disk for FolderDisk {
         let folder = self.root.resolve(&RelPath::ROOT, FOLDER)?;
         sweep(folder, SWEEP_DEPTH_MAX)
     }
+
+    fn unfinished(&self) -> Option<&dyn Unfinished> {
+        Some(self)
+    }
 }
 
 impl Root {
     /// Opens what `path` stands for. Whatever lies outside, or behind a link that may not be followed, is `NotFound`.
-    fn resolve(&self, path: &RelPath<'_>, flags: OFlags) -> io::Result<OwnedFd> {
+    pub(super) fn resolve(&self, path: &RelPath<'_>, flags: OFlags) -> io::Result<OwnedFd> {
         self.reach(path.as_str(), flags).map_err(|fault| match fault {
             // ELOOP, EXDEV: a link that leads outside, in a ring, or is not to be followed. ENOTDIR: a file on the way.
             // ENXIO, ENODEV: a socket, or a device without a driver.
@@ -385,11 +389,11 @@ impl Content for OpenFile {
 }
 
 /// A file that has no name yet, or only a hidden one.
-struct FolderDraft {
-    root: Arc<Root>,
-    file: File,
-    hidden: Option<Hidden>,
-    is_synced: bool,
+pub(super) struct FolderDraft {
+    pub root: Arc<Root>,
+    pub file: File,
+    pub hidden: Option<Hidden>,
+    pub is_synced: bool,
 }
 
 impl Draft for FolderDraft {
@@ -428,8 +432,15 @@ impl Draft for FolderDraft {
             }
         }
         if let Err(fault) = sync_folder(&folder) {
-            if existing == Existing::Refuse {
-                let _ = rustix::fs::unlinkat(&folder, name, AtFlags::empty());
+            match &mut self.hidden {
+                // What took days to come is not thrown away.
+                Some(hidden) if hidden.keeps => {
+                    hidden.is_gone = rustix::fs::renameat(&folder, name, &hidden.folder, &hidden.name).is_err();
+                }
+                _ if existing == Existing::Refuse => {
+                    let _ = rustix::fs::unlinkat(&folder, name, AtFlags::empty());
+                }
+                _ => {}
             }
             return Err(fault);
         }
@@ -437,16 +448,17 @@ impl Draft for FolderDraft {
     }
 }
 
-/// A name that only we know, removed when it is dropped.
-struct Hidden {
-    folder: OwnedFd,
-    name: String,
-    is_gone: bool,
+/// A name that only we know, removed when it is dropped, unless it is an upload's that continues another day.
+pub(super) struct Hidden {
+    pub folder: OwnedFd,
+    pub name: String,
+    pub is_gone: bool,
+    pub keeps: bool,
 }
 
 impl Drop for Hidden {
     fn drop(&mut self) {
-        if !self.is_gone {
+        if !self.is_gone && !self.keeps {
             let _ = rustix::fs::unlinkat(&self.folder, &self.name, AtFlags::empty());
         }
     }
@@ -465,7 +477,7 @@ fn begin(folder: OwnedFd, writing: Writing) -> io::Result<(File, Option<Hidden>)
     }
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let (fd, name) = fresh_name(|name| rustix::fs::openat(&folder, name, flags, FILE_MODE)).map_err(full)?;
-    Ok((File::from(fd), Some(Hidden { folder, name, is_gone: false })))
+    Ok((File::from(fd), Some(Hidden { folder, name, is_gone: false, keeps: false })))
 }
 
 /// Tries random hidden names until one is free.
@@ -495,7 +507,7 @@ fn link(file: &File, folder: &OwnedFd, name: &str) -> Result<(), Errno> {
 
 fn link_hidden(file: &File, folder: OwnedFd) -> io::Result<Hidden> {
     let ((), name) = fresh_name(|name| link(file, &folder, name))?;
-    Ok(Hidden { folder, name, is_gone: false })
+    Ok(Hidden { folder, name, is_gone: false, keeps: false })
 }
 
 /// Moves a name to a free one; the kernel says whether it is free.
@@ -550,7 +562,7 @@ fn full(fault: io::Error) -> io::Error {
     }
 }
 
-fn sync_folder(folder: &OwnedFd) -> io::Result<()> {
+pub(super) fn sync_folder(folder: &OwnedFd) -> io::Result<()> {
     match rustix::fs::fsync(folder) {
         // A file system whose folders cannot be synced keeps them by itself.
         Ok(()) | Err(Errno::INVAL) => Ok(()),

@@ -7,7 +7,7 @@
 //!
 //! Nothing here touches a socket: the loop sweeps, a slice at a time.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 /// A subject that connections listen to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,6 +21,10 @@ pub enum Dialect {
     /// As WebSocket frames.
     Frame,
 }
+
+/// Whoever a listener listens for: when they may no longer, all that they opened ends together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Owner(pub u64);
 
 /// A tape that is empty gives memory above this back.
 const KEPT: usize = 256 << 10;
@@ -103,10 +107,16 @@ struct Room {
 #[derive(Default)]
 pub struct Hub {
     rooms: Vec<Room>,
+    /// Topics given back, to be used again.
+    vacant: Vec<Topic>,
     /// Tapes with a sweep to do, in the order in which they were spoken on.
     sweeps: VecDeque<(Topic, Dialect)>,
     /// Waiters that have something to hear.
     woken: VecDeque<u32>,
+    /// Listeners that are somebody's.
+    owners: BTreeMap<u32, Owner>,
+    /// Listeners whose owner may listen no longer.
+    ended: Vec<u32>,
     listeners: usize,
 }
 
@@ -116,14 +126,32 @@ impl Hub {
     /// # Panics
     /// If there are 65,536 already; whoever makes topics bounds their number.
     pub fn topic(&mut self) -> Topic {
+        if let Some(topic) = self.vacant.pop() {
+            return topic;
+        }
         let number = u16::try_from(self.rooms.len()).expect("the number of topics is bounded by their maker");
         self.rooms.push(Room::default());
         Topic(number)
     }
 
+    /// Gives a topic back that nobody listens to any more; one that somebody listens to stays.
+    pub fn retire(&mut self, topic: Topic) {
+        if self.listeners_of(topic) == 0 {
+            self.vacant.push(topic);
+        } else {
+            debug_assert!(false, "a topic is given back when nobody listens to it");
+        }
+    }
+
     /// How many listeners and waiters there are.
     pub fn listeners(&self) -> usize {
         self.listeners
+    }
+
+    /// How many listen to a topic or wait for it.
+    pub fn listeners_of(&self, topic: Topic) -> usize {
+        let room = &self.rooms[usize::from(topic.0)];
+        room.waiters.len() + room.tapes.iter().map(|tape| tape.slots.len()).sum::<usize>()
     }
 
     /// Says a note: `write` is asked for its text once for each dialect that somebody listens in, and all waiters are woken.
@@ -170,8 +198,31 @@ impl Hub {
         Seat::Wait(topic, (waiters.len() - 1) as u32)
     }
 
+    /// Says whose a listener is.
+    pub(super) fn own(&mut self, slot: u32, owner: Owner) {
+        self.owners.insert(slot, owner);
+    }
+
+    /// Ends all that an owner listens to.
+    pub fn end_all(&mut self, owner: Owner) {
+        self.ended.extend(self.owners.iter().filter(|(_, other)| **other == owner).map(|(slot, _)| *slot));
+    }
+
+    /// The next listener whose owner may listen no longer, unless it has gone by itself.
+    pub(super) fn next_ended(&mut self) -> Option<u32> {
+        while let Some(slot) = self.ended.pop() {
+            if self.owners.remove(&slot).is_some() {
+                return Some(slot);
+            }
+        }
+        None
+    }
+
     /// Gives a seat back. The last one of its row moves into the gap; `Some` tells whose seat has changed, and to what.
     pub(super) fn leave(&mut self, slot: u32, seat: Seat) -> Option<(u32, Seat)> {
+        if seat != Seat::None && !self.owners.is_empty() {
+            self.owners.remove(&slot);
+        }
         match seat {
             Seat::None => None,
             Seat::Wait(topic, place) => {
@@ -210,7 +261,7 @@ impl Hub {
 
     /// Whether anyone has still to hear something.
     pub(super) fn is_busy(&self) -> bool {
-        !self.sweeps.is_empty() || !self.woken.is_empty()
+        !self.sweeps.is_empty() || !self.woken.is_empty() || !self.ended.is_empty()
     }
 
     /// The next listener of the running sweep: its slot and what it has not heard. Ends a sweep that has come round, cuts the
@@ -351,6 +402,24 @@ mod tests {
     }
 
     #[test]
+    fn an_owners_listeners_end_together_and_a_slot_that_has_another_tenant_is_spared() {
+        let mut hub = Hub::default();
+        let topic = hub.topic();
+        let seats: Vec<Seat> = (0..4).map(|slot| hub.listen(slot, topic, Dialect::Event)).collect();
+        hub.own(0, Owner(7));
+        hub.own(1, Owner(8));
+        hub.own(2, Owner(7));
+        hub.leave(2, seats[2]);
+        hub.end_all(Owner(7));
+        assert!(hub.is_busy());
+        hub.leave(0, seats[0]);
+        hub.listen(0, topic, Dialect::Event);
+        assert_eq!(hub.next_ended(), None, "who was meant has gone");
+        hub.end_all(Owner(8));
+        assert_eq!((hub.next_ended(), hub.next_ended()), (Some(1), None));
+    }
+
+    #[test]
     fn a_slow_listener_keeps_the_tape_and_others_go_on() {
         let mut hub = Hub::default();
         let topic = hub.topic();
@@ -390,6 +459,22 @@ mod tests {
             hub.heard(seat, length.saturating_sub(3));
         }
         assert_eq!(hub.finish_note(seat), b"ef.", "also after the tape was cut");
+    }
+
+    #[test]
+    fn a_topic_given_back_is_used_again_and_its_next_listeners_hear_nothing_of_before() {
+        let mut hub = Hub::default();
+        let (kept, topic) = (hub.topic(), hub.topic());
+        let seat = hub.listen(1, topic, Dialect::Event);
+        assert_eq!([hub.listeners_of(kept), hub.listeners_of(topic)], [0, 1]);
+        say(&mut hub, topic, "a");
+        hub.leave(1, seat);
+        hub.retire(topic);
+        assert_eq!(hub.topic(), topic);
+        hub.listen(2, topic, Dialect::Event);
+        say(&mut hub, topic, "b");
+        assert_eq!(sweep(&mut hub, 99)[0], (2, "b.".into()));
+        assert_ne!(hub.topic(), kept);
     }
 
     #[test]

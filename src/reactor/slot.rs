@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::clock::{Moment, Wall};
 use crate::content::FileSpan;
-use crate::reactor::hub::{Dialect, Hub, Seat, Topic};
+use crate::reactor::hub::{Dialect, Hub, Owner, Seat, Topic};
 use crate::reactor::outbox::Outbox;
 use crate::reactor::system::{Job, Key, LANES, Lane, Peer, Signal, Verdict};
 use crate::reactor::wheel::Tick;
@@ -62,6 +62,11 @@ pub trait Protocol: Sized {
 
     /// Something was said on the topic this one waits for; its seat is gone.
     fn on_note(&mut self, shared: &mut Self::Shared, port: &mut Port<'_, Self>);
+
+    /// Whoever this one listens for may listen no longer; its seat is gone.
+    fn on_ended(&mut self, _shared: &mut Self::Shared, port: &mut Port<'_, Self>) {
+        port.close();
+    }
 
     /// This listener has more unheard than it is allowed: it must go.
     fn on_lagging(&mut self, _shared: &mut Self::Shared, port: &mut Port<'_, Self>) {
@@ -184,6 +189,8 @@ pub enum Brought<D> {
     Broken(Lane),
     /// The file's next stretch is in memory.
     Warm,
+    /// Something for the protocol that nobody had asked for.
+    News(D),
 }
 
 impl<P: Protocol> Yard<P> {
@@ -408,6 +415,11 @@ impl<P: Protocol> Port<'_, P> {
     pub fn listen(&mut self, topic: Topic, dialect: Dialect) {
         self.leave();
         self.io.seat = self.yard.hub.listen(self.key.index, topic, dialect);
+    }
+
+    /// Says for whom it listens, so that it ends when they may no longer.
+    pub fn own(&mut self, owner: Owner) {
+        self.yard.hub.own(self.key.index, owner);
     }
 
     /// Waits for the next note on a topic.

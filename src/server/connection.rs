@@ -203,7 +203,7 @@ impl<S: State> Connection<S> {
                 self.begin(Work::Wait { until, outlasts, again }, line, house, port);
                 port.deadline(until);
             }
-            Reply::Stream { topic, dialect, head, first, heartbeat } => {
+            Reply::Stream { topic, dialect, owner, head, first, heartbeat } => {
                 self.write_head(&head, Length::UntilClose, Source::Kept(line), house, port);
                 if self.exchange.is_head() || port.yard.is_closing {
                     let next = self.exchange.end(true);
@@ -211,6 +211,9 @@ impl<S: State> Connection<S> {
                 }
                 send(first, port);
                 port.listen(topic, dialect);
+                if let Some(owner) = owner {
+                    port.own(owner);
+                }
                 self.phase = Phase::Stream(Box::new(heartbeat));
                 port.resume();
                 self.expect_silence(house, port);
@@ -862,6 +865,12 @@ impl<S: State> Protocol for Connection<S> {
 
     fn on_note(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
         self.wake(false, house, port);
+    }
+
+    fn on_ended(&mut self, _house: &mut House<S>, port: &mut Port<'_, Self>) {
+        port.finish_note();
+        port.leave();
+        port.close();
     }
 
     fn on_deadline(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {

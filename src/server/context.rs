@@ -5,7 +5,7 @@ use std::ops::Deref;
 use crate::clock::{Moment, Wall};
 use crate::http::request::Request;
 use crate::path::RelPath;
-use crate::reactor::hub::{Dialect, Hub, Topic};
+use crate::reactor::hub::{Dialect, Hub, Owner, Topic};
 use crate::reactor::slot::Counts;
 use crate::reactor::system::{LANES, Lane, Peer};
 
@@ -71,6 +71,26 @@ impl Context<'_> {
     /// is kept before.
     pub fn say(&mut self, topic: Topic, write: impl FnMut(Dialect, &mut Vec<u8>)) {
         self.hub.say(topic, write);
+    }
+
+    /// A new topic. Whoever makes topics bounds their number.
+    pub fn topic(&mut self) -> Topic {
+        self.hub.topic()
+    }
+
+    /// Gives a topic back to which nobody listens.
+    pub fn retire(&mut self, topic: Topic) {
+        self.hub.retire(topic);
+    }
+
+    /// How many listen to a topic or wait for it.
+    pub fn listeners_of(&self, topic: Topic) -> usize {
+        self.hub.listeners_of(topic)
+    }
+
+    /// Ends all streams that were opened for an owner.
+    pub fn end_all(&mut self, owner: Owner) {
+        self.hub.end_all(owner);
     }
 
     /// How many listen, or wait, on any topic.

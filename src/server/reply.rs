@@ -7,7 +7,7 @@ use crate::clock::Moment;
 use crate::http::fault::Fault;
 use crate::http::response::Response;
 // Words of the loop that a handler may use; the rooms above take them from here.
-pub use crate::reactor::hub::{Dialect, Hub, Topic};
+pub use crate::reactor::hub::{Dialect, Hub, Owner, Topic};
 pub use crate::reactor::system::{Lane, Peer, Verdict};
 use crate::server::context::{Call, Context};
 
@@ -90,6 +90,8 @@ pub enum Reply<S: State> {
         topic: Topic,
         /// In which form.
         dialect: Dialect,
+        /// For whom, if they may cease to be allowed to.
+        owner: Option<Owner>,
         /// The answer's head.
         head: Response,
         /// What is sent before anything that is said.

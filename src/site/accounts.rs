@@ -16,8 +16,8 @@ use crate::site::entrance::Page;
 use crate::site::gate::{Principal, User, rights_of, session_ended, tell_failure};
 use crate::site::login::shown;
 use crate::site::people::{
-    accounts, bad_credentials, begin_try, count_try, hash, hashing, keep, name, new_name, new_password,
-    user_exists, value,
+    accounts, bad_credentials, begin_try, count_try, hash, hashing, keep, name, new_name, new_password, user_exists,
+    value,
 };
 use crate::site::post::post;
 use crate::site::rate;
@@ -220,9 +220,7 @@ pub fn delete(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context
             keep(site, cx, change, move |site, kept, _| match kept {
                 Some(_) => {
                     let answer = back.done(site, "/", Status::OK, &json!({"status": "success"}));
-                    answer
-                        .header("Set-Cookie", &cookie::clear(&site.config.path_prefix, back.is_secure()))
-                        .into()
+                    answer.header("Set-Cookie", &cookie::clear(&site.config.path_prefix, back.is_secure())).into()
                 }
                 None => back.refuse(site, bad_credentials()),
             })

@@ -12,10 +12,10 @@ use crate::site::accounts::signed_in;
 use crate::site::body::bad_field;
 use crate::site::entrance::Page;
 use crate::site::gate::Principal;
+use crate::site::listed::list;
 use crate::site::people::{accounts, keep};
 use crate::site::post::post;
 use crate::site::state::Site;
-use crate::site::listed::list;
 use crate::store::secret::{Digest, SECRET_BYTES, hex};
 use crate::store::users::{Change, Credential, Scopes, Session, TOKENS_MAX, Token, Which};
 
@@ -106,7 +106,8 @@ pub fn make_token(
         }
         let accounts = accounts(site)?;
         if accounts.users.tokens_of(account).count() >= TOKENS_MAX {
-            let detail = format!("there are {TOKENS_MAX} tokens already; one that is not needed any more can be removed");
+            let detail =
+                format!("there are {TOKENS_MAX} tokens already; one that is not needed any more can be removed");
             return Err(Fault::new(Status::BAD_REQUEST, "too_many_tokens", detail));
         }
         let token = format!("{TOKEN_START}{}", hex(&accounts.random::<SECRET_BYTES>()?));

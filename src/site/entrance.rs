@@ -11,10 +11,10 @@ use crate::http::status::Status;
 use crate::server::context::{Call, Context};
 use crate::server::problem::escape;
 use crate::site::cookie::{Found, find_named};
-use crate::site::table::table;
 use crate::site::gate::Principal;
 use crate::site::people::value;
 use crate::site::state::Site;
+use crate::site::table::table;
 
 /// A page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,9 @@ pub enum Page {
 }
 
 impl Page {
+    /// All of them.
+    pub const ALL: [Page; 5] = [Page::Login, Page::Register, Page::Reset, Page::Account, Page::Admin];
+
     /// Where it is.
     pub const fn path(self) -> &'static str {
         match self {
@@ -185,7 +188,9 @@ fn note_cookie(site: &Site, is_secure: bool, page: Page, value: &str, seconds: u
 fn read_note(value: &[u8]) -> Option<String> {
     let (kind, text) = std::str::from_utf8(value).ok()?.split_once('.')?;
     let what = match kind {
-        "recovery" => "The recovery code. Write it down: it is shown only now, and sets a new password for a forgotten one",
+        "recovery" => {
+            "The recovery code. Write it down: it is shown only now, and sets a new password for a forgotten one"
+        }
         "token" => "The token. It is shown only now",
         "code" => "A code that sets a new password, once and within 15 minutes",
         "invite" => "An invite that makes one account, within a week",

@@ -14,7 +14,7 @@ use crate::http::date;
 use crate::http::fault::Fault;
 use crate::http::form::{content_disposition, encode_path, query};
 use crate::http::media::{may_be_inline, media_type};
-use crate::http::response::Response;
+use crate::http::response::{Body, Response};
 use crate::http::status::Status;
 use crate::path::RelPath;
 use crate::server::context::{Call, Context};
@@ -22,6 +22,8 @@ use crate::server::reply::Reply;
 use crate::site::kept::KeptHeaders;
 use crate::site::state::{Files, Site, disk_fault};
 use crate::site::variant::{Making, Source, Variant};
+use crate::store::archive::{Archive, Format, Walk, ZIP_NAMES_MAX};
+use crate::store::digest::{self, Hashing};
 use crate::store::disk::{Disk, FileFacts, Kind, Opened};
 
 /// The policy of every shared file, whatever it is.
@@ -100,23 +102,121 @@ pub fn shown(name: &str) -> String {
     shown
 }
 
-/// `GET /files/<path>`: the file itself.
+/// How a file, or a folder, is wanted.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Wish {
+    inline: bool,
+    digest: bool,
+    archive: Option<Format>,
+}
+
+impl Wish {
+    fn of(text: &str) -> Result<Wish, Fault> {
+        let bad = |detail| Err(Fault::new(Status::BAD_REQUEST, "bad_query", detail));
+        let mut wish = Wish::default();
+        for (name, value) in query(text) {
+            match (&*name, &*value) {
+                ("inline", value) => wish.inline = value == "1",
+                ("hash", "sha256") => wish.digest = true,
+                ("hash", _) => return bad("hash is sha256"),
+                ("archive", "tar") => wish.archive = Some(Format::Tar),
+                ("archive", "zip") => wish.archive = Some(Format::Zip),
+                ("archive", _) => return bad("archive is tar or zip"),
+                _ => {}
+            }
+        }
+        Ok(wish)
+    }
+}
+
+/// `GET /files/<path>`: the file itself, or a folder as an archive.
 pub fn download(site: &mut Site, call: &Call<'_>, _: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     let path = target(call)?;
+    let wish = Wish::of(call.query.unwrap_or_default())?;
+    if let Some(format) = wish.archive {
+        return archive(site, path, format);
+    }
     if path.is_root() || call.is_folder {
         return Err(Fault::not_found());
     }
-    let wants_inline = query(call.query.unwrap_or_default()).any(|(name, value)| name == "inline" && value == "1");
     let caching = if site.config.rights().shared_read == Access::Anyone { "no-cache" } else { "private, no-cache" };
     let (method, headers) = (call.method, KeptHeaders::of(&call.headers));
     let disk = Arc::clone(&files(site)?.disk);
     Ok(Reply::offload(move || {
-        let found = disk.open(&path).map(|opened| variant(&path, opened, wants_inline, caching));
-        move |_: &mut Site, _: &mut Context<'_>| match found {
-            Ok(variant) => headers.lend(|headers| variant.answer(method, headers)).into(),
-            Err(error) => read_fault(&error).into(),
+        let found = disk.open(&path).map(|opened| (variant(&path, opened.clone(), wish.inline, caching), opened));
+        move |site: &mut Site, _: &mut Context<'_>| {
+            let (variant, opened) = match found {
+                Ok(found) => found,
+                Err(error) => return read_fault(&error).into(),
+            };
+            match headers.lend(|headers| variant.answer(method, headers)) {
+                // A digest is of the whole file, also where only a part of it is sent (RFC 9530, section 3).
+                Ok(answer) if wish.digest && matches!(answer.status, Status::OK | Status::PARTIAL_CONTENT) => {
+                    add_digest(site, answer, opened)
+                }
+                answer => answer.into(),
+            }
         }
     }))
+}
+
+/// Sends an answer with the digest of its file, which is read for that unless the digest is still known.
+fn add_digest(site: &mut Site, answer: Response, opened: Opened) -> Reply<Site> {
+    match files(site).ok().and_then(|files| files.digests.get(&opened.facts)) {
+        Some(digest) => with_digest(answer, &digest).into(),
+        None => hash_on(answer, opened, Hashing::default()),
+    }
+}
+
+fn with_digest(answer: Response, digest: &[u8]) -> Response {
+    answer.header("Repr-Digest", &format!("sha-256=:{}:", digest::encode(digest)))
+}
+
+/// Hashes a stretch at a time, so that a large file does not keep a helper from all others.
+fn hash_on(answer: Response, opened: Opened, mut hashing: Hashing) -> Reply<Site> {
+    Reply::offload(move || {
+        let is_done = hashing.go_on(&*opened.content, opened.facts.size);
+        move |site: &mut Site, cx: &mut Context<'_>| match is_done {
+            Ok(false) => hash_on(answer, opened, hashing),
+            Ok(true) => {
+                let digest = hashing.finish();
+                if let Ok(files) = files(site) {
+                    files.digests.put(&opened.facts, digest, cx.wall);
+                }
+                with_digest(answer, &digest).into()
+            }
+            Err(error) => disk_fault(&error, "hash a shared file").into(),
+        }
+    })
+}
+
+/// A folder and all below it as one file, made while it is sent.
+fn archive(site: &mut Site, folder: RelPath<'static>, format: Format) -> Result<Reply<Site>, Fault> {
+    let disk = Arc::clone(&files(site)?.disk);
+    let name = format!("{}.{}", folder.name().unwrap_or("files"), format.extension());
+    Ok(Reply::offload(move || {
+        let made = open_archive(disk, folder, format);
+        move |_: &mut Site, _: &mut Context<'_>| match made {
+            Ok(archive) => Response::new(Status::OK)
+                .header("Content-Type", format.media_type())
+                .header("Content-Disposition", &content_disposition(&name))
+                .header("Content-Security-Policy", POLICY)
+                .header("Cache-Control", "no-store")
+                .with_body(Body::Stream(Box::new(archive)))
+                .into(),
+            Err(fault) => fault.into(),
+        }
+    }))
+}
+
+fn open_archive(disk: Arc<dyn Disk>, folder: RelPath<'static>, format: Format) -> Result<Archive, Fault> {
+    let walk =
+        || Walk::new(Arc::clone(&disk), folder.clone(), true).map_err(|error| disk_fault(&error, "list a folder"));
+    if format == Format::Zip && walk()?.is_longer_than(ZIP_NAMES_MAX) {
+        let detail = format!("a zip may hold {ZIP_NAMES_MAX} names at most; a tar may hold any number");
+        return Err(Fault::new(Status::CONTENT_TOO_LARGE, "too_large", detail));
+    }
+    Ok(Archive::new(walk()?, format))
 }
 
 /// A folder is not to be had as a file.
@@ -227,6 +327,22 @@ mod tests {
             let block = String::from_utf8(block).unwrap();
             assert!(block.contains(&format!("Content-Disposition: {disposition}\r\n")), "{block}");
             assert!(block.contains("Content-Security-Policy: sandbox; default-src 'none'\r\n"), "{block}");
+        }
+    }
+
+    #[test]
+    fn a_wish_is_read_from_the_query() {
+        let wish = |archive, digest, inline| Ok(Wish { inline, digest, archive });
+        for (query, expected) in [
+            ("", wish(None, false, false)),
+            ("inline=1&hash=sha256", wish(None, true, true)),
+            ("archive=tar", wish(Some(Format::Tar), false, false)),
+            ("archive=zip&other=1&inline=0", wish(Some(Format::Zip), false, false)),
+        ] {
+            assert_eq!(Wish::of(query), expected, "{query}");
+        }
+        for query in ["hash=md5", "hash", "archive=rar", "archive="] {
+            assert_eq!(Wish::of(query).unwrap_err().code, "bad_query", "{query}");
         }
     }
 

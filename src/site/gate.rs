@@ -3,7 +3,8 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use base64ct::{Base64, Encoding};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 
 use crate::config::{Access, Rights};
 use crate::http::fault::Fault;
@@ -14,7 +15,7 @@ use crate::http::status::Status;
 use crate::http::{form, forwarded};
 use crate::server::context::{Call, Context};
 use crate::server::problem;
-use crate::server::reply::{Ending, Reply};
+use crate::server::reply::{Ending, Owner, Reply};
 use crate::site::cookie::{self, Found};
 use crate::site::state::Site;
 use crate::store::secret::Digest;
@@ -317,12 +318,14 @@ fn refuse(site: &Site, request: &Request<'_>, fault: Fault) -> Reply<Site> {
 /// An answer with a cookie line. A refusal is written out for it, unless the connection ends with it.
 fn with_cookie(reply: Reply<Site>, line: &str, wants_page: bool) -> Reply<Site> {
     match reply {
+        // It has another one now, or this one is cleared already.
+        Reply::Send(response) if response.has("Set-Cookie") => Reply::Send(response),
         Reply::Send(response) => Reply::Send(response.header("Set-Cookie", line)),
         Reply::Refuse(fault) if !fault.closes => {
             Reply::Send(problem::answer(&fault, wants_page).header("Set-Cookie", line))
         }
-        Reply::Stream { topic, dialect, head, first, heartbeat } => {
-            Reply::Stream { topic, dialect, head: head.header("Set-Cookie", line), first, heartbeat }
+        Reply::Stream { topic, dialect, owner, head, first, heartbeat } => {
+            Reply::Stream { topic, dialect, owner, head: head.header("Set-Cookie", line), first, heartbeat }
         }
         other => other,
     }
@@ -331,7 +334,12 @@ fn with_cookie(reply: Reply<Site>, line: &str, wants_page: bool) -> Reply<Site> 
 /// What somebody was let in to hear they hear no longer than they would be let in.
 fn listener(via: Credential) -> Ending<Site> {
     Box::new(move |reply, site, cx| match &site.accounts {
-        Some(accounts) if accounts.users.holds(via, cx.wall) => reply,
+        Some(accounts) if accounts.users.holds(via, cx.wall) => match reply {
+            Reply::Stream { topic, dialect, head, first, heartbeat, owner: _ } => {
+                Reply::Stream { topic, dialect, owner: Some(owner(via)), head, first, heartbeat }
+            }
+            reply => reply,
+        },
         _ => session_ended().into(),
     })
 }
@@ -347,6 +355,15 @@ fn target<'a>(action: Action, call: &Call<'a>) -> Target<'a> {
 /// 429, for whoever came too often.
 pub fn throttled(seconds: u32) -> Fault {
     Fault::new(Status::TOO_MANY_REQUESTS, "rate_limited", "too many requests from this address").retry_after(seconds)
+}
+
+/// What streams that were opened with a credential are known by.
+pub fn owner(credential: Credential) -> Owner {
+    let (id, kind) = match credential {
+        Credential::Session(id) => (id, 0),
+        Credential::Token(id) => (id, 1),
+    };
+    Owner(id.unsigned_abs() << 1 | kind)
 }
 
 /// 401, for a request that would do something for somebody who is no longer signed in.
@@ -438,7 +455,7 @@ fn basic(value: &[u8]) -> Option<Vec<u8>> {
     if !scheme.eq_ignore_ascii_case(b"basic ") {
         return None;
     }
-    let pair = Base64::decode_vec(std::str::from_utf8(coded.trim_ascii()).ok()?).ok()?;
+    let pair = STANDARD.decode(coded.trim_ascii()).ok()?;
     let colon = pair.iter().position(|&byte| byte == b':')?;
     Some(pair[colon + 1..].to_vec())
 }

@@ -20,8 +20,7 @@ pub fn list(
     rows: Vec<Value>,
 ) -> Response {
     let answer = if prefers_html(call.headers.all(Field::Accept)) {
-        Response::html(Status::OK, frame(prefix, title, &table(columns, &rows)))
-            .header("Cache-Control", "no-store")
+        Response::html(Status::OK, frame(prefix, title, &table(columns, &rows))).header("Cache-Control", "no-store")
     } else {
         Response::json(Status::OK, &json!({name: rows}))
     };

@@ -14,9 +14,7 @@ use crate::server::reply::Reply;
 use crate::site::cookie;
 use crate::site::entrance::{Page, own_path};
 use crate::site::gate::{Principal, tell_failure};
-use crate::site::people::{
-    accounts, bad_credentials, begin_try, cost_and_salt, count_try, hashing, keep, name,
-};
+use crate::site::people::{accounts, bad_credentials, begin_try, cost_and_salt, count_try, hashing, keep, name};
 use crate::site::post::{Back, post};
 use crate::site::rate;
 use crate::site::state::Site;
@@ -132,9 +130,7 @@ fn let_in(
             if visit.as_token {
                 return answer.into();
             }
-            answer
-                .header("Set-Cookie", &cookie::set(&site.config.path_prefix, visit.back.is_secure(), &secret))
-                .into()
+            answer.header("Set-Cookie", &cookie::set(&site.config.path_prefix, visit.back.is_secure(), &secret)).into()
         }
     })
 }

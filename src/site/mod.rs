@@ -5,39 +5,65 @@ use crate::server::Server;
 use crate::server::context::{Call, Context};
 use crate::server::reply::{Hub, Reply};
 use crate::server::router::BadPattern;
+use crate::site::entrance::Page;
 use crate::site::gate::{Action, Principal, guard, guard_for};
 use crate::site::state::Site;
 
+pub mod accounts;
+pub mod admin;
+pub mod ask;
 pub mod body;
 pub mod books;
 pub mod changes;
 pub mod chat;
+pub mod chat_page;
 pub mod cookie;
+pub mod credentials;
+pub mod draft;
+pub mod entrance;
 pub mod file_list;
 pub mod files;
 pub mod gate;
+pub mod keeping;
 pub mod kept;
+pub mod listed;
 pub mod listing;
+pub mod login;
+pub mod messages;
+pub mod older;
 pub mod openapi;
+pub mod openapi_accounts;
+mod openapi_tus;
+mod openapi_words;
+pub mod opening;
 pub mod pages;
+pub mod people;
+pub mod post;
 pub mod rate;
 pub mod receive;
+pub mod resume;
+pub mod rooms;
+pub mod said;
 pub mod shelved;
+pub mod speaker;
 pub mod state;
+pub mod streams;
 pub mod system;
+pub mod table;
 pub mod throttle;
+pub mod upkeep;
 pub mod upload;
 pub mod variant;
 
-use Action::{ChatRead, ChatWrite, Metrics, Open, SharedRead, SharedWrite, WwwRead};
-use Method::{Delete, Get, Patch, Post, Put};
+use Action::{Account, Admin, ChatRead, ChatWrite, Enter, Identity, Metrics, Open, SharedRead, SharedWrite, WwwRead};
+use Method::{Delete, Get, Options, Patch, Post, Put};
 
 /// The server with all of the site's routes. A part that is switched off has none.
 ///
 /// # Errors
 /// If two routes are the same: a mistake of this table.
 pub fn server(site: Site, hub: Hub) -> Result<Server<Site>, BadPattern> {
-    let (has_files, has_chat) = (site.files.is_some(), site.chat.is_some());
+    let (has_files, has_chat, has_accounts) = (site.files.is_some(), site.chat.is_some(), site.accounts.is_some());
     let mut server = Server::new(site, hub);
     route(&mut server, &[Get], "/healthz", Open, system::health)?;
     route(&mut server, &[Get], "/metrics", Metrics, system::metrics)?;
@@ -54,14 +80,57 @@ pub fn server(site: Site, hub: Hub) -> Result<Server<Site>, BadPattern> {
         route_for(&mut server, &[Post], "/rename", SharedWrite, changes::rename)?;
         route_for(&mut server, &[Post], "/remove", SharedWrite, changes::remove)?;
         route_for(&mut server, &[Post], "/dirs", SharedWrite, changes::make_folder)?;
+        route(&mut server, &[Options], "/tus", Open, resume::options)?;
+        route_for(&mut server, &[Post], "/tus", SharedWrite, resume::create)?;
+        route(&mut server, &[Options], "/tus/:id", Open, resume::options)?;
+        route_for(&mut server, &[Get], "/tus/:id", SharedWrite, resume::status)?;
+        route_for(&mut server, &[Post], "/tus/:id", SharedWrite, resume::overridden)?;
+        route_for(&mut server, &[Patch], "/tus/:id", SharedWrite, resume::patch)?;
+        route_for(&mut server, &[Delete], "/tus/:id", SharedWrite, resume::delete)?;
     }
     if has_chat {
-        route(&mut server, &[Post], "/send", ChatWrite, chat::send)?;
-        route(&mut server, &[Get], "/messages", ChatRead, chat::messages)?;
-        route(&mut server, &[Get], "/events", ChatRead, chat::stream)?;
+        route_for(&mut server, &[Post], "/send", ChatWrite, chat::send)?;
+        route(&mut server, &[Get], "/messages", ChatRead, messages::messages)?;
+        route_for(&mut server, &[Delete], "/messages/:id", ChatWrite, chat::remove)?;
+        route(&mut server, &[Get], "/events", ChatRead, streams::events)?;
+        route(&mut server, &[Get], "/rooms", ChatRead, chat::rooms)?;
+        route(&mut server, &[Get], "/who", ChatRead, chat::who)?;
+    }
+    if has_accounts {
+        add_accounts(&mut server)?;
     }
     server.set_rest(guard(WwwRead, pages::page));
     Ok(server)
+}
+
+fn add_accounts(server: &mut Server<Site>) -> Result<(), BadPattern> {
+    route_for(server, &[Post], "/register", Enter, accounts::register)?;
+    route_for(server, &[Post], "/login", Enter, login::login)?;
+    route_for(server, &[Post], "/logout", Enter, login::logout)?;
+    route_for(server, &[Post], "/reset-password", Enter, accounts::reset)?;
+    route_for(server, &[Get], "/protected", Identity, accounts::protected)?;
+    route_for(server, &[Get], "/me", Identity, accounts::me)?;
+    route_for(server, &[Delete], "/me", Account, accounts::delete)?;
+    route_for(server, &[Post], "/password", Account, accounts::password)?;
+    route_for(server, &[Get], "/sessions", Account, credentials::sessions)?;
+    route_for(server, &[Delete], "/sessions/:id", Account, credentials::end_session)?;
+    route_for(server, &[Get], "/tokens", Account, credentials::tokens)?;
+    route_for(server, &[Post], "/tokens", Account, credentials::make_token)?;
+    route_for(server, &[Delete], "/tokens/:id", Account, credentials::remove_token)?;
+    route(server, &[Get], "/admin/users", Admin, admin::users)?;
+    route(server, &[Post], "/admin/users", Admin, admin::create)?;
+    route(server, &[Patch], "/admin/users/:name", Admin, admin::change)?;
+    route(server, &[Delete], "/admin/users/:name", Admin, admin::delete)?;
+    route(server, &[Post], "/admin/users/:name/reset", Admin, admin::reset)?;
+    route(server, &[Post], "/admin/invites", Admin, admin::invite)?;
+    route(server, &[Get], "/_hythe/style.css", Open, entrance::style)?;
+    for page in Page::ALL {
+        let show = move |site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>| {
+            entrance::show(page, site, call, &who, cx)
+        };
+        route_for(server, &[Get], page.path(), Open, show)?;
+    }
+    Ok(())
 }
 
 fn route<R: Into<Reply<Site>>>(

@@ -8,14 +8,21 @@ use serde_json::{Map, Value, json};
 
 use crate::config::Config;
 use crate::http::request::Method;
-use crate::site::chat;
+use crate::site::ask;
 use crate::site::file_list;
 use crate::site::gate::{Action, Principal, Target, Terms, authorize};
+use crate::site::openapi_accounts;
+use crate::site::openapi_tus;
+use crate::site::openapi_words::{
+    Described, answer, content, document_answer, header, object, object_or_form, operation, query, schema,
+};
+use crate::site::rooms;
+use crate::site::speaker;
 use crate::site::state::Site;
 use crate::store::tree::{NAME_BYTES_MAX, SEGMENTS_MAX};
 
-use Action::{ChatRead, ChatWrite, Metrics, Open, SharedRead, SharedWrite, WwwRead};
-use Method::{Delete, Get, Patch, Post, Put};
+use Action::{Account, Admin, ChatRead, ChatWrite, Enter, Identity, Metrics, Open, SharedRead, SharedWrite, WwwRead};
+use Method::{Delete, Get, Options, Patch, Post, Put};
 
 /// What a route belongs to.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -24,6 +31,7 @@ enum Part {
     Pages,
     Files,
     Chat,
+    Accounts,
 }
 
 type Row = (Part, Method, &'static str, Action, fn(&Config) -> Value);
@@ -46,9 +54,44 @@ const ROUTES: &[Row] = &[
     (Part::Files, Post, "/rename", SharedWrite, rename),
     (Part::Files, Post, "/remove", SharedWrite, remove),
     (Part::Files, Post, "/dirs", SharedWrite, make_folder),
+    (Part::Files, Options, "/tus", Open, openapi_tus::options),
+    (Part::Files, Post, "/tus", SharedWrite, openapi_tus::create),
+    (Part::Files, Options, "/tus/:id", Open, openapi_tus::options_of_one),
+    (Part::Files, Get, "/tus/:id", SharedWrite, openapi_tus::status),
+    (Part::Files, Post, "/tus/:id", SharedWrite, openapi_tus::overridden),
+    (Part::Files, Patch, "/tus/:id", SharedWrite, openapi_tus::patch),
+    (Part::Files, Delete, "/tus/:id", SharedWrite, openapi_tus::delete),
     (Part::Chat, Post, "/send", ChatWrite, send),
-    (Part::Chat, Get, "/messages", ChatRead, messages),
+    (Part::Chat, Get, "/messages", ChatRead, list_messages),
+    (Part::Chat, Delete, "/messages/:id", ChatWrite, remove_message),
     (Part::Chat, Get, "/events", ChatRead, events),
+    (Part::Chat, Get, "/rooms", ChatRead, list_rooms),
+    (Part::Chat, Get, "/who", ChatRead, who),
+    (Part::Accounts, Post, "/register", Enter, openapi_accounts::register),
+    (Part::Accounts, Post, "/login", Enter, openapi_accounts::login),
+    (Part::Accounts, Post, "/logout", Enter, openapi_accounts::logout),
+    (Part::Accounts, Post, "/reset-password", Enter, openapi_accounts::reset_password),
+    (Part::Accounts, Get, "/protected", Identity, openapi_accounts::protected),
+    (Part::Accounts, Get, "/me", Identity, openapi_accounts::me),
+    (Part::Accounts, Delete, "/me", Account, openapi_accounts::delete_me),
+    (Part::Accounts, Post, "/password", Account, openapi_accounts::password),
+    (Part::Accounts, Get, "/sessions", Account, openapi_accounts::sessions),
+    (Part::Accounts, Delete, "/sessions/:id", Account, openapi_accounts::end_session),
+    (Part::Accounts, Get, "/tokens", Account, openapi_accounts::tokens),
+    (Part::Accounts, Post, "/tokens", Account, openapi_accounts::make_token),
+    (Part::Accounts, Delete, "/tokens/:id", Account, openapi_accounts::remove_token),
+    (Part::Accounts, Get, "/admin/users", Admin, openapi_accounts::users),
+    (Part::Accounts, Post, "/admin/users", Admin, openapi_accounts::create_user),
+    (Part::Accounts, Patch, "/admin/users/:name", Admin, openapi_accounts::change_user),
+    (Part::Accounts, Delete, "/admin/users/:name", Admin, openapi_accounts::delete_user),
+    (Part::Accounts, Post, "/admin/users/:name/reset", Admin, openapi_accounts::reset_user),
+    (Part::Accounts, Post, "/admin/invites", Admin, openapi_accounts::invite),
+    (Part::Accounts, Get, "/_hythe/style.css", Open, openapi_accounts::style),
+    (Part::Accounts, Get, "/login", Open, openapi_accounts::login_page),
+    (Part::Accounts, Get, "/register", Open, openapi_accounts::register_page),
+    (Part::Accounts, Get, "/reset-password", Open, openapi_accounts::reset_page),
+    (Part::Accounts, Get, "/account", Open, openapi_accounts::account_page),
+    (Part::Accounts, Get, "/admin", Open, openapi_accounts::admin_page),
 ];
 
 /// The path templates under which static pages are described: they are no routes, but what is left when none fits.
@@ -61,6 +104,7 @@ pub fn document(site: &Site) -> Value {
         Part::System | Part::Pages => true,
         Part::Files => site.files.is_some(),
         Part::Chat => site.chat.is_some(),
+        Part::Accounts => site.accounts.is_some(),
     };
     let terms = Terms { rights: site.rights, is_local: false };
     let mut paths = Map::new();
@@ -71,9 +115,10 @@ pub fn document(site: &Site) -> Value {
             Part::Pages => "pages",
             Part::Files => "files",
             Part::Chat => "chat",
+            Part::Accounts => "accounts",
         }]);
         let is_open = authorize(&Principal::Guest, *action, Target::Shared, &terms).is_ok();
-        operation["security"] = if is_open { json!([{}, {"operator": []}]) } else { json!([{"operator": []}]) };
+        operation["security"] = security(*action, is_open, site.accounts.is_some());
         paths.entry(template(pattern)).or_insert_with(|| json!({}))[method.name().to_ascii_lowercase()] = operation;
     }
     let server = if config.path_prefix.is_empty() { "/" } else { &config.path_prefix };
@@ -89,11 +134,23 @@ pub fn document(site: &Site) -> Value {
             "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
         },
         "servers": [{"url": server}],
-        "tags": [{"name": "system"}, {"name": "pages"}, {"name": "files"}, {"name": "chat"}],
+        "tags": [{"name": "system"}, {"name": "pages"}, {"name": "files"}, {"name": "chat"}, {"name": "accounts"}],
         "paths": paths,
         "components": {
             "securitySchemes": {
                 "operator": {"type": "http", "scheme": "bearer", "description": "The operator's token."},
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An API token, within its scopes; or a session that was handed out as a token. An API \
+                        token may also be the password of Basic credentials.",
+                },
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": "hythe",
+                    "description": "The cookie of a session; __Host-hythe over TLS.",
+                },
             },
             "responses": {
                 "Refused": {
@@ -109,6 +166,24 @@ pub fn document(site: &Site) -> Value {
     })
 }
 
+/// Who may, as a document says it.
+fn security(action: Action, is_open: bool, has_accounts: bool) -> Value {
+    let mut ways = Vec::new();
+    if is_open {
+        ways.push(json!({}));
+    }
+    if !matches!(action, Identity | Account) {
+        ways.push(json!({"operator": []}));
+    }
+    if has_accounts && action != Metrics {
+        ways.push(json!({"session": []}));
+    }
+    if has_accounts && !matches!(action, Account | Admin | Metrics) {
+        ways.push(json!({"token": []}));
+    }
+    Value::Array(ways)
+}
+
 /// A pattern of the table of routes as a path template: `/files/*path` is `/files/{path}`.
 pub fn template(pattern: &str) -> String {
     let segments = pattern.split('/').map(|segment| match segment.strip_prefix([':', '*']) {
@@ -122,6 +197,9 @@ fn schemas(config: &Config) -> Value {
     let time = json!({"type": "string", "format": "date-time", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"});
     let limit = json!({"type": ["integer", "null"], "minimum": 0, "description": "null: there is no such limit."});
     json!({
+        "User": openapi_accounts::user(),
+        "Session": openapi_accounts::session(),
+        "Token": openapi_accounts::token(),
         "Problem": {
             "type": "object",
             "required": ["type", "title", "status", "code", "detail"],
@@ -163,10 +241,10 @@ fn schemas(config: &Config) -> Value {
             "required": ["id", "room", "ts", "user", "name", "message"],
             "properties": {
                 "id": {"type": "integer", "minimum": 1},
-                "room": {"type": "string", "const": chat::LOBBY},
+                "room": room_schema(),
                 "ts": time,
                 "user": {"type": ["string", "null"]},
-                "name": {"type": "string", "minLength": 1, "maxLength": chat::NAME_MAX},
+                "name": {"type": "string", "minLength": 1, "maxLength": speaker::NAME_MAX},
                 "message": {"type": "string", "minLength": 1, "maxLength": config.limits.message_limit_bytes},
             },
         },
@@ -191,59 +269,6 @@ fn name_schema() -> Value {
     json!({"type": "string", "minLength": 1, "maxLength": NAME_BYTES_MAX, "pattern": r"^[^.~/\\\u0000-\u001f\u007f][^/\\\u0000-\u001f\u007f]*$"})
 }
 
-fn schema(name: &str) -> Value {
-    json!({"$ref": format!("#/components/schemas/{name}")})
-}
-
-/// An operation. `refusals` are the statuses that are this route's own; any request may be refused otherwise.
-fn operation(id: &str, summary: &str, answers: &[(u16, Value)], refusals: &[u16]) -> Value {
-    let refused = || json!({"$ref": "#/components/responses/Refused"});
-    let mut responses = Map::new();
-    for (status, answer) in answers {
-        responses.insert(status.to_string(), answer.clone());
-    }
-    for status in refusals {
-        responses.insert(status.to_string(), refused());
-    }
-    responses.insert("default".to_owned(), refused());
-    json!({"operationId": id, "summary": summary, "responses": responses})
-}
-
-trait Described {
-    fn with(self, member: &str, value: Value) -> Value;
-}
-
-impl Described for Value {
-    fn with(mut self, member: &str, value: Value) -> Value {
-        self[member] = value;
-        self
-    }
-}
-
-fn answer(description: &str) -> Value {
-    json!({"description": description})
-}
-
-fn content(description: &str, media: &str, schema: Value) -> Value {
-    json!({"description": description, "content": {media: {"schema": schema}}})
-}
-
-fn document_answer(description: &str, schema: Value) -> Value {
-    content(description, "application/json", schema)
-}
-
-fn object(required: &[&str], properties: Value) -> Value {
-    json!({"type": "object", "required": required, "properties": properties})
-}
-
-fn query(name: &str, schema: Value, description: &str) -> Value {
-    json!({"name": name, "in": "query", "schema": schema, "description": description})
-}
-
-fn header(name: &str, description: &str) -> Value {
-    json!({"name": name, "in": "header", "schema": {"type": "string"}, "description": description})
-}
-
 fn path_parameter(description: &str, schema: Value) -> Value {
     json!({"name": "path", "in": "path", "required": true, "schema": schema, "description": description})
 }
@@ -255,18 +280,6 @@ fn file_path() -> Value {
 fn on_conflict() -> Value {
     let words = json!({"type": "string", "enum": ["error", "rename", "overwrite"], "default": "error"});
     query("on_conflict", words, "What happens when the name is taken.")
-}
-
-/// A body that may be a JSON object or a form.
-fn object_or_form(schema: &Value) -> Value {
-    let strict = schema.clone().with("additionalProperties", json!(false));
-    json!({
-        "required": true,
-        "content": {
-            "application/json": {"schema": strict},
-            "application/x-www-form-urlencoded": {"schema": schema},
-        },
-    })
 }
 
 fn health(_: &Config) -> Value {
@@ -421,8 +434,13 @@ fn file_info(_: &Config) -> Value {
 fn download(_: &Config) -> Value {
     let inline = json!({"type": "string", "enum": ["0", "1"], "default": "0"});
     let inline = query("inline", inline, "1: images, plain text, audio and video are shown in place.");
-    let parameters: Vec<Value> = [file_path(), inline].into_iter().chain(file_headers()).collect();
-    operation("download", "A file", &file_answers("The whole file, as a download."), &[404, 412, 416])
+    let hash = json!({"type": "string", "enum": ["sha256"]});
+    let hash = query("hash", hash, "Adds Repr-Digest (RFC 9530) of the whole file.");
+    let archive = json!({"type": "string", "enum": ["tar", "zip"]});
+    let archive = query("archive", archive, "The path is a folder's: it and all below it as one file.");
+    let parameters: Vec<Value> = [file_path(), inline, hash, archive].into_iter().chain(file_headers()).collect();
+    let answers = file_answers("The whole file, as a download; a folder as an archive.");
+    operation("download", "A file, or a folder as an archive", &answers, &[400, 404, 412, 413, 416])
         .with("parameters", json!(parameters))
 }
 
@@ -513,8 +531,8 @@ fn send(config: &Config) -> Value {
         &["message"],
         json!({
             "message": text,
-            "room": {"type": "string", "const": chat::LOBBY, "default": chat::LOBBY},
-            "name": {"type": "string", "maxLength": chat::NAME_MAX, "pattern": r"^[\p{Alphabetic}\p{N} ._-]*$"},
+            "room": room_schema(),
+            "name": {"type": "string", "maxLength": speaker::NAME_MAX, "pattern": r"^[\p{Alphabetic}\p{N} ._-]*$"},
         }),
     );
     let mut body = object_or_form(&draft);
@@ -525,33 +543,89 @@ fn send(config: &Config) -> Value {
         (201, document_answer("The message: it is kept, and everyone hears it.", schema("Message"))),
         (303, answer("A form of a browser: back to the page.")),
     ];
-    operation("send", "Say something", &answers, &[400, 401, 404, 413, 415, 429, 503]).with("requestBody", body)
+    operation("send", "Say something", &answers, &[400, 401, 403, 404, 409, 413, 415, 429, 503])
+        .with("requestBody", body)
+}
+
+fn room_schema() -> Value {
+    json!({"type": "string", "pattern": format!("^[a-z0-9-]{{1,{}}}$", rooms::NAME_MAX)})
+}
+
+fn some_rooms() -> Value {
+    let list = json!({"type": "array", "items": room_schema(), "minItems": 1, "maxItems": rooms::SET_MAX});
+    let mut parameter = query("room", list, "The rooms, with commas between them; the lobby unless said.");
+    parameter["style"] = json!("form");
+    parameter["explode"] = json!(false);
+    parameter
+}
+
+fn remove_message(_: &Config) -> Value {
+    let gone = object(&["status", "deleted"], json!({"status": {"const": "success"}, "deleted": {"type": "integer"}}));
+    let answers = [(200, document_answer("It is gone, and everyone is told.", gone))];
+    let id = json!({"name": "id", "in": "path", "required": true, "schema": {"type": "integer", "minimum": 1}});
+    operation("removeMessage", "Take a message back", &answers, &[401, 403, 404, 503])
+        .with("description", json!("Its author may for ten minutes, an admin and the operator always."))
+        .with("parameters", json!([id]))
+}
+
+fn count_schema() -> Value {
+    json!({"type": "integer", "minimum": 0, "description": "How many listen now."})
+}
+
+fn list_rooms(_: &Config) -> Value {
+    let room = object(&["name", "count"], json!({"name": room_schema(), "count": count_schema()}));
+    let rooms = object(
+        &["rooms", "open"],
+        json!({
+            "rooms": {"type": "array", "maxItems": rooms::ROOMS_MAX, "items": room},
+            "open": {"type": "boolean", "description": "Whether a room appears on its first use."},
+        }),
+    );
+    let found = json!({
+        "description": "The rooms, by name.",
+        "content": {"application/json": {"schema": rooms}, "text/html": {"schema": {"type": "string"}}},
+    });
+    operation("rooms", "Which rooms there are", &[(200, found)], &[503])
+}
+
+fn who(_: &Config) -> Value {
+    let there = object(
+        &["room", "count", "names"],
+        json!({
+            "room": room_schema(),
+            "count": count_schema(),
+            "names": {"type": "array", "items": {"type": "string"}, "description": "Of those who have one."},
+        }),
+    );
+    let answers = [(200, document_answer("Who listens.", there))];
+    operation("who", "Who listens to a room", &answers, &[400, 404]).with("parameters", json!([room()]))
 }
 
 fn room() -> Value {
-    query("room", json!({"type": "string", "const": chat::LOBBY}), "The room.")
+    query("room", room_schema(), "The room; the lobby unless said.")
 }
 
 fn id(name: &str, description: &str) -> Value {
     query(name, json!({"type": "integer", "minimum": 0, "maximum": i64::MAX}), description)
 }
 
-fn messages(_: &Config) -> Value {
+fn list_messages(_: &Config) -> Value {
     let found = object(
         &["messages", "last", "gap"],
         json!({
-            "messages": {"type": "array", "maxItems": chat::LIMIT_MAX, "items": schema("Message")},
+            "messages": {"type": "array", "maxItems": ask::LIMIT_MAX, "items": schema("Message")},
             "last": {"type": "integer", "minimum": 0, "description": "The highest id in the answer, else since."},
             "gap": {"type": "boolean", "description": "Some messages after since are no longer kept."},
         }),
     );
-    let limit = json!({"type": "integer", "minimum": 1, "maximum": chat::LIMIT_MAX, "default": chat::LIMIT});
-    let wait = json!({"type": "integer", "minimum": 0, "maximum": chat::WAIT_MAX_S, "default": 0});
+    let limit = json!({"type": "integer", "minimum": 1, "maximum": ask::LIMIT_MAX, "default": ask::LIMIT});
+    let wait = json!({"type": "integer", "minimum": 0, "maximum": ask::WAIT_MAX_S, "default": 0});
     let parameters = json!([
         room(),
         id("since", "Those after this id. Not with before."),
         id("before", "The last ones before this id."),
         query("limit", limit, "How many at most."),
+        query("q", json!({"type": "string", "maxLength": ask::QUERY_MAX}), "Only those with all of these words."),
         query("wait", wait, "With since: how many seconds to wait if there is nothing new."),
     ]);
     let found = json!({
@@ -564,14 +638,14 @@ fn messages(_: &Config) -> Value {
 
 fn events(_: &Config) -> Value {
     let note = "Each event of the default kind has an id and, as data, a message as JSON. An event `gap` says that some of \
-        what came after the position is no longer kept. The stream does not end by itself.";
+        what came after the position is no longer kept, `delete` that a message was taken back. The stream does not end by itself.";
     let parameters = json!([
-        room(),
+        some_rooms(),
         id("since", "Goes on after this id."),
         header("Last-Event-ID", "The same, and wins over since."),
     ]);
     let answers = [(200, content("An event stream.", "text/event-stream", json!({"type": "string"})))];
-    operation("events", "What is said from now on", &answers, &[404, 500, 503])
+    operation("events", "What is said from now on", &answers, &[400, 403, 404, 500, 503])
         .with("description", json!(note))
         .with("parameters", parameters)
 }

@@ -8,9 +8,9 @@ use crate::http::date;
 use crate::http::fault::Fault;
 use crate::http::status::Status;
 use crate::server::context::Context;
-use crate::server::reply::{Lane, Owner, Reply, Step, Verdict};
+use crate::server::reply::{Lane, Reply, Step, Verdict};
 use crate::site::books;
-use crate::site::gate::throttled;
+use crate::site::gate::{owner, throttled};
 use crate::site::rate;
 use crate::site::state::{Accounts, Site};
 use crate::store::ledger::Entry;
@@ -40,7 +40,8 @@ pub fn name(given: &str) -> Option<String> {
 /// A name for a new account.
 pub fn new_name(given: &str) -> Result<String, Fault> {
     name(given).ok_or_else(|| {
-        let detail = "a username has 1 to 32 of a-z, 0-9, dot, underscore and hyphen, and begins with a letter or digit";
+        let detail =
+            "a username has 1 to 32 of a-z, 0-9, dot, underscore and hyphen, and begins with a letter or digit";
         Fault::new(Status::BAD_REQUEST, "bad_username", detail)
     })
 }
@@ -164,15 +165,6 @@ pub fn end_all(ended: &[Credential], cx: &mut Context<'_>) {
     for credential in ended {
         cx.end_all(owner(*credential));
     }
-}
-
-/// What streams that were opened with a credential are known by.
-pub fn owner(credential: Credential) -> Owner {
-    let (id, kind) = match credential {
-        Credential::Session(id) => (id, 0),
-        Credential::Token(id) => (id, 1),
-    };
-    Owner(id.unsigned_abs() << 1 | kind)
 }
 
 /// An account as others see it.

@@ -125,7 +125,11 @@ impl Room {
         Ok(())
     }
 
-    fn take(&mut self, bytes: usize) -> Result<(), Fault> {
+    /// So many bytes are about to be written.
+    ///
+    /// # Errors
+    /// 507 if they would leave too little.
+    pub fn take(&mut self, bytes: usize) -> Result<(), Fault> {
         self.unseen += bytes as u64;
         if self.unseen < LOOK_EVERY {
             return Ok(());

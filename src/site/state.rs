@@ -10,12 +10,15 @@ use crate::http::fault::Fault;
 use crate::http::status::Status;
 use crate::server::reply::{State, Topic};
 use crate::site::rate::Buckets;
+use crate::site::rooms::Rooms;
 use crate::site::shelved::Shelved;
 use crate::site::throttle::Throttle;
+use crate::store::digest::Digests;
 use crate::store::disk::Disk;
 use crate::store::history::History;
 use crate::store::ledger::Entry;
 use crate::store::messages::Reader;
+use crate::store::partial::Partials;
 use crate::store::secret::{Cost, Hash};
 use crate::store::shelf::{Shelf, ShelfLimits};
 use crate::store::users::Users;
@@ -67,12 +70,22 @@ pub struct Files {
     pub turn: Arc<Mutex<()>>,
     /// For names that nobody chose.
     pub lots: Lots,
+    /// Uploads that continue another day.
+    pub partials: Partials,
+    /// Digests of files that were asked for.
+    pub digests: Digests,
 }
 
 impl Files {
     /// Shared files in a folder. The seed is for the names of those that come without one.
     pub fn new(disk: Arc<dyn Disk>, seed: u64) -> Files {
-        Files { disk, turn: Arc::default(), lots: Lots::new(seed) }
+        Files {
+            disk,
+            turn: Arc::default(),
+            lots: Lots::new(seed),
+            partials: Partials::default(),
+            digests: Digests::default(),
+        }
     }
 }
 
@@ -99,8 +112,8 @@ impl Lots {
 pub struct Chat {
     /// The newest messages.
     pub history: History,
-    /// What is said in the lobby.
-    pub lobby: Topic,
+    /// Which rooms there are.
+    pub rooms: Rooms,
     /// Where the ledger is.
     pub database: PathBuf,
     /// For messages older than the history; away while a helper has it.
@@ -178,8 +191,8 @@ pub enum LedgerState {
 
 impl Chat {
     /// A chat that remembers nothing yet.
-    pub fn new(database: PathBuf, lobby: Topic, send_rate: Rate) -> Chat {
-        Chat { history: History::new(0, 0), lobby, database, reader: None, send_rate: Buckets::new(send_rate) }
+    pub fn new(database: PathBuf, rooms: Rooms, send_rate: Rate) -> Chat {
+        Chat { history: History::new(0, 0), rooms, database, reader: None, send_rate: Buckets::new(send_rate) }
     }
 }
 

@@ -3,6 +3,7 @@
 //! A [`Disk`] is one folder tree, opened once; every verb takes a [`RelPath`] below its root and can reach nothing else.
 //! All verbs block: only helpers call them.
 
+use std::fmt;
 use std::io;
 use std::sync::Arc;
 
@@ -86,6 +87,73 @@ pub trait Draft: Send {
     fn commit(&mut self, path: &RelPath<'_>, existing: Existing) -> io::Result<FileFacts>;
 }
 
+/// The name of an upload that may continue another day: 128 random bits. Whoever holds it may go on with a guest's upload, so
+/// no two are alike and none can be guessed.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PartialId([u8; 16]);
+
+impl PartialId {
+    /// The name made of these bytes.
+    pub fn new(bytes: [u8; 16]) -> PartialId {
+        PartialId(bytes)
+    }
+
+    /// Reads what `Display` writes, and nothing else.
+    pub fn parse(text: &str) -> Option<PartialId> {
+        let is_hex = text.bytes().all(|digit| matches!(digit, b'0'..=b'9' | b'a'..=b'f'));
+        let number = u128::from_str_radix(text, 16).ok().filter(|_| text.len() == 32 && is_hex)?;
+        Some(PartialId(number.to_be_bytes()))
+    }
+}
+
+impl fmt::Display for PartialId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:032x}", u128::from_be_bytes(self.0))
+    }
+}
+
+/// Only its beginning: a log that others read gives nobody a way in.
+impl fmt::Debug for PartialId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:02x}{:02x}…", self.0[0], self.0[1])
+    }
+}
+
+/// The content of an unfinished upload. It is a draft whose bytes stay when it is dropped; only a commit takes them away from
+/// among the unfinished.
+pub trait Growing: Draft {
+    /// How many bytes it has.
+    fn size(&self) -> io::Result<u64>;
+
+    /// Takes away what lies beyond `size`.
+    fn cut(&mut self, size: u64) -> io::Result<()>;
+}
+
+/// Uploads that may continue another day. Each is its content and a state, which is opaque here and replaced in one step. They
+/// lie in the same file system as the tree, where no path leads.
+pub trait Unfinished: Send + Sync {
+    /// Begins an upload without content.
+    fn begin(&self, state: &[u8]) -> io::Result<PartialId>;
+
+    /// Replaces its state; what it says is on the disk when this returns.
+    fn mark(&self, id: PartialId, state: &[u8]) -> io::Result<()>;
+
+    /// Opens its content to go on at its end.
+    fn resume(&self, id: PartialId) -> io::Result<Box<dyn Growing>>;
+
+    /// How much content it has; `NotFound` when it has none any more.
+    fn size(&self, id: PartialId) -> io::Result<u64>;
+
+    /// Removes content and state, whichever there is.
+    fn give_up(&self, id: PartialId) -> io::Result<()>;
+
+    /// All states there are. Content without a state is removed.
+    fn all(&self) -> io::Result<Vec<(PartialId, Vec<u8>)>>;
+
+    /// A word that changes when the machine starts anew: what was written and not synced before is to be doubted then.
+    fn boot(&self) -> String;
+}
+
 /// A folder tree and what can be done in it.
 pub trait Disk: Send + Sync {
     /// Opens a file for reading. `NotFound` for whatever is no regular file or lies outside; a folder is told by
@@ -115,4 +183,28 @@ pub trait Disk: Send + Sync {
 
     /// Removes what an earlier run left half written; says how many.
     fn sweep(&self) -> io::Result<usize>;
+
+    /// Uploads that may continue another day; `None` where there cannot be any.
+    fn unfinished(&self) -> Option<&dyn Unfinished> {
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_partial_id_is_thirty_two_small_digits() {
+        let id = PartialId::new(*b"0123456789abcdef");
+        assert_eq!(id.to_string(), "30313233343536373839616263646566");
+        assert_eq!(PartialId::parse(&id.to_string()), Some(id));
+        assert_eq!(PartialId::parse(&"0".repeat(32)), Some(PartialId::new([0; 16])));
+        let (short, long, large) = ("0".repeat(31), "0".repeat(33), "A".repeat(32));
+        for text in ["", &short, &long, &large, "+0313233343536373839616263646566", "g0313233343536373839616263646566"]
+        {
+            assert_eq!(PartialId::parse(text), None, "{text}");
+        }
+        assert_eq!(format!("{id:?}"), "3031…");
+    }
 }

@@ -42,12 +42,33 @@ pub struct History {
     /// Messages from this id on are here, unless they were removed.
     first_id: i64,
     last_id: i64,
+    /// What was erased last.
+    erased: VecDeque<Erased>,
 }
+
+/// A message that was taken back.
+struct Erased {
+    id: i64,
+    room: String,
+    /// The newest message when that was done.
+    last_id: i64,
+}
+
+/// So many erased messages are remembered, for those who were away when it was done.
+const ERASED_MAX: usize = 256;
 
 impl History {
     /// An empty history that holds so many messages, and so many bytes of them.
     pub fn new(messages_max: usize, bytes_max: usize) -> History {
-        History { ring: VecDeque::new(), messages_max, bytes_max, bytes: 0, first_id: 1, last_id: 0 }
+        History {
+            ring: VecDeque::new(),
+            messages_max,
+            bytes_max,
+            bytes: 0,
+            first_id: 1,
+            last_id: 0,
+            erased: VecDeque::new(),
+        }
     }
 
     /// An empty history whose next message comes after `last_id`, in which all before is past.
@@ -77,6 +98,22 @@ impl History {
     /// The message of that id, if it is here.
     pub fn get(&self, id: i64) -> Option<&Message> {
         self.ring.get(self.place_of(id)?)
+    }
+
+    /// Takes a message out: it was erased. That leaves no gap to tell of, but is told to those who come again.
+    pub fn erase(&mut self, id: i64, room: &str) {
+        self.remove(id);
+        if self.erased.len() >= ERASED_MAX {
+            self.erased.pop_front();
+        }
+        self.erased.push_back(Erased { id, room: room.to_owned(), last_id: self.last_id });
+    }
+
+    /// What was erased in these rooms, as far as is remembered, after the message `id` was heard: it may be one that was
+    /// heard before.
+    pub fn erased_since(&self, rooms: &[&str], id: i64) -> Vec<(i64, &str)> {
+        let known = self.erased.iter().filter(|erased| erased.last_id >= id && erased.id <= id);
+        known.filter(|erased| rooms.contains(&&*erased.room)).map(|erased| (erased.id, &*erased.room)).collect()
     }
 
     /// Takes a message out: it was erased. That leaves no gap to tell of.
@@ -218,6 +255,22 @@ mod tests {
             history.remove(id);
         }
         assert_eq!((history.bytes, history.last_id()), (0, 5));
+    }
+
+    #[test]
+    fn who_comes_again_is_told_what_was_erased_meanwhile() {
+        let mut history = filled(5, 100);
+        history.erase(3, "lobby");
+        history.erase(2, "den");
+        history.push(message(6, "den"));
+        assert_eq!(history.erased_since(&["lobby"], 5), [(3, "lobby")]);
+        assert_eq!(history.erased_since(&["lobby", "den"], 3), [(3, "lobby"), (2, "den")]);
+        assert_eq!(history.erased_since(&["lobby"], 2), [], "it was not heard");
+        assert_eq!(history.erased_since(&["lobby"], 6), [], "it was gone already when the last was heard");
+        for id in 0..1000 {
+            history.erase(id, "lobby");
+        }
+        assert_eq!(history.erased.len(), ERASED_MAX);
     }
 
     #[test]

@@ -18,14 +18,14 @@ use crate::clock::Wall;
 use crate::store::database::{self, Error, Verdict, check, connect, count, is_refusal, make_private, meta, set_meta};
 use crate::store::history::Message;
 use crate::store::users::{Change, Users};
-use crate::store::{accounts, messages};
+use crate::store::{accounts, messages, search};
 
 /// The write-ahead log is cut back to this after it has grown in a burst.
 const JOURNAL_BYTES_MAX: i64 = 16 << 20;
 
 /// The steps from an empty database to today's, in order, each a list of what its parts need; `user_version` counts those
 /// taken. A step that was ever released is never changed: what comes later is a step of its own.
-const MIGRATIONS: &[&[&str]] = &[&[database::TABLES, messages::TABLES], &[accounts::TABLES]];
+const MIGRATIONS: &[&[&str]] = &[&[database::TABLES, messages::TABLES], &[accounts::TABLES], &[search::TABLES]];
 
 /// When a commit is on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,17 @@ pub enum Sync {
     Full,
     /// Some time later: a loss of power may take the last entries, but never the database.
     Off,
+}
+
+impl Sync {
+    /// SQLite's word for it.
+    fn word(self) -> &'static str {
+        match self {
+            Sync::Full => "FULL",
+            // Not OFF: the log is still synced before it is written back, so the database stays whole.
+            Sync::Off => "NORMAL",
+        }
+    }
 }
 
 /// Something to be kept.
@@ -60,6 +71,7 @@ impl Entry {
 #[derive(Debug)]
 pub struct Ledger {
     connection: Connection,
+    sync: Sync,
     shut_by: Option<Error>,
 }
 
@@ -71,12 +83,7 @@ impl Ledger {
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
         let mut connection = connect(path, flags)?;
         let _: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
-        let synchronous = match sync {
-            Sync::Full => "FULL",
-            // Not OFF: the log is still synced before it is written back, so the database stays whole.
-            Sync::Off => "NORMAL",
-        };
-        connection.pragma_update(None, "synchronous", synchronous)?;
+        connection.pragma_update(None, "synchronous", sync.word())?;
         connection.pragma_update(None, "foreign_keys", true)?;
         let _: i64 =
             connection.pragma_update_and_check(None, "journal_size_limit", JOURNAL_BYTES_MAX, |row| row.get(0))?;
@@ -89,7 +96,7 @@ impl Ledger {
         }
         migrate(&mut connection, version)?;
         set_meta(&connection, "clean", 0)?;
-        Ok(Ledger { connection, shut_by: None })
+        Ok(Ledger { connection, sync, shut_by: None })
     }
 
     /// Keeps a batch: one transaction, then one verdict an entry, in order. A refusal undoes its own entry only; if the
@@ -140,7 +147,31 @@ impl Ledger {
         Ok(self.connection.pragma_query_value(None, "data_version", |row| row.get(0))?)
     }
 
+    /// Lets the index of words follow by up to `most` messages; says whether it has more to do. Nobody waits for it, so it is
+    /// not synced: what a loss of power takes of it is done again.
+    pub fn index(&mut self, most: usize) -> Result<bool, Error> {
+        if self.shut_by.is_some() {
+            return Ok(false);
+        }
+        self.connection.pragma_update(None, "synchronous", "NORMAL")?;
+        let followed = search::follow(&mut self.connection, most);
+        self.connection.pragma_update(None, "synchronous", self.sync.word())?;
+        Ok(followed?)
+    }
+
     fn write(&mut self, batch: &[Entry]) -> Result<Vec<Verdict>, Error> {
+        // What may wait for its sync is the chat; an account is on the disk before anyone hears of it.
+        let must_sync = self.sync == Sync::Off && batch.iter().any(|entry| matches!(entry, Entry::Accounts(_)));
+        if !must_sync {
+            return self.write_batch(batch);
+        }
+        self.connection.pragma_update(None, "synchronous", Sync::Full.word())?;
+        let verdicts = self.write_batch(batch)?;
+        self.connection.pragma_update(None, "synchronous", self.sync.word())?;
+        Ok(verdicts)
+    }
+
+    fn write_batch(&mut self, batch: &[Entry]) -> Result<Vec<Verdict>, Error> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut verdicts = Vec::with_capacity(batch.len());
         for entry in batch {
@@ -270,6 +301,43 @@ mod tests {
         assert_eq!(texts(&ledger.recent(9).unwrap()), [(1, "one"), (2, "two")]);
         assert_eq!(ledger.keep(vec![]), []);
         assert!(ledger.shut_by().is_none());
+    }
+
+    #[test]
+    fn words_are_found_once_the_index_has_followed_and_not_what_is_gone() {
+        let room = Room::new();
+        let mut ledger = room.ledger();
+        let texts = ["Grüße from the harbour", "the harbour is wide", "\"quoted\" AND text", "far harbours"];
+        ledger.keep(texts.iter().map(|text| said("lobby", text)).collect());
+        ledger.keep(vec![said("den", "another harbour")]);
+        let reader = Reader::open(&room.path()).unwrap();
+        let ids = |words: &str, since, before, limit| {
+            let found = reader.search("lobby", words, since, before, limit).unwrap();
+            found.iter().map(|message| message.id).collect::<Vec<_>>()
+        };
+        assert_eq!(ids("harbour", None, None, 9), Vec::<i64>::new());
+        assert!(ledger.index(2).unwrap(), "there is more");
+        assert_eq!(ids("harbour", None, None, 9), [1, 2]);
+        assert!(!ledger.index(9).unwrap() && !ledger.index(9).unwrap());
+        assert_eq!(ids("harbour*", None, None, 9), [1, 2, 4]);
+        assert_eq!(ids("harbour*", None, None, 2), [2, 4], "the newest");
+        assert_eq!(ids("harbour*", Some(0), None, 2), [1, 2], "the first");
+        assert_eq!(ids("harbour*", None, Some(4), 9), [1, 2]);
+        assert_eq!(ids("GRUSSE", None, None, 9), Vec::<i64>::new());
+        assert_eq!(ids("gruße the", None, None, 9), [1], "without marks and in any order");
+        assert_eq!(ids("and", None, None, 9), [3], "no word is an operator");
+        for odd in ["\"", "*", "!!!", "NEAR(", "a:b", "\0", "^"] {
+            ids(odd, None, None, 9);
+        }
+        ledger.keep(vec![erase(2), said("lobby", "a harbour again")]);
+        assert_eq!(ids("harbour", None, None, 9), [1]);
+        ledger.trim(2, Wall::default()).unwrap();
+        ledger.index(9).unwrap();
+        assert_eq!(ids("harbour", None, None, 9), [6]);
+        assert_eq!(reader.get(6).unwrap().unwrap().text, "a harbour again");
+        assert_eq!(reader.get(2).unwrap(), None);
+        let both = reader.since_any(&["den", "lobby"], 4, 9).unwrap();
+        assert_eq!(both.iter().map(|message| message.id).collect::<Vec<_>>(), [5, 6]);
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags, Row, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, TransactionBehavior, params};
 
 use crate::clock::Wall;
 use crate::store::database::{Error, Verdict, connect, count, meta, set_meta};
 use crate::store::history::Message;
+use crate::store::search;
 
 /// The table. Notes: `last_message` is the highest id ever given, and messages up to `trimmed_message` were trimmed.
 pub const TABLES: &str = "
@@ -59,6 +60,7 @@ pub fn keep(transaction: &Transaction<'_>, entry: &Entry) -> Result<Verdict, rus
         }
         Entry::Erase { id } => {
             let erased = transaction.prepare_cached("DELETE FROM messages WHERE id = ?1")?.execute([id])?;
+            search::forget(transaction, *id)?;
             Ok(if erased == 1 { Verdict::Kept(*id) } else { Verdict::Refused })
         }
     }
@@ -97,6 +99,9 @@ pub fn trim(connection: &mut Connection, keep: usize, since: Wall) -> Result<usi
     let too_many = meta(&transaction, "last_message")?.saturating_sub(count(keep));
     let upto = too_many.max(too_old.unwrap_or(0));
     let gone = transaction.execute("DELETE FROM messages WHERE id <= ?1", [upto])?;
+    if gone > 0 {
+        search::forget_until(&transaction, upto)?;
+    }
     if upto > meta(&transaction, "trimmed_message")? {
         set_meta(&transaction, "trimmed_message", upto)?;
     }
@@ -129,6 +134,41 @@ impl Reader {
                    WHERE room = ?1 AND id < ?2 ORDER BY id DESC LIMIT ?3";
         let mut messages = self.page(sql, room, id, limit)?;
         messages.reverse();
+        Ok(messages)
+    }
+
+    /// The first `limit` messages of these rooms after `id`, oldest first.
+    pub fn since_any(&self, rooms: &[&str], id: i64, limit: usize) -> Result<Vec<Message>, Error> {
+        let mut found = Vec::new();
+        for room in rooms {
+            found.append(&mut self.since(room, id, limit)?);
+        }
+        found.sort_unstable_by_key(|message| message.id);
+        found.truncate(limit);
+        Ok(found)
+    }
+
+    /// The message of that id.
+    pub fn get(&self, id: i64) -> Result<Option<Message>, Error> {
+        let sql = "SELECT id, room, ts, user, name, text FROM messages WHERE id = ?1";
+        Ok(self.connection.prepare_cached(sql)?.query_row([id], message).optional()?)
+    }
+
+    /// The messages of `room` with all of these words, oldest first: the first after `since` if there is one, else the newest.
+    pub fn search(
+        &self,
+        room: &str,
+        words: &str,
+        since: Option<i64>,
+        before: Option<i64>,
+        limit: usize,
+    ) -> Result<Vec<Message>, Error> {
+        let sql = if since.is_some() { search::FIRST } else { search::NEWEST };
+        let (since_id, before) = (since.unwrap_or(0), before.unwrap_or(i64::MAX));
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let asked = params![search::query(words), room, since_id, before, count(limit)];
+        let mut messages = statement.query_map(asked, message)?.collect::<Result<Vec<_>, _>>()?;
+        messages.sort_unstable_by_key(|message| message.id);
         Ok(messages)
     }
 

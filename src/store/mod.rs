@@ -4,11 +4,15 @@
 //! (`shelf`, `history`). The disk itself is a trait, so that a test can be the disk.
 
 pub mod accounts;
+pub mod archive;
 pub mod database;
+pub mod digest;
 pub mod disk;
 pub mod history;
 pub mod ledger;
 pub mod messages;
+pub mod partial;
+pub mod search;
 pub mod secret;
 pub mod shelf;
 pub mod tree;

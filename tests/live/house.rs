@@ -59,6 +59,7 @@ pub struct House {
     port: u16,
     log: Arc<Mutex<Vec<u8>>>,
     reader: Option<JoinHandle<()>>,
+    flags: Vec<String>,
 }
 
 impl House {
@@ -86,42 +87,27 @@ impl House {
         fs::create_dir(&folder).expect("a folder for the house");
         furnish(&folder);
 
-        let binary = env::var_os("HYTHE_LIVE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_hythe").into());
-        let mut command = Command::new(binary);
-        for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HYTHE_")) {
-            command.env_remove(name);
-        }
-        command.current_dir(&folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-        command.args(["serve", "--www", "www", "--uploads", "uploads", "--data", "data"]);
-        if !flags.contains(&"--listen") {
-            command.args(["--listen", "127.0.0.1:0"]);
-        }
-        command.args(flags);
-        let mut child = command.spawn().expect("the server's binary starts");
+        let log = Arc::default();
+        let (child, port, reader) = launch(&folder, flags, &log);
+        let flags = flags.iter().map(|&flag| flag.to_owned()).collect();
+        House { folder, child, port, log, reader: Some(reader), flags }
+    }
 
-        let (told, hear) = mpsc::channel();
-        let log = Arc::new(Mutex::new(Vec::new()));
-        let errors = child.stderr.take().expect("stderr was asked for");
-        let reader = thread::spawn({
-            let log = Arc::clone(&log);
-            move || {
-                let mut lines = BufReader::new(errors);
-                let mut line = Vec::new();
-                while lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
-                    if let Some(port) = port_in(&line) {
-                        let _ = told.send(port);
-                    }
-                    log.lock().unwrap_or_else(PoisonError::into_inner).append(&mut line);
-                }
-            }
-        });
-        let mut house = House { folder, child, port: 0, log, reader: Some(reader) };
-        match hear.recv_timeout(READY_WITHIN) {
-            Ok(port) => house.port = port,
-            Err(RecvTimeoutError::Timeout) => panic!("no ready line within {READY_WITHIN:?}; stderr:\n{}", house.log()),
-            Err(RecvTimeoutError::Disconnected) => panic!("it ended before it was ready; stderr:\n{}", house.log()),
+    /// Kills the server as `kill -9` does, in whatever it is, and starts another in the same folder, on another port.
+    pub fn kill_and_restart(&mut self) {
+        self.kill();
+        let flags: Vec<&str> = self.flags.iter().map(String::as_str).collect();
+        let (child, port, reader) = launch(&self.folder, &flags, &self.log);
+        (self.child, self.port, self.reader) = (child, port, Some(reader));
+    }
+
+    /// Kills the server; nothing is left of it but its folder.
+    pub fn kill(&mut self) {
+        self.child.kill().expect("the server can be killed");
+        self.child.wait().expect("and is gone then");
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
         }
-        house
     }
 
     /// Where it listens.
@@ -193,6 +179,51 @@ impl Drop for House {
             panic!("{}; its stderr:\n{log}", complaints.join("; "));
         }
     }
+}
+
+/// Starts a server in a folder; says where it listens when it is ready.
+fn launch(folder: &Path, flags: &[&str], log: &Arc<Mutex<Vec<u8>>>) -> (Child, u16, JoinHandle<()>) {
+    let binary = env::var_os("HYTHE_LIVE_BIN").unwrap_or_else(|| env!("CARGO_BIN_EXE_hythe").into());
+    let mut command = Command::new(binary);
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("HYTHE_")) {
+        command.env_remove(name);
+    }
+    command.current_dir(folder).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+    command.args(["serve", "--www", "www", "--uploads", "uploads", "--data", "data"]);
+    if !flags.contains(&"--listen") {
+        command.args(["--listen", "127.0.0.1:0"]);
+    }
+    command.args(flags);
+    let mut child = command.spawn().expect("the server's binary starts");
+
+    let (told, hear) = mpsc::channel();
+    let errors = child.stderr.take().expect("stderr was asked for");
+    let reader = thread::spawn({
+        let log = Arc::clone(log);
+        move || {
+            let mut lines = BufReader::new(errors);
+            let mut line = Vec::new();
+            while lines.read_until(b'\n', &mut line).is_ok_and(|read| read > 0) {
+                if let Some(port) = port_in(&line) {
+                    let _ = told.send(port);
+                }
+                log.lock().unwrap_or_else(PoisonError::into_inner).append(&mut line);
+            }
+        }
+    });
+    let shown = || String::from_utf8_lossy(&log.lock().unwrap_or_else(PoisonError::into_inner)).into_owned();
+    let port = match hear.recv_timeout(READY_WITHIN) {
+        Ok(port) => port,
+        Err(failed) => {
+            let _ = child.kill();
+            let _ = child.wait();
+            match failed {
+                RecvTimeoutError::Timeout => panic!("no ready line within {READY_WITHIN:?}; stderr:\n{}", shown()),
+                RecvTimeoutError::Disconnected => panic!("it ended before it was ready; stderr:\n{}", shown()),
+            }
+        }
+    };
+    (child, port, reader)
 }
 
 /// The port in a line that tells `http://host:port`.

@@ -9,6 +9,7 @@ mod case;
 mod delivery;
 mod expect;
 mod head;
+#[allow(dead_code, reason = "only the suite of uploads kills it")]
 mod house;
 mod limits;
 mod logs;

@@ -572,3 +572,24 @@ fn what_was_being_made_for_who_has_gone_is_dropped_by_a_helper() {
     assert_eq!(scene.0.reactor.parts().0.state.open.load(Ordering::Relaxed), 0);
     scene.end();
 }
+
+#[test]
+fn who_is_let_in_as_the_house_closes_is_answered_however_slow_the_turns_are() {
+    let mut scene = Scene::new(&Setting::calm());
+    // Those who came and went leave their places in another order than they took them.
+    let gone: Vec<usize> = (0..100).map(|_| scene.come(&get("/healthz"))).collect();
+    scene.turns(5);
+    for wire in gone {
+        scene.0.net.borrow_mut().reset(wire);
+        scene.turns(2);
+    }
+    scene.0.net.borrow_mut().odds.slow_turn = 100;
+    scene.0.reactor.system().signal(Signal::Drain);
+    let wires: Vec<usize> = (0..100).map(|_| scene.come(&get("/healthz"))).collect();
+    while !scene.0.reactor.is_over() {
+        scene.turns(1);
+    }
+    for wire in wires {
+        assert!(scene.heard(wire).0.starts_with("HTTP/1.1 "), "{wire} was shut out unheard");
+    }
+}

@@ -13,6 +13,7 @@ use hythe::reactor::system::Verdict;
 use hythe::server::access::Format;
 use hythe::server::house::Rules;
 use hythe::site;
+use hythe::site::rooms::Rooms;
 use hythe::site::state::{Books, Chat, Files, LedgerState, Site, Www};
 use hythe::store::database;
 use hythe::store::history::History;
@@ -111,7 +112,7 @@ pub fn stage(seed: u64, setting: &Setting) -> Stage<Site> {
     let chat = Chat {
         history: History::new(setting.history_messages, 1 << 20),
         reader: Some(reader),
-        ..Chat::new(database.clone(), hub.topic(), setting.send_rate)
+        ..Chat::new(database.clone(), Rooms::new(None, &mut hub), setting.send_rate)
     };
     let books = Books { state: LedgerState::Open, ..Books::new(database, hub.topic()) };
     let uploads = MemoryDisk::new(seed ^ 4, odds);

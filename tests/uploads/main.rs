@@ -1,8 +1,8 @@
 //! The shared files as their clients see them: the real binary, real sockets, real files.
 //!
 //! `share` is a server with an empty shared folder and one word for each thing a client may want of it; `store` is about
-//! what comes in, `read` about what goes out, `change` about what is replaced, moved and removed, `curl` about how people
-//! do all that. The house and the wire are those of the live suite.
+//! what comes in, `read` about what goes out, `change` about what is replaced, moved and removed, `resume`
+//! about what comes in pieces, `curl` about how people do all that. The house and the wire are those of the live suite.
 
 #[path = "../live/house.rs"]
 #[allow(dead_code, reason = "the live suite asks more of it")]
@@ -14,5 +14,6 @@ mod wire;
 mod change;
 mod curl;
 mod read;
+mod resume;
 mod share;
 mod store;

@@ -1,6 +1,7 @@
 //! What goes out: files, ranges, lists.
 
 use std::fs;
+use std::io::{Cursor, Read};
 use std::os::unix::fs::symlink;
 use std::time::{Duration, SystemTime};
 
@@ -158,4 +159,95 @@ fn lists_are_sorted_paged_and_searched() {
     let text = String::from_utf8(page.body.clone()).unwrap();
     assert_eq!((page.status, page.field("vary")), (200, Some("Accept")));
     assert!(text.contains("<a href=\"/files/a%3A1%26x.txt\">a:1&amp;x.txt</a>"), "{text}");
+}
+
+/// The names in a tar and what they hold.
+fn untar(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let mut archive = tar::Archive::new(bytes);
+    let entries = archive.entries().unwrap().map(|entry| {
+        let mut entry = entry.unwrap();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        (entry.path().unwrap().to_str().unwrap().to_owned(), bytes)
+    });
+    entries.collect()
+}
+
+/// The same of a zip.
+fn unzip(bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
+    let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
+    let entries = (0..archive.len()).map(|at| {
+        let mut entry = archive.by_index(at).unwrap();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        (entry.name().unwrap().into_owned(), bytes)
+    });
+    entries.collect()
+}
+
+#[test]
+fn a_folder_is_to_be_had_as_one_file() {
+    let share = Share::open(&[]);
+    let big = noise(3_000_000);
+    share.plant("trips/may/big.bin", &big);
+    share.plant("trips/é.txt", "text");
+    share.plant("trips/.hidden", "hidden");
+    share.plant("other", "other");
+    fs::create_dir(share.folder().join("trips/empty")).unwrap();
+    symlink("../other", share.folder().join("trips/link")).unwrap();
+    symlink("..", share.folder().join("trips/up")).unwrap();
+    mknodat(CWD, share.folder().join("trips/pipe"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+    let names = ["trips/empty/", "trips/may/", "trips/may/big.bin", "trips/é.txt"];
+    let tar = share.get("/files/trips?archive=tar");
+    assert_eq!((tar.status, tar.field("transfer-encoding")), (200, Some("chunked")));
+    assert_eq!(tar.field("content-type"), Some("application/x-tar"));
+    assert_eq!(tar.field("content-disposition"), Some("attachment; filename=\"trips.tar\""));
+    let zip = share.get("/files/trips/?archive=zip");
+    assert_eq!((zip.status, zip.field("content-type")), (200, Some("application/zip")));
+    for entries in [untar(&tar.body), unzip(&zip.body)] {
+        assert_eq!(entries.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), names);
+        assert!(entries[2].1 == big && entries[3].1 == b"text");
+    }
+    let all = share.get("/files/?archive=tar");
+    assert_eq!(all.field("content-disposition"), Some("attachment; filename=\"files.tar\""));
+    assert_eq!(untar(&all.body).first().map(|(name, _)| name.clone()), Some("other".to_owned()));
+    let head = share.ask("HEAD /files/trips?archive=zip", &[]);
+    assert_eq!((head.status, head.body.len()), (200, 0));
+    for (target, status, code) in [
+        ("trips?archive=rar", 400, "bad_query"),
+        ("nothing?archive=tar", 404, "not_found"),
+        ("other?archive=tar", 404, "not_found"),
+        ("trips/link?archive=zip", 404, "not_found"),
+        ("trips/up?archive=zip", 404, "not_found"),
+        ("~ada?archive=zip", 404, "not_found"),
+        (".git?archive=zip", 404, "not_found"),
+        ("trips", 404, "not_found"),
+    ] {
+        let answer = share.get(&format!("/files/{target}"));
+        assert!(answer.is(status, code), "{target}: {answer:?}");
+    }
+}
+
+#[test]
+fn a_digest_comes_with_the_file_that_asks_for_it() {
+    let share = Share::open(&[]);
+    share.plant("a.txt", "hello");
+    let digest = "sha-256=:LPJNul+wow4m6DsqxbninhsWHlwfp0JecwQzYpOLmCQ=:";
+    let tag = share.get("/files/a.txt").field("etag").unwrap().to_owned();
+    for _ in 0..2 {
+        let whole = share.get("/files/a.txt?hash=sha256");
+        assert_eq!((whole.status, whole.field("repr-digest")), (200, Some(digest)));
+        assert_eq!(whole.body, b"hello");
+        let part = share.ask("GET /files/a.txt?hash=sha256", &["Range: bytes=0-1"]);
+        assert_eq!((part.status, part.field("repr-digest"), part.body.as_slice()), (206, Some(digest), &b"he"[..]));
+        assert_eq!(share.ask("HEAD /files/a.txt?hash=sha256", &[]).field("repr-digest"), Some(digest));
+        let file = fs::File::options().append(true).open(share.folder().join("a.txt")).unwrap();
+        file.set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(60)).unwrap();
+    }
+    assert_ne!(share.get("/files/a.txt").field("etag"), Some(tag.as_str()));
+    assert_eq!(share.get("/files/a.txt").field("repr-digest"), None);
+    assert_eq!(share.ask("GET /files/a.txt?hash=sha256", &["If-None-Match: *"]).status, 304);
+    assert!(share.get("/files/a.txt?hash=md5").is(400, "bad_query"));
+    share.plant("a.txt", "other");
+    assert_ne!(share.get("/files/a.txt?hash=sha256").field("repr-digest"), Some(digest));
 }

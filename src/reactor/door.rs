@@ -1,0 +1,172 @@
+//! The door: who is let in, who has to wait outside, and who makes room for others.
+//!
+//! `incoming` and `may_accept` are two facts. At the connection limit, and when the system has no descriptor left, the
+//! listener rests and the loop sleeps; the kernel will not say again that somebody waits, so the door remembers it.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::IpAddr;
+
+use crate::clock::Moment;
+use crate::reactor::slot::{Brought, Protocol, flag};
+use crate::reactor::slots::{BETWEEN_LOOKS, Slots};
+use crate::reactor::system::{Peer, System};
+use crate::reactor::wheel::Tick;
+
+/// How long the listener rests when there are no descriptors left, and when every connection is busy.
+const REST_MS: u64 = 500;
+const FULL_REST_MS: u64 = 100;
+
+/// The most idle connections closed at once to make room. It begins with one and doubles while newcomers keep coming.
+const EVICTIONS_MAX: usize = 256;
+
+/// The door.
+pub(super) struct Door {
+    /// Whether someone may be waiting to be accepted.
+    pub incoming: bool,
+    /// Until when the listener rests.
+    pub rests_until: Moment,
+    evictions: usize,
+    /// Connections of each address, where they are limited.
+    addresses: HashMap<IpAddr, u32>,
+}
+
+impl Door {
+    pub(super) fn new(now: Moment) -> Door {
+        Door { incoming: true, rests_until: now, evictions: 1, addresses: HashMap::new() }
+    }
+
+    /// Whether newcomers would be taken now.
+    pub(super) fn may_accept(&self, now: Moment) -> bool {
+        self.incoming && now >= self.rests_until
+    }
+
+    /// Takes newcomers. Each is served before the world is asked for events of its socket: its first request is there as a rule.
+    pub(super) fn welcome<P, S>(&mut self, slots: &mut Slots<P, S>)
+    where
+        P: Protocol,
+        S: System<Brought<P::Done>, P::Entry>,
+    {
+        let begun = slots.yard.now;
+        let mut accepted = 0;
+        while self.may_accept(begun) {
+            if slots.slab.len() >= slots.marks.connections_max {
+                return self.make_room(slots);
+            }
+            match slots.system.accept() {
+                Ok((socket, peer)) => self.open(slots, socket, peer),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.incoming = false;
+                    self.evictions = 1;
+                }
+                Err(error) => {
+                    log::warn!("the listener rests: {error}");
+                    slots.yard.counts.rests += 1;
+                    self.evict(slots);
+                    self.rests_until = begun.plus(REST_MS);
+                }
+            }
+            accepted += 1;
+            if accepted % BETWEEN_LOOKS == 0 && slots.is_slice_over(begun) {
+                return;
+            }
+        }
+    }
+
+    /// Takes whoever the kernel has let in already: closing the listener would reset them.
+    pub(super) fn take_the_last<P, S>(&mut self, slots: &mut Slots<P, S>)
+    where
+        P: Protocol,
+        S: System<Brought<P::Done>, P::Entry>,
+    {
+        while slots.slab.len() < slots.marks.connections_max
+            && let Ok((socket, peer)) = slots.system.accept()
+        {
+            self.open(slots, socket, peer);
+        }
+    }
+
+    fn open<P, S>(&mut self, slots: &mut Slots<P, S>, socket: S::Socket, peer: Peer)
+    where
+        P: Protocol,
+        S: System<Brought<P::Done>, P::Entry>,
+    {
+        if slots.marks.per_address_max > 0 {
+            let held = self.addresses.entry(network(peer.ip)).or_default();
+            if *held as usize >= slots.marks.per_address_max {
+                slots.yard.counts.refused += 1;
+                return slots.system.close(socket);
+            }
+            *held += 1;
+        }
+        slots.open(socket, peer);
+    }
+
+    /// Someone has left: there is room, and its address has one connection less.
+    pub(super) fn let_out<P, S>(&mut self, slots: &Slots<P, S>, ip: IpAddr)
+    where
+        P: Protocol,
+        S: System<Brought<P::Done>, P::Entry>,
+    {
+        self.rests_until = self.rests_until.min(slots.yard.now);
+        if slots.marks.per_address_max == 0 {
+            return;
+        }
+        let network = network(ip);
+        if let Some(held) = self.addresses.get_mut(&network) {
+            *held -= 1;
+            if *held == 0 {
+                self.addresses.remove(&network);
+            }
+        }
+    }
+
+    /// Every place is taken and someone waits: idle connections go, the longest idle first. If nobody is idle, the listener
+    /// rests and newcomers wait in the kernel.
+    fn make_room<P, S>(&mut self, slots: &mut Slots<P, S>)
+    where
+        P: Protocol,
+        S: System<Brought<P::Done>, P::Entry>,
+    {
+        if self.evict(slots) == 0 {
+            slots.yard.counts.rests += 1;
+            self.rests_until = slots.yard.now.plus(FULL_REST_MS);
+        }
+    }
+
+    /// Closes some idle connections; says how many. Who has been idle longest has the earliest deadline.
+    fn evict<P, S>(&mut self, slots: &mut Slots<P, S>) -> usize
+    where
+        P: Protocol,
+        S: System<Brought<P::Done>, P::Entry>,
+    {
+        let mut idle: Vec<(Tick, u32)> = Vec::new();
+        for (index, slot) in &slots.slab {
+            if slot.io.flags & (flag::DEAD | flag::AWAKE) == 0
+                && slot.io.inbox.is_none()
+                && slot.io.outbox.is_none()
+                && slot.protocol.is_idle()
+            {
+                idle.push((slot.io.deadline, index as u32));
+            }
+        }
+        let count = idle.len().min(self.evictions);
+        if count > 0 && count < idle.len() {
+            idle.select_nth_unstable(count - 1);
+        }
+        for &(_, index) in &idle[..count] {
+            slots.kill(index);
+        }
+        slots.yard.counts.evicted += count as u64;
+        self.evictions = (self.evictions * 2).min(EVICTIONS_MAX);
+        count
+    }
+}
+
+/// What counts as one address: an IPv4 address, or the /64 a host has of IPv6.
+fn network(ip: IpAddr) -> IpAddr {
+    match ip {
+        IpAddr::V4(_) => ip,
+        IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),
+    }
+}

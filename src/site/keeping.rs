@@ -1,0 +1,113 @@
+//! Kept before heard: a message is given to the ledger, and its verdict says it to the room. So it is with its end.
+
+use crate::http::fault::Fault;
+use crate::http::status::Status;
+use crate::server::context::Context;
+use crate::server::reply::{Dialect, Reply, Verdict};
+use crate::site::books;
+use crate::site::draft::{Draft, check_text};
+use crate::site::rooms::LOBBY;
+use crate::site::said::Note;
+use crate::site::speaker::Speaker;
+use crate::site::state::Site;
+use crate::store::history::Message;
+use crate::store::ledger;
+use crate::store::messages::Entry;
+
+/// What became of a message, or why it was not kept.
+pub type Outcome<'m> = Result<&'m Message, Fault>;
+
+/// Checks a message and gives it to the ledger. Once it is kept it is said, and `then` answers whoever sent it.
+pub fn keep(
+    site: &mut Site,
+    speaker: &Speaker,
+    draft: Draft,
+    cx: &mut Context<'_>,
+    then: impl FnOnce(&mut Site, Outcome<'_>, &mut Context<'_>) -> Reply<Site> + 'static,
+) -> Reply<Site> {
+    let (entry, message) = match check(site, speaker, draft, cx) {
+        Ok(checked) => checked,
+        Err(fault) => return then(site, Err(fault), cx),
+    };
+    let decided = move |site: &mut Site, verdict: Verdict, cx: &mut Context<'_>| match verdict {
+        Verdict::Kept(id) => {
+            let message = Message { id, ..message };
+            let reply = then(site, Ok(&message), cx);
+            say(site, message, cx);
+            reply
+        }
+        Verdict::Refused | Verdict::Lost => {
+            let fault = not_kept(site, verdict);
+            then(site, Err(fault), cx)
+        }
+    };
+    Reply::Keep(ledger::Entry::Chat(entry), Box::new(decided))
+}
+
+fn check(site: &mut Site, speaker: &Speaker, draft: Draft, cx: &mut Context<'_>) -> Result<(Entry, Message), Fault> {
+    check_text(&draft.text, site.config.limits.message_limit_bytes)?;
+    let name = speaker.name(draft.name.as_deref(), site, cx)?;
+    let Some(chat) = &mut site.chat else { return Err(Fault::not_found()) };
+    let room = draft.room.unwrap_or_else(|| LOBBY.to_owned());
+    let entered = chat.rooms.enter(&room, cx)?;
+    chat.rooms.keep(entered);
+    let (user, text) = (speaker.user.clone(), draft.text);
+    let entry =
+        Entry::Said { room: room.clone(), ts: cx.wall, user: user.clone(), name: name.clone(), text: text.clone() };
+    Ok((entry, Message { id: 0, room, ts: cx.wall, user, name, text }))
+}
+
+/// The ledger would not have it. If it lost it, it takes nothing more.
+fn not_kept(site: &mut Site, verdict: Verdict) -> Fault {
+    books::heed(site, verdict);
+    Fault::new(Status::SERVICE_UNAVAILABLE, "not_kept", "the message could not be kept").retry_after(60)
+}
+
+/// A message that is kept takes its place in the history and is said to all who listen.
+fn say(site: &mut Site, message: Message, cx: &mut Context<'_>) {
+    tell(site, &message.room, &Note::Message(&message), cx);
+    if let Some(chat) = &mut site.chat {
+        chat.history.push(message);
+    }
+    site.tallies.messages += 1;
+}
+
+/// Has a message taken back; once the ledger has erased it, it is gone for all.
+pub fn erase(
+    id: i64,
+    room: String,
+    then: impl FnOnce(&mut Site, Result<(), Fault>, &mut Context<'_>) -> Reply<Site> + 'static,
+) -> Reply<Site> {
+    let decided = move |site: &mut Site, verdict: Verdict, cx: &mut Context<'_>| match verdict {
+        Verdict::Kept(_) => {
+            if let Some(chat) = &mut site.chat {
+                chat.history.erase(id, &room);
+            }
+            tell(site, &room, &Note::Delete { id, room: &room }, cx);
+            then(site, Ok(()), cx)
+        }
+        Verdict::Refused => then(site, Err(Fault::not_found()), cx),
+        Verdict::Lost => {
+            let fault = not_kept(site, verdict);
+            then(site, Err(fault), cx)
+        }
+    };
+    Reply::Keep(ledger::Entry::Chat(Entry::Erase { id }), Box::new(decided))
+}
+
+/// Tells all who listen to a room, written out once for each dialect.
+pub fn tell(site: &mut Site, room: &str, note: &Note<'_>, cx: &mut Context<'_>) {
+    let Some(chat) = &mut site.chat else { return };
+    let mut event = Vec::new();
+    for topic in chat.rooms.topics(room, cx) {
+        cx.say(topic, |dialect, out| match dialect {
+            Dialect::Event => {
+                if event.is_empty() {
+                    note.event(&mut event);
+                }
+                out.extend_from_slice(&event);
+            }
+            Dialect::Frame => {}
+        });
+    }
+}

@@ -1,0 +1,399 @@
+//! [`Partials`]: uploads that may continue another day, as the loop knows them. A pure model; how many there may be, whose each
+//! is, what it will become and until when it is waited for. How much of each has come only the disk knows.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Value, json};
+
+use crate::clock::Wall;
+use crate::path::RelPath;
+use crate::store::disk::PartialId;
+use crate::store::tree::OnConflict;
+
+/// How long an unfinished upload is waited for after it was made or a piece of it came.
+pub const LIFETIME_MS: u64 = 24 * 60 * 60 * 1000;
+/// Unfinished uploads of one principal, or one guest's address.
+pub const MAKER_MAX: usize = 64;
+/// Unfinished uploads in all.
+pub const UNFINISHED_MAX: usize = 1024;
+/// Finished ones are remembered for whoever missed the last answer, so many of them.
+const FINISHED_MAX: usize = 4096;
+
+/// Who made an upload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Maker {
+    /// The operator.
+    Operator,
+    /// An account.
+    Account(i64),
+    /// A guest from this address.
+    Guest(IpAddr),
+}
+
+impl fmt::Display for Maker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Maker::Operator => write!(f, "operator"),
+            Maker::Account(id) => write!(f, "account {id}"),
+            Maker::Guest(ip) => write!(f, "guest {ip}"),
+        }
+    }
+}
+
+impl Maker {
+    fn parse(text: &str) -> Option<Maker> {
+        match text.split_once(' ') {
+            None if text == "operator" => Some(Maker::Operator),
+            Some(("account", id)) => Some(Maker::Account(id.parse().ok()?)),
+            Some(("guest", ip)) => Some(Maker::Guest(ip.parse().ok()?)),
+            _ => None,
+        }
+    }
+
+    /// Whether an upload that this one made answers to `other`: a guest's to whoever holds its name.
+    pub fn answers_to(&self, other: &Maker) -> bool {
+        matches!(self, Maker::Guest(_)) || self == other
+    }
+}
+
+/// What is known of an upload, on the disk too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Who made it.
+    pub maker: Maker,
+    /// How long it will be, once that was told.
+    pub length: Option<u64>,
+    /// Where it is to come to lie; in the home of its maker, or in the shared area.
+    pub path: RelPath<'static>,
+    /// Whether that is its maker's home.
+    pub is_private: bool,
+    /// What happens if something lies there by then.
+    pub on_conflict: OnConflict,
+    /// The metadata as it came.
+    pub metadata: String,
+    /// Until when it is waited for.
+    pub until: Wall,
+    /// So much of it is on the disk whatever happens to the machine.
+    pub synced: u64,
+    /// The machine's word at that time.
+    pub boot: String,
+    /// What came from here on is to be checked against a checksum, and was not yet.
+    pub unchecked_from: Option<u64>,
+    /// Where it came to lie.
+    pub place: Option<RelPath<'static>>,
+}
+
+impl State {
+    /// How much of `size` bytes of content can be relied on after a restart.
+    pub fn reliable(&self, size: u64, boot: &str) -> u64 {
+        let size = if self.boot == boot { size } else { size.min(self.synced) };
+        size.min(self.unchecked_from.unwrap_or(size))
+    }
+
+    /// As it is written down.
+    pub fn write(&self) -> Vec<u8> {
+        let on_conflict = match self.on_conflict {
+            OnConflict::Error => "error",
+            OnConflict::Rename => "rename",
+            OnConflict::Overwrite => "overwrite",
+        };
+        let state = json!({
+            "maker": self.maker.to_string(),
+            "length": self.length,
+            "path": self.path.as_str(),
+            "private": self.is_private,
+            "on_conflict": on_conflict,
+            "metadata": self.metadata,
+            "until": self.until.as_millis(),
+            "synced": self.synced,
+            "boot": self.boot,
+            "unchecked_from": self.unchecked_from,
+            "place": self.place.as_ref().map(RelPath::as_str),
+        });
+        state.to_string().into_bytes()
+    }
+
+    /// Reads what [`write`](State::write) wrote; `None` for anything else.
+    pub fn read(text: &[u8]) -> Option<State> {
+        let state: Value = serde_json::from_slice(text).ok()?;
+        let words = |name: &str| state[name].as_str();
+        let path = |text: &str| RelPath::from_plain(text).ok().map(RelPath::into_owned);
+        let number = |name: &str| match &state[name] {
+            Value::Null => Some(None),
+            value => value.as_u64().map(Some),
+        };
+        Some(State {
+            maker: Maker::parse(words("maker")?)?,
+            length: number("length")?,
+            path: path(words("path")?)?,
+            is_private: state["private"].as_bool()?,
+            on_conflict: match words("on_conflict")? {
+                "error" => OnConflict::Error,
+                "rename" => OnConflict::Rename,
+                "overwrite" => OnConflict::Overwrite,
+                _ => return None,
+            },
+            metadata: words("metadata")?.to_owned(),
+            until: Wall::from_millis(state["until"].as_u64()?),
+            synced: state["synced"].as_u64()?,
+            boot: words("boot")?.to_owned(),
+            unchecked_from: number("unchecked_from")?,
+            place: match &state["place"] {
+                Value::Null => None,
+                place => Some(path(place.as_str()?)?),
+            },
+        })
+    }
+}
+
+/// Who may write to an upload now. Whoever comes later takes it over: a connection that hangs must not keep its own client
+/// from going on.
+#[derive(Clone, Debug, Default)]
+pub struct Hold(Arc<Mutex<Held>>);
+
+/// What only the present writer may change.
+#[derive(Debug, Default)]
+pub struct Held {
+    turn: u64,
+    /// From where on the content was not checked yet against the checksum it came with.
+    pub unchecked_from: Option<u64>,
+}
+
+/// The turn of one writer.
+#[derive(Clone, Debug)]
+pub struct Turn {
+    hold: Hold,
+    number: u64,
+}
+
+impl Hold {
+    /// Waits for whoever is writing, and keeps others from it until the guard is dropped.
+    pub fn lock(&self) -> MutexGuard<'_, Held> {
+        // Who panicked while it wrote has left a shorter upload, and nothing else.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a turn, and ends all others. The guard is this one's.
+    pub fn take_over(&self, held: &mut Held) -> Turn {
+        held.turn += 1;
+        Turn { hold: self.clone(), number: held.turn }
+    }
+}
+
+impl Turn {
+    /// Keeps the upload while this is still its writer; `None` if another has taken it over.
+    pub fn keep(&self) -> Option<MutexGuard<'_, Held>> {
+        let held = self.hold.lock();
+        (held.turn == self.number).then_some(held)
+    }
+}
+
+/// An upload.
+#[derive(Clone, Debug)]
+pub struct Partial {
+    /// What is known of it.
+    pub state: State,
+    /// Who may write to it.
+    pub hold: Hold,
+    /// Whether all of it has come and lies where it should.
+    pub is_finished: bool,
+}
+
+/// All uploads that are unfinished, and some that are finished.
+#[derive(Debug, Default)]
+pub struct Partials {
+    all: HashMap<PartialId, Partial>,
+}
+
+/// There are too many uploads; this says of whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TooMany {
+    /// Of this maker.
+    Own,
+    /// In all.
+    All,
+}
+
+impl Partials {
+    /// Whether one more may be begun.
+    ///
+    /// # Errors
+    /// Which limit forbids it.
+    pub fn admit(&self, maker: &Maker) -> Result<(), TooMany> {
+        let unfinished = || self.all.values().filter(|partial| !partial.is_finished);
+        if unfinished().filter(|partial| partial.state.maker == *maker).count() >= MAKER_MAX {
+            return Err(TooMany::Own);
+        }
+        if unfinished().count() >= UNFINISHED_MAX {
+            return Err(TooMany::All);
+        }
+        Ok(())
+    }
+
+    /// Takes one in.
+    pub fn insert(&mut self, id: PartialId, state: State, is_finished: bool) -> &mut Partial {
+        let partial = Partial { state, hold: Hold::default(), is_finished };
+        self.all.entry(id).insert_entry(partial).into_mut()
+    }
+
+    /// One of them, as long as it is waited for.
+    pub fn get(&self, id: PartialId, now: Wall) -> Option<&Partial> {
+        self.all.get(&id).filter(|partial| partial.state.until > now)
+    }
+
+    /// Notes what has become of one.
+    pub fn note(&mut self, id: PartialId, state: State, is_finished: bool) {
+        if let Some(partial) = self.all.get_mut(&id) {
+            partial.state = state;
+            partial.is_finished |= is_finished;
+        }
+    }
+
+    /// Takes one out.
+    pub fn remove(&mut self, id: PartialId) -> Option<Partial> {
+        self.all.remove(&id)
+    }
+
+    /// Takes out those that nobody waits for any more, and of the finished ones more than are remembered.
+    pub fn expire(&mut self, now: Wall) -> Vec<(PartialId, Partial)> {
+        let mut finished: Vec<(Wall, PartialId)> = Vec::new();
+        let mut gone: Vec<PartialId> = Vec::new();
+        for (&id, partial) in &self.all {
+            if partial.state.until <= now {
+                gone.push(id);
+            } else if partial.is_finished {
+                finished.push((partial.state.until, id));
+            }
+        }
+        if finished.len() > FINISHED_MAX {
+            finished.sort_unstable();
+            gone.extend(finished[..finished.len() - FINISHED_MAX].iter().map(|(_, id)| id));
+        }
+        gone.sort_unstable();
+        gone.into_iter().filter_map(|id| Some((id, self.all.remove(&id)?))).collect()
+    }
+
+    /// How many are unfinished.
+    pub fn unfinished(&self) -> usize {
+        self.all.values().filter(|partial| !partial.is_finished).count()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state(maker: Maker, until: u64) -> State {
+        State {
+            maker,
+            length: Some(10),
+            path: RelPath::from_plain("a/é.txt").unwrap(),
+            is_private: false,
+            on_conflict: OnConflict::Rename,
+            metadata: "filename YQ==".into(),
+            until: Wall::from_millis(until),
+            synced: 4,
+            boot: "b1".into(),
+            unchecked_from: None,
+            place: None,
+        }
+    }
+
+    fn id(number: u32) -> PartialId {
+        PartialId::new((u128::from(number)).to_be_bytes())
+    }
+
+    fn guest(last: u8) -> Maker {
+        Maker::Guest([127, 0, 0, last].into())
+    }
+
+    #[test]
+    fn a_state_is_read_as_it_was_written_and_nothing_else_is() {
+        let place = RelPath::from_plain("a/é (2).txt").ok();
+        for state in [
+            state(Maker::Operator, 1),
+            State { length: None, is_private: true, on_conflict: OnConflict::Error, ..state(Maker::Account(7), 2) },
+            State { unchecked_from: Some(3), on_conflict: OnConflict::Overwrite, place, ..state(guest(1), 3) },
+        ] {
+            assert_eq!(State::read(&state.write()), Some(state.clone()));
+            let text = String::from_utf8(state.write()).unwrap();
+            for cut in 0..text.len() {
+                assert_eq!(State::read(&text.as_bytes()[..cut]), None, "{}", &text[..cut]);
+            }
+        }
+        let text = String::from_utf8(state(Maker::Operator, 1).write()).unwrap();
+        for (word, other) in [("operator", "nobody"), ("a/é.txt", "../x"), ("rename", "perhaps"), ("\"b1\"", "1")] {
+            assert_eq!(State::read(text.replace(word, other).as_bytes()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn after_a_restart_no_byte_is_relied_on_that_may_be_wrong() {
+        let known = state(Maker::Operator, 1);
+        assert_eq!(known.reliable(9, "b1"), 9, "the machine has not stopped");
+        assert_eq!(known.reliable(9, "b2"), 4, "it has");
+        assert_eq!(known.reliable(3, "b2"), 3);
+        let unchecked = State { unchecked_from: Some(2), ..known };
+        assert_eq!((unchecked.reliable(9, "b1"), unchecked.reliable(9, "b2")), (2, 2));
+    }
+
+    #[test]
+    fn an_upload_answers_to_its_maker_and_a_guests_to_whoever_holds_it() {
+        let (ada, bob) = (Maker::Account(1), Maker::Account(2));
+        assert!(ada.answers_to(&ada) && !ada.answers_to(&bob) && !ada.answers_to(&guest(1)));
+        assert!(!ada.answers_to(&Maker::Operator) && !Maker::Operator.answers_to(&ada));
+        assert!(guest(1).answers_to(&guest(2)) && guest(1).answers_to(&ada));
+    }
+
+    #[test]
+    fn there_are_so_many_of_one_maker_and_so_many_in_all() {
+        let mut partials = Partials::default();
+        let now = Wall::from_millis(0);
+        for number in 0..MAKER_MAX as u32 {
+            assert_eq!(partials.admit(&guest(1)), Ok(()));
+            partials.insert(id(number), state(guest(1), 1), false);
+        }
+        assert_eq!(partials.admit(&guest(1)), Err(TooMany::Own));
+        assert_eq!(partials.admit(&guest(2)), Ok(()));
+        let done = partials.get(id(0), now).unwrap().state.clone();
+        partials.note(id(0), done, true);
+        assert_eq!(partials.admit(&guest(1)), Ok(()), "a finished one does not count");
+        for number in 1000..1000 + (UNFINISHED_MAX - MAKER_MAX + 1) as u32 {
+            partials.insert(id(number), state(Maker::Account(number.into()), 1), false);
+        }
+        assert_eq!(partials.admit(&guest(2)), Err(TooMany::All));
+        assert_eq!(partials.unfinished(), UNFINISHED_MAX);
+    }
+
+    #[test]
+    fn who_is_not_waited_for_any_more_is_not_found_and_goes() {
+        let mut partials = Partials::default();
+        partials.insert(id(1), state(guest(1), 100), false);
+        partials.insert(id(2), state(guest(1), 200), true);
+        assert!(partials.get(id(1), Wall::from_millis(99)).is_some());
+        assert!(partials.get(id(1), Wall::from_millis(100)).is_none());
+        let gone = |partials: &mut Partials, now| -> Vec<PartialId> {
+            partials.expire(Wall::from_millis(now)).into_iter().map(|(id, _)| id).collect()
+        };
+        assert_eq!(gone(&mut partials, 100), [id(1)]);
+        assert_eq!(gone(&mut partials, 100), []);
+        for number in 10..10 + FINISHED_MAX as u32 {
+            partials.insert(id(number), state(guest(1), 1000), true);
+        }
+        assert_eq!(gone(&mut partials, 100), [id(2)], "the oldest of too many finished ones");
+    }
+
+    #[test]
+    fn who_comes_later_takes_over() {
+        let hold = Hold::default();
+        let first = hold.take_over(&mut hold.lock());
+        assert!(first.keep().is_some());
+        let second = hold.take_over(&mut hold.lock());
+        assert!(first.keep().is_none());
+        assert!(second.keep().is_some());
+    }
+}

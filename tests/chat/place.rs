@@ -1,0 +1,173 @@
+//! A server with an empty history, and clients of few words.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use crate::house::House;
+use crate::wire::{Answer, Wire};
+
+pub const JSON: &str = "Content-Type: application/json";
+pub const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
+pub const TEXT: &str = "Content-Type: text/plain";
+pub const HTML: &str = "Accept: text/html";
+/// The operator of these houses.
+pub const TOKEN: &str = "operator-token-of-the-tests";
+
+/// How long anything may take.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+pub struct Place {
+    pub house: House,
+}
+
+impl Place {
+    pub fn open(flags: &[&str]) -> Place {
+        Place { house: House::open(&[&["--token", TOKEN], flags].concat()) }
+    }
+
+    /// Asks, with a body if there is one.
+    pub fn ask(&self, line: &str, fields: &[&str], body: impl AsRef<[u8]>) -> Answer {
+        let body = body.as_ref();
+        let fields: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
+        let length = match body.len() {
+            0 => String::new(),
+            length => format!("Content-Length: {length}\r\n"),
+        };
+        let head = format!("{line} HTTP/1.1\r\nHost: {}\r\n{fields}{length}\r\n", self.house.address());
+        let mut wire = Wire::connect(self.house.address());
+        let _ = wire.send_quietly(&[head.as_bytes(), body].concat());
+        wire.hear_within(false, Duration::from_secs(70)).unwrap_or_else(|complaint| panic!("{complaint}, to {line}"))
+    }
+
+    pub fn get(&self, target: &str) -> Answer {
+        self.ask(&format!("GET {target}"), &[], "")
+    }
+
+    /// Says something, and is answered with its id.
+    pub fn say(&self, room: &str, text: &str) -> i64 {
+        let answer = self.ask("POST /send", &[JSON], serde_json::json!({"room": room, "message": text}).to_string());
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.json()["id"].as_i64().expect("an id")
+    }
+
+    /// Says the same so many times.
+    pub fn fill(&self, count: usize, text: &str) {
+        for _ in 0..count {
+            self.say("lobby", text);
+        }
+    }
+
+    pub fn erase(&self, id: i64) -> Answer {
+        self.ask(&format!("DELETE /messages/{id}"), &[&format!("Authorization: Bearer {TOKEN}")], "")
+    }
+
+    /// The ids that a page of the history has.
+    pub fn ids(&self, target: &str) -> Vec<i64> {
+        let answer = self.get(target);
+        assert_eq!(answer.status, 200, "{target}: {answer:?}");
+        ids(&answer.json()["messages"])
+    }
+
+    /// Begins to listen to events, with further lines of the head.
+    pub fn listen(&self, target: &str, fields: &str) -> Listener {
+        let mut stream = TcpStream::connect(self.house.address()).expect("the server takes connections");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+        let head = format!("GET {target} HTTP/1.1\r\nHost: {}\r\n{fields}\r\n", self.house.address());
+        stream.write_all(head.as_bytes()).expect("it takes a head");
+        let mut listener = Listener { lines: BufReader::new(stream), head: Vec::new() };
+        loop {
+            let line = listener.line().expect("a head");
+            if line.is_empty() {
+                break;
+            }
+            listener.head.push(line);
+        }
+        listener
+    }
+}
+
+/// The ids of a list of messages.
+pub fn ids(messages: &Value) -> Vec<i64> {
+    messages.as_array().expect("a list").iter().map(|message| message["id"].as_i64().expect("an id")).collect()
+}
+
+/// Waits, a bounded time, until something is so.
+pub fn comes_to_be(mut is_so: impl FnMut() -> bool) -> bool {
+    let since = Instant::now();
+    while since.elapsed() < PATIENCE {
+        if is_so() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    false
+}
+
+/// An event as it was heard.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    pub id: Option<i64>,
+    pub kind: String,
+    pub data: Value,
+}
+
+pub struct Listener {
+    lines: BufReader<TcpStream>,
+    pub head: Vec<String>,
+}
+
+impl Listener {
+    /// The next line; `None` at the end.
+    fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        match self.lines.read_line(&mut line) {
+            Ok(0) => None,
+            Ok(_) => Some(line.trim_end_matches(['\r', '\n']).to_owned()),
+            Err(error) => panic!("nothing is heard: {error}"),
+        }
+    }
+
+    /// The next event; comments and waits are passed over. `None` at the end.
+    pub fn next(&mut self) -> Option<Event> {
+        let mut event = Event { id: None, kind: "message".to_owned(), data: Value::Null };
+        loop {
+            let line = self.line()?;
+            match line.split_once(": ") {
+                Some(("id", id)) => event.id = Some(id.parse().expect("an id is a number")),
+                Some(("event", kind)) => event.kind = kind.to_owned(),
+                Some(("data", data)) => event.data = serde_json::from_str(data).expect("data is JSON"),
+                _ if line.is_empty() && event.data != Value::Null => return Some(event),
+                _ => {}
+            }
+        }
+    }
+
+    /// The ids of the next so many messages.
+    pub fn ids(&mut self, count: usize) -> Vec<i64> {
+        (0..count).map(|_| self.next().and_then(|event| event.id).expect("a message")).collect()
+    }
+}
+
+/// What an answer says, as JSON.
+pub trait Says {
+    fn json(&self) -> Value;
+    fn code(&self) -> String;
+    fn text(&self) -> String;
+}
+
+impl Says for Answer {
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    fn code(&self) -> String {
+        self.json()["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}

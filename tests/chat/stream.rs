@@ -1,0 +1,93 @@
+//! Who hears what: everything from where they were on, once and in order, or a word that something is missing.
+
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::place::{FORM, Place, Says};
+
+#[test]
+fn a_stream_says_what_it_is_and_hears_messages_with_their_ids() {
+    let place = Place::open(&[]);
+    let mut listener = place.listen("/events", "");
+    assert!(listener.head[0].starts_with("HTTP/1.1 200"), "{:?}", listener.head);
+    for line in ["Content-Type: text/event-stream", "X-Accel-Buffering: no", "Cache-Control: no-store"] {
+        assert!(listener.head.iter().any(|field| field == line), "{line} is not in {:?}", listener.head);
+    }
+    let answer = place.ask("POST /send", &[FORM], "message=a%0Ab&name=ada");
+    let event = listener.next().unwrap();
+    assert_eq!((event.id, &*event.kind, event.data), (Some(1), "message", answer.json()));
+}
+
+#[test]
+fn a_stream_goes_on_from_where_it_was_by_either_word() {
+    let place = Place::open(&[]);
+    place.fill(5, "x");
+    assert_eq!(place.listen("/events?since=2", "").ids(3), [3, 4, 5]);
+    assert_eq!(place.listen("/events", "Last-Event-ID: 3\r\n").ids(2), [4, 5]);
+    assert_eq!(place.listen("/events?since=1", "Last-Event-ID: 4\r\n").ids(1), [5], "the header wins");
+    for position in ["/events", "/events?since=x", "/events?since=99", "/events?since=-1"] {
+        let mut listener = place.listen(position, "");
+        let id = place.say("lobby", "new");
+        assert_eq!(listener.ids(1), [id], "{position}");
+    }
+}
+
+#[test]
+fn a_stream_over_several_rooms_hears_all_of_them_in_order_and_no_other() {
+    let place = Place::open(&[]);
+    place.say("den", "before");
+    let mut both = place.listen("/events?room=den,attic&since=0", "");
+    let mut same = place.listen("/events?room=attic,den", "");
+    let mut one = place.listen("/events?room=attic", "");
+    let said: Vec<i64> = ["den", "lobby", "attic", "den", "hall", "attic"].map(|room| place.say(room, "x")).to_vec();
+    assert_eq!(both.ids(5), [1, said[0], said[2], said[3], said[5]]);
+    assert_eq!(same.ids(4), [said[0], said[2], said[3], said[5]]);
+    assert_eq!(one.ids(2), [said[2], said[5]]);
+    drop((both, same));
+    let id = place.say("attic", "after they have gone");
+    assert_eq!(one.ids(1), [id]);
+    let mut again = place.listen(&format!("/events?room=den,attic&since={}", said[3]), "");
+    assert_eq!(again.ids(2), [said[5], id]);
+}
+
+#[test]
+fn a_stream_that_was_away_for_long_hears_all_of_it() {
+    let place = Place::open(&[]);
+    place.fill(2300, "more than stays in memory");
+    let mut listener = place.listen("/events?since=5", "");
+    assert_eq!(listener.ids(2295), (6..=2300).collect::<Vec<_>>());
+    let id = place.say("lobby", "and on");
+    assert_eq!(listener.ids(1), [id]);
+}
+
+#[test]
+fn what_was_trimmed_is_told_as_a_gap() {
+    let place = Place::open(&["--history-messages", "100"]);
+    place.fill(2500, "x");
+    assert!(crate::place::comes_to_be(|| place.get("/messages?since=0").json()["gap"] == json!(true)));
+    let first = place.ids("/messages?since=0&limit=1")[0];
+    let event = place.listen("/events?since=3", "").next().unwrap();
+    assert_eq!((&*event.kind, event.data["first"].as_i64()), ("gap", Some(first)));
+}
+
+#[test]
+fn a_poll_is_answered_when_something_is_said_in_its_room() {
+    let place = Place::open(&[]);
+    std::thread::scope(|scope| {
+        let poll = scope.spawn(|| {
+            let began = Instant::now();
+            (place.get("/messages?room=den&since=0&wait=30").json(), began.elapsed())
+        });
+        std::thread::sleep(Duration::from_millis(300));
+        place.say("lobby", "not this");
+        let id = place.say("den", "but this");
+        let (answer, took) = poll.join().unwrap();
+        assert_eq!(crate::place::ids(&answer["messages"]), [id]);
+        assert!(took >= Duration::from_millis(250) && took < Duration::from_secs(10), "{took:?}");
+    });
+    let began = Instant::now();
+    let empty = place.get("/messages?since=7&wait=1").json();
+    assert_eq!(empty, json!({"messages": [], "last": 7, "gap": false}));
+    assert!(began.elapsed() >= Duration::from_millis(900));
+}
