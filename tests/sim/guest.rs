@@ -113,6 +113,7 @@ fn server(guest: Guest, hub: Hub) -> Server<Guest> {
     add(&mut server, &[Get], "/stream", |guest, _, _| Reply::Stream {
         topic: guest.topic,
         dialect: Dialect::Event,
+        owner: None,
         head: Response::new(Status::OK),
         first: "retry: 1\n\n".into(),
         heartbeat: ":\n\n".into(),
