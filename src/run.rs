@@ -431,6 +431,7 @@ fn marks(config: &Config) -> Marks {
         outbox_bytes_high: 256 << 10,
         write_idle_ms: limits.write_idle_ms,
         listener_bytes_max: limits.stream_queue_bytes,
+        listeners_bytes_max: limits.stream_total_bytes,
         jobs_max: [4096, 16],
         drain_ms: limits.drain_ms,
     }

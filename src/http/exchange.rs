@@ -408,6 +408,19 @@ impl Exchange {
         encoder
     }
 
+    /// Writes the head of the last answer there is: from here on the connection speaks another protocol (RFC 9110, section 7.8).
+    pub fn switch(&mut self, response: &Response, common: &[u8], out: &mut Vec<u8>) {
+        debug_assert!(self.can_answer(), "a head is answered once");
+        self.reading = Reading::Closed;
+        self.writing = Writing::Done;
+        self.keeps = false;
+        self.served += 1;
+        out.extend_from_slice(response.status.line().as_bytes());
+        out.extend_from_slice(common);
+        response.write_lines(out);
+        out.extend_from_slice(b"\r\n");
+    }
+
     /// The answer has been given to the last byte (or, if it was not `whole`, cannot be).
     #[inline]
     pub fn end(&mut self, whole: bool) -> Next {

@@ -20,3 +20,5 @@ pub mod request;
 pub mod response;
 pub mod status;
 pub mod tus;
+pub mod upgrade;
+pub mod websocket;

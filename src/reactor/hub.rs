@@ -7,7 +7,7 @@
 //!
 //! Nothing here touches a socket: the loop sweeps, a slice at a time.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::VecDeque;
 
 /// A subject that connections listen to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -21,10 +21,6 @@ pub enum Dialect {
     /// As WebSocket frames.
     Frame,
 }
-
-/// Whoever a listener listens for: when they may no longer, all that they opened ends together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Owner(pub u64);
 
 /// A tape that is empty gives memory above this back.
 const KEPT: usize = 256 << 10;
@@ -78,15 +74,15 @@ impl Tape {
     }
 
     /// Cuts off the notes that end at or before `offset`. Moving the rest costs its length, so it waits until half the text is
-    /// of no use.
-    fn cut(&mut self, offset: u64) {
+    /// of no use. Says how many bytes that were.
+    fn cut(&mut self, offset: u64) -> usize {
         let notes = self.ends.partition_point(|&end| end <= offset);
         let Some(start) = notes.checked_sub(1).map(|last| self.ends[last]) else {
-            return;
+            return 0;
         };
         let useless = usize::try_from(start - self.start).unwrap_or(usize::MAX);
         if useless * 2 < self.text.len() {
-            return;
+            return 0;
         }
         self.text.drain(..useless);
         if self.text.is_empty() && self.text.capacity() > KEPT {
@@ -94,6 +90,7 @@ impl Tape {
         }
         self.start = start;
         self.ends.drain(..notes);
+        useless
     }
 }
 
@@ -113,11 +110,9 @@ pub struct Hub {
     sweeps: VecDeque<(Topic, Dialect)>,
     /// Waiters that have something to hear.
     woken: VecDeque<u32>,
-    /// Listeners that are somebody's.
-    owners: BTreeMap<u32, Owner>,
-    /// Listeners whose owner may listen no longer.
-    ended: Vec<u32>,
     listeners: usize,
+    /// Bytes on all tapes.
+    bytes: usize,
 }
 
 impl Hub {
@@ -141,6 +136,11 @@ impl Hub {
         } else {
             debug_assert!(false, "a topic is given back when nobody listens to it");
         }
+    }
+
+    /// How many bytes stand on all tapes, for those who have not heard them.
+    pub fn tape_bytes(&self) -> usize {
+        self.bytes
     }
 
     /// How many listeners and waiters there are.
@@ -167,6 +167,7 @@ impl Hub {
             if tape.text.len() == before {
                 continue;
             }
+            self.bytes += tape.text.len() - before;
             tape.ends.push_back(tape.end());
             if tape.sweep.is_some() {
                 tape.is_behind = true;
@@ -198,31 +199,8 @@ impl Hub {
         Seat::Wait(topic, (waiters.len() - 1) as u32)
     }
 
-    /// Says whose a listener is.
-    pub(super) fn own(&mut self, slot: u32, owner: Owner) {
-        self.owners.insert(slot, owner);
-    }
-
-    /// Ends all that an owner listens to.
-    pub fn end_all(&mut self, owner: Owner) {
-        self.ended.extend(self.owners.iter().filter(|(_, other)| **other == owner).map(|(slot, _)| *slot));
-    }
-
-    /// The next listener whose owner may listen no longer, unless it has gone by itself.
-    pub(super) fn next_ended(&mut self) -> Option<u32> {
-        while let Some(slot) = self.ended.pop() {
-            if self.owners.remove(&slot).is_some() {
-                return Some(slot);
-            }
-        }
-        None
-    }
-
     /// Gives a seat back. The last one of its row moves into the gap; `Some` tells whose seat has changed, and to what.
     pub(super) fn leave(&mut self, slot: u32, seat: Seat) -> Option<(u32, Seat)> {
-        if seat != Seat::None && !self.owners.is_empty() {
-            self.owners.remove(&slot);
-        }
         match seat {
             Seat::None => None,
             Seat::Wait(topic, place) => {
@@ -247,7 +225,7 @@ impl Hub {
                 }
                 if tape.slots.is_empty() {
                     let end = tape.end();
-                    tape.cut(end);
+                    self.bytes -= tape.cut(end);
                 }
                 tape.slots.get(place as usize).map(|&moved| (moved, Seat::Tape(topic, dialect, place)))
             }
@@ -261,7 +239,7 @@ impl Hub {
 
     /// Whether anyone has still to hear something.
     pub(super) fn is_busy(&self) -> bool {
-        !self.sweeps.is_empty() || !self.woken.is_empty() || !self.ended.is_empty()
+        !self.sweeps.is_empty() || !self.woken.is_empty()
     }
 
     /// The next listener of the running sweep: its slot and what it has not heard. Ends a sweep that has come round, cuts the
@@ -278,7 +256,7 @@ impl Hub {
                 return Some((tape.slots[place], seat, tape.from(tape.offsets[place])));
             }
             let least = tape.offsets.iter().copied().min().unwrap_or(tape.end());
-            tape.cut(least);
+            self.bytes -= tape.cut(least);
             if tape.is_behind {
                 tape.is_behind = false;
                 tape.sweep = Some(0);
@@ -366,7 +344,7 @@ mod tests {
         say(&mut hub, topic, "b");
         assert_eq!(sweep(&mut hub, 99), [(7, "a.b.".into()), (8, "b.".into()), (7, "".into()), (8, "".into())]);
         assert!(!hub.is_busy());
-        assert_eq!(hub.rooms[0].tapes[0].text.len(), 0, "what all have heard is cut off");
+        assert_eq!([hub.rooms[0].tapes[0].text.len(), hub.tape_bytes()], [0, 0], "what all have heard is cut off");
     }
 
     #[test]
@@ -402,24 +380,6 @@ mod tests {
     }
 
     #[test]
-    fn an_owners_listeners_end_together_and_a_slot_that_has_another_tenant_is_spared() {
-        let mut hub = Hub::default();
-        let topic = hub.topic();
-        let seats: Vec<Seat> = (0..4).map(|slot| hub.listen(slot, topic, Dialect::Event)).collect();
-        hub.own(0, Owner(7));
-        hub.own(1, Owner(8));
-        hub.own(2, Owner(7));
-        hub.leave(2, seats[2]);
-        hub.end_all(Owner(7));
-        assert!(hub.is_busy());
-        hub.leave(0, seats[0]);
-        hub.listen(0, topic, Dialect::Event);
-        assert_eq!(hub.next_ended(), None, "who was meant has gone");
-        hub.end_all(Owner(8));
-        assert_eq!((hub.next_ended(), hub.next_ended()), (Some(1), None));
-    }
-
-    #[test]
     fn a_slow_listener_keeps_the_tape_and_others_go_on() {
         let mut hub = Hub::default();
         let topic = hub.topic();
@@ -434,7 +394,7 @@ mod tests {
                 }
             }
         }
-        assert_eq!(hub.unheard(slow).len(), 110);
+        assert_eq!([hub.unheard(slow).len(), hub.tape_bytes()], [110, 110]);
         assert_eq!(hub.unheard(quick).len(), 0);
         assert_eq!(hub.heard(slow, 110), 0);
         say(&mut hub, topic, "x");

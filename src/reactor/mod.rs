@@ -79,6 +79,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
         self.wait(until)?;
         self.welcome();
         self.serve();
+        self.heed_calls();
         self.fan();
         self.expire();
         self.flush();
@@ -126,7 +127,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
             // While the house is closing, whoever still waits outside is no reason to wake.
             let rest = (self.door.incoming && !self.slots.yard.is_closing).then_some(self.door.rests_until);
             let closing = self.closing.map(|(_, patience)| patience);
-            [until, self.slots.wheel.next(), rest, closing].into_iter().flatten().min()
+            [until, self.slots.wheel.next(), rest, closing, self.slots.yard.alarm].into_iter().flatten().min()
         };
         let mut happened = std::mem::take(&mut self.happened);
         self.slots.system.wait(until, &mut happened)?;
@@ -147,6 +148,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
             || !self.slots.owing.is_empty()
             || !self.due.is_empty()
             || !self.slots.yard.jobs.is_empty()
+            || !self.slots.yard.called.is_empty()
             || self.slots.yard.hub.is_busy()
             || self.may_accept()
             || self.closing.is_some_and(|(next, _)| next < self.slots.slab.capacity())
@@ -195,9 +197,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
                     self.slots.settle(key.index);
                     self.slots.rouse(key.index);
                 } else {
-                    let (shared, yard) = (&mut self.slots.shared, &mut self.slots.yard);
-                    let told = catch_unwind(AssertUnwindSafe(|| P::on_orphan(done, shared, yard)));
-                    self.slots.yard.counts.panics += u64::from(told.is_err());
+                    self.slots.tell_all(|shared, yard| P::on_orphan(done, shared, yard));
                 }
             }
             Happening::Done { done: Brought::News(done), .. } => {
@@ -242,9 +242,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
             self.slots.settle(key.index);
             self.slots.rouse(key.index);
         } else {
-            let (shared, yard) = (&mut self.slots.shared, &mut self.slots.yard);
-            let told = catch_unwind(AssertUnwindSafe(|| P::on_orphan_verdict(promise, verdict, shared, yard)));
-            self.slots.yard.counts.panics += u64::from(told.is_err());
+            self.slots.tell_all(|shared, yard| P::on_orphan_verdict(promise, verdict, shared, yard));
         }
     }
 
@@ -277,6 +275,21 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
         }
     }
 
+    /// Asks those who are called for, and whoever has set the alarm.
+    fn heed_calls(&mut self) {
+        for key in std::mem::take(&mut self.slots.yard.called) {
+            if self.slots.is_tenant(key) {
+                self.slots.call(key.index, |protocol, shared, port| protocol.on_call(shared, port));
+                self.slots.settle(key.index);
+                self.slots.rouse(key.index);
+            }
+        }
+        if self.slots.yard.alarm.is_some_and(|alarm| alarm <= self.slots.yard.now) {
+            self.slots.yard.alarm = None;
+            self.slots.tell_all(P::on_alarm);
+        }
+    }
+
     /// Brings what was said to those who listen, a slice at a time.
     fn fan(&mut self) {
         if !self.slots.yard.hub.is_busy() {
@@ -284,10 +297,6 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
         }
         let begun = self.slots.system.now().0;
         let mut told = 0;
-        while let Some(index) = self.slots.yard.hub.next_ended() {
-            self.slots.call(index, |protocol, shared, port| protocol.on_ended(shared, port));
-            self.slots.settle(index);
-        }
         while let Some(index) = self.slots.yard.hub.next_woken() {
             if let Some(slot) = self.slots.slab.get_mut(index as usize).filter(|slot| !slot.io.is(flag::DEAD)) {
                 let seat = std::mem::take(&mut slot.io.seat);
@@ -413,6 +422,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
             // It may stand there twice.
             let Some(slot) = self.slots.slab.try_remove(index as usize) else { continue };
             let Slot { io, socket, protocol } = slot;
+            self.slots.yard.stream_held -= io.outbox.as_ref().map_or(0, |outbox| outbox.counted);
             debug_assert!(io.is(flag::DEAD), "only the dead are reaped");
             if let Some((other, seat)) = self.slots.yard.hub.leave(index, io.seat) {
                 self.slots.slab[other as usize].io.seat = seat;

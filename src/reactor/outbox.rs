@@ -42,6 +42,8 @@ pub struct Outbox {
     held: usize,
     /// So many bytes of the file at the front need no look whether they are in memory.
     warm: u64,
+    /// How many bytes are counted as waiting for a listener.
+    pub(super) counted: usize,
     /// When to give up on a client that takes nothing.
     pub(super) give_up: Tick,
 }

@@ -8,7 +8,7 @@ use bytes::Bytes;
 
 use crate::clock::{Moment, Wall};
 use crate::content::FileSpan;
-use crate::reactor::hub::{Dialect, Hub, Owner, Seat, Topic};
+use crate::reactor::hub::{Dialect, Hub, Seat, Topic};
 use crate::reactor::outbox::Outbox;
 use crate::reactor::system::{Job, Key, LANES, Lane, Peer, Signal, Verdict};
 use crate::reactor::wheel::Tick;
@@ -63,11 +63,6 @@ pub trait Protocol: Sized {
     /// Something was said on the topic this one waits for; its seat is gone.
     fn on_note(&mut self, shared: &mut Self::Shared, port: &mut Port<'_, Self>);
 
-    /// Whoever this one listens for may listen no longer; its seat is gone.
-    fn on_ended(&mut self, _shared: &mut Self::Shared, port: &mut Port<'_, Self>) {
-        port.close();
-    }
-
     /// This listener has more unheard than it is allowed: it must go.
     fn on_lagging(&mut self, _shared: &mut Self::Shared, port: &mut Port<'_, Self>) {
         port.abort();
@@ -75,6 +70,12 @@ pub trait Protocol: Sized {
 
     /// The deadline has come.
     fn on_deadline(&mut self, shared: &mut Self::Shared, port: &mut Port<'_, Self>);
+
+    /// Somebody has called for this connection ([`Yard::called`]).
+    fn on_call(&mut self, _shared: &mut Self::Shared, _port: &mut Port<'_, Self>) {}
+
+    /// The time that was asked for ([`Yard::alarm`]) has come.
+    fn on_alarm(_shared: &mut Self::Shared, _yard: &mut Yard<Self>) {}
 
     /// A call into this protocol panicked. What the call had put on the desk since [`Port::mark`] is gone.
     fn on_panic(&mut self, shared: &mut Self::Shared, port: &mut Port<'_, Self>);
@@ -111,10 +112,27 @@ pub struct Marks {
     pub write_idle_ms: u64,
     /// A listener with more unheard than this, whose socket takes no more, is closed.
     pub listener_bytes_max: usize,
+    /// So much may stand on all tapes together before whoever lags is closed.
+    pub listeners_bytes_max: usize,
     /// How many jobs may wait or run in a lane.
     pub jobs_max: [usize; LANES],
     /// How long connections get to finish once the house is closing.
     pub drain_ms: u64,
+}
+
+impl Default for Marks {
+    fn default() -> Marks {
+        Marks {
+            connections_max: 10_000,
+            per_address_max: 0,
+            outbox_bytes_high: 256 << 10,
+            write_idle_ms: 30_000,
+            listener_bytes_max: 64 << 10,
+            listeners_bytes_max: 64 << 20,
+            jobs_max: [4096, 16],
+            drain_ms: 10_000,
+        }
+    }
 }
 
 /// What is counted, for those who look after the server.
@@ -162,6 +180,14 @@ pub struct Yard<P: Protocol> {
     pub log: Vec<u8>,
     /// Whether the house is closing.
     pub is_closing: bool,
+    /// Whose call this is.
+    pub speaker: Key,
+    /// When [`Protocol::on_alarm`] is to be asked.
+    pub alarm: Option<Moment>,
+    /// Connections whose [`Protocol::on_call`] is to be asked, if they are still there.
+    pub called: Vec<Key>,
+    /// Bytes that wait in the outboxes of streams.
+    pub(super) stream_held: usize,
     /// Bytes that leave together when the protocol has had its say.
     pub(super) desk: Vec<u8>,
     /// So much of the desk stays if the call panics.
@@ -202,6 +228,10 @@ impl<P: Protocol> Yard<P> {
             counts: Counts::default(),
             log: Vec::new(),
             is_closing: false,
+            speaker: Key::NOBODY,
+            alarm: None,
+            called: Vec::new(),
+            stream_held: 0,
             desk: Vec::new(),
             mark: 0,
             jobs: Vec::new(),
@@ -233,6 +263,11 @@ impl<P: Protocol> Yard<P> {
             Err(_) => Brought::Broken(lane),
         };
         self.jobs.push((lane, key, Box::new(guarded)));
+    }
+
+    /// Bytes that wait for listeners, on tapes and in their outboxes.
+    pub fn stream_bytes(&self) -> usize {
+        self.hub.tape_bytes() + self.stream_held
     }
 
     /// Gives the ledger an entry; the promise waits for its verdict.
@@ -277,6 +312,8 @@ pub(super) mod flag {
     pub const WARMING: u16 = 1 << 12;
     /// Something waited to leave, and the protocol has not been told that it is gone.
     pub const OWES: u16 = 1 << 13;
+    /// What waits in its outbox waits for a listener.
+    pub const STREAM: u16 = 1 << 14;
 }
 
 /// The part of a slot that is not its protocol.
@@ -380,6 +417,11 @@ impl<P: Protocol> Port<'_, P> {
         self.io.set(flag::LEFT);
     }
 
+    /// Wants [`Protocol::on_drained`] when all that is sent in this call has left, also if nothing of it has to wait.
+    pub fn tell_drained(&mut self) {
+        self.io.set(flag::OWES);
+    }
+
     /// Says that the input left over could be used, had the answers so far left.
     pub fn leave_for_later(&mut self) {
         self.io.set(flag::LEFT);
@@ -411,15 +453,15 @@ impl<P: Protocol> Port<'_, P> {
         self.yard.keep(self.key, entry, promise);
     }
 
+    /// From now on this is a listener's connection: what waits for it is counted with what waits for all of them.
+    pub fn become_listener(&mut self) {
+        self.io.set(flag::STREAM);
+    }
+
     /// Listens to a topic from its next note on, instead of whatever was listened to before.
     pub fn listen(&mut self, topic: Topic, dialect: Dialect) {
         self.leave();
         self.io.seat = self.yard.hub.listen(self.key.index, topic, dialect);
-    }
-
-    /// Says for whom it listens, so that it ends when they may no longer.
-    pub fn own(&mut self, owner: Owner) {
-        self.yard.hub.own(self.key.index, owner);
     }
 
     /// Waits for the next note on a topic.

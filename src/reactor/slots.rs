@@ -232,6 +232,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
         debug_assert!(self.yard.desk.is_empty(), "the desk is empty when no protocol has its say");
         let key = Key { index, age: io.age };
         self.yard.mark = 0;
+        self.yard.speaker = key;
         let (shared, yard) = (&mut self.shared, &mut self.yard);
         let said = catch_unwind(AssertUnwindSafe(|| say(protocol, shared, &mut Port { yard, key, io })));
         match said {
@@ -248,6 +249,14 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
                 None
             }
         }
+    }
+
+    /// Lets the protocol do something that is no connection's own.
+    pub(super) fn tell_all(&mut self, tell: impl FnOnce(&mut P::Shared, &mut Yard<P>)) {
+        self.yard.speaker = Key::NOBODY;
+        let (shared, yard) = (&mut self.shared, &mut self.yard);
+        let told = catch_unwind(AssertUnwindSafe(|| tell(shared, yard)));
+        self.yard.counts.panics += u64::from(told.is_err());
     }
 
     /// After a say: what is on the desk leaves, deadlines hang, seats that moved are written down.
@@ -372,6 +381,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
                         Flushed::Empty => {
                             let mut outbox = slot.io.outbox.take().expect("it was there");
                             outbox.give_up = Tick::NONE;
+                            self.yard.stream_held -= std::mem::take(&mut outbox.counted);
                             self.yard.spare_outbox.get_or_insert(outbox);
                             return;
                         }
@@ -382,6 +392,14 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
                 }
                 Err(_) => return self.kill(index),
             }
+        }
+        let slot = &mut self.slab[index as usize];
+        if slot.io.is(flag::STREAM)
+            && let Some(outbox) = &mut slot.io.outbox
+        {
+            let held = outbox.held();
+            let before = std::mem::replace(&mut outbox.counted, held);
+            self.yard.stream_held = self.yard.stream_held - before + held;
         }
         if is_new || gone > 0 {
             self.give_time(index);
@@ -455,7 +473,8 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
             return;
         }
         let held = slot.io.outbox.as_ref().map_or(0, |outbox| outbox.held());
-        if unheard + held > self.marks.listener_bytes_max {
+        let is_too_much = self.yard.hub.tape_bytes() > self.marks.listeners_bytes_max;
+        if is_too_much || unheard + held > self.marks.listener_bytes_max {
             self.yard.counts.given_up += 1;
             self.call(index, |protocol, shared, port| protocol.on_lagging(shared, port));
             self.settle(index);

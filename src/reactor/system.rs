@@ -17,6 +17,11 @@ pub struct Key {
     pub age: u32,
 }
 
+impl Key {
+    /// A key that no connection ever has.
+    pub const NOBODY: Key = Key { index: u32::MAX, age: 0 };
+}
+
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {

@@ -4,121 +4,35 @@
 
 use std::net::IpAddr;
 
-use bytes::Bytes;
-
-use crate::clock::Moment;
-use crate::http::exchange::{Event, Exchange, Length, Next};
-use crate::http::fault::Fault;
-use crate::http::framing::Encoder;
+use crate::http::exchange::{Event, Exchange};
 use crate::http::request::{HeaderTable, Request};
-use crate::http::response::{Body, Piece, Response};
-use crate::http::status::Status;
+use crate::http::websocket::CloseCode;
 use crate::reactor::slot::{Port, Protocol, Yard};
-use crate::reactor::system::{Key, LANES, Lane, Peer, Signal, Verdict};
-use crate::server::access::{Line, write_escaped};
-use crate::server::context::{Answers, Context};
+use crate::reactor::system::{Key, Lane, Peer, Signal, Verdict};
+use crate::server::access::Line;
+use crate::server::connection::answer::LINGER_SILENCE_MS;
+use crate::server::connection::state::{
+    Asked, Busy, DESK_HIGH, Phase, Work, context, drop_there, follow_orphan, overloaded, too_large, too_slow,
+};
+use crate::server::connection::talking::follow_said_orphan;
 use crate::server::house::House;
 use crate::server::problem;
-use crate::server::pull::{self, Drawn, Pull};
 use crate::server::pump::{Pump, Sunk};
-use crate::server::reply::{Again, Decided, Reply, State, Step, Then};
+use crate::server::reply::{Again, Reply, State, Step};
 
-/// Bodies up to this size are copied behind their head and leave in one `send`; larger ones are sent from where they are.
-const COPIED_MAX: usize = 16 << 10;
+mod answer;
+mod body;
+mod state;
+mod streaming;
+mod talking;
 
-/// Pipelined requests are answered together until this much waits on the desk.
-const DESK_HIGH: usize = 64 << 10;
-
-/// After an early refusal: how long the client may be silent, and may go on sending in all, before it is cut off.
-const LINGER_SILENCE_MS: u64 = 2_000;
-const LINGER_MS: u64 = 30_000;
+pub use state::{Connection, Done, Promise};
 
 /// What a client may send ahead while its request waits for something; more, and reading stops.
 const AHEAD_MAX: usize = 16 << 10;
 
 /// A ready answer for the case that nothing can be built any more.
 const BROKEN: &[u8] = b"HTTP/1.1 500 Internal Server Error\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-
-/// What a helper brings to a connection.
-pub enum Done<S: State> {
-    /// The next step.
-    Step(Step<S>),
-    /// A sink's outcome.
-    Sunk(Sunk<S>),
-    /// A source and what was drawn from it.
-    Drawn(Drawn),
-    /// Something was dropped where dropping may block.
-    Dropped,
-}
-
-/// What is going on.
-enum Phase<S: State> {
-    /// Between requests, inside a head, or throwing the rest of a body away. Owns nothing.
-    Head,
-    /// A helper or the ledger has the work; input waits.
-    Away(Option<Box<Line>>),
-    /// An endless answer.
-    Stream(Box<Bytes>),
-    /// An answer is leaving whose body is drawn window by window; input is paused.
-    Sending(Box<Pull>),
-    /// The last answer has been given and our half is shut: what still arrives is thrown away, until this moment at most.
-    Lingering(Moment),
-    /// A body is being received, or the request waits for something to be said.
-    Busy(Box<Busy<S>>),
-}
-
-struct Busy<S: State> {
-    work: Work<S>,
-    line: Option<Box<Line>>,
-    /// When the body began, and how much of it has come.
-    began: Moment,
-    received: u64,
-    /// Since when it is not read, because helpers are behind with it.
-    stopped: Option<Moment>,
-}
-
-enum Work<S: State> {
-    Collect { bytes: Vec<u8>, most: usize, then: Then<S> },
-    Receive(Pump<S>),
-    Wait { until: Moment, outlasts: bool, again: Again<S> },
-}
-
-/// One client's connection.
-pub struct Connection<S: State> {
-    exchange: Exchange,
-    phase: Phase<S>,
-    peer: Peer,
-    /// Whether part of a head has come and its time is running.
-    is_in_head: bool,
-    /// Whether this client would rather have a page than a problem document.
-    wants_page: bool,
-    /// Which origin of another site asked, counted from one.
-    cors: u8,
-}
-
-/// Where the line of the access log comes from.
-enum Source<'a, 'r> {
-    Request(&'a Request<'r>),
-    Kept(Option<Box<Line>>),
-}
-
-fn context<'a, S: State>(yard: &'a mut Yard<Connection<S>>, answers: Answers, peer: Peer) -> Context<'a> {
-    let has_room = [yard.has_room(Lane::Files), yard.has_room(Lane::Hash)];
-    let jobs_out: [usize; LANES] = [yard.jobs_out(Lane::Files), yard.jobs_out(Lane::Hash)];
-    Context {
-        now: yard.now,
-        wall: yard.wall,
-        peer,
-        is_secure: false,
-        is_closing: yard.is_closing,
-        is_over: false,
-        counts: &yard.counts,
-        answers,
-        jobs_out,
-        has_room,
-        hub: &mut yard.hub,
-    }
-}
 
 impl<S: State> Connection<S> {
     /// A request's head is complete.
@@ -136,13 +50,13 @@ impl<S: State> Connection<S> {
         let reply = house.answer(request, &mut context(port.yard, house.answers, self.peer));
         match reply {
             // The hot path, without the detour over what must be remembered.
-            Reply::Send(response) => self.answer(response, Source::Request(request), house, port),
+            Reply::Send(response) => self.answer(response, Asked::Request(request), house, port),
             Reply::Refuse(fault) => {
                 let response = problem::answer(&fault, problem::wants_page(request));
                 if fault.closes {
                     self.exchange.make_last();
                 }
-                self.answer(response, Source::Request(request), house, port);
+                self.answer(response, Asked::Request(request), house, port);
             }
             later => {
                 self.wants_page = problem::wants_page(request);
@@ -155,7 +69,7 @@ impl<S: State> Connection<S> {
     /// Makes happen what a reply says.
     fn follow(&mut self, reply: Reply<S>, line: Option<Box<Line>>, house: &mut House<S>, port: &mut Port<'_, Self>) {
         match reply {
-            Reply::Send(response) => self.answer(response, Source::Kept(line), house, port),
+            Reply::Send(response) => self.answer(response, Asked::Kept(line), house, port),
             Reply::Refuse(fault) => self.refuse(&fault, line, house, port),
             Reply::Collect { most, then } => {
                 if !self.exchange.has_body() {
@@ -192,7 +106,7 @@ impl<S: State> Connection<S> {
                 self.go_away(line, port);
             }
             Reply::Keep(entry, decided) => {
-                port.keep(entry, decided);
+                port.keep(entry, Promise::Reply(decided));
                 self.go_away(line, port);
             }
             Reply::Wait { topic, until, outlasts, again } => {
@@ -203,21 +117,8 @@ impl<S: State> Connection<S> {
                 self.begin(Work::Wait { until, outlasts, again }, line, house, port);
                 port.deadline(until);
             }
-            Reply::Stream { topic, dialect, owner, head, first, heartbeat } => {
-                self.write_head(&head, Length::UntilClose, Source::Kept(line), house, port);
-                if self.exchange.is_head() || port.yard.is_closing {
-                    let next = self.exchange.end(true);
-                    return self.conclude(next, house, port);
-                }
-                send(first, port);
-                port.listen(topic, dialect);
-                if let Some(owner) = owner {
-                    port.own(owner);
-                }
-                self.phase = Phase::Stream(Box::new(heartbeat));
-                port.resume();
-                self.expect_silence(house, port);
-            }
+            Reply::Stream { head, talk } => self.begin_stream(&head, talk, line, house, port),
+            Reply::Talk(handshake, talk) => self.begin_talk(&handshake, talk, line, house, port),
         }
     }
 
@@ -232,367 +133,6 @@ impl<S: State> Connection<S> {
         self.phase = Phase::Away(line);
         port.no_deadline();
         port.pause();
-    }
-
-    /// Gives an answer.
-    #[inline]
-    fn answer(&mut self, response: Response, source: Source<'_, '_>, house: &mut House<S>, port: &mut Port<'_, Self>) {
-        let length = response.body.length().map_or(Length::Chunked, Length::Known);
-        let encoder = self.write_head(&response, length, source, house, port);
-        if encoder == Encoder::Silent {
-            if let Body::Stream(source) = response.body {
-                port.spawn(Lane::Files, move || drop_there(source));
-            }
-        } else {
-            match response.body {
-                Body::Empty => {}
-                Body::Bytes(bytes) => send(bytes, port),
-                Body::File(span) => port.send_file(span),
-                Body::Pieces(pieces) => {
-                    for piece in pieces {
-                        match piece {
-                            Piece::Bytes(bytes) => send(bytes, port),
-                            Piece::File(span) => port.send_file(span),
-                        }
-                    }
-                }
-                Body::Stream(source) => return self.begin_sending(Pull::new(source, encoder), port),
-            }
-        }
-        let next = self.exchange.end(true);
-        self.conclude(next, house, port);
-    }
-
-    /// The head is on the desk, and its body is still to be made.
-    fn begin_sending(&mut self, mut pull: Pull, port: &mut Port<'_, Self>) {
-        if let Some(trip) = pull.trip() {
-            port.spawn(Pull::LANE, move || Done::Drawn(trip()));
-        }
-        self.phase = Phase::Sending(Box::new(pull));
-        // While the client reads, the outbox's patience counts; while we think, nothing does.
-        port.no_deadline();
-        port.pause();
-    }
-
-    /// What was drawn leaves as soon as what was drawn before has; then the source is drawn from again.
-    fn send_on(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
-        let Phase::Sending(pull) = &mut self.phase else { return };
-        if port.waiting() > 0 {
-            return;
-        }
-        match pull.take_next() {
-            pull::Next::Nothing => {}
-            pull::Next::Window(window) => {
-                if !pull.encoder.open(window.len(), port.desk()) {
-                    return self.break_off(&"its body is longer than was said", house, port);
-                }
-                send(Bytes::from(window), port);
-                pull.encoder.close(port.desk());
-                if pull.is_over() {
-                    return self.end_sending(house, port);
-                }
-            }
-            pull::Next::Over => return self.end_sending(house, port),
-        }
-        if let Some(trip) = pull.trip() {
-            port.spawn(Pull::LANE, move || Done::Drawn(trip()));
-        }
-    }
-
-    fn end_sending(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
-        let Phase::Sending(pull) = &mut self.phase else { return };
-        if !pull.encoder.end(port.desk()) {
-            return self.break_off(&"its body is shorter than was said", house, port);
-        }
-        self.take_work(port);
-        let next = self.exchange.end(true);
-        self.conclude(next, house, port);
-    }
-
-    /// The answer cannot be given to its end. Its client sees that from the missing end.
-    fn break_off(&mut self, why: &dyn std::fmt::Display, house: &mut House<S>, port: &mut Port<'_, Self>) {
-        log::warn!("an answer to {} breaks off: {why}", self.peer.ip);
-        self.take_work(port);
-        let next = self.exchange.end(false);
-        self.conclude(next, house, port);
-    }
-
-    fn take_drawn(&mut self, drawn: Drawn, house: &mut House<S>, port: &mut Port<'_, Self>) {
-        match &mut self.phase {
-            Phase::Sending(pull) => match pull.come_home(drawn) {
-                Ok(()) => self.send_on(house, port),
-                Err(error) => self.break_off(&error, house, port),
-            },
-            // The answer was given up while the source was away.
-            _ => port.spawn(Lane::Files, move || drop_there(drawn.into_source())),
-        }
-    }
-
-    #[inline]
-    fn write_head(
-        &mut self,
-        response: &Response,
-        length: Length,
-        source: Source<'_, '_>,
-        house: &mut House<S>,
-        port: &mut Port<'_, Self>,
-    ) -> Encoder {
-        let keep = house.keep_alive(port.yard.is_closing);
-        let wall = port.yard.wall;
-        let status = response.status;
-        house.answers.by_class[usize::from(status.code() / 100).min(5)] += 1;
-        let encoder = if self.cors > 0 {
-            let origin = house.rules.cors_origins[usize::from(self.cors) - 1].clone();
-            let lines = format!("Access-Control-Allow-Origin: {origin}\r\nVary: Origin\r\n");
-            let common = [house.common(wall, true), lines.as_bytes()].concat();
-            self.exchange.begin(response, length, &common, &keep, port.desk())
-        } else if !house.rules.cors_origins.is_empty() {
-            // A cache must not give what this one was told to an origin that may read it.
-            let common = [house.common(wall, false), b"Vary: Origin\r\n"].concat();
-            self.exchange.begin(response, length, &common, &keep, port.desk())
-        } else {
-            let common = house.common(wall, false);
-            self.exchange.begin(response, length, common, &keep, port.desk())
-        };
-        if let Some(access) = &mut house.access {
-            let sent = match length {
-                Length::Known(length) if !self.exchange.is_head() => length,
-                _ => 0,
-            };
-            let log = &mut port.yard.log;
-            match source {
-                Source::Request(request) => access.note(request, &self.peer, status, sent, wall, log),
-                Source::Kept(line) => access.note_kept(line.as_deref(), &self.peer, status, sent, wall, log),
-            }
-        }
-        encoder
-    }
-
-    /// What follows an answer.
-    #[inline]
-    fn conclude(&mut self, next: Next, house: &House<S>, port: &mut Port<'_, Self>) {
-        if !matches!(self.phase, Phase::Head) {
-            // Whatever the request had been waiting for is over; what came behind it is read on.
-            self.phase = Phase::Head;
-            port.leave();
-            port.resume();
-        }
-        match next {
-            Next::Again => port.deadline(port.now().plus(house.rules.keepalive_ms)),
-            Next::Discard => port.deadline(port.now().plus(house.rules.body_idle_ms)),
-            Next::Close => port.close(),
-            Next::Linger => self.linger(port),
-        }
-    }
-
-    /// The last answer is on its way, and the client may still be sending. Closing with unread bytes would reset the connection
-    /// and take the answer with it (RFC 9112, section 9.6).
-    fn linger(&mut self, port: &mut Port<'_, Self>) {
-        if port.has_ended() {
-            return port.close();
-        }
-        self.phase = Phase::Lingering(port.now().plus(LINGER_MS));
-        port.resume();
-        port.finish();
-        port.deadline(port.now().plus(LINGER_SILENCE_MS));
-    }
-
-    /// Refuses; if nothing can be answered any more, ends.
-    fn refuse(&mut self, fault: &Fault, line: Option<Box<Line>>, house: &mut House<S>, port: &mut Port<'_, Self>) {
-        if !self.exchange.can_answer() {
-            return self.linger(port);
-        }
-        if fault.closes {
-            self.exchange.make_last();
-        }
-        self.answer(problem::answer(fault, self.wants_page), Source::Kept(line), house, port);
-    }
-
-    /// The message itself is wrong: nothing of what follows can be read.
-    fn reject(&mut self, fault: &Fault, input: &[u8], house: &mut House<S>, port: &mut Port<'_, Self>) {
-        let mut shown = Vec::new();
-        write_escaped(&input[..input.len().min(80)], &mut shown);
-        log::info!(
-            "{} is refused with {} {}: {} in \"{}\"",
-            self.peer.ip,
-            fault.status.code(),
-            fault.code,
-            fault.detail,
-            String::from_utf8_lossy(&shown)
-        );
-        self.is_in_head = false;
-        let line = self.take_work(port);
-        self.refuse(fault, line, house, port);
-    }
-
-    /// Drops what was being done; what it holds goes where dropping may block. Gives its line back.
-    fn take_work(&mut self, port: &mut Port<'_, Self>) -> Option<Box<Line>> {
-        match std::mem::replace(&mut self.phase, Phase::Head) {
-            Phase::Busy(busy) => {
-                let Busy { work, line, .. } = *busy;
-                if let Work::Receive(pump) = work
-                    && let Some(sink) = pump.abandon()
-                {
-                    port.spawn(Lane::Files, move || drop_there(sink));
-                }
-                port.resume();
-                line
-            }
-            Phase::Away(line) => {
-                port.resume();
-                line
-            }
-            Phase::Sending(pull) => {
-                if let Some(source) = pull.abandon() {
-                    port.spawn(Lane::Files, move || drop_there(source));
-                }
-                port.resume();
-                None
-            }
-            _ => None,
-        }
-    }
-
-    /// Content of a body has come.
-    fn take_body(&mut self, bytes: &[u8], house: &mut House<S>, port: &mut Port<'_, Self>) {
-        let Phase::Busy(busy) = &mut self.phase else { return };
-        busy.received += bytes.len() as u64;
-        let fits = match &mut busy.work {
-            Work::Collect { bytes: collected, most, .. } => {
-                let fits = collected.len() + bytes.len() <= *most;
-                if fits {
-                    collected.extend_from_slice(bytes);
-                }
-                if fits { Ok(()) } else { Err(*most as u64) }
-            }
-            Work::Receive(pump) => {
-                if pump.fill(bytes) {
-                    Ok(())
-                } else {
-                    Err(busy.received - 1)
-                }
-            }
-            // Nobody wants it; and the wait has a time of its own.
-            Work::Wait { .. } => return,
-        };
-        match fits {
-            Ok(()) => self.body_goes_on(house, port),
-            Err(most) => {
-                let line = self.take_work(port);
-                self.refuse(&too_large(most), line, house, port);
-            }
-        }
-    }
-
-    /// After content: the client has time again, unless it is too slow on the whole; and a full window travels.
-    fn body_goes_on(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
-        let Phase::Busy(busy) = &mut self.phase else { return };
-        if matches!(busy.work, Work::Wait { .. }) {
-            // Nobody wants this body, and the wait has its own time.
-            return;
-        }
-        let rules = &house.rules;
-        let lasted = port.now().since(busy.began);
-        if lasted > rules.body_rate_after_ms
-            && busy.received.saturating_mul(1000) < rules.body_rate_bytes.saturating_mul(lasted)
-        {
-            let line = self.take_work(port);
-            return self.refuse(&too_slow(), line, house, port);
-        }
-        port.deadline(port.now().plus(rules.body_idle_ms));
-        self.pump(house, port);
-    }
-
-    /// A chunk that is larger than what is still allowed is refused before its bytes have come.
-    fn check_announced(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
-        let announced = self.exchange.body_announced();
-        let Phase::Busy(busy) = &self.phase else { return };
-        let most = match &busy.work {
-            Work::Collect { bytes, most, .. } if announced > most.saturating_sub(bytes.len()) as u64 => *most as u64,
-            Work::Receive(pump) if !pump.allows(announced) => busy.received,
-            _ => return,
-        };
-        let line = self.take_work(port);
-        self.refuse(&too_large(most), line, house, port);
-    }
-
-    /// The body is complete.
-    fn end_body(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
-        match &mut self.phase {
-            Phase::Busy(busy) => match &mut busy.work {
-                Work::Receive(pump) => {
-                    pump.complete();
-                    self.pump(house, port);
-                }
-                Work::Collect { .. } => {
-                    let Phase::Busy(busy) = std::mem::replace(&mut self.phase, Phase::Head) else { return };
-                    let Busy { work: Work::Collect { bytes, then, .. }, line, .. } = *busy else { return };
-                    let reply = then(&mut house.state, bytes, &mut context(port.yard, house.answers, self.peer));
-                    self.follow(reply, line, house, port);
-                }
-                Work::Wait { .. } => {}
-            },
-            // What was to be thrown away has been.
-            Phase::Head if self.exchange.is_between() && port.yard.is_closing => port.close(),
-            Phase::Head if self.exchange.is_between() => port.deadline(port.now().plus(house.rules.keepalive_ms)),
-            Phase::Head if self.exchange.is_closed() => self.linger(port),
-            _ => {}
-        }
-    }
-
-    /// Sends a sink on its way if there is something worth it, and stops reading while there is no room. The client has a
-    /// deadline only while it is its turn.
-    fn pump(&mut self, house: &House<S>, port: &mut Port<'_, Self>) {
-        let Phase::Busy(busy) = &mut self.phase else { return };
-        let Work::Receive(pump) = &mut busy.work else { return };
-        if let Some(trip) = pump.trip() {
-            port.spawn(Pump::<S>::LANE, move || Done::Sunk(trip()));
-        }
-        let has_body = self.exchange.has_body();
-        if pump.is_full() {
-            // While it is we who do not read, the client's time stands still.
-            port.pause();
-            port.no_deadline();
-            busy.stopped.get_or_insert(port.now());
-            return;
-        }
-        port.resume();
-        if let Some(stopped) = busy.stopped.take() {
-            busy.began = busy.began.plus(port.now().since(stopped));
-        }
-        if has_body {
-            port.deadline(port.now().plus(house.rules.body_idle_ms));
-        } else {
-            port.no_deadline();
-        }
-    }
-
-    fn take_sunk(&mut self, sunk: Sunk<S>, house: &mut House<S>, port: &mut Port<'_, Self>) {
-        match (&mut self.phase, sunk) {
-            (Phase::Busy(busy), Sunk::Home(sink, window)) => match &mut busy.work {
-                Work::Receive(pump) => {
-                    pump.come_home(sink, window);
-                    self.pump(house, port);
-                }
-                _ => port.spawn(Lane::Files, move || drop_there(sink)),
-            },
-            (Phase::Busy(_), Sunk::Finished(step)) => {
-                let line = self.take_work(port);
-                let reply = step(&mut house.state, &mut context(port.yard, house.answers, self.peer));
-                self.follow(reply, line, house, port);
-            }
-            (Phase::Busy(_), Sunk::Refused(fault)) => {
-                let line = self.take_work(port);
-                self.refuse(&fault, line, house, port);
-            }
-            // The upload was refused or given up while the sink was away.
-            (_, Sunk::Home(sink, _)) => port.spawn(Lane::Files, move || drop_there(sink)),
-            (_, Sunk::Finished(step)) => {
-                let reply = step(&mut house.state, &mut context(port.yard, house.answers, self.peer));
-                follow_orphan(reply, house, port.yard, port.key);
-            }
-            (_, Sunk::Refused(_)) => {}
-        }
     }
 
     fn ask_again(
@@ -628,14 +168,6 @@ impl<S: State> Connection<S> {
         }
     }
 
-    /// A stream sends a heartbeat when nothing has been said for a while. Spread by the slot, so that ten thousand do not beat
-    /// together.
-    fn expect_silence(&self, house: &House<S>, port: &mut Port<'_, Self>) {
-        let beat = house.rules.heartbeat_ms;
-        let spread = beat / 8 * u64::from(port.key.index % 8) / 8;
-        port.deadline(port.now().plus(beat - spread));
-    }
-
     fn step(&mut self, step: Step<S>, house: &mut House<S>, port: &mut Port<'_, Self>) {
         let line = self.take_work(port);
         let reply = step(&mut house.state, &mut context(port.yard, house.answers, self.peer));
@@ -643,52 +175,11 @@ impl<S: State> Connection<S> {
     }
 }
 
-fn send<S: State>(bytes: Bytes, port: &mut Port<'_, Connection<S>>) {
-    if bytes.len() <= COPIED_MAX {
-        port.desk().extend_from_slice(&bytes);
-    } else {
-        port.send_bytes(bytes);
-    }
-}
-
-/// Drops a sink or a source on a helper, where it may block.
-fn drop_there<S: State, T: ?Sized>(what: Box<T>) -> Done<S> {
-    drop(what);
-    Done::Dropped
-}
-
-fn too_large(most: u64) -> Fault {
-    Fault::new(Status::CONTENT_TOO_LARGE, "too_large", format!("the body may have at most {most} bytes"))
-}
-
-fn too_slow() -> Fault {
-    Fault::fatal(Status::REQUEST_TIMEOUT, "timeout", "the request took too long to arrive")
-}
-
-fn overloaded() -> Fault {
-    Fault::new(Status::SERVICE_UNAVAILABLE, "overloaded", "the server has too much to do; try again soon")
-        .retry_after(2)
-}
-
-/// A reply that nobody waits for any more is followed as far as it is work.
-fn follow_orphan<S: State>(reply: Reply<S>, _house: &mut House<S>, yard: &mut Yard<Connection<S>>, key: Key) {
-    // The key's tenant is asked for nothing: it has gone, or has moved on to another request, and must not be mistaken for
-    // the asker. An age that no tenant has sees to that.
-    let nobody = Key { index: u32::MAX, age: key.age };
-    match reply {
-        Reply::Offload(lane, task) => yard.spawn(nobody, lane, move || Done::Step(task())),
-        Reply::Keep(entry, decided) => yard.keep(nobody, entry, decided),
-        // Nothing will come for it, and dropping it may block.
-        Reply::Receive { sink, .. } => yard.spawn(nobody, Lane::Files, move || drop_there(sink)),
-        _ => {}
-    }
-}
-
 impl<S: State> Protocol for Connection<S> {
     type Shared = House<S>;
     type Done = Done<S>;
     type Entry = S::Entry;
-    type Promise = Decided<S>;
+    type Promise = Promise<S>;
 
     fn open(peer: Peer, house: &mut House<S>, port: &mut Port<'_, Self>) -> Self {
         port.deadline(port.now().plus(house.rules.header_timeout_ms));
@@ -707,6 +198,7 @@ impl<S: State> Protocol for Connection<S> {
         while used < input.len() {
             match &self.phase {
                 Phase::Stream(_) => return input.len(),
+                Phase::Talk(_) => return used + self.hear(&input[used..], house, port),
                 Phase::Lingering(until) => {
                     port.deadline((*until).min(port.now().plus(LINGER_SILENCE_MS)));
                     return input.len();
@@ -808,11 +300,13 @@ impl<S: State> Protocol for Connection<S> {
                 port.deadline(port.now().plus(house.rules.keepalive_ms));
             }
             Phase::Sending(_) => self.send_on(house, port),
+            Phase::Stream(_) => self.stream_on(house, port),
+            Phase::Talk(_) => self.talk_on(house, port),
             _ => {}
         }
     }
 
-    fn on_end(&mut self, _house: &mut House<S>, port: &mut Port<'_, Self>) {
+    fn on_end(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
         match &self.phase {
             // A request that is all there is answered though its client has shut its half (RFC 9112, section 9.6).
             Phase::Away(_) | Phase::Sending(_) => self.exchange.make_last(),
@@ -826,24 +320,53 @@ impl<S: State> Protocol for Connection<S> {
             }
             // A body that ends too early, a poll or stream whose listener is gone, a head that stays half: nothing to answer.
             // But answers to what came before may still be leaving.
-            Phase::Busy(_) | Phase::Stream(_) => {
+            Phase::Busy(_) => {
                 self.take_work(port);
                 port.leave();
+                port.close();
+            }
+            Phase::Stream(_) => {
+                self.drop_stream(house, port);
+                port.close();
+            }
+            Phase::Talk(_) => {
+                self.drop_talk(house, port);
                 port.close();
             }
             Phase::Head | Phase::Lingering(_) => port.close(),
         }
     }
 
+    fn on_lagging(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        match &self.phase {
+            Phase::Talk(_) => self.end_talk(Some(CloseCode::TRY_LATER), "too slow", house, port),
+            Phase::Stream(_) => {
+                self.drop_stream(house, port);
+                port.abort();
+            }
+            _ => port.abort(),
+        }
+    }
+
+    fn on_call(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        match &self.phase {
+            Phase::Talk(_) => self.call_talk(house, port),
+            Phase::Stream(_) => self.call_stream(house, port),
+            _ => {}
+        }
+    }
+
+    fn on_alarm(house: &mut House<S>, yard: &mut Yard<Self>) {
+        let nobody = Peer { ip: IpAddr::from([0, 0, 0, 0]), port: 0 };
+        house.state.on_alarm(&mut context(yard, house.answers, nobody));
+    }
+
     fn on_stop(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
         match &self.phase {
             Phase::Head if self.exchange.is_between() && !self.is_in_head => port.close(),
-            Phase::Stream(_) => {
-                port.finish_note();
-                port.leave();
-                port.close();
-            }
+            Phase::Stream(_) => self.end_stream(house, port),
             Phase::Busy(_) => self.wake(true, house, port),
+            Phase::Talk(_) => self.end_talk(Some(CloseCode::GOING_AWAY), "the server is closing", house, port),
             _ => {}
         }
     }
@@ -853,11 +376,16 @@ impl<S: State> Protocol for Connection<S> {
             Done::Step(step) => self.step(step, house, port),
             Done::Sunk(sunk) => self.take_sunk(sunk, house, port),
             Done::Drawn(drawn) => self.take_drawn(drawn, house, port),
+            Done::Thought(thought) => self.take_thought(thought, house, port),
             Done::Dropped => {}
         }
     }
 
-    fn on_verdict(&mut self, decided: Decided<S>, verdict: Verdict, house: &mut House<S>, port: &mut Port<'_, Self>) {
+    fn on_verdict(&mut self, promise: Promise<S>, verdict: Verdict, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        let decided = match promise {
+            Promise::Reply(decided) => decided,
+            Promise::Talk(judged) => return self.take_judged(judged, verdict, house, port),
+        };
         let line = self.take_work(port);
         let reply = decided(&mut house.state, verdict, &mut context(port.yard, house.answers, self.peer));
         self.follow(reply, line, house, port);
@@ -865,12 +393,6 @@ impl<S: State> Protocol for Connection<S> {
 
     fn on_note(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
         self.wake(false, house, port);
-    }
-
-    fn on_ended(&mut self, _house: &mut House<S>, port: &mut Port<'_, Self>) {
-        port.finish_note();
-        port.leave();
-        port.close();
     }
 
     fn on_deadline(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
@@ -884,18 +406,17 @@ impl<S: State> Protocol for Connection<S> {
                     self.refuse(&too_slow(), line, house, port);
                 }
             },
-            Phase::Stream(heartbeat) => {
-                let heartbeat: Bytes = (**heartbeat).clone();
-                port.finish_note();
-                port.desk().extend_from_slice(&heartbeat);
-                self.expect_silence(house, port);
-            }
+            Phase::Stream(_) => self.beat(house, port),
+            Phase::Talk(_) => self.ask_for_life(house, port),
             Phase::Away(_) | Phase::Sending(_) => {}
         }
     }
 
-    fn on_panic(&mut self, _house: &mut House<S>, port: &mut Port<'_, Self>) {
+    fn on_panic(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
         log::error!("a handler panicked; its connection, from {}, is closed", self.peer.ip);
+        if let Phase::Talk(_) = &self.phase {
+            return self.end_talk(Some(CloseCode::INTERNAL), "a mistake of the server's", house, port);
+        }
         self.take_work(port);
         port.leave();
         if self.exchange.owes_answer() {
@@ -905,9 +426,11 @@ impl<S: State> Protocol for Connection<S> {
         self.linger(port);
     }
 
-    fn on_close(self, _house: &mut House<S>, yard: &mut Yard<Self>) {
+    fn on_close(self, house: &mut House<S>, yard: &mut Yard<Self>) {
         let nobody = Key { index: u32::MAX, age: 0 };
         match self.phase {
+            Phase::Stream(streaming) => streaming.end(house, yard, self.peer),
+            Phase::Talk(talking) => talking.end(house, yard, self.peer),
             Phase::Busy(busy) => {
                 if let Work::Receive(pump) = busy.work
                     && let Some(sink) = pump.abandon()
@@ -934,14 +457,27 @@ impl<S: State> Protocol for Connection<S> {
             }
             Done::Sunk(Sunk::Home(sink, _)) => yard.spawn(key, Lane::Files, move || drop_there(sink)),
             Done::Drawn(drawn) => yard.spawn(key, Lane::Files, move || drop_there(drawn.into_source())),
+            Done::Thought(thought) => {
+                let said = thought(&mut house.state, &mut context(yard, house.answers, peer));
+                follow_said_orphan(said, yard);
+            }
             Done::Sunk(Sunk::Refused(_)) | Done::Dropped => {}
         }
     }
 
-    fn on_orphan_verdict(decided: Decided<S>, verdict: Verdict, house: &mut House<S>, yard: &mut Yard<Self>) {
+    fn on_orphan_verdict(promise: Promise<S>, verdict: Verdict, house: &mut House<S>, yard: &mut Yard<Self>) {
         let peer = Peer { ip: IpAddr::from([0, 0, 0, 0]), port: 0 };
-        let reply = decided(&mut house.state, verdict, &mut context(yard, house.answers, peer));
-        follow_orphan(reply, house, yard, Key { index: u32::MAX, age: 0 });
+        let cx = &mut context(yard, house.answers, peer);
+        match promise {
+            Promise::Reply(decided) => {
+                let reply = decided(&mut house.state, verdict, cx);
+                follow_orphan(reply, house, yard, Key { index: u32::MAX, age: 0 });
+            }
+            Promise::Talk(judged) => {
+                let said = judged(&mut house.state, verdict, cx);
+                follow_said_orphan(said, yard);
+            }
+        }
     }
 
     fn on_signal(signal: Signal, _house: &mut House<S>, yard: &mut Yard<Self>) {
@@ -961,15 +497,5 @@ impl<S: State> Protocol for Connection<S> {
 
     fn is_idle(&self) -> bool {
         matches!(self.phase, Phase::Head) && self.exchange.is_between() && !self.is_in_head
-    }
-}
-
-impl<S: State> Connection<S> {
-    /// A body of known length has come to its end.
-    fn finish_length(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
-        let mut table = HeaderTable::new();
-        if let Ok((0, Event::End)) = self.exchange.read(b"", &mut table, &house.rules.heads) {
-            self.end_body(house, port);
-        }
     }
 }

@@ -5,9 +5,9 @@ use std::ops::Deref;
 use crate::clock::{Moment, Wall};
 use crate::http::request::Request;
 use crate::path::RelPath;
-use crate::reactor::hub::{Dialect, Hub, Owner, Topic};
+use crate::reactor::hub::{Dialect, Hub, Topic};
 use crate::reactor::slot::Counts;
-use crate::reactor::system::{LANES, Lane, Peer};
+use crate::reactor::system::{Key, LANES, Lane, Peer};
 
 /// A request that has found its handler.
 pub struct Call<'a> {
@@ -53,6 +53,8 @@ pub struct Context<'a> {
     pub peer: Peer,
     /// Whether what is sent to them is encrypted on its way.
     pub is_secure: bool,
+    /// Which connection this is about; [`Key::NOBODY`] if it is gone, or if it is about none.
+    pub key: Key,
     /// Whether the house is closing.
     pub is_closing: bool,
     /// For a step that follows a wait: whether the time is over, so that waiting again is no answer.
@@ -64,6 +66,9 @@ pub struct Context<'a> {
     pub(super) jobs_out: [usize; LANES],
     pub(super) has_room: [bool; LANES],
     pub(super) hub: &'a mut Hub,
+    pub(super) alarm: &'a mut Option<Moment>,
+    pub(super) called: &'a mut Vec<Key>,
+    pub(super) stream_bytes: usize,
 }
 
 impl Context<'_> {
@@ -88,9 +93,19 @@ impl Context<'_> {
         self.hub.listeners_of(topic)
     }
 
-    /// Ends all streams that were opened for an owner.
-    pub fn end_all(&mut self, owner: Owner) {
-        self.hub.end_all(owner);
+    /// Has [`State::on_alarm`](crate::server::reply::State::on_alarm) asked at `at`, or earlier if that was wished before.
+    pub fn wake_at(&mut self, at: Moment) {
+        *self.alarm = Some(self.alarm.map_or(at, |alarm| alarm.min(at)));
+    }
+
+    /// Has a connection's talk asked ([`Talk::on_call`](crate::server::talk::Talk::on_call)), if it is still there.
+    pub fn call_for(&mut self, key: Key) {
+        self.called.push(key);
+    }
+
+    /// Bytes that wait for the listeners of all streams.
+    pub fn stream_bytes(&self) -> usize {
+        self.stream_bytes
     }
 
     /// How many listen, or wait, on any topic.

@@ -36,6 +36,10 @@ pub struct Rules {
     pub keepalive_requests: u32,
     /// How long a stream may be silent before it is sent a heartbeat.
     pub heartbeat_ms: u64,
+    /// How long the client of a WebSocket may be silent before it is sent a ping,
+    pub ping_ms: u64,
+    /// and then before it is given up.
+    pub pong_ms: u64,
     /// The hosts this server answers to; `None` for any.
     pub hosts: Option<HostList>,
     /// Origins of other sites that may ask with bearer tokens.
@@ -57,6 +61,8 @@ impl Default for Rules {
             keepalive_ms: 30_000,
             keepalive_requests: 100,
             heartbeat_ms: 15_000,
+            ping_ms: 30_000,
+            pong_ms: 10_000,
             hosts: None,
             cors_origins: Vec::new(),
             prefix: String::new(),

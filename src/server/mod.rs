@@ -9,7 +9,7 @@ use crate::reactor::system::System;
 use crate::server::connection::{Connection, Done};
 use crate::server::context::{Call, Context};
 use crate::server::house::{House, Rules};
-use crate::server::reply::{Hub, Reply, State};
+use crate::server::reply::{Hub, Reply, State, Topic};
 use crate::server::router::{BadPattern, Router};
 
 pub mod access;
@@ -21,6 +21,8 @@ pub mod pull;
 pub mod pump;
 pub mod reply;
 pub mod router;
+pub mod state;
+pub mod talk;
 
 /// A server in the making: a program's state and its routes.
 pub struct Server<S: State> {
@@ -54,6 +56,11 @@ impl<S: State> Server<S> {
             self.router.add(method, pattern, Box::new(move |state, call, cx| handler(state, call, cx).into()))?;
         }
         Ok(())
+    }
+
+    /// A new topic, for what is said to many.
+    pub fn topic(&mut self) -> Topic {
+        self.hub.topic()
     }
 
     /// Sets who answers what no route fits.

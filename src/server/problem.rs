@@ -10,6 +10,7 @@ use crate::http::negotiate::prefers_html;
 use crate::http::request::Request;
 use crate::http::response::{Body, PAGE_POLICY, Response};
 use crate::http::status::Status;
+use crate::http::upgrade;
 
 /// Header lines of every problem document.
 const DOCUMENT_LINES: &[u8] = b"Content-Type: application/problem+json\r\nCache-Control: no-store\r\n";
@@ -50,6 +51,12 @@ pub fn answer(fault: &Fault, wants_page: bool) -> Response {
     };
     if let Some(seconds) = fault.retry_after {
         response.add_header("Retry-After", &seconds.to_string());
+    }
+    if fault.status == Status::UPGRADE_REQUIRED {
+        // RFC 9110, section 15.5.22; RFC 6455, section 4.4.
+        response.add_header("Upgrade", "websocket");
+        response.add_header("Connection", "Upgrade");
+        response.add_header("Sec-WebSocket-Version", upgrade::VERSION);
     }
     if fault.status == Status::UNAUTHORIZED {
         let error = if fault.code == "invalid_token" { ", error=\"invalid_token\"" } else { "" };

@@ -1,25 +1,15 @@
 //! All that can follow a request, as values. A handler says what should happen; `connection` is the only place that makes it
 //! happen.
 
-use bytes::Bytes;
-
 use crate::clock::Moment;
 use crate::http::fault::Fault;
 use crate::http::response::Response;
 // Words of the loop that a handler may use; the rooms above take them from here.
-pub use crate::reactor::hub::{Dialect, Hub, Owner, Topic};
-pub use crate::reactor::system::{Lane, Peer, Verdict};
+pub use crate::reactor::hub::{Dialect, Hub, Topic};
+pub use crate::reactor::system::{Key, Lane, Peer, Verdict};
 use crate::server::context::{Call, Context};
-
-/// What a program remembers, owned by the loop and lent to one handler at a time.
-pub trait State: Sized + 'static {
-    /// What its ledger keeps.
-    type Entry: Send + 'static;
-}
-
-impl State for () {
-    type Entry = ();
-}
+pub use crate::server::state::State;
+use crate::server::talk::{Handshake, Talk};
 
 /// A handler: looks at a request's head and says what should follow.
 pub type Handler<S> = Box<dyn Fn(&mut S, &Call<'_>, &mut Context<'_>) -> Reply<S>>;
@@ -84,21 +74,16 @@ pub enum Reply<S: State> {
         /// What is asked.
         again: Again<S>,
     },
-    /// Begin an endless answer that carries what is said on a topic from now on.
+    /// Begin an event stream without end, in which a talk says what has been written out already and what is said on its topic;
+    /// it hears nothing.
     Stream {
-        /// On what.
-        topic: Topic,
-        /// In which form.
-        dialect: Dialect,
-        /// For whom, if they may cease to be allowed to.
-        owner: Option<Owner>,
         /// The answer's head.
         head: Response,
-        /// What is sent before anything that is said.
-        first: Bytes,
-        /// What is sent when nothing has been for a while.
-        heartbeat: Bytes,
+        /// Who speaks.
+        talk: Box<dyn Talk<S>>,
     },
+    /// Become a WebSocket. The connection never comes back to HTTP.
+    Talk(Handshake, Box<dyn Talk<S>>),
 }
 
 impl<S: State> Reply<S> {

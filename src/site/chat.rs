@@ -9,7 +9,7 @@ use crate::http::negotiate::prefers_html;
 use crate::http::response::Response;
 use crate::http::status::Status;
 use crate::server::context::{Call, Context};
-use crate::server::reply::Reply;
+use crate::server::reply::{Reply, Verdict};
 use crate::site::books::{self, when_open};
 use crate::site::chat_page;
 use crate::site::draft::Form;
@@ -18,6 +18,7 @@ use crate::site::keeping;
 use crate::site::messages::page_with;
 use crate::site::older::look_up;
 use crate::site::opening::chat;
+use crate::site::presence::TOLD_MAX;
 use crate::site::rooms::LOBBY;
 use crate::site::said;
 use crate::site::speaker::Speaker;
@@ -44,14 +45,21 @@ pub fn send(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'
         };
         let room = draft.room.clone().unwrap_or_else(|| LOBBY.to_owned());
         when_open(site, cx, move |site, cx| {
-            keeping::keep(site, &speaker, draft, cx, move |site, outcome, _| match outcome {
+            let (entry, message) = match keeping::check(site, &speaker, draft, cx) {
+                Ok(checked) => checked,
+                Err(fault) => return refuse(site, &fault, wants_page.then_some(&room)),
+            };
+            let decided = move |site: &mut Site, verdict: Verdict, cx: &mut Context<'_>| match keeping::kept(
+                site, message, verdict, cx,
+            ) {
                 Ok(_) if wants_page => {
                     let page = chat_page::address(&site.config.path_prefix, &room);
                     Response::redirect(Status::SEE_OTHER, &page).into()
                 }
-                Ok(message) => said::answer(Status::CREATED, message).into(),
+                Ok(message) => said::answer(Status::CREATED, &message).into(),
                 Err(fault) => refuse(site, &fault, wants_page.then_some(&room)),
-            })
+            };
+            Reply::Keep(entry, Box::new(decided))
         })
     }))
 }
@@ -118,6 +126,8 @@ pub fn who(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Res
     let chat = chat(site)?;
     chat.rooms.check(&room)?;
     let count = chat.rooms.count(&room, cx);
-    let names: [&str; 0] = [];
+    // Where many listen, counts say more than names.
+    let most = if count > TOLD_MAX { 0 } else { TOLD_MAX };
+    let names: Vec<&str> = chat.presence.names(&room, most).into_iter().map(|who| &*who.name).collect();
     Ok(Response::json(Status::OK, &json!({"room": room, "count": count, "names": names})))
 }

@@ -15,7 +15,7 @@ use crate::http::status::Status;
 use crate::http::{form, forwarded};
 use crate::server::context::{Call, Context};
 use crate::server::problem;
-use crate::server::reply::{Ending, Owner, Reply};
+use crate::server::reply::{Ending, Reply};
 use crate::site::cookie::{self, Found};
 use crate::site::state::Site;
 use crate::store::secret::Digest;
@@ -324,22 +324,16 @@ fn with_cookie(reply: Reply<Site>, line: &str, wants_page: bool) -> Reply<Site> 
         Reply::Refuse(fault) if !fault.closes => {
             Reply::Send(problem::answer(&fault, wants_page).header("Set-Cookie", line))
         }
-        Reply::Stream { topic, dialect, owner, head, first, heartbeat } => {
-            Reply::Stream { topic, dialect, owner, head: head.header("Set-Cookie", line), first, heartbeat }
-        }
+        Reply::Stream { head, talk } => Reply::Stream { head: head.header("Set-Cookie", line), talk },
         other => other,
     }
 }
 
-/// What somebody was let in to hear they hear no longer than they would be let in.
+/// What somebody was let in to hear they are not told when they would no longer be let in: a poll may have waited for it.
+/// Streams end by themselves ([`people::end_all`](crate::site::people::end_all)).
 fn listener(via: Credential) -> Ending<Site> {
     Box::new(move |reply, site, cx| match &site.accounts {
-        Some(accounts) if accounts.users.holds(via, cx.wall) => match reply {
-            Reply::Stream { topic, dialect, head, first, heartbeat, owner: _ } => {
-                Reply::Stream { topic, dialect, owner: Some(owner(via)), head, first, heartbeat }
-            }
-            reply => reply,
-        },
+        Some(accounts) if accounts.users.holds(via, cx.wall) => reply,
         _ => session_ended().into(),
     })
 }
@@ -355,15 +349,6 @@ fn target<'a>(action: Action, call: &Call<'a>) -> Target<'a> {
 /// 429, for whoever came too often.
 pub fn throttled(seconds: u32) -> Fault {
     Fault::new(Status::TOO_MANY_REQUESTS, "rate_limited", "too many requests from this address").retry_after(seconds)
-}
-
-/// What streams that were opened with a credential are known by.
-pub fn owner(credential: Credential) -> Owner {
-    let (id, kind) = match credential {
-        Credential::Session(id) => (id, 0),
-        Credential::Token(id) => (id, 1),
-    };
-    Owner(id.unsigned_abs() << 1 | kind)
 }
 
 /// 401, for a request that would do something for somebody who is no longer signed in.

@@ -3,7 +3,7 @@
 use crate::http::fault::Fault;
 use crate::http::status::Status;
 use crate::server::context::Context;
-use crate::server::reply::{Dialect, Reply, Verdict};
+use crate::server::reply::{Reply, Verdict};
 use crate::site::books;
 use crate::site::draft::{Draft, check_text};
 use crate::site::rooms::LOBBY;
@@ -14,37 +14,16 @@ use crate::store::history::Message;
 use crate::store::ledger;
 use crate::store::messages::Entry;
 
-/// What became of a message, or why it was not kept.
-pub type Outcome<'m> = Result<&'m Message, Fault>;
-
-/// Checks a message and gives it to the ledger. Once it is kept it is said, and `then` answers whoever sent it.
-pub fn keep(
+/// Checks a message: what is given to the ledger, and the message without its id.
+///
+/// # Errors
+/// Why it cannot be said.
+pub fn check(
     site: &mut Site,
     speaker: &Speaker,
     draft: Draft,
     cx: &mut Context<'_>,
-    then: impl FnOnce(&mut Site, Outcome<'_>, &mut Context<'_>) -> Reply<Site> + 'static,
-) -> Reply<Site> {
-    let (entry, message) = match check(site, speaker, draft, cx) {
-        Ok(checked) => checked,
-        Err(fault) => return then(site, Err(fault), cx),
-    };
-    let decided = move |site: &mut Site, verdict: Verdict, cx: &mut Context<'_>| match verdict {
-        Verdict::Kept(id) => {
-            let message = Message { id, ..message };
-            let reply = then(site, Ok(&message), cx);
-            say(site, message, cx);
-            reply
-        }
-        Verdict::Refused | Verdict::Lost => {
-            let fault = not_kept(site, verdict);
-            then(site, Err(fault), cx)
-        }
-    };
-    Reply::Keep(ledger::Entry::Chat(entry), Box::new(decided))
-}
-
-fn check(site: &mut Site, speaker: &Speaker, draft: Draft, cx: &mut Context<'_>) -> Result<(Entry, Message), Fault> {
+) -> Result<(ledger::Entry, Message), Fault> {
     check_text(&draft.text, site.config.limits.message_limit_bytes)?;
     let name = speaker.name(draft.name.as_deref(), site, cx)?;
     let Some(chat) = &mut site.chat else { return Err(Fault::not_found()) };
@@ -54,22 +33,28 @@ fn check(site: &mut Site, speaker: &Speaker, draft: Draft, cx: &mut Context<'_>)
     let (user, text) = (speaker.user.clone(), draft.text);
     let entry =
         Entry::Said { room: room.clone(), ts: cx.wall, user: user.clone(), name: name.clone(), text: text.clone() };
-    Ok((entry, Message { id: 0, room, ts: cx.wall, user, name, text }))
+    Ok((ledger::Entry::Chat(entry), Message { id: 0, room, ts: cx.wall, user, name, text }))
+}
+
+/// The ledger has decided. A message that is kept takes its place in the history and is said to all who listen.
+///
+/// # Errors
+/// It was not kept.
+pub fn kept(site: &mut Site, message: Message, verdict: Verdict, cx: &mut Context<'_>) -> Result<Message, Fault> {
+    let Verdict::Kept(id) = verdict else { return Err(not_kept(site, verdict)) };
+    let message = Message { id, ..message };
+    tell(site, &message.room, &Note::Message(&message), cx);
+    if let Some(chat) = &mut site.chat {
+        chat.history.push(message.clone());
+    }
+    site.tallies.messages += 1;
+    Ok(message)
 }
 
 /// The ledger would not have it. If it lost it, it takes nothing more.
 fn not_kept(site: &mut Site, verdict: Verdict) -> Fault {
     books::heed(site, verdict);
     Fault::new(Status::SERVICE_UNAVAILABLE, "not_kept", "the message could not be kept").retry_after(60)
-}
-
-/// A message that is kept takes its place in the history and is said to all who listen.
-fn say(site: &mut Site, message: Message, cx: &mut Context<'_>) {
-    tell(site, &message.room, &Note::Message(&message), cx);
-    if let Some(chat) = &mut site.chat {
-        chat.history.push(message);
-    }
-    site.tallies.messages += 1;
 }
 
 /// Has a message taken back; once the ledger has erased it, it is gone for all.
@@ -98,16 +83,14 @@ pub fn erase(
 /// Tells all who listen to a room, written out once for each dialect.
 pub fn tell(site: &mut Site, room: &str, note: &Note<'_>, cx: &mut Context<'_>) {
     let Some(chat) = &mut site.chat else { return };
-    let mut event = Vec::new();
+    let mut written: [Vec<u8>; 2] = Default::default();
     for topic in chat.rooms.topics(room, cx) {
-        cx.say(topic, |dialect, out| match dialect {
-            Dialect::Event => {
-                if event.is_empty() {
-                    note.event(&mut event);
-                }
-                out.extend_from_slice(&event);
+        cx.say(topic, |dialect, out| {
+            let text = &mut written[dialect as usize];
+            if text.is_empty() {
+                note.write(dialect, text);
             }
-            Dialect::Frame => {}
+            out.extend_from_slice(text);
         });
     }
 }

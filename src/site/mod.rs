@@ -12,6 +12,7 @@ use crate::site::state::Site;
 pub mod accounts;
 pub mod admin;
 pub mod ask;
+pub mod attached;
 pub mod body;
 pub mod books;
 pub mod changes;
@@ -27,9 +28,11 @@ pub mod gate;
 pub mod keeping;
 pub mod kept;
 pub mod listed;
+pub mod listener;
 pub mod listing;
 pub mod login;
 pub mod messages;
+pub mod news;
 pub mod older;
 pub mod openapi;
 pub mod openapi_accounts;
@@ -39,6 +42,7 @@ pub mod opening;
 pub mod pages;
 pub mod people;
 pub mod post;
+pub mod presence;
 pub mod rate;
 pub mod receive;
 pub mod resume;
@@ -62,8 +66,9 @@ use Method::{Delete, Get, Options, Patch, Post, Put};
 ///
 /// # Errors
 /// If two routes are the same: a mistake of this table.
-pub fn server(site: Site, hub: Hub) -> Result<Server<Site>, BadPattern> {
+pub fn server(mut site: Site, hub: Hub) -> Result<Server<Site>, BadPattern> {
     let (has_files, has_chat, has_accounts) = (site.files.is_some(), site.chat.is_some(), site.accounts.is_some());
+    site.chimes.push(news::tell_news);
     let mut server = Server::new(site, hub);
     route(&mut server, &[Get], "/healthz", Open, system::health)?;
     route(&mut server, &[Get], "/metrics", Metrics, system::metrics)?;
@@ -92,7 +97,8 @@ pub fn server(site: Site, hub: Hub) -> Result<Server<Site>, BadPattern> {
         route_for(&mut server, &[Post], "/send", ChatWrite, chat::send)?;
         route(&mut server, &[Get], "/messages", ChatRead, messages::messages)?;
         route_for(&mut server, &[Delete], "/messages/:id", ChatWrite, chat::remove)?;
-        route(&mut server, &[Get], "/events", ChatRead, streams::events)?;
+        route_for(&mut server, &[Get], "/events", ChatRead, streams::events)?;
+        route_for(&mut server, &[Get], "/ws", ChatRead, streams::socket)?;
         route(&mut server, &[Get], "/rooms", ChatRead, chat::rooms)?;
         route(&mut server, &[Get], "/who", ChatRead, chat::who)?;
     }

@@ -65,6 +65,7 @@ const ROUTES: &[Row] = &[
     (Part::Chat, Get, "/messages", ChatRead, list_messages),
     (Part::Chat, Delete, "/messages/:id", ChatWrite, remove_message),
     (Part::Chat, Get, "/events", ChatRead, events),
+    (Part::Chat, Get, "/ws", ChatRead, socket),
     (Part::Chat, Get, "/rooms", ChatRead, list_rooms),
     (Part::Chat, Get, "/who", ChatRead, who),
     (Part::Accounts, Post, "/register", Enter, openapi_accounts::register),
@@ -566,6 +567,21 @@ fn remove_message(_: &Config) -> Value {
     operation("removeMessage", "Take a message back", &answers, &[401, 403, 404, 503])
         .with("description", json!("Its author may for ten minutes, an admin and the operator always."))
         .with("parameters", json!([id]))
+}
+
+fn socket(_: &Config) -> Value {
+    let note = "A WebSocket (RFC 6455), subprotocol `hythe.chat.v1`. Up: `{\"type\":\"send\",\"room\",\"message\",\"ref\"}` and \
+        `{\"type\":\"typing\"}`. Down: `message` with the members of a message, `ack` with `ref` and `id`, `error` with `code` \
+        and `ref`, `gap` with `first`, `join`, `leave` and `typing` with `room` and `names`, `delete` with `id` and `room`. \
+        Closed with 1001 when the server stops, 1003 for binary, 1007 for bad UTF-8, 1008 when the session has ended, 1009 for \
+        a message that is too long, 1013 for who reads too slowly.";
+    let name = json!({"type": "string", "maxLength": speaker::NAME_MAX});
+    let parameters =
+        json!([some_rooms(), id("since", "Goes on after this id."), query("name", name, "The name a guest goes by."),]);
+    let answers = [(101, answer("From now on a WebSocket."))];
+    operation("socket", "Listen and speak", &answers, &[400, 403, 404, 409, 426, 503])
+        .with("description", json!(note))
+        .with("parameters", parameters)
 }
 
 fn count_schema() -> Value {

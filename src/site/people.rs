@@ -10,7 +10,7 @@ use crate::http::status::Status;
 use crate::server::context::Context;
 use crate::server::reply::{Lane, Reply, Step, Verdict};
 use crate::site::books;
-use crate::site::gate::{owner, throttled};
+use crate::site::gate::throttled;
 use crate::site::rate;
 use crate::site::state::{Accounts, Site};
 use crate::store::ledger::Entry;
@@ -152,7 +152,7 @@ pub fn keep(
                 };
                 if let (Some(id), Some(accounts)) = (kept, &mut site.accounts) {
                     let ended = accounts.users.apply(&change, id);
-                    end_all(&ended, cx);
+                    end_all(site, &ended, cx);
                 }
                 then(site, kept, cx)
             }),
@@ -160,10 +160,13 @@ pub fn keep(
     })
 }
 
-/// Ends what somebody opened with credentials that have ended.
-pub fn end_all(ended: &[Credential], cx: &mut Context<'_>) {
+/// Ends what somebody opened with credentials that have ended: their streams are called, and find that they may not go on.
+pub fn end_all(site: &Site, ended: &[Credential], cx: &mut Context<'_>) {
+    let Some(chat) = &site.chat else { return };
     for credential in ended {
-        cx.end_all(owner(*credential));
+        for key in chat.attached.of(*credential) {
+            cx.call_for(*key);
+        }
     }
 }
 

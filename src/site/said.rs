@@ -8,6 +8,8 @@ use crate::http::date;
 use crate::http::events;
 use crate::http::response::{Body, Response};
 use crate::http::status::Status;
+use crate::http::websocket;
+use crate::server::reply::Dialect;
 use crate::store::history::Message;
 
 /// What can be told on a stream.
@@ -21,6 +23,15 @@ pub enum Note<'a> {
         /// Its room.
         room: &'a str,
     },
+    /// Some came, left or type.
+    Presence {
+        /// `join`, `leave` or `typing`.
+        kind: &'static str,
+        /// In which room.
+        room: &'a str,
+        /// Their names.
+        names: &'a [&'a str],
+    },
     /// Messages before this id are not kept any more.
     Gap {
         /// The first there is.
@@ -29,8 +40,36 @@ pub enum Note<'a> {
 }
 
 impl Note<'_> {
-    /// As an event. Only messages have an id, so that a client which comes again says up to which it has heard.
-    pub fn event(&self, out: &mut Vec<u8>) {
+    /// Appends it in a dialect.
+    pub fn write(&self, dialect: Dialect, out: &mut Vec<u8>) {
+        match dialect {
+            Dialect::Event => self.event(out),
+            Dialect::Frame => self.frame(out),
+        }
+    }
+
+    /// As a frame.
+    fn frame(&self, out: &mut Vec<u8>) {
+        let mut text = Vec::with_capacity(256);
+        let _ = match self {
+            Note::Message(message) => {
+                text.extend_from_slice(b"{\"type\":\"message\",");
+                write_members(message, &mut text);
+                text.push(b'}');
+                Ok(())
+            }
+            Note::Delete { id, room } => write!(text, "{}", json!({"type": "delete", "id": id, "room": room})),
+            Note::Gap { first } => write!(text, "{}", json!({"type": "gap", "first": first})),
+            Note::Presence { kind, room, names } => {
+                write!(text, "{}", json!({"type": kind, "room": room, "names": names}))
+            }
+        };
+        websocket::write_text_head(text.len(), out);
+        out.extend_from_slice(&text);
+    }
+
+    /// As an event; that somebody types is none. Only messages have an id, so that a client which comes again says up to which it has heard.
+    fn event(&self, out: &mut Vec<u8>) {
         match self {
             Note::Message(message) => {
                 // JSON holds no line end, so that the text is one line of data.
@@ -40,6 +79,10 @@ impl Note<'_> {
             }
             Note::Delete { id, room } => {
                 events::message(None, Some("delete"), &json!({"id": id, "room": room}).to_string(), out);
+            }
+            Note::Presence { kind: "typing", .. } => {}
+            Note::Presence { kind, room, names } => {
+                events::message(None, Some(kind), &json!({"room": room, "names": names}).to_string(), out);
             }
             Note::Gap { first } => {
                 events::message(None, Some("gap"), &json!({ "first": first }).to_string(), out);

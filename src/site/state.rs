@@ -8,9 +8,12 @@ use crate::clock::Moment;
 use crate::config::{Config, Rate, Rights};
 use crate::http::fault::Fault;
 use crate::http::status::Status;
+use crate::server::context::Context;
 use crate::server::reply::{State, Topic};
+use crate::site::attached::Attached;
+use crate::site::presence::Presence;
 use crate::site::rate::Buckets;
-use crate::site::rooms::Rooms;
+use crate::site::rooms::{NoRoom, Rooms};
 use crate::site::shelved::Shelved;
 use crate::site::throttle::Throttle;
 use crate::store::digest::Digests;
@@ -51,6 +54,9 @@ pub struct Site {
     pub started: Option<Moment>,
     /// What is counted for those who look after the server.
     pub tallies: Tallies,
+    /// What is asked whenever a time has come that somebody wished to be woken at; each looks whether it was its own. The
+    /// table of routes hangs them up.
+    pub chimes: Vec<fn(&mut Site, &mut Context<'_>)>,
 }
 
 /// Static pages: a folder, and what is remembered of it.
@@ -114,6 +120,14 @@ pub struct Chat {
     pub history: History,
     /// Which rooms there are.
     pub rooms: Rooms,
+    /// Who is in them.
+    pub presence: Presence,
+    /// When it was told last who came and went,
+    pub told: Moment,
+    /// and when it is to be told next, if there is something to tell.
+    pub tells: Option<Moment>,
+    /// Which connections end with which session.
+    pub attached: Attached,
     /// Where the ledger is.
     pub database: PathBuf,
     /// For messages older than the history; away while a helper has it.
@@ -192,7 +206,23 @@ pub enum LedgerState {
 impl Chat {
     /// A chat that remembers nothing yet.
     pub fn new(database: PathBuf, rooms: Rooms, send_rate: Rate) -> Chat {
-        Chat { history: History::new(0, 0), rooms, database, reader: None, send_rate: Buckets::new(send_rate) }
+        Chat {
+            history: History::new(0, 0),
+            rooms,
+            presence: Presence::default(),
+            told: Moment::default(),
+            tells: None,
+            attached: Attached::default(),
+            database,
+            reader: None,
+            send_rate: Buckets::new(send_rate),
+        }
+    }
+
+    /// The topic of these rooms, which are made if need be.
+    pub fn tune(&mut self, names: &[&str], cx: &mut Context<'_>) -> Result<Topic, NoRoom> {
+        let entered = names.iter().map(|name| self.rooms.enter(name, cx)).collect::<Result<Vec<_>, _>>()?;
+        self.rooms.tune(&entered, cx)
     }
 }
 
@@ -211,6 +241,12 @@ pub struct Tallies {
 
 impl State for Site {
     type Entry = Entry;
+
+    fn on_alarm(&mut self, cx: &mut Context<'_>) {
+        for chime in self.chimes.clone() {
+            chime(self, cx);
+        }
+    }
 }
 
 impl Www {
@@ -240,6 +276,7 @@ impl Site {
             login_rate,
             started: None,
             tallies: Tallies::default(),
+            chimes: Vec::new(),
         }
     }
 

@@ -1,8 +1,5 @@
-//! `GET /events`: what is said in some rooms from now on, or from an id on, without end.
+//! `GET /events` and `GET /ws`: what is said in some rooms from now on, or from an id on, without end.
 
-use bytes::Bytes;
-
-use crate::http::events;
 use crate::http::fault::Fault;
 use crate::http::form;
 use crate::http::headers::Field;
@@ -10,23 +7,19 @@ use crate::http::request::Request;
 use crate::http::response::Response;
 use crate::http::status::Status;
 use crate::server::context::{Call, Context};
-use crate::server::reply::{Dialect, Reply, Topic};
+use crate::server::reply::{Dialect, Reply};
+use crate::server::talk::{Handshake, Talk};
 use crate::site::books::when_open;
-use crate::site::older::look_up;
+use crate::site::gate::{Action, Principal, Target, Terms, authorize, rights_of};
+use crate::site::listener::{Hears, Listener, Who};
 use crate::site::opening::chat;
-use crate::site::rooms::{LOBBY, NoRoom, Rooms, SET_MAX};
-use crate::site::said::Note;
+use crate::site::presence::Named;
+use crate::site::rooms::{LOBBY, Rooms, SET_MAX};
+use crate::site::speaker::Speaker;
 use crate::site::state::Site;
-use crate::store::history::Message;
 
-/// What a stream tells its client to wait before it comes again.
-const RETRY_MS: u32 = 2000;
-
-/// How many messages older than the history a stream that resumes is given; beyond them it is told of a gap.
-const RESUMED_MAX: usize = 10_000;
-
-/// And how many bytes of them: all of it waits in memory for a client that may not read.
-const RESUMED_BYTES_MAX: usize = 1 << 20;
+/// What is spoken over the WebSocket.
+const PROTOCOL: &str = "hythe.chat.v1";
 
 /// The rooms a stream asks for, each once.
 pub fn rooms_of(request: &Request<'_>, rooms: &Rooms) -> Result<Vec<String>, Fault> {
@@ -61,111 +54,72 @@ pub fn position(request: &Request<'_>) -> Option<i64> {
     since?.parse().ok().filter(|&id: &i64| id >= 0)
 }
 
-/// The topic of these rooms, which are made if need be.
-fn tune(rooms: &mut Rooms, names: &[String], cx: &mut Context<'_>) -> Result<Topic, NoRoom> {
-    let entered = names.iter().map(|name| rooms.enter(name, cx)).collect::<Result<Vec<_>, _>>()?;
-    rooms.tune(&entered, cx)
+/// Who would listen, if there is anything to know of it.
+fn who(site: &Site, call: &Call<'_>, principal: &Principal, cx: &Context<'_>) -> Result<Option<Who>, Fault> {
+    let speaker = Speaker::of(principal);
+    let asked = form::query(call.query.unwrap_or_default()).find(|(name, _)| name == "name");
+    let asked = asked.map(|(_, value)| value.into_owned()).filter(|name| !name.is_empty());
+    let named = match (&speaker.user, asked) {
+        (Some(user), _) => Some(Named { name: user.as_str().into(), is_user: true }),
+        (None, Some(name)) => Some(Named { name: speaker.name(Some(&name), site, cx)?.into(), is_user: false }),
+        (None, None) => None,
+    };
+    let terms = Terms { rights: rights_of(site, call.request), is_local: false };
+    let silenced = authorize(principal, Action::ChatWrite, Target::Shared, &terms).err();
+    let credential = principal.user().map(|user| user.via);
+    let is_anybody = named.is_none() && silenced.is_none() && credential.is_none() && !speaker.is_admin;
+    Ok((!is_anybody).then_some(Who { speaker, named, credential, silenced }))
 }
 
-/// `GET /events`.
-pub fn events(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
-    let rooms = rooms_of(call.request, &chat(site)?.rooms)?;
+/// What a request for a stream comes to, once the ledger is open.
+fn begin(
+    site: &mut Site,
+    call: &Call<'_>,
+    principal: &Principal,
+    dialect: Dialect,
+    cx: &mut Context<'_>,
+    reply: impl FnOnce(Box<dyn Talk<Site>>) -> Reply<Site> + 'static,
+) -> Result<Reply<Site>, Fault> {
+    let names = rooms_of(call.request, &chat(site)?.rooms)?;
     if cx.listeners() >= site.config.limits.streams {
-        return Err(
-            Fault::new(Status::SERVICE_UNAVAILABLE, "too_many_streams", "too many listen already").retry_after(30)
-        );
+        let detail = "too many listen already";
+        return Err(Fault::new(Status::SERVICE_UNAVAILABLE, "too_many_streams", detail).retry_after(30));
     }
+    let who = who(site, call, principal, cx)?;
     let since = position(call.request);
     Ok(when_open(site, cx, move |site, cx| {
         let Some(chat) = &mut site.chat else { return Fault::not_found().into() };
-        match since.filter(|&since| since <= chat.history.last_id()) {
-            Some(since) if !chat.history.reaches(since) => from_older(site, rooms, since),
-            since => begin(site, &rooms, since, &[], None, cx),
+        // Whether there is room for them is told before the stream begins.
+        if let Err(none) = chat.tune(&names.iter().map(String::as_str).collect::<Vec<_>>(), cx) {
+            return Fault::from(none).into();
         }
+        reply(Box::new(Listener::new(Hears::new(names), dialect, since, who)))
     }))
 }
 
-/// A stream that goes on from before the history's first message: what is missing is read by a helper.
-fn from_older(site: &mut Site, rooms: Vec<String>, since: i64) -> Reply<Site> {
-    let Some(chat) = &mut site.chat else { return Fault::not_found().into() };
-    let asked = rooms.clone();
-    let look = move |reader: &crate::store::messages::Reader| {
-        let names: Vec<&str> = asked.iter().map(String::as_str).collect();
-        let found = first_of(reader.since_any(&names, since, RESUMED_MAX)?, RESUMED_BYTES_MAX);
-        Ok((found, reader.first_id()?))
-    };
-    look_up(chat, look, move |site, (found, first), cx| {
-        let Some(chat) = &mut site.chat else { return Fault::not_found().into() };
-        let last = found.last().map_or(since, |last| last.id);
-        // What was trimmed, or is more than a stream is given at once, is told.
-        let gap = match chat.history.reaches(last) {
-            false => Some(chat.history.first_id()),
-            true => (since + 1 < first).then_some(first),
-        };
-        begin(site, &rooms, Some(last), &found, gap, cx)
+/// `GET /events`.
+pub fn events(
+    site: &mut Site,
+    call: &Call<'_>,
+    principal: Principal,
+    cx: &mut Context<'_>,
+) -> Result<Reply<Site>, Fault> {
+    begin(site, call, &principal, Dialect::Event, cx, |talk| {
+        let head = Response::new(Status::OK)
+            .header("Content-Type", "text/event-stream")
+            .header("Cache-Control", "no-store")
+            .header("X-Accel-Buffering", "no");
+        Reply::Stream { head, talk }
     })
 }
 
-/// The first messages, as many as fit into so many bytes.
-fn first_of(mut messages: Vec<Message>, bytes_max: usize) -> Vec<Message> {
-    let mut bytes = 0;
-    let fitting = messages.iter().take_while(|message| {
-        bytes += message.text.len() + message.name.len();
-        bytes <= bytes_max
-    });
-    messages.truncate(fitting.count());
-    messages
-}
-
-fn begin(
+/// `GET /ws`.
+pub fn socket(
     site: &mut Site,
-    rooms: &[String],
-    since: Option<i64>,
-    older: &[Message],
-    gap: Option<i64>,
+    call: &Call<'_>,
+    principal: Principal,
     cx: &mut Context<'_>,
-) -> Reply<Site> {
-    let Some(chat) = &mut site.chat else { return Fault::not_found().into() };
-    let topic = match tune(&mut chat.rooms, rooms, cx) {
-        Ok(topic) => topic,
-        Err(none) => return Fault::from(none).into(),
-    };
-    let mut first = Vec::new();
-    events::retry(RETRY_MS, &mut first);
-    if let Some(first_id) = gap {
-        Note::Gap { first: first_id }.event(&mut first);
-    }
-    if let Some(since) = since {
-        let names: Vec<&str> = rooms.iter().map(String::as_str).collect();
-        for (id, room) in chat.history.erased_since(&names, since) {
-            Note::Delete { id, room }.event(&mut first);
-        }
-        let newer = chat.history.since_any(&names, since, usize::MAX);
-        older.iter().chain(newer).for_each(|message| Note::Message(message).event(&mut first));
-    }
-    let head = Response::new(Status::OK)
-        .header("Content-Type", "text/event-stream")
-        .header("Cache-Control", "no-store")
-        .header("X-Accel-Buffering", "no");
-    let heartbeat = Bytes::from_static(events::HEARTBEAT);
-    Reply::Stream { topic, dialect: Dialect::Event, owner: None, head, first: first.into(), heartbeat }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_stream_that_resumes_is_given_no_more_bytes_than_its_measure() {
-        let message = |id| Message {
-            id,
-            room: LOBBY.into(),
-            ts: crate::clock::Wall::default(),
-            user: None,
-            name: "ada".into(),
-            text: "x".repeat(7),
-        };
-        let ids = |bytes_max| first_of((1..=9).map(message).collect(), bytes_max).last().map(|last| last.id);
-        assert_eq!([ids(9), ids(10), ids(39), ids(1000)], [None, Some(1), Some(3), Some(9)]);
-    }
+) -> Result<Reply<Site>, Fault> {
+    let handshake = Handshake::of(call.request, &[PROTOCOL])?;
+    begin(site, call, &principal, Dialect::Frame, cx, |talk| Reply::Talk(handshake, talk))
 }

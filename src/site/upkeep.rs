@@ -12,7 +12,7 @@ use crate::store::users::{Change, Users};
 pub fn replaced(site: &mut Site, users: Users, cx: &mut Context<'_>) -> Reply<Site> {
     if let Some(accounts) = &mut site.accounts {
         let ended = accounts.users.replace(users);
-        end_all(&ended, cx);
+        end_all(site, &ended, cx);
     }
     nothing()
 }

@@ -172,6 +172,11 @@ impl Reader {
         Ok(messages)
     }
 
+    /// The highest id ever given.
+    pub fn last_id(&self) -> Result<i64, Error> {
+        last_id(&self.connection)
+    }
+
     /// Every message from this id on is here, save those that were erased; what came before was trimmed.
     pub fn first_id(&self) -> Result<i64, Error> {
         Ok(meta(&self.connection, "trimmed_message")? + 1)

@@ -124,7 +124,8 @@ impl Listener {
     fn line(&mut self) -> Option<String> {
         let mut line = String::new();
         match self.lines.read_line(&mut line) {
-            Ok(0) => None,
+            // A line that has no end has been cut off, and counts for nothing (WHATWG HTML, section 9.2.6).
+            Ok(_) if !line.ends_with('\n') => None,
             Ok(_) => Some(line.trim_end_matches(['\r', '\n']).to_owned()),
             Err(error) => panic!("nothing is heard: {error}"),
         }

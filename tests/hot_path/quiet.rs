@@ -155,6 +155,7 @@ impl House {
             outbox_bytes_high: 256 << 10,
             write_idle_ms: 30_000,
             listener_bytes_max: 64 << 10,
+            listeners_bytes_max: 64 << 20,
             jobs_max: [16, 16],
             drain_ms: 1000,
         };

@@ -14,13 +14,14 @@ use hythe::http::request::Method::{Get, Post};
 use hythe::http::response::{Body, Response};
 use hythe::http::status::Status;
 use hythe::path::RelPath;
-use hythe::reactor::hub::{Dialect, Hub, Topic};
+use hythe::reactor::hub::{Hub, Topic};
 use hythe::reactor::slot::Marks;
 use hythe::reactor::system::{Lane, Verdict};
 use hythe::server::Server;
 use hythe::server::context::{Call, Context};
 use hythe::server::house::Rules;
 use hythe::server::reply::{Reply, Sink, State, Step};
+use hythe::server::talk::{Message, Said, Talk};
 use hythe::store::disk::{Disk, Draft, Existing};
 
 use crate::ask::{Ask, Want, chunked};
@@ -46,6 +47,19 @@ pub struct Guest {
     pub open: Arc<AtomicU64>,
     /// Bytes drawn from them.
     pub drawn: Arc<AtomicU64>,
+}
+
+/// Listens to all that is said.
+struct Hearer(Topic);
+
+impl Talk<Guest> for Hearer {
+    fn on_open(&mut self, _: &mut Guest, _: &mut Context<'_>) -> Said<Guest> {
+        Said::nothing().frames("retry: 1\n\n").listen(self.0)
+    }
+
+    fn on_message(&mut self, _: Message, _: &mut Guest, _: &mut Context<'_>) -> Said<Guest> {
+        unreachable!("a stream hears nothing")
+    }
 }
 
 impl State for Guest {
@@ -111,12 +125,8 @@ fn server(guest: Guest, hub: Hub) -> Server<Guest> {
     });
     add(&mut server, &[Get, Post], "/await", |guest, _, cx| wait(guest, guest.said, cx.now.plus(WAIT_MS), cx));
     add(&mut server, &[Get], "/stream", |guest, _, _| Reply::Stream {
-        topic: guest.topic,
-        dialect: Dialect::Event,
-        owner: None,
         head: Response::new(Status::OK),
-        first: "retry: 1\n\n".into(),
-        heartbeat: ":\n\n".into(),
+        talk: Box::new(Hearer(guest.topic)),
     });
     add(&mut server, &[Get, Post], "/panic", |_, _, _| panic!("{}", ASKED));
     add(&mut server, &[Post], "/panic-gathered", |_, _, _| Reply::collect(GATHER_MAX, |_, _, _| panic!("{}", ASKED)));
@@ -340,6 +350,7 @@ pub fn stage(seed: u64, odds: &Odds, connections_max: usize, keepalive_requests:
             outbox_bytes_high: 256 << 10,
             write_idle_ms: 30_000,
             listener_bytes_max: 64 << 10,
+            listeners_bytes_max: 64 << 20,
             jobs_max: [4096, 16],
             drain_ms: 10_000,
         },

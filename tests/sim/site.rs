@@ -133,6 +133,7 @@ pub fn stage(seed: u64, setting: &Setting) -> Stage<Site> {
             outbox_bytes_high: 256 << 10,
             write_idle_ms: 30_000,
             listener_bytes_max: 64 << 10,
+            listeners_bytes_max: 64 << 20,
             jobs_max: [setting.files_max, 16],
             drain_ms: setting.drain_ms,
         },
@@ -164,6 +165,7 @@ fn keeper(mut ledger: Ledger, truth: truth::Shared) -> Keeper<Entry> {
                     truth.borrow_mut().keep(id, text);
                     Verdict::Kept(id)
                 }
+                (Entry::Owners(_), database::Verdict::Kept(id)) => Verdict::Kept(id),
                 (entry, verdict) => panic!("the ledger says {verdict:?} to {entry:?}"),
             })
             .collect()

@@ -1,0 +1,280 @@
+//! How a connection answers: heads, bodies, refusals, and what may follow.
+
+use bytes::Bytes;
+
+use crate::http::exchange::{Length, Next};
+use crate::http::fault::Fault;
+use crate::http::framing::Encoder;
+use crate::http::response::{Body, Piece, Response};
+use crate::http::status::Status;
+use crate::reactor::slot::Port;
+use crate::reactor::system::Lane;
+use crate::server::access::{Line, write_escaped};
+use crate::server::connection::state::{Asked, Busy, COPIED_MAX, Connection, Done, Phase, Work, drop_there, send};
+use crate::server::house::House;
+use crate::server::problem;
+use crate::server::pull::{self, Drawn, Pull};
+use crate::server::reply::State;
+
+/// After an early refusal: how long the client may be silent, and may go on sending in all, before it is cut off.
+pub(super) const LINGER_SILENCE_MS: u64 = 2_000;
+const LINGER_MS: u64 = 30_000;
+
+impl<S: State> Connection<S> {
+    /// Gives an answer.
+    #[inline]
+    pub(super) fn answer(
+        &mut self,
+        response: Response,
+        source: Asked<'_, '_>,
+        house: &mut House<S>,
+        port: &mut Port<'_, Self>,
+    ) {
+        let length = response.body.length().map_or(Length::Chunked, Length::Known);
+        let encoder = self.write_head(&response, length, source, house, port);
+        if encoder == Encoder::Silent {
+            if let Body::Stream(source) = response.body {
+                port.spawn(Lane::Files, move || drop_there(source));
+            }
+        } else {
+            match response.body {
+                Body::Empty => {}
+                Body::Bytes(bytes) => send(bytes, port),
+                Body::Behind(length) if length <= COPIED_MAX => port.desk().extend_from_slice(response.behind()),
+                Body::Behind(_) => port.send_bytes(response.into_behind()),
+                Body::File(span) => port.send_file(span),
+                Body::Pieces(pieces) => {
+                    for piece in pieces {
+                        match piece {
+                            Piece::Bytes(bytes) => send(bytes, port),
+                            Piece::File(span) => port.send_file(span),
+                        }
+                    }
+                }
+                Body::Stream(source) => return self.begin_sending(Pull::new(source, encoder), port),
+            }
+        }
+        let next = self.exchange.end(true);
+        self.conclude(next, house, port);
+    }
+
+    /// The head is on the desk, and its body is still to be made.
+    pub(super) fn begin_sending(&mut self, mut pull: Pull, port: &mut Port<'_, Self>) {
+        if let Some(trip) = pull.trip() {
+            port.spawn(Pull::LANE, move || Done::Drawn(trip()));
+        }
+        self.phase = Phase::Sending(Box::new(pull));
+        // While the client reads, the outbox's patience counts; while we think, nothing does.
+        port.no_deadline();
+        port.pause();
+    }
+
+    /// What was drawn leaves as soon as what was drawn before has; then the source is drawn from again.
+    pub(super) fn send_on(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        let Phase::Sending(pull) = &mut self.phase else { return };
+        if port.waiting() > 0 {
+            return;
+        }
+        match pull.take_next() {
+            pull::Next::Nothing => {}
+            pull::Next::Window(window) => {
+                if !pull.encoder.open(window.len(), port.desk()) {
+                    return self.break_off(&"its body is longer than was said", house, port);
+                }
+                send(Bytes::from(window), port);
+                pull.encoder.close(port.desk());
+                if pull.is_over() {
+                    return self.end_sending(house, port);
+                }
+            }
+            pull::Next::Over => return self.end_sending(house, port),
+        }
+        if let Some(trip) = pull.trip() {
+            port.spawn(Pull::LANE, move || Done::Drawn(trip()));
+        }
+    }
+
+    pub(super) fn end_sending(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        let Phase::Sending(pull) = &mut self.phase else { return };
+        if !pull.encoder.end(port.desk()) {
+            return self.break_off(&"its body is shorter than was said", house, port);
+        }
+        self.take_work(port);
+        let next = self.exchange.end(true);
+        self.conclude(next, house, port);
+    }
+
+    /// The answer cannot be given to its end. Its client sees that from the missing end.
+    pub(super) fn break_off(&mut self, why: &dyn std::fmt::Display, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        log::warn!("an answer to {} breaks off: {why}", self.peer.ip);
+        self.take_work(port);
+        let next = self.exchange.end(false);
+        self.conclude(next, house, port);
+    }
+
+    pub(super) fn take_drawn(&mut self, drawn: Drawn, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        match &mut self.phase {
+            Phase::Sending(pull) => match pull.come_home(drawn) {
+                Ok(()) => self.send_on(house, port),
+                Err(error) => self.break_off(&error, house, port),
+            },
+            // The answer was given up while the source was away.
+            _ => port.spawn(Lane::Files, move || drop_there(drawn.into_source())),
+        }
+    }
+
+    #[inline]
+    pub(super) fn write_head(
+        &mut self,
+        response: &Response,
+        length: Length,
+        source: Asked<'_, '_>,
+        house: &mut House<S>,
+        port: &mut Port<'_, Self>,
+    ) -> Encoder {
+        let keep = house.keep_alive(port.yard.is_closing);
+        let wall = port.yard.wall;
+        let status = response.status;
+        let encoder = if self.cors > 0 {
+            let origin = house.rules.cors_origins[usize::from(self.cors) - 1].clone();
+            let lines = format!("Access-Control-Allow-Origin: {origin}\r\nVary: Origin\r\n");
+            let common = [house.common(wall, true), lines.as_bytes()].concat();
+            self.exchange.begin(response, length, &common, &keep, port.desk())
+        } else if !house.rules.cors_origins.is_empty() {
+            // A cache must not give what this one was told to an origin that may read it.
+            let common = [house.common(wall, false), b"Vary: Origin\r\n"].concat();
+            self.exchange.begin(response, length, &common, &keep, port.desk())
+        } else {
+            let common = house.common(wall, false);
+            self.exchange.begin(response, length, common, &keep, port.desk())
+        };
+        let sent = match length {
+            Length::Known(length) if !self.exchange.is_head() => length,
+            _ => 0,
+        };
+        self.note(status, sent, source, house, port);
+        encoder
+    }
+
+    /// Writes the answer after which the connection is no longer one of HTTP.
+    pub(super) fn write_upgrade(
+        &mut self,
+        response: &Response,
+        asked: Asked<'_, '_>,
+        house: &mut House<S>,
+        port: &mut Port<'_, Self>,
+    ) {
+        let common = house.common(port.yard.wall, false);
+        self.exchange.switch(response, common, port.desk());
+        self.note(response.status, 0, asked, house, port);
+    }
+
+    /// Counts an answer and writes its line of the access log.
+    #[inline]
+    fn note(&self, status: Status, sent: u64, asked: Asked<'_, '_>, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        house.answers.by_class[usize::from(status.code() / 100).min(5)] += 1;
+        if let Some(access) = &mut house.access {
+            let (wall, log) = (port.yard.wall, &mut port.yard.log);
+            match asked {
+                Asked::Request(request) => access.note(request, &self.peer, status, sent, wall, log),
+                Asked::Kept(line) => access.note_kept(line.as_deref(), &self.peer, status, sent, wall, log),
+            }
+        }
+    }
+
+    /// What follows an answer.
+    #[inline]
+    pub(super) fn conclude(&mut self, next: Next, house: &House<S>, port: &mut Port<'_, Self>) {
+        if !matches!(self.phase, Phase::Head) {
+            // Whatever the request had been waiting for is over; what came behind it is read on.
+            self.phase = Phase::Head;
+            port.leave();
+            port.resume();
+        }
+        match next {
+            Next::Again => port.deadline(port.now().plus(house.rules.keepalive_ms)),
+            Next::Discard => port.deadline(port.now().plus(house.rules.body_idle_ms)),
+            Next::Close => port.close(),
+            Next::Linger => self.linger(port),
+        }
+    }
+
+    /// The last answer is on its way, and the client may still be sending. Closing with unread bytes would reset the connection
+    /// and take the answer with it (RFC 9112, section 9.6).
+    pub(super) fn linger(&mut self, port: &mut Port<'_, Self>) {
+        self.linger_for(LINGER_MS, port);
+    }
+
+    /// The same, for no longer than this.
+    pub(super) fn linger_for(&mut self, most_ms: u64, port: &mut Port<'_, Self>) {
+        if port.has_ended() {
+            return port.close();
+        }
+        self.phase = Phase::Lingering(port.now().plus(most_ms));
+        port.resume();
+        port.finish();
+        port.deadline(port.now().plus(LINGER_SILENCE_MS));
+    }
+
+    /// Refuses; if nothing can be answered any more, ends.
+    pub(super) fn refuse(
+        &mut self,
+        fault: &Fault,
+        line: Option<Box<Line>>,
+        house: &mut House<S>,
+        port: &mut Port<'_, Self>,
+    ) {
+        if !self.exchange.can_answer() {
+            return self.linger(port);
+        }
+        if fault.closes {
+            self.exchange.make_last();
+        }
+        self.answer(problem::answer(fault, self.wants_page), Asked::Kept(line), house, port);
+    }
+
+    /// The message itself is wrong: nothing of what follows can be read.
+    pub(super) fn reject(&mut self, fault: &Fault, input: &[u8], house: &mut House<S>, port: &mut Port<'_, Self>) {
+        let mut shown = Vec::new();
+        write_escaped(&input[..input.len().min(80)], &mut shown);
+        log::info!(
+            "{} is refused with {} {}: {} in \"{}\"",
+            self.peer.ip,
+            fault.status.code(),
+            fault.code,
+            fault.detail,
+            String::from_utf8_lossy(&shown)
+        );
+        self.is_in_head = false;
+        let line = self.take_work(port);
+        self.refuse(fault, line, house, port);
+    }
+
+    /// Drops what was being done; what it holds goes where dropping may block. Gives its line back.
+    pub(super) fn take_work(&mut self, port: &mut Port<'_, Self>) -> Option<Box<Line>> {
+        match std::mem::replace(&mut self.phase, Phase::Head) {
+            Phase::Busy(busy) => {
+                let Busy { work, line, .. } = *busy;
+                if let Work::Receive(pump) = work
+                    && let Some(sink) = pump.abandon()
+                {
+                    port.spawn(Lane::Files, move || drop_there(sink));
+                }
+                port.resume();
+                line
+            }
+            Phase::Away(line) => {
+                port.resume();
+                line
+            }
+            Phase::Sending(pull) => {
+                if let Some(source) = pull.abandon() {
+                    port.spawn(Lane::Files, move || drop_there(source));
+                }
+                port.resume();
+                None
+            }
+            _ => None,
+        }
+    }
+}

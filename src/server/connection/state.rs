@@ -1,0 +1,189 @@
+//! What a connection is made of: its phases, and what each of them owns.
+
+use bytes::Bytes;
+
+use crate::clock::Moment;
+use crate::http::exchange::Exchange;
+use crate::http::fault::Fault;
+use crate::http::request::Request;
+use crate::http::status::Status;
+use crate::http::websocket::Decoder;
+use crate::reactor::slot::{Port, Yard};
+use crate::reactor::system::{Key, LANES, Lane, Peer};
+use crate::server::access::Line;
+use crate::server::context::{Answers, Context};
+use crate::server::house::House;
+use crate::server::pull::{Drawn, Pull};
+use crate::server::pump::{Pump, Sunk};
+use crate::server::reply::{Again, Decided, Reply, State, Step, Then};
+use crate::server::talk::{Judged, Next, Talk, Thought};
+
+/// Bodies up to this size are copied behind their head and leave in one `send`; larger ones are sent from where they are.
+pub(super) const COPIED_MAX: usize = 16 << 10;
+
+/// Answers of one client are gathered until this much waits; then it is not read until they have left.
+pub(super) const DESK_HIGH: usize = 64 << 10;
+
+/// What a helper brings to a connection.
+pub enum Done<S: State> {
+    /// The next step.
+    Step(Step<S>),
+    /// A sink's outcome.
+    Sunk(Sunk<S>),
+    /// A source and what was drawn from it.
+    Drawn(Drawn),
+    /// What a helper has thought of for a conversation.
+    Thought(Thought<S>),
+    /// Something was dropped where dropping may block.
+    Dropped,
+}
+
+/// What waits for the ledger's verdict.
+pub enum Promise<S: State> {
+    /// A request.
+    Reply(Decided<S>),
+    /// A conversation.
+    Talk(Judged<S>),
+}
+
+/// What is going on.
+pub(super) enum Phase<S: State> {
+    /// Between requests, inside a head, or throwing the rest of a body away. Owns nothing.
+    Head,
+    /// A helper or the ledger has the work; input waits.
+    Away(Option<Box<Line>>),
+    /// An endless answer.
+    Stream(Box<Streaming<S>>),
+    /// An answer is leaving whose body is drawn window by window; input is paused.
+    Sending(Box<Pull>),
+    /// A conversation over a WebSocket; it never comes back to HTTP.
+    Talk(Box<Talking<S>>),
+    /// The last answer has been given and our half is shut: what still arrives is thrown away, until this moment at most.
+    Lingering(Moment),
+    /// A body is being received, or the request waits for something to be said.
+    Busy(Box<Busy<S>>),
+}
+
+/// An event stream.
+pub(super) struct Streaming<S: State> {
+    pub(super) talk: Box<dyn Talk<S>>,
+    /// What follows when all that was said has left. Rare, and so a pointer.
+    pub(super) next: Option<Box<Next<S>>>,
+}
+
+/// A conversation.
+pub(super) struct Talking<S: State> {
+    pub(super) decoder: Decoder,
+    pub(super) talk: Box<dyn Talk<S>>,
+    /// When the client last gave a sign of life.
+    pub(super) heard: Moment,
+    /// How much of what the talk has asked for is not done.
+    pub(super) owed: u16,
+    /// Whether the client owes a sign of life.
+    pub(super) is_pinged: bool,
+    /// What follows when all that was said has left. Rare, and so a pointer.
+    pub(super) next: Option<Box<Next<S>>>,
+}
+
+pub(super) struct Busy<S: State> {
+    pub(super) work: Work<S>,
+    pub(super) line: Option<Box<Line>>,
+    /// When the body began, and how much of it has come.
+    pub(super) began: Moment,
+    pub(super) received: u64,
+    /// Since when it is not read, because helpers are behind with it.
+    pub(super) stopped: Option<Moment>,
+}
+
+pub(super) enum Work<S: State> {
+    Collect { bytes: Vec<u8>, most: usize, then: Then<S> },
+    Receive(Pump<S>),
+    Wait { until: Moment, outlasts: bool, again: Again<S> },
+}
+
+/// One client's connection.
+pub struct Connection<S: State> {
+    pub(super) exchange: Exchange,
+    pub(super) phase: Phase<S>,
+    pub(super) peer: Peer,
+    /// Whether part of a head has come and its time is running.
+    pub(super) is_in_head: bool,
+    /// Whether this client would rather have a page than a problem document.
+    pub(super) wants_page: bool,
+    /// Which origin of another site asked, counted from one.
+    pub(super) cors: u8,
+}
+
+/// Where the line of the access log comes from.
+pub(super) enum Asked<'a, 'r> {
+    Request(&'a Request<'r>),
+    Kept(Option<Box<Line>>),
+}
+
+pub(super) fn context<'a, S: State>(yard: &'a mut Yard<Connection<S>>, answers: Answers, peer: Peer) -> Context<'a> {
+    let has_room = [yard.has_room(Lane::Files), yard.has_room(Lane::Hash)];
+    let jobs_out: [usize; LANES] = [yard.jobs_out(Lane::Files), yard.jobs_out(Lane::Hash)];
+    Context {
+        now: yard.now,
+        wall: yard.wall,
+        peer,
+        is_secure: false,
+        key: yard.speaker,
+        is_closing: yard.is_closing,
+        is_over: false,
+        counts: &yard.counts,
+        answers,
+        jobs_out,
+        has_room,
+        stream_bytes: yard.stream_bytes(),
+        hub: &mut yard.hub,
+        alarm: &mut yard.alarm,
+        called: &mut yard.called,
+    }
+}
+
+pub(super) fn send<S: State>(bytes: Bytes, port: &mut Port<'_, Connection<S>>) {
+    if bytes.len() <= COPIED_MAX {
+        port.desk().extend_from_slice(&bytes);
+    } else {
+        port.send_bytes(bytes);
+    }
+}
+
+/// Drops a sink or a source on a helper, where it may block.
+pub(super) fn drop_there<S: State, T: ?Sized>(what: Box<T>) -> Done<S> {
+    drop(what);
+    Done::Dropped
+}
+
+pub(super) fn too_large(most: u64) -> Fault {
+    Fault::new(Status::CONTENT_TOO_LARGE, "too_large", format!("the body may have at most {most} bytes"))
+}
+
+pub(super) fn too_slow() -> Fault {
+    Fault::fatal(Status::REQUEST_TIMEOUT, "timeout", "the request took too long to arrive")
+}
+
+pub(super) fn overloaded() -> Fault {
+    Fault::new(Status::SERVICE_UNAVAILABLE, "overloaded", "the server has too much to do; try again soon")
+        .retry_after(2)
+}
+
+/// A reply that nobody waits for any more is followed as far as it is work.
+pub(super) fn follow_orphan<S: State>(
+    reply: Reply<S>,
+    _house: &mut House<S>,
+    yard: &mut Yard<Connection<S>>,
+    key: Key,
+) {
+    // The key's tenant is asked for nothing: it has gone, or has moved on to another request, and must not be mistaken for
+    // the asker. An age that no tenant has sees to that.
+    let nobody = Key { index: u32::MAX, age: key.age };
+    match reply {
+        Reply::Offload(lane, task) => yard.spawn(nobody, lane, move || Done::Step(task())),
+        Reply::Keep(entry, decided) => yard.keep(nobody, entry, Promise::Reply(decided)),
+        // Nothing will come for it, and dropping it may block.
+        Reply::Receive { sink, .. } => yard.spawn(nobody, Lane::Files, move || drop_there(sink)),
+        _ => {}
+    }
+}
