@@ -21,6 +21,7 @@ use crate::site::people::{
 };
 use crate::site::post::post;
 use crate::site::rate;
+use crate::site::spot::remove_home;
 use crate::site::state::Site;
 use crate::store::secret::{Digest, Hash, RECOVERY_BYTES, code};
 use crate::store::users::{Change, Credential, Proof};
@@ -218,10 +219,10 @@ pub fn delete(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context
             let Some(checked) = checked else { return back.refuse(site, bad_credentials()) };
             let change = Change::Delete { account: user.id, checked: Some(checked) };
             keep(site, cx, change, move |site, kept, _| match kept {
-                Some(_) => {
+                Some(_) => remove_home(site, user.id, move |site, _| {
                     let answer = back.done(site, "/", Status::OK, &json!({"status": "success"}));
                     answer.header("Set-Cookie", &cookie::clear(&site.config.path_prefix, back.is_secure())).into()
-                }
+                }),
                 None => back.refuse(site, bad_credentials()),
             })
         })

@@ -12,6 +12,7 @@ use crate::site::entrance::Page;
 use crate::site::listed::list;
 use crate::site::people::{accounts, hash, keep, new_name, new_password, user_exists, value};
 use crate::site::post::post;
+use crate::site::spot::remove_home;
 use crate::site::state::Site;
 use crate::store::secret::{CODE_BYTES, Digest, RECOVERY_BYTES, code};
 use crate::store::users::{CODE_MS, Change, INVITE_MS, INVITES_MAX};
@@ -92,8 +93,10 @@ pub fn delete(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<
     let account = named(site, call)?;
     let name = call.parameter("name").unwrap_or_default().to_owned();
     let change = Change::Delete { account, checked: None };
-    Ok(keep(site, cx, change, move |_, kept, _| match kept {
-        Some(_) => Response::json(Status::OK, &json!({"status": "success", "deleted": name})).into(),
+    Ok(keep(site, cx, change, move |site, kept, _| match kept {
+        Some(_) => remove_home(site, account, move |_, _| {
+            Response::json(Status::OK, &json!({"status": "success", "deleted": name})).into()
+        }),
         None => Fault::not_found().into(),
     }))
 }
