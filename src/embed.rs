@@ -105,7 +105,7 @@ impl<S: State> Server<S> {
 /// The ledger of a program that has none.
 struct NoKeeper;
 
-impl<E> Keeper<E> for NoKeeper {
+impl<E, D> Keeper<E, D> for NoKeeper {
     fn keep(&mut self, batch: Vec<E>) -> Vec<Verdict> {
         vec![Verdict::Lost; batch.len()]
     }
