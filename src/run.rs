@@ -81,7 +81,8 @@ pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
     site.books = books;
     let server = site::server(site, hub).map_err(|error| other("make the table of routes", io::Error::other(error)))?;
     let world = Os::new(Parts {
-        listeners,
+        listeners: listeners.into_iter().map(Into::into).collect(),
+        takes_signals: true,
         file_threads: config.io_threads,
         keeper: Box::new(Hand::new(ledger, measure, config.has_accounts)),
         access_log: open_access_log(&config)?,
