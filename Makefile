@@ -1,5 +1,5 @@
 # Every line here is one that you could type yourself.
-.PHONY: run build test sim fuzz bench lint doc
+.PHONY: run build test sim kill fuzz bench lint doc
 
 # Seconds each fuzz target runs, and which ones.
 FUZZ_SECONDS ?= 600
@@ -18,6 +18,11 @@ test:
 # The whole server in a simulated world. SEED=n replays one story.
 sim:
 	cargo test --test sim -- --nocapture
+
+# Uploads, changes and removals from several clients while the server is killed at random, so many times.
+KILLS ?= 200
+kill:
+	KILLS=$(KILLS) cargo test --test uploads killed -- --nocapture
 
 # Needs `cargo install cargo-fuzz`. No sanitizer: our code is safe Rust, and so a stable compiler will do. What is found on
 # the way is kept in fuzz/corpus, which is not committed; fuzz/seeds is what each target begins with.

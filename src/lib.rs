@@ -12,5 +12,15 @@ pub mod server;
 pub mod site;
 pub mod store;
 
+mod embed;
 mod run;
+
+pub use embed::Server;
+pub use http::fault::Fault;
+pub use http::request::{Method, Request};
+pub use http::response::{Body, Response};
+pub use http::status::Status;
 pub use run::run;
+pub use server::context::{Call, Context};
+pub use server::reply::{Dialect, Lane, Reply, State, Topic, Verdict};
+pub use server::talk::{CloseCode, Handshake, Message, Said, Talk};

@@ -23,25 +23,25 @@ pub enum PathFault {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct RelPath<'a>(Cow<'a, str>);
 
-/// What each byte of a path means to the fast scan: 0 is ordinary.
-const PLAIN: u8 = 0;
-const SLASH: u8 = 1;
-const DOT: u8 = 2;
-const PERCENT: u8 = 3;
-const BAD: u8 = 4;
+/// What a byte of a path means, a bit each; none for an ordinary one.
+const BAD: u8 = 1;
+const SLASH: u8 = 1 << 1;
+const DOT: u8 = 1 << 2;
+const PERCENT: u8 = 1 << 3;
+/// No segment may begin with it, or it is looked at more closely.
+const ODD_START: u8 = 1 << 4;
 
 const CLASS: [u8; 256] = {
-    let mut class = [PLAIN; 256];
+    let mut class = [0; 256];
     let mut byte = 0;
-    while byte < 256 {
-        if byte < 0x20 || byte == 0x7f {
-            class[byte] = BAD;
-        }
+    while byte < 0x20 {
+        class[byte] = BAD;
         byte += 1;
     }
+    class[0x7f] = BAD;
     class[b'\\' as usize] = BAD;
-    class[b'/' as usize] = SLASH;
-    class[b'.' as usize] = DOT;
+    class[b'/' as usize] = SLASH | ODD_START;
+    class[b'.' as usize] = DOT | ODD_START;
     class[b'%' as usize] = PERCENT;
     class
 };
@@ -181,16 +181,17 @@ fn check(text: &str) -> Result<(), PathFault> {
 /// whether there is a percent sign.
 #[inline]
 fn look(text: &str) -> (bool, bool) {
-    let mut at_start = true;
-    let mut is_suspicious = false;
-    let mut is_escaped = false;
+    let (mut seen, mut odd) = (0, 0);
+    // What the next byte must not be: behind a slash, what no segment begins with.
+    let mut not_next = ODD_START;
     for &byte in text.as_bytes() {
         let class = CLASS[usize::from(byte)];
-        is_suspicious |= (class == BAD) | (at_start & ((class == SLASH) | (class == DOT)));
-        is_escaped |= class == PERCENT;
-        at_start = class == SLASH;
+        seen |= class;
+        odd |= class & not_next;
+        not_next = if class & SLASH == 0 { 0 } else { ODD_START };
     }
-    (!is_suspicious && (!at_start || text.is_empty()), is_escaped)
+    let ends_well = not_next == 0 || text.is_empty();
+    (seen & BAD == 0 && odd == 0 && ends_well, seen & PERCENT != 0)
 }
 
 fn check_closely(text: &str) -> Result<(), PathFault> {
@@ -199,7 +200,7 @@ fn check_closely(text: &str) -> Result<(), PathFault> {
     let mut start = true;
     let bytes = text.as_bytes();
     for (at, &byte) in bytes.iter().enumerate() {
-        match CLASS[usize::from(byte)] {
+        match CLASS[usize::from(byte)] & !ODD_START {
             BAD => return Err(PathFault::Bad("it holds a control byte or a backslash")),
             SLASH => {
                 hides |= start;

@@ -23,17 +23,20 @@ use crate::reactor::slot::{Brought, Marks};
 use crate::reactor::system::{Key, Lane, System, Verdict};
 use crate::server::access::Format;
 use crate::server::connection::{Connection, Done};
+use crate::server::context::Context;
 use crate::server::house::Rules;
-use crate::server::reply::Step;
+use crate::server::reply::{Reply, Step};
 use crate::site;
 use crate::site::books;
 use crate::site::opening::{self, Found, HISTORY_MESSAGES};
 use crate::site::resume;
 use crate::site::rooms::Rooms;
+use crate::site::spot;
 use crate::site::state::{Accounts, Books, Chat, Files, LedgerState, Site, Www};
 use crate::store::database;
 use crate::store::disk::{Disk, Links};
 use crate::store::ledger::{self, Entry, Ledger};
+use crate::store::owners::Owners;
 use crate::store::users::Users;
 
 /// Descriptors kept for files, logs, the ledger and the loop itself.
@@ -110,6 +113,9 @@ pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
                         if let Some(accounts) = &mut site.accounts {
                             accounts.users.replace(held.users);
                         }
+                        if let Some(files) = &mut site.files {
+                            files.owners = held.owners;
+                        }
                         LedgerState::Open
                     }
                     Err(error) => {
@@ -118,7 +124,11 @@ pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
                     }
                 };
                 books::opened(site, state, cx);
-                Fault::not_found().into()
+                let Some((homes, gone)) = homes_of_the_gone(site) else { return Fault::not_found().into() };
+                Reply::offload(move || {
+                    gone.into_iter().for_each(|id| spot::remove_home_now(&*homes, id));
+                    |_: &mut Site, _: &mut Context<'_>| Fault::not_found().into()
+                })
             })
         });
     }
@@ -208,8 +218,31 @@ fn open_files(config: &Config) -> Result<Option<Files>, RunError> {
     }
     let disk = folder(&config.uploads, Links::Never)?;
     let seed = u64::from(os::random()) << 32 | u64::from(os::random());
-    let partials = resume::load(&*disk, os::wall());
-    Ok(Some(Files { partials, ..Files::new(disk, seed) }))
+    let mut files = Files::new(disk, seed);
+    if config.has_accounts {
+        let place = config.data.join("home");
+        make_private_folder(&place).map_err(|error| RunError::Folder { path: place.clone(), error })?;
+        files.homes = Some(folder(&place, Links::Never)?);
+    }
+    for disk in [Some(&files.disk), files.homes.as_ref()].into_iter().flatten() {
+        resume::load(&mut files.partials, &**disk, os::wall());
+    }
+    Ok(Some(files))
+}
+
+/// Makes the folder of the homes, which nobody else may look into.
+fn make_private_folder(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    match std::fs::DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
+/// The homes of accounts that are gone: they may have been deleted while nobody served.
+fn homes_of_the_gone(site: &Site) -> Option<(Arc<dyn Disk>, Vec<i64>)> {
+    let homes = site.files.as_ref()?.homes.clone()?;
+    Some((homes, site.accounts.as_ref()?.users.gone().collect()))
 }
 
 /// Removes what an earlier run left half written. Drafts of this run are told apart by who holds them.
@@ -238,6 +271,7 @@ fn make_books(config: &Config, hub: &mut Hub) -> Result<Option<Books>, RunError>
 struct Held {
     chat: Found,
     users: Users,
+    owners: Owners,
 }
 
 /// Opens the ledger, off the loop: with a slow disk it takes longer than all the rest of a start.
@@ -246,7 +280,7 @@ fn open_ledger(path: &Path, sync: ledger::Sync, measure: &Measure) -> Result<(Le
     measure.apply(&mut ledger);
     let rooms = ledger.rooms()?.into_iter().map(|(room, _)| room).collect();
     let chat = Found { recent: ledger.recent(HISTORY_MESSAGES)?, last: ledger.last_id()?, rooms };
-    let held = Held { chat, users: ledger.users()? };
+    let held = Held { chat, users: ledger.users()?, owners: ledger.owners()? };
     Ok((ledger, held))
 }
 

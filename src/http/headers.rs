@@ -45,8 +45,12 @@ const fn place_of(name: &[u8]) -> usize {
 /// tells upper case from lower is set in all of them, and no other byte of a token becomes one of them by having it set.
 #[inline]
 fn is_named(token: &[u8], name: &[u8]) -> bool {
+    const FOLD: u64 = 0x2020_2020_2020_2020;
+    let ((words, tail), (name_words, name_tail)) = (token.as_chunks::<8>(), name.as_chunks::<8>());
+    let is_word = |(have, want): (&[u8; 8], &[u8; 8])| u64::from_ne_bytes(*have) | FOLD == u64::from_ne_bytes(*want);
     token.len() == name.len()
-        && token.iter().zip(name).fold(0, |unlike, (have, want)| unlike | (have | 0x20) ^ want) == 0
+        && words.iter().zip(name_words).all(is_word)
+        && tail.iter().zip(name_tail).all(|(have, want)| have | 0x20 == *want)
 }
 
 /// For each place the field whose name has it; [`FIELDS`] for none. Two fields with one place do not compile.

@@ -15,6 +15,8 @@ pub enum Body {
     Empty,
     /// Bytes in memory, shared by whoever is sent them.
     Bytes(Bytes),
+    /// So many bytes behind the ready-made block, in the same memory ([`Response::complete`]).
+    Behind(usize),
     /// A stretch of an open file.
     File(FileSpan),
     /// Several pieces in order: a multipart range.
@@ -39,6 +41,7 @@ impl Body {
         match self {
             Body::Empty => Some(0),
             Body::Bytes(bytes) => Some(bytes.len() as u64),
+            Body::Behind(length) => Some(*length as u64),
             Body::File(span) => Some(span.length),
             Body::Pieces(pieces) => {
                 let lengths = pieces.iter().map(|piece| match piece {
@@ -57,6 +60,7 @@ impl fmt::Debug for Body {
         match self {
             Body::Empty => f.write_str("Empty"),
             Body::Bytes(bytes) => f.debug_tuple("Bytes").field(bytes).finish(),
+            Body::Behind(length) => f.debug_tuple("Behind").field(length).finish(),
             Body::File(span) => f.debug_tuple("File").field(span).finish(),
             Body::Pieces(pieces) => f.debug_tuple("Pieces").field(pieces).finish(),
             Body::Stream(source) => f.debug_tuple("Stream").field(&source.length()).finish(),
@@ -95,6 +99,37 @@ impl Response {
     #[inline]
     pub fn ready_whole(status: Status, block: Bytes, body: Body) -> Response {
         Response { tells_length: true, ..Response::ready(status, block, body) }
+    }
+
+    /// An answer that is wholly ready: header lines that tell the length, `lines` bytes of them, and the body behind them. One
+    /// piece of memory to hold on to, and none of it is looked at again.
+    ///
+    /// # Panics
+    /// If there are fewer bytes than lines.
+    #[inline]
+    pub fn complete(status: Status, bytes: Bytes, lines: usize) -> Response {
+        let length = bytes.len().checked_sub(lines).expect("the lines are part of the bytes");
+        Response::ready_whole(status, bytes, Body::Behind(length))
+    }
+
+    /// The body that stands behind the block; empty where none does.
+    #[inline]
+    pub fn behind(&self) -> &[u8] {
+        &self.block[self.block_length()..]
+    }
+
+    /// The same, to be kept without copying it.
+    pub fn into_behind(mut self) -> Bytes {
+        let at = self.block_length();
+        self.block.split_off(at)
+    }
+
+    #[inline]
+    fn block_length(&self) -> usize {
+        match self.body {
+            Body::Behind(length) => self.block.len() - length,
+            _ => self.block.len(),
+        }
     }
 
     /// Whether its ready-made block tells the body's length.
@@ -150,8 +185,9 @@ impl Response {
         self.lines.extend_from_slice(b"\r\n");
     }
 
-    /// Gives it a body.
+    /// Gives it a body, where it has none behind its block.
     pub fn with_body(mut self, body: Body) -> Response {
+        debug_assert!(!matches!(self.body, Body::Behind(_)), "its body would be read as header lines");
         self.body = body;
         self
     }
@@ -159,7 +195,7 @@ impl Response {
     /// Writes its own header lines.
     #[inline]
     pub fn write_lines(&self, out: &mut Vec<u8>) {
-        out.extend_from_slice(&self.block);
+        out.extend_from_slice(&self.block[..self.block_length()]);
         if !self.lines.is_empty() {
             out.extend_from_slice(&self.lines);
         }
@@ -205,6 +241,19 @@ mod tests {
         let mut out = Vec::new();
         response.write_lines(&mut out);
         assert_eq!(out, b"A: 1\r\nB: 2\r\nC: 3\r\n");
+    }
+
+    #[test]
+    fn a_complete_answer_is_lines_and_what_stands_behind_them() {
+        let response =
+            Response::complete(Status::OK, Bytes::from_static(b"Content-Length: 4\r\nbody"), 19).header("B", "2");
+        let mut out = Vec::new();
+        response.write_lines(&mut out);
+        assert_eq!(out, b"Content-Length: 4\r\nB: 2\r\n");
+        assert!(response.tells_length());
+        assert_eq!((response.body.length(), response.behind()), (Some(4), &b"body"[..]));
+        assert_eq!(response.into_behind(), "body");
+        assert_eq!(Response::text("else").behind(), b"");
     }
 
     #[test]

@@ -411,6 +411,19 @@ impl Draft for FolderDraft {
         Ok(())
     }
 
+    fn copy_to(&mut self, other: &mut dyn Draft) -> io::Result<()> {
+        let mut buffer = vec![0; TOUCH_BYTES];
+        let mut at = 0;
+        loop {
+            let came = self.file.read_at(&mut buffer, at)?;
+            if came == 0 {
+                return Ok(());
+            }
+            other.write(&buffer[..came])?;
+            at += came as u64;
+        }
+    }
+
     fn commit(&mut self, path: &RelPath<'_>, existing: Existing) -> io::Result<FileFacts> {
         self.sync()?;
         let Some((folder, name)) = self.root.above(path)? else { return Err(io::ErrorKind::IsADirectory.into()) };

@@ -120,6 +120,21 @@ pub struct Marks {
     pub drain_ms: u64,
 }
 
+impl Default for Marks {
+    fn default() -> Marks {
+        Marks {
+            connections_max: 10_000,
+            per_address_max: 0,
+            outbox_bytes_high: 256 << 10,
+            write_idle_ms: 30_000,
+            listener_bytes_max: 64 << 10,
+            listeners_bytes_max: 64 << 20,
+            jobs_max: [4096, 16],
+            drain_ms: 10_000,
+        }
+    }
+}
+
 /// What is counted, for those who look after the server.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Counts {

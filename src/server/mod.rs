@@ -9,7 +9,7 @@ use crate::reactor::system::System;
 use crate::server::connection::{Connection, Done};
 use crate::server::context::{Call, Context};
 use crate::server::house::{House, Rules};
-use crate::server::reply::{Hub, Reply, State};
+use crate::server::reply::{Hub, Reply, State, Topic};
 use crate::server::router::{BadPattern, Router};
 
 pub mod access;
@@ -56,6 +56,11 @@ impl<S: State> Server<S> {
             self.router.add(method, pattern, Box::new(move |state, call, cx| handler(state, call, cx).into()))?;
         }
         Ok(())
+    }
+
+    /// A new topic, for what is said to many.
+    pub fn topic(&mut self) -> Topic {
+        self.hub.topic()
     }
 
     /// Sets who answers what no route fits.

@@ -57,10 +57,11 @@ impl std::error::Error for BadPattern {}
 /// All routes.
 pub struct Router<S: State> {
     routes: Vec<Route<S>>,
-    /// Routes without parameters, by the length of their path: nearly every path is told apart by that alone.
-    fixed: Vec<Vec<(String, usize)>>,
-    /// The others, the more specific first.
-    patterns: Vec<usize>,
+    /// Routes without parameters, by the length of their path and then by its last byte: nearly every path is told apart by
+    /// that alone.
+    fixed: Vec<Vec<(Option<u8>, String, usize)>>,
+    /// The others, the more specific first, each with the byte that a path must begin with if any.
+    patterns: Vec<(Option<u8>, usize)>,
     /// Who is asked when nothing else fits, with any method.
     rest: Option<Handler<S>>,
 }
@@ -104,14 +105,18 @@ impl<S: State> Router<S> {
                 if self.fixed.len() <= path.len() {
                     self.fixed.resize_with(path.len() + 1, Vec::new);
                 }
-                self.fixed[path.len()].push((path, at));
+                self.fixed[path.len()].push((path.bytes().last(), path, at));
                 self.routes.push(Route { pattern: segments, handlers: Default::default() });
             }
             None => {
+                let first = match segments.first() {
+                    Some(Segment::Fixed(text)) => text.bytes().next(),
+                    _ => None,
+                };
                 self.routes.push(Route { pattern: segments, handlers: Default::default() });
-                self.patterns.push(at);
+                self.patterns.push((first, at));
                 let routes = &self.routes;
-                self.patterns.sort_by(|&a, &b| kinds(&routes[a].pattern).cmp(&kinds(&routes[b].pattern)));
+                self.patterns.sort_by(|&(_, a), &(_, b)| kinds(&routes[a].pattern).cmp(&kinds(&routes[b].pattern)));
             }
         }
         at
@@ -135,17 +140,18 @@ impl<S: State> Router<S> {
         let mut allowed = [false; METHODS];
         let mut is_known = false;
         let text = path.as_str();
+        let (first, last) = (text.bytes().next(), text.bytes().last());
         let same_length = self.fixed.get(text.len()).map_or(&[][..], Vec::as_slice);
-        // Paths of one length seldom end alike: the last byte spares nearly every comparison.
-        let last = text.as_bytes().last();
-        let is_it = |fixed: &str| fixed.as_bytes().last() == last && fixed == text;
-        if let Some(&(_, at)) = same_length.iter().find(|(fixed, _)| is_it(fixed)) {
+        if let Some(&(_, _, at)) = same_length.iter().find(|(end, fixed, _)| *end == last && fixed == text) {
             is_known = true;
             if let Some(handler) = self.routes[at].find(method, &mut allowed) {
                 return Found::Handler(handler, Vec::new());
             }
         }
-        for &at in &self.patterns {
+        for &(begins, at) in &self.patterns {
+            if begins.is_some() && begins != first {
+                continue;
+            }
             let Some(parameters) = fit(&self.routes[at].pattern, path) else { continue };
             is_known = true;
             if let Some(handler) = self.routes[at].find(method, &mut allowed) {

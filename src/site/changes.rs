@@ -19,23 +19,20 @@ use crate::path::{PathFault, RelPath};
 use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
 use crate::site::body::{Kind as BodyKind, bad_field};
-use crate::site::files::{bad_name, describe, etag, files, is_home, note_stored, shown, target, url};
-use crate::site::gate::{Principal, check_change};
+use crate::site::files::{bad_name, describe, etag, files, note_stored, shown, target, url};
+use crate::site::gate::{Principal, rights_of};
 use crate::site::kept::KeptHeaders;
-use crate::site::receive::{FileSink, Room, Store, Stored, read_place, store_fault};
+use crate::site::receive::{Allowance, FileSink, Room, Store, Stored, read_place};
+use crate::site::spot::{Actor, Area, Spot, early_right, keep, owner_name, when_known};
 use crate::site::state::{Site, disk_fault};
 use crate::site::upload::{body_length, read_name, read_on_conflict, refuse_coding};
 use crate::site::variant::precondition_failed;
 use crate::store::disk::{Draft, Existing, FileFacts, Kind};
+use crate::store::owners::{self, Owner};
 use crate::store::tree::{self, OnConflict, check_place};
 
 /// How often a PUT looks again when something came to stand in its place meanwhile.
 const LOOKS_MAX: usize = 8;
-
-fn store(site: &mut Site) -> Result<Store, Fault> {
-    let min_free = site.config.limits.min_free_bytes;
-    Ok(Store::of(files(site)?, min_free))
-}
 
 /// `PUT /files/<path>`: the file's whole content.
 pub fn put(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
@@ -44,19 +41,27 @@ pub fn put(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_
         let detail = "a PUT is of the whole file; it has no Content-Range";
         return Err(Fault::new(Status::BAD_REQUEST, "content_range", detail));
     }
-    let path = target(call)?;
-    if path.is_root() || call.is_folder {
+    let spot = target(call, &who)?;
+    if spot.is_root() || call.is_folder {
         return Err(is_folder());
     }
-    check_place(&path, true).map_err(bad_name)?;
-    check_change(site, call.request, &who)?;
+    check_place(&spot.path, spot.area.is_shared()).map_err(bad_name)?;
     let length = body_length(site, call.request)?;
     let only_new = call.headers.get(Field::IfNoneMatch).is_some_and(|value| value.trim_ascii() == b"*");
     let may_create = only_new || asks(call, "create")?;
-    let put = Put { store: store(site)?, path, may_create, headers: KeptHeaders::of(&call.headers) };
-    let (most, ip) = (site.config.limits.upload_limit_bytes, cx.peer.ip);
+    let actor = Actor { rights: rights_of(site, call.request), who };
+    let limits = site.config.limits;
+    let room = Allowance::of(site, &actor);
+    let put = Put {
+        store: Store::of(files(site)?, &spot.area, limits.min_free_bytes)?,
+        path: spot.path,
+        may_create,
+        headers: KeptHeaders::of(&call.headers),
+    };
+    let early = early_right(site, &actor, &put.store.area, &put.path);
+    let (most, ip) = (limits.upload_limit_bytes, cx.peer.ip);
     Ok(Reply::offload(move || {
-        let prepared = put.prepare(length, ip);
+        let prepared = put.prepare(length, &early, room, actor, ip);
         move |_: &mut Site, _: &mut Context<'_>| match prepared {
             Ok(sink) => Reply::Receive { most, sink: Box::new(sink) },
             Err(fault) => fault.into(),
@@ -87,59 +92,95 @@ struct Put {
 }
 
 impl Put {
-    fn prepare(self, length: Option<u64>, ip: IpAddr) -> Result<FileSink, Fault> {
+    fn prepare(
+        self,
+        length: Option<u64>,
+        right: &Result<(), Fault>,
+        allowance: Option<Allowance>,
+        actor: Actor,
+        ip: IpAddr,
+    ) -> Result<FileSink, Fault> {
         // Asked now to spare the client the sending, and once more when the file is whole.
-        self.look()?;
-        let room = Room::new(&self.store, length)?;
-        let draft = self.store.draft(&self.path, length).map_err(|error| store_fault(&error, &self.path))?;
-        Ok(FileSink::new(draft, room, move |draft| {
-            let stored = self.place(draft);
-            Box::new(move |site, _| match stored {
-                Ok((stored, is_new)) => answer_put(site, &stored, is_new, ip).into(),
-                Err(fault) => fault.into(),
-            })
+        self.look(right)?;
+        let room = Room::new(&self.store, length, allowance)?;
+        let draft = self.store.draft(&self.path, length).map_err(|error| self.store.fault(&error, &self.path))?;
+        Ok(FileSink::new(draft, room, move |site, cx, draft| {
+            when_known(site, cx, move |site, _| self.finish(site, draft, actor, ip))
         }))
     }
 
+    /// The file is whole: it takes its place, if it may.
+    fn finish(self, site: &mut Site, mut draft: Box<dyn Draft>, actor: Actor, ip: IpAddr) -> Reply<Site> {
+        let right = actor.may_change(site, &self.store.area, &self.path);
+        Reply::offload(move || {
+            let placed = self.place(&mut *draft, &right);
+            drop(draft);
+            move |site: &mut Site, cx: &mut Context<'_>| {
+                let Placed { stored, is_new, folders } = match placed {
+                    Ok(placed) => placed,
+                    Err(fault) => return fault.into(),
+                };
+                let area = self.store.area.clone();
+                let new = if is_new || site.files.as_ref().is_some_and(|files| files.owners.of(&stored.0).is_none()) {
+                    Some(stored.0.clone())
+                } else {
+                    None
+                };
+                let changes = made(folders, new, actor.as_owner());
+                keep(site, area.is_shared(), changes, cx, move |site, _| {
+                    answer_put(site, &area, &stored, is_new, ip).into()
+                })
+            }
+        })
+    }
+
     /// What stands there, if the request lets it be replaced.
-    fn look(&self) -> Result<Option<FileFacts>, Fault> {
+    fn look(&self, right: &Result<(), Fault>) -> Result<Option<FileFacts>, Fault> {
         let current = look(&self.store, &self.path)?;
         match current {
             Some(facts) if facts.kind == Kind::Folder => return Err(is_folder()),
+            Some(_) => right.clone()?,
             None if !self.may_create => return Err(Fault::not_found()),
-            _ => {}
+            None => {}
         }
         self.headers.lend(|headers| check_conditions(headers, current.as_ref()))?;
         Ok(current)
     }
 
-    fn place(&self, draft: &mut dyn Draft) -> Result<(Stored, bool), Fault> {
-        draft.sync().map_err(|error| store_fault(&error, &self.path))?;
+    fn place(&self, draft: &mut dyn Draft, right: &Result<(), Fault>) -> Result<Placed, Fault> {
         let _turn = self.store.take_turn();
         for _ in 0..LOOKS_MAX {
-            let is_new = self.look()?.is_none();
-            if is_new {
-                self.store.make_way(&self.path)?;
-            }
+            let is_new = self.look(right)?.is_none();
+            let folders = if is_new { self.store.make_way(&self.path)? } else { Vec::new() };
             let existing = if is_new { Existing::Refuse } else { Existing::Replace };
             match draft.commit(&self.path, existing) {
-                Ok(facts) => return Ok(((self.path.clone(), facts), is_new)),
+                Ok(facts) => return Ok(Placed { stored: (self.path.clone(), facts), is_new, folders }),
                 // New files wait for no turn; one has just come to stand here.
                 Err(error) if is_new && error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(store_fault(&error, &self.path)),
+                Err(error) => return Err(self.store.fault(&error, &self.path)),
             }
         }
-        Err(store_fault(&io::ErrorKind::AlreadyExists.into(), &self.path))
+        Err(self.store.fault(&io::ErrorKind::AlreadyExists.into(), &self.path))
     }
 }
 
-fn answer_put(site: &mut Site, (path, facts): &Stored, is_new: bool, ip: IpAddr) -> Response {
-    note_stored(site, path, facts, ip);
+/// A file that has taken its place, and the folders that were made for it.
+struct Placed {
+    stored: Stored,
+    is_new: bool,
+    folders: Vec<RelPath<'static>>,
+}
+
+fn answer_put(site: &mut Site, area: &Area, (path, facts): &Stored, is_new: bool, ip: IpAddr) -> Response {
+    let shown = area.show(path);
+    note_stored(site, &shown, facts, ip);
+    let owner = owner_name(site, area, path);
     let prefix = &site.config.path_prefix;
     let status = if is_new { Status::CREATED } else { Status::OK };
-    let mut answer = Response::json(status, &describe(prefix, path, facts)).header("ETag", &etag(facts));
+    let document = describe(prefix, &shown, facts, owner.as_deref());
+    let mut answer = Response::json(status, &document).header("ETag", &etag(facts));
     if is_new {
-        answer.add_header("Location", &url(prefix, path));
+        answer.add_header("Location", &url(prefix, &shown));
     }
     answer
 }
@@ -163,10 +204,9 @@ fn check_conditions(headers: &Headers<'_>, current: Option<&FileFacts>) -> Resul
     if allows_write(headers, current.as_ref()) { Ok(()) } else { Err(precondition_failed()) }
 }
 
-/// A change of names: what stands at a path goes elsewhere, or goes.
-struct Change {
-    store: Store,
-    from: RelPath<'static>,
+/// Who wants a change of names, and all that the request says beside which.
+struct Asker {
+    actor: Actor,
     /// Whether the path was told to be a folder's, by a slash at its end.
     is_folder: bool,
     headers: KeptHeaders,
@@ -175,73 +215,132 @@ struct Change {
     page: Option<String>,
 }
 
-impl Change {
-    fn of(
-        site: &mut Site,
-        call: &Call<'_>,
-        who: &Principal,
-        cx: &Context<'_>,
-        from: RelPath<'static>,
-    ) -> Result<Change, Fault> {
-        check_change(site, call.request, who)?;
-        let (store, headers) = (store(site)?, KeptHeaders::of(&call.headers));
-        Ok(Change { store, from, is_folder: call.is_folder, headers, ip: cx.peer.ip, page: None })
+impl Asker {
+    fn of(site: &Site, call: &Call<'_>, who: Principal, cx: &Context<'_>) -> Asker {
+        let actor = Actor { rights: rights_of(site, call.request), who };
+        let headers = KeptHeaders::of(&call.headers);
+        Asker { actor, is_folder: call.is_folder, headers, ip: cx.peer.ip, page: None }
     }
 
+    fn change(self, site: &mut Site, spot: Spot) -> Result<Change, Fault> {
+        let min_free = site.config.limits.min_free_bytes;
+        let store = Store::of(files(site)?, &spot.area, min_free)?;
+        Ok(Change { store, from: spot, asker: self })
+    }
+}
+
+/// A change of names: what stands at a path goes elsewhere, or goes.
+struct Change {
+    store: Store,
+    from: Spot,
+    asker: Asker,
+}
+
+impl Change {
     /// What stands there, if there is something and the request's conditions hold of it.
     fn look(&self) -> Result<FileFacts, Fault> {
-        let facts = look(&self.store, &self.from)?.ok_or_else(Fault::not_found)?;
-        if self.from.is_root() || self.is_folder && facts.kind == Kind::File {
+        let facts = look(&self.store, &self.from.path)?.ok_or_else(Fault::not_found)?;
+        if self.from.is_root() || self.asker.is_folder && facts.kind == Kind::File {
             return Err(Fault::not_found());
         }
-        self.headers.lend(|headers| check_conditions(headers, Some(&facts)))?;
+        self.asker.headers.lend(|headers| check_conditions(headers, Some(&facts)))?;
         Ok(facts)
     }
 
-    fn remove(self) -> Reply<Site> {
-        Reply::offload(move || {
-            let removed = self.remove_now();
-            move |_: &mut Site, _: &mut Context<'_>| match removed {
-                Err(fault) => fault.into(),
-                Ok(()) => {
-                    log::info!("removed {}, for {}", shown(self.from.as_str()), self.ip);
-                    answer(self.page, || json!({"status": "success", "deleted": self.from.as_str()}))
+    fn remove(self, site: &mut Site, cx: &mut Context<'_>) -> Reply<Site> {
+        when_known(site, cx, move |site, _| {
+            let right = self.asker.actor.may_change(site, &self.from.area, &self.from.path);
+            Reply::offload(move || {
+                let removed = self.remove_now(right);
+                move |site: &mut Site, cx: &mut Context<'_>| match removed {
+                    Err(fault) => fault.into(),
+                    Ok(()) => {
+                        let Change { from, asker, .. } = self;
+                        log::info!("removed {}, for {}", shown(from.show().as_str()), asker.ip);
+                        keep(
+                            site,
+                            from.area.is_shared(),
+                            vec![owners::Change::Gone(from.path.clone())],
+                            cx,
+                            move |_, _| {
+                                answer(asker.page, || json!({"status": "success", "deleted": from.show().as_str()}))
+                            },
+                        )
+                    }
                 }
-            }
+            })
         })
     }
 
-    fn remove_now(&self) -> Result<(), Fault> {
+    fn remove_now(&self, right: Result<(), Fault>) -> Result<(), Fault> {
         let _turn = self.store.take_turn();
         self.look()?;
-        self.store.disk.remove(&self.from).map_err(|error| disk_fault(&error, "remove a shared file"))
+        right?;
+        self.store.disk.remove(&self.from.path).map_err(|error| disk_fault(&error, "remove a file"))
     }
 
-    fn rename(self, to: RelPath<'static>, on_conflict: OnConflict) -> Reply<Site> {
-        Reply::offload(move || {
-            let moved = self.rename_now(&to, on_conflict);
-            move |site: &mut Site, _: &mut Context<'_>| match moved {
-                Err(fault) => fault.into(),
-                Ok((path, facts)) => {
-                    log::info!("moved {} to {}, for {}", shown(self.from.as_str()), shown(path.as_str()), self.ip);
-                    answer(self.page, || describe(&site.config.path_prefix, &path, &facts))
+    fn rename(self, to: Spot, on_conflict: OnConflict, site: &mut Site, cx: &mut Context<'_>) -> Reply<Site> {
+        if to.area != self.from.area {
+            return bad_name("nothing is moved between a home and the shared area: send it there").into();
+        }
+        when_known(site, cx, move |site, _| {
+            let right = self.asker.actor.may_change(site, &self.from.area, &self.from.path);
+            let right_there = self.asker.actor.may_change(site, &to.area, &to.path);
+            Reply::offload(move || {
+                let moved = self.rename_now(&to.path, on_conflict, right, right_there);
+                move |site: &mut Site, cx: &mut Context<'_>| {
+                    let Change { from, asker, .. } = self;
+                    let ((path, facts), folders) = match moved {
+                        Ok(moved) => moved,
+                        Err(fault) => return fault.into(),
+                    };
+                    let area = from.area;
+                    let (before, after) = (area.show(&from.path), area.show(&path));
+                    log::info!("moved {} to {}, for {}", shown(before.as_str()), shown(after.as_str()), asker.ip);
+                    let mut changes = made(folders, None, asker.actor.as_owner());
+                    changes.push(owners::Change::Moved(from.path, path.clone()));
+                    keep(site, area.is_shared(), changes, cx, move |site, _| {
+                        let owner = owner_name(site, &area, &path);
+                        answer(asker.page, || describe(&site.config.path_prefix, &after, &facts, owner.as_deref()))
+                    })
                 }
-            }
+            })
         })
     }
 
-    fn rename_now(&self, to: &RelPath<'_>, on_conflict: OnConflict) -> Result<Stored, Fault> {
+    fn rename_now(
+        &self,
+        to: &RelPath<'_>,
+        on_conflict: OnConflict,
+        right: Result<(), Fault>,
+        right_there: Result<(), Fault>,
+    ) -> Result<(Stored, Vec<RelPath<'static>>), Fault> {
         let _turn = self.store.take_turn();
         self.look()?;
-        if self.from != *to && to.strip(self.from.as_str()).is_some() {
+        right?;
+        let from = &self.from.path;
+        if from != to && to.strip(from.as_str()).is_some() {
             return Err(bad_name("nothing can be moved into itself"));
         }
-        self.store.make_way(to)?;
-        tree::rename(&*self.store.disk, &self.from, to, on_conflict).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists | io::ErrorKind::IsADirectory => store_fault(&error, to),
-            _ => disk_fault(&error, "move a shared file"),
-        })
+        if on_conflict == OnConflict::Overwrite && from != to && look(&self.store, to)?.is_some() {
+            right_there?;
+        }
+        let folders = self.store.make_way(to)?;
+        let moved = tree::rename(&*self.store.disk, from, to, on_conflict).map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists | io::ErrorKind::IsADirectory => self.store.fault(&error, to),
+            _ => disk_fault(&error, "move a file"),
+        })?;
+        Ok((moved, folders))
     }
+}
+
+/// What the ledger is told of folders and perhaps a file that are new.
+pub fn made(
+    folders: Vec<RelPath<'static>>,
+    file: Option<RelPath<'static>>,
+    owner: Option<Owner>,
+) -> Vec<owners::Change> {
+    folders.into_iter().chain(file).map(|path| owners::Change::Made(path, owner)).collect()
 }
 
 fn answer(page: Option<String>, document: impl FnOnce() -> serde_json::Value) -> Reply<Site> {
@@ -253,36 +352,38 @@ fn answer(page: Option<String>, document: impl FnOnce() -> serde_json::Value) ->
 
 /// `DELETE /files/<path>`.
 pub fn delete(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
-    let from = target(call)?;
-    Ok(Change::of(site, call, &who, cx, from)?.remove())
+    let from = target(call, &who)?;
+    Ok(Asker::of(site, call, who, cx).change(site, from)?.remove(site, cx))
 }
 
 /// `PATCH /files/<path>`: another name, or another path.
 pub fn patch(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
-    let from = target(call)?;
+    let from = target(call, &who)?;
     if BodyKind::of(call.request)? != BodyKind::Json {
         return Err(crate::site::body::unknown_kind("application/json"));
     }
     let on_conflict = query_on_conflict(call)?;
-    let change = Change::of(site, call, &who, cx, from)?;
-    Ok(Reply::collect(site.config.limits.json_limit_bytes, move |_: &mut Site, body, _| {
-        read_patch(&change.from, &body, on_conflict).map(|(to, on_conflict)| change.rename(to, on_conflict)).into()
+    let asker = Asker::of(site, call, who, cx);
+    Ok(Reply::collect(site.config.limits.json_limit_bytes, move |site: &mut Site, body, cx| {
+        let read = read_patch(&from, &asker.actor.who, &body, on_conflict);
+        read.and_then(|(to, on_conflict)| Ok(asker.change(site, from)?.rename(to, on_conflict, site, cx))).into()
     }))
 }
 
 fn read_patch(
-    from: &RelPath<'_>,
+    from: &Spot,
+    who: &Principal,
     body: &[u8],
     on_conflict: Option<OnConflict>,
-) -> Result<(RelPath<'static>, OnConflict), Fault> {
+) -> Result<(Spot, OnConflict), Fault> {
     let [name, path, word] = BodyKind::Json.read(body, ["name", "path", "on_conflict"])?;
     let to = match (name, path) {
         (Some(name), None) => {
-            let to = from.parent().unwrap_or_default().join(&read_name(&name)?);
-            check_place(&to, true).map_err(bad_name)?;
-            to
+            let path = from.path.parent().unwrap_or_default().join(&read_name(&name)?);
+            check_place(&path, from.area.is_shared()).map_err(bad_name)?;
+            Spot { area: from.area.clone(), path }
         }
-        (None, Some(path)) => read_target(&path)?,
+        (None, Some(path)) => read_target(&path, who)?,
         (None, None) => return Err(bad_field("name")),
         (Some(_), Some(_)) => return Err(bad_field("path")),
     };
@@ -292,19 +393,21 @@ fn read_patch(
 /// `POST /rename`.
 pub fn rename(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     let on_conflict = query_on_conflict(call)?;
-    post(site, call, &who, cx, move |change, kind, body| {
+    post(site, call, who, cx, move |asker, kind, body, site, cx| {
         let [from, to, word] = kind.read(body, ["from", "to", "on_conflict"])?;
-        let change = Change { from: read_source(from, "from")?, ..change };
-        let to = read_target(&to.ok_or_else(|| bad_field("to"))?)?;
-        Ok(change.rename(to, read_word(word, on_conflict)?))
+        let from = read_source(from, "from", &asker.actor.who)?;
+        let to = read_target(&to.ok_or_else(|| bad_field("to"))?, &asker.actor.who)?;
+        let on_conflict = read_word(word, on_conflict)?;
+        Ok(asker.change(site, from)?.rename(to, on_conflict, site, cx))
     })
 }
 
 /// `POST /remove`.
 pub fn remove(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
-    post(site, call, &who, cx, |change, kind, body| {
+    post(site, call, who, cx, |asker, kind, body, site, cx| {
         let [name] = kind.read(body, ["name"])?;
-        Ok(Change { from: read_source(name, "name")?, ..change }.remove())
+        let from = read_source(name, "name", &asker.actor.who)?;
+        Ok(asker.change(site, from)?.remove(site, cx))
     })
 }
 
@@ -315,41 +418,59 @@ pub fn make_folder(
     who: Principal,
     cx: &mut Context<'_>,
 ) -> Result<Reply<Site>, Fault> {
-    post(site, call, &who, cx, |change, kind, body| {
+    post(site, call, who, cx, |asker, kind, body, site, _| {
         let [path] = kind.read(body, ["path"])?;
-        let path = read_target(&path.ok_or_else(|| bad_field("path"))?)?;
+        let spot = read_target(&path.ok_or_else(|| bad_field("path"))?, &asker.actor.who)?;
+        let change = asker.change(site, spot)?;
         Ok(Reply::offload(move || {
-            let made = change
-                .store
-                .make_way(&path)
-                .and_then(|()| change.store.disk.make_folder(&path).map_err(|error| store_fault(&error, &path)));
-            move |_: &mut Site, _: &mut Context<'_>| match (made, change.page) {
-                (Err(fault), _) => fault.into(),
-                (Ok(()), Some(page)) => Response::redirect(Status::SEE_OTHER, &page).into(),
-                (Ok(()), None) => {
-                    Response::json(Status::CREATED, &json!({"status": "success", "dir": path.as_str()})).into()
+            let made_folders = change.make_folder();
+            move |site: &mut Site, cx: &mut Context<'_>| {
+                let Change { from, asker, .. } = change;
+                match made_folders {
+                    Err(fault) => fault.into(),
+                    Ok(folders) => {
+                        let changes = made(folders, None, asker.actor.as_owner());
+                        keep(site, from.area.is_shared(), changes, cx, move |_, _| match asker.page {
+                            Some(page) => Response::redirect(Status::SEE_OTHER, &page).into(),
+                            None => {
+                                let document = json!({"status": "success", "dir": from.show().as_str()});
+                                Response::json(Status::CREATED, &document).into()
+                            }
+                        })
+                    }
                 }
             }
         }))
     })
 }
 
+impl Change {
+    fn make_folder(&self) -> Result<Vec<RelPath<'static>>, Fault> {
+        let path = &self.from.path;
+        let mut folders = self.store.make_way(path)?;
+        self.store.disk.make_folder(path).map_err(|error| self.store.fault(&error, path))?;
+        folders.push(path.clone());
+        Ok(folders)
+    }
+}
+
 /// A post whose body says what is to be changed, as JSON or as a form.
 fn post(
     site: &mut Site,
     call: &Call<'_>,
-    who: &Principal,
+    who: Principal,
     cx: &Context<'_>,
-    then: impl FnOnce(Change, BodyKind, &[u8]) -> Result<Reply<Site>, Fault> + 'static,
+    then: impl FnOnce(Asker, BodyKind, &[u8], &mut Site, &mut Context<'_>) -> Result<Reply<Site>, Fault> + 'static,
 ) -> Result<Reply<Site>, Fault> {
     let kind = BodyKind::of(call.request)?;
-    let mut change = Change::of(site, call, who, cx, RelPath::ROOT)?;
+    files(site)?;
+    let mut asker = Asker::of(site, call, who, cx);
     if kind == BodyKind::Fields && prefers_html(call.headers.all(Field::Accept)) {
-        change.page = Some(site.address("/"));
+        asker.page = Some(site.address("/"));
     }
     let limits = &site.config.limits;
     let most = if kind == BodyKind::Json { limits.json_limit_bytes } else { limits.form_limit_bytes };
-    Ok(Reply::collect(most, move |_: &mut Site, body, _| then(change, kind, &body).into()))
+    Ok(Reply::collect(most, move |site: &mut Site, body, cx| then(asker, kind, &body, site, cx).into()))
 }
 
 fn query_on_conflict(call: &Call<'_>) -> Result<Option<OnConflict>, Fault> {
@@ -371,21 +492,25 @@ fn read_word(word: Option<String>, asked: Option<OnConflict>) -> Result<OnConfli
 }
 
 /// A path at which something is to be found. What can be nowhere is not found.
-fn read_source(path: Option<String>, field: &'static str) -> Result<RelPath<'static>, Fault> {
+fn read_source(path: Option<String>, field: &'static str, who: &Principal) -> Result<Spot, Fault> {
     let path = path.ok_or_else(|| bad_field(field))?;
     match RelPath::from_plain(&path) {
         Ok(path) if path.is_root() => Err(bad_name("the path is empty")),
-        Ok(path) if is_home(&path) => Err(Fault::not_found()),
-        Ok(path) => Ok(path.into_owned()),
+        Ok(path) => Spot::of(who, &path),
         Err(PathFault::Hidden) => Err(Fault::not_found()),
-        Err(PathFault::Climbs | PathFault::Bad(_)) => Err(bad_name("this is no path of a shared file")),
+        Err(PathFault::Climbs | PathFault::Bad(_)) => Err(bad_name("this is no path of a file")),
     }
 }
 
-/// A path at which something is to come to stand.
-fn read_target(path: &str) -> Result<RelPath<'static>, Fault> {
+/// A path at which something is to come to stand. Where somebody has a home, a path into it leads there.
+fn read_target(path: &str, who: &Principal) -> Result<Spot, Fault> {
+    if let (Some(_), Ok(path)) = (who.user().filter(|_| path.starts_with('~')), RelPath::from_plain(path)) {
+        let spot = Spot::of(who, &path)?;
+        check_place(&spot.path, false).map_err(bad_name)?;
+        return if spot.is_root() { Err(bad_name("a home is there already")) } else { Ok(spot) };
+    }
     match read_place(path)? {
         path if path.is_root() => Err(bad_name("the path is empty")),
-        path => Ok(path),
+        path => Ok(Spot { area: Area::Shared, path }),
     }
 }

@@ -1,6 +1,7 @@
 //! `GET /file-list`: a page of a folder, or of a search below it, for programs and for people.
 
 use std::fmt::Write;
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -16,8 +17,11 @@ use crate::path::{PathFault, RelPath};
 use crate::server::context::{Call, Context};
 use crate::server::problem::escape;
 use crate::server::reply::Reply;
-use crate::site::files::{describe, files, is_home, url};
+use crate::site::files::{describe, files, url};
+use crate::site::gate::Principal;
+use crate::site::spot::{Spot, owner_name, when_known};
 use crate::site::state::{Site, disk_fault};
+use crate::store::disk::Disk;
 use crate::store::tree::{self, ListAsk, Listing, Order, Sort};
 
 /// Names on a page, at most and by default.
@@ -111,7 +115,6 @@ fn bad_query(detail: &'static str) -> Fault {
 /// The folder that is asked for; a slash may stand at its end.
 fn read_prefix(text: &str) -> Result<RelPath<'static>, Fault> {
     match RelPath::from_plain(text.strip_suffix('/').unwrap_or(text)) {
-        Ok(path) if is_home(&path) => Err(Fault::not_found()),
         Ok(path) => Ok(path.into_owned()),
         Err(PathFault::Hidden) => Err(Fault::not_found()),
         Err(PathFault::Climbs | PathFault::Bad(_)) => Err(bad_query("prefix is a folder's path")),
@@ -119,39 +122,61 @@ fn read_prefix(text: &str) -> Result<RelPath<'static>, Fault> {
 }
 
 /// `GET /file-list`.
-pub fn list(site: &mut Site, call: &Call<'_>, _: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+pub fn list(site: &mut Site, call: &Call<'_>, who: Principal, _: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     let ask = Ask::of(call.query.unwrap_or_default())?;
+    let spot = Spot::of(&who, &ask.folder)?;
     let wants_page = prefers_html(call.headers.all(Field::Accept));
-    let disk = Arc::clone(&files(site)?.disk);
-    let prefix = site.config.path_prefix.clone();
+    let disk = spot.area.disk(files(site)?)?;
     Ok(Reply::offload(move || {
-        let listed = tree::list(
-            &*disk,
-            &ListAsk {
-                folder: ask.folder.borrow(),
-                sort: ask.sort,
-                order: ask.order,
-                after: ask.after.as_deref(),
-                limit: ask.limit,
-                search: ask.search.as_deref(),
-                hides_homes: true,
-            },
-        );
-        // A long list is written out here: it would hold up the loop.
-        let answer = match listed {
-            Ok(listing) if wants_page => Ok(Response::html(Status::OK, page(&prefix, &ask, &listing))),
-            Ok(listing) => Ok(Response::json(Status::OK, &document(&prefix, &ask, &listing))),
-            Err(error) if error.kind() == std::io::ErrorKind::InvalidInput => {
-                Err(bad_query("after is the next of a list that was asked for in the same way"))
-            }
-            Err(error) => Err(disk_fault(&error, "list a shared folder")),
-        };
-        move |_: &mut Site, _: &mut Context<'_>| match answer {
-            Ok(answer) if wants_page => answer.header("Cache-Control", "no-store").header("Vary", "Accept").into(),
-            Ok(answer) => answer.header("Vary", "Accept").into(),
+        let listed = look(&*disk, &spot, &ask);
+        move |site: &mut Site, cx: &mut Context<'_>| match listed {
+            Ok(listing) => when_known(site, cx, move |site, _| write_out(site, &spot, ask, listing, wants_page)),
             Err(fault) => fault.into(),
         }
     }))
+}
+
+fn look(disk: &dyn Disk, spot: &Spot, ask: &Ask) -> Result<Listing, Fault> {
+    let listed = tree::list(
+        disk,
+        &ListAsk {
+            folder: spot.path.borrow(),
+            sort: ask.sort,
+            order: ask.order,
+            after: ask.after.as_deref(),
+            limit: ask.limit,
+            search: ask.search.as_deref(),
+            hides_homes: spot.area.is_shared(),
+        },
+    );
+    match listed {
+        Err(error) if error.kind() == ErrorKind::InvalidInput => {
+            Err(bad_query("after is the next of a list that was asked for in the same way"))
+        }
+        // A home comes into being with the first file in it.
+        Err(error) if error.kind() == ErrorKind::NotFound && spot.is_root() => Ok(Listing::default()),
+        listed => listed.map_err(|error| disk_fault(&error, "list a folder")),
+    }
+}
+
+/// Writes a list out on a helper, for a long one would hold up the loop; who the files belong to is known here.
+fn write_out(site: &Site, spot: &Spot, ask: Ask, mut listing: Listing, wants_page: bool) -> Reply<Site> {
+    let owners: Vec<_> = listing.files.iter().map(|file| owner_name(site, &spot.area, &file.path)).collect();
+    for file in &mut listing.files {
+        file.path = spot.area.show(&file.path);
+    }
+    for folder in &mut listing.dirs {
+        *folder = spot.area.show(folder);
+    }
+    let prefix = site.config.path_prefix.clone();
+    Reply::offload(move || {
+        let answer = if wants_page {
+            Response::html(Status::OK, page(&prefix, &ask, &listing)).header("Cache-Control", "no-store")
+        } else {
+            Response::json(Status::OK, &document(&prefix, &ask, &listing, &owners))
+        };
+        move |_: &mut Site, _: &mut Context<'_>| answer.header("Vary", "Accept").into()
+    })
 }
 
 /// A folder's path as seen from the folder that is listed.
@@ -159,8 +184,10 @@ fn below<'a>(ask: &Ask, folder: &'a RelPath<'_>) -> RelPath<'a> {
     folder.strip(ask.folder.as_str()).unwrap_or_else(|| folder.borrow())
 }
 
-fn document(prefix: &str, ask: &Ask, listing: &Listing) -> Value {
-    let files: Vec<Value> = listing.files.iter().map(|file| describe(prefix, &file.path, &file.facts)).collect();
+fn document(prefix: &str, ask: &Ask, listing: &Listing, owners: &[Option<Arc<str>>]) -> Value {
+    let files = listing.files.iter().zip(owners);
+    let files: Vec<Value> =
+        files.map(|(file, owner)| describe(prefix, &file.path, &file.facts, owner.as_deref())).collect();
     let dirs: Vec<String> = listing.dirs.iter().map(|folder| below(ask, folder).to_string()).collect();
     let mut document = json!({"files": files, "dirs": dirs, "next": listing.next});
     if listing.is_cut {
@@ -242,7 +269,6 @@ mod tests {
             ("prefix=%zz", 400),
             ("prefix=.git", 404),
             ("prefix=//", 404),
-            ("prefix=~ada", 404),
         ] {
             assert_eq!(Ask::of(query).unwrap_err().status.code(), status, "{query}");
         }
@@ -259,7 +285,8 @@ mod tests {
             next: Some("f/a&\"b.txt".into()),
             is_cut: false,
         };
-        let document = document("/p", &ask, &listing);
+        let document = document("/p", &ask, &listing, &[Some("ada".into())]);
+        assert_eq!(document["files"][0]["owner"], "ada");
         assert_eq!(document["dirs"], json!(["<b>"]));
         assert_eq!(document["files"][0]["path"], "f/a&\"b.txt");
         assert_eq!(document["next"], "f/a&\"b.txt");

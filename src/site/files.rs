@@ -19,7 +19,9 @@ use crate::http::status::Status;
 use crate::path::RelPath;
 use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
+use crate::site::gate::Principal;
 use crate::site::kept::KeptHeaders;
+use crate::site::spot::{Spot, owner_name, when_known};
 use crate::site::state::{Files, Site, disk_fault};
 use crate::site::variant::{Making, Source, Variant};
 use crate::store::archive::{Archive, Format, Walk, ZIP_NAMES_MAX};
@@ -34,18 +36,10 @@ pub fn files(site: &mut Site) -> Result<&mut Files, Fault> {
     site.files.as_mut().ok_or_else(Fault::not_found)
 }
 
-/// The shared path that a route's rest names. Homes are nobody's yet, and so are as if they were not there.
-pub fn target(call: &Call<'_>) -> Result<RelPath<'static>, Fault> {
+/// Where the path that a route's rest names leads.
+pub fn target(call: &Call<'_>, who: &Principal) -> Result<Spot, Fault> {
     let path = RelPath::from_plain(call.parameter("path").unwrap_or_default()).map_err(|_| Fault::not_found())?;
-    if is_home(&path) {
-        return Err(Fault::not_found());
-    }
-    Ok(path.into_owned())
-}
-
-/// Whether a path lies in somebody's home.
-pub fn is_home(path: &RelPath<'_>) -> bool {
-    path.as_str().starts_with('~')
+    Spot::of(who, &path)
 }
 
 /// 400 for a name under which nothing may be stored.
@@ -63,8 +57,8 @@ pub fn url(prefix: &str, path: &RelPath<'_>) -> String {
     format!("{prefix}/files/{}", encode_path(path.as_str()))
 }
 
-/// A file, or a folder, as the contract writes it.
-pub fn describe(prefix: &str, path: &RelPath<'_>, facts: &FileFacts) -> Value {
+/// A file, or a folder, as the contract writes it: its path as clients see it, and the name of whom it belongs to.
+pub fn describe(prefix: &str, path: &RelPath<'_>, facts: &FileFacts, owner: Option<&str>) -> Value {
     let name = path.name().unwrap_or_default();
     let (kind, size) = match facts.kind {
         Kind::File => (media_type(name), facts.size),
@@ -78,7 +72,7 @@ pub fn describe(prefix: &str, path: &RelPath<'_>, facts: &FileFacts) -> Value {
         "type": kind,
         "modified": date::rfc3339(facts.modified),
         "etag": etag(facts),
-        "owner": null,
+        "owner": owner,
     })
 }
 
@@ -130,18 +124,20 @@ impl Wish {
 }
 
 /// `GET /files/<path>`: the file itself, or a folder as an archive.
-pub fn download(site: &mut Site, call: &Call<'_>, _: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
-    let path = target(call)?;
+pub fn download(site: &mut Site, call: &Call<'_>, who: Principal, _: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+    let spot = target(call, &who)?;
     let wish = Wish::of(call.query.unwrap_or_default())?;
     if let Some(format) = wish.archive {
-        return archive(site, path, format);
+        return archive(site, spot, format);
     }
-    if path.is_root() || call.is_folder {
+    if spot.is_root() || call.is_folder {
         return Err(Fault::not_found());
     }
-    let caching = if site.config.rights().shared_read == Access::Anyone { "no-cache" } else { "private, no-cache" };
+    let is_public = spot.area.is_shared() && site.config.rights().shared_read == Access::Anyone;
+    let caching = if is_public { "no-cache" } else { "private, no-cache" };
     let (method, headers) = (call.method, KeptHeaders::of(&call.headers));
-    let disk = Arc::clone(&files(site)?.disk);
+    let disk = spot.area.disk(files(site)?)?;
+    let path = spot.path;
     Ok(Reply::offload(move || {
         let found = disk.open(&path).map(|opened| (variant(&path, opened.clone(), wish.inline, caching), opened));
         move |site: &mut Site, _: &mut Context<'_>| {
@@ -191,11 +187,12 @@ fn hash_on(answer: Response, opened: Opened, mut hashing: Hashing) -> Reply<Site
 }
 
 /// A folder and all below it as one file, made while it is sent.
-fn archive(site: &mut Site, folder: RelPath<'static>, format: Format) -> Result<Reply<Site>, Fault> {
-    let disk = Arc::clone(&files(site)?.disk);
-    let name = format!("{}.{}", folder.name().unwrap_or("files"), format.extension());
+fn archive(site: &mut Site, folder: Spot, format: Format) -> Result<Reply<Site>, Fault> {
+    let disk = folder.area.disk(files(site)?)?;
+    let name = folder.show().name().unwrap_or("files").trim_start_matches('~').to_owned();
+    let name = format!("{name}.{}", format.extension());
     Ok(Reply::offload(move || {
-        let made = open_archive(disk, folder, format);
+        let made = open_archive(&disk, &folder, format);
         move |_: &mut Site, _: &mut Context<'_>| match made {
             Ok(archive) => Response::new(Status::OK)
                 .header("Content-Type", format.media_type())
@@ -209,14 +206,17 @@ fn archive(site: &mut Site, folder: RelPath<'static>, format: Format) -> Result<
     }))
 }
 
-fn open_archive(disk: Arc<dyn Disk>, folder: RelPath<'static>, format: Format) -> Result<Archive, Fault> {
-    let walk =
-        || Walk::new(Arc::clone(&disk), folder.clone(), true).map_err(|error| disk_fault(&error, "list a folder"));
+fn open_archive(disk: &Arc<dyn Disk>, folder: &Spot, format: Format) -> Result<Archive, Fault> {
+    let walk = || {
+        let walk = Walk::new(Arc::clone(disk), folder.path.clone(), folder.area.is_shared());
+        walk.map_err(|error| disk_fault(&error, "list a folder"))
+    };
     if format == Format::Zip && walk()?.is_longer_than(ZIP_NAMES_MAX) {
         let detail = format!("a zip may hold {ZIP_NAMES_MAX} names at most; a tar may hold any number");
         return Err(Fault::new(Status::CONTENT_TOO_LARGE, "too_large", detail));
     }
-    Ok(Archive::new(walk()?, format))
+    let top = folder.show().name().unwrap_or_default().trim_start_matches('~').to_owned();
+    Ok(Archive::new(walk()?, &top, format))
 }
 
 /// A folder is not to be had as a file.
@@ -251,18 +251,20 @@ fn variant(path: &RelPath<'_>, opened: Opened, wants_inline: bool, caching: &str
 }
 
 /// `GET /file-info/<path>`: what is known of a file.
-pub fn info(site: &mut Site, call: &Call<'_>, _: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
-    let path = target(call)?;
-    if path.is_root() || call.is_folder {
+pub fn info(site: &mut Site, call: &Call<'_>, who: Principal, _: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+    let spot = target(call, &who)?;
+    if spot.is_root() || call.is_folder {
         return Err(Fault::not_found());
     }
-    let disk: Arc<dyn Disk> = Arc::clone(&files(site)?.disk);
+    let disk = spot.area.disk(files(site)?)?;
     Ok(Reply::offload(move || {
-        let facts = disk.facts(&path);
-        move |site: &mut Site, _: &mut Context<'_>| match facts {
-            Ok(facts) if facts.kind == Kind::File => {
-                Response::json(Status::OK, &describe(&site.config.path_prefix, &path, &facts)).into()
-            }
+        let facts = disk.facts(&spot.path);
+        move |site: &mut Site, cx: &mut Context<'_>| match facts {
+            Ok(facts) if facts.kind == Kind::File => when_known(site, cx, move |site, _| {
+                let owner = owner_name(site, &spot.area, &spot.path);
+                let document = describe(&site.config.path_prefix, &spot.show(), &facts, owner.as_deref());
+                Response::json(Status::OK, &document).into()
+            }),
             Ok(_) => Fault::not_found().into(),
             Err(error) => disk_fault(&error, "look at a shared file").into(),
         }
@@ -290,7 +292,7 @@ mod tests {
     fn a_file_is_described_as_the_contract_says() {
         let path = RelPath::from_plain("a b/é#.txt").unwrap();
         assert_eq!(
-            describe("/p", &path, &FACTS),
+            describe("/p", &path, &FACTS, Some("ada")),
             json!({
                 "name": "é#.txt",
                 "path": "a b/é#.txt",
@@ -299,7 +301,7 @@ mod tests {
                 "type": "text/plain; charset=utf-8",
                 "modified": "2026-11-20T10:11:12Z",
                 "etag": "\"00000000000000ab\"",
-                "owner": null,
+                "owner": "ada",
             })
         );
     }

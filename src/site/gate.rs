@@ -10,6 +10,7 @@ use crate::http::status::Status;
 use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
 use crate::site::state::Site;
+use crate::store::owners::Owner;
 use crate::store::secret::Digest;
 use crate::store::users::{Credential, Scopes};
 
@@ -186,19 +187,23 @@ pub fn authorize(principal: &Principal, action: Action, target: Target<'_>, term
     }
 }
 
-/// Whether one who may write to the shared area may also replace, rename or remove a file there: its owner's account is
-/// `owner`. A file that hythe did not receive, or a guest made, has none; there either rule lets the operator pass, and lets
-/// others pass where writing is open to anyone.
-pub fn may_change(principal: &Principal, rights: &Rights) -> Result<(), Fault> {
-    if principal.is_chief() || rights.shared_write == Access::Anyone {
+/// Whether one who may write to the shared area may also replace, move or remove what is there: its owner, the operator and
+/// admins may, and whoever writes what a guest made. What has no owner hythe did not receive; it is changed by others only
+/// where writing is open to anyone.
+///
+/// # Errors
+/// 403 `not_owner`.
+pub fn may_change(principal: &Principal, rights: &Rights, owner: Option<Owner>) -> Result<(), Fault> {
+    let may = match owner {
+        _ if principal.is_chief() => true,
+        Some(Owner::Account(id)) => principal.is_account(id),
+        Some(Owner::Guest) => true,
+        None => rights.shared_write == Access::Anyone,
+    };
+    if may {
         return Ok(());
     }
-    Err(Fault::new(Status::FORBIDDEN, "not_owner", "only its owner and the operator may change this file"))
-}
-
-/// The same, for a request that has passed the gate.
-pub fn check_change(site: &Site, request: &Request<'_>, who: &Principal) -> Result<(), Fault> {
-    may_change(who, &rights_of(site, request))
+    Err(Fault::new(Status::FORBIDDEN, "not_owner", "only its owner, an admin or the operator may change this"))
 }
 
 /// What is open to whom, for the way a request came.
@@ -383,14 +388,22 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_owner_is_changed_by_the_operator_or_by_anyone() {
-        for access in [Access::Anyone, Access::User, Access::Operator] {
+    fn what_is_there_is_changed_by_its_owner_and_by_who_looks_after_the_place() {
+        let others = [Principal::Guest, user("ada", false, None), user("root", true, None), Principal::Operator];
+        let bob = Owner::Account(2);
+        for (access, owner, expected) in [
+            (Access::Anyone, None, [true, true, true, true]),
+            (Access::User, None, [false, false, true, true]),
+            (Access::Operator, None, [false, false, true, true]),
+            (Access::Anyone, Some(bob), [false, false, true, true]),
+            (Access::Anyone, Some(Owner::Account(1)), [false, true, true, true]),
+            (Access::User, Some(Owner::Account(1)), [false, true, true, true]),
+            (Access::Anyone, Some(Owner::Guest), [true, true, true, true]),
+            (Access::User, Some(Owner::Guest), [true, true, true, true]),
+        ] {
             let rights = terms(access, true).rights;
-            assert_eq!(may_change(&Principal::Operator, &rights), Ok(()));
-            assert_eq!(may_change(&user("root", true, None), &rights), Ok(()));
-            for other in [Principal::Guest, user("ada", false, None)] {
-                assert_eq!(may_change(&other, &rights).is_ok(), access == Access::Anyone);
-            }
+            let found = others.each_ref().map(|principal| may_change(principal, &rights, owner).is_ok());
+            assert_eq!(found, expected, "{access:?} {owner:?}");
         }
     }
 

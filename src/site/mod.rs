@@ -31,6 +31,7 @@ mod openapi_tus;
 mod openapi_words;
 pub mod opening;
 pub mod pages;
+pub mod piece;
 pub mod presence;
 pub mod rate;
 pub mod receive;
@@ -39,6 +40,7 @@ pub mod rooms;
 pub mod said;
 pub mod shelved;
 pub mod speaker;
+pub mod spot;
 pub mod state;
 pub mod streams;
 pub mod system;
@@ -62,9 +64,9 @@ pub fn server(mut site: Site, hub: Hub) -> Result<Server<Site>, BadPattern> {
     route(&mut server, &[Get], "/openapi.json", Open, system::description)?;
     if has_files {
         route_for(&mut server, &[Post], "/upload", SharedWrite, upload::upload)?;
-        route(&mut server, &[Get], "/file-list", SharedRead, file_list::list)?;
-        route(&mut server, &[Get], "/file-info/*path", SharedRead, files::info)?;
-        route(&mut server, &[Get], "/files/*path", SharedRead, files::download)?;
+        route_for(&mut server, &[Get], "/file-list", SharedRead, file_list::list)?;
+        route_for(&mut server, &[Get], "/file-info/*path", SharedRead, files::info)?;
+        route_for(&mut server, &[Get], "/files/*path", SharedRead, files::download)?;
         route_for(&mut server, &[Put], "/files/*path", SharedWrite, changes::put)?;
         route_for(&mut server, &[Patch], "/files/*path", SharedWrite, changes::patch)?;
         route_for(&mut server, &[Delete], "/files/*path", SharedWrite, changes::delete)?;

@@ -196,10 +196,11 @@ fn path_schema() -> Value {
         "minLength": 1,
         "maxLength": SEGMENTS_MAX * (NAME_BYTES_MAX + 1) - 1,
         "pattern": format!(
-            r"^(?!~)(?!\.)[^/\\\u0000-\u001f\u007f]{{1,{NAME_BYTES_MAX}}}(/(?!\.)[^/\\\u0000-\u001f\u007f]{{1,{NAME_BYTES_MAX}}}){{0,{}}}$",
+            r"^(?!\.)[^/\\\u0000-\u001f\u007f]{{1,{NAME_BYTES_MAX}}}(/(?!\.)[^/\\\u0000-\u001f\u007f]{{1,{NAME_BYTES_MAX}}}){{0,{}}}$",
             SEGMENTS_MAX - 1
         ),
-        "description": "Names with slashes between them. None begins with a dot; lengths count bytes of UTF-8.",
+        "description": "Names with slashes between them. None begins with a dot; lengths count bytes of UTF-8. A first name that \
+            begins with ~ is a home.",
     })
 }
 

@@ -8,9 +8,12 @@ use crate::http::fault::Fault;
 use crate::http::multipart::{Event, Multipart, Part};
 use crate::http::status::Status;
 use crate::path::RelPath;
-use crate::server::reply::{Sink, Step};
+use crate::server::context::Context;
+use crate::server::reply::{Reply, Sink, Step};
 use crate::site::files::bad_name;
+use crate::site::spot::{Actor, Area};
 use crate::site::state::{Files, Site, disk_fault};
+use crate::store::archive::Walk;
 use crate::store::disk::{Disk, Draft, FileFacts, Kind};
 use crate::store::tree::{self, OnConflict, check_name, check_place};
 
@@ -26,17 +29,27 @@ pub type Stored = (RelPath<'static>, FileFacts);
 /// Where files are stored, as a helper has it.
 #[derive(Clone)]
 pub struct Store {
-    /// The folder.
+    /// The disk it is on.
     pub disk: Arc<dyn Disk>,
+    /// Which part of the files it is.
+    pub area: Area,
     turn: Arc<Mutex<()>>,
     /// What must stay free.
     min_free: u64,
 }
 
 impl Store {
-    /// The store of these files.
-    pub fn of(files: &Files, min_free: u64) -> Store {
-        Store { disk: Arc::clone(&files.disk), turn: Arc::clone(&files.turn), min_free }
+    /// The store of an area.
+    ///
+    /// # Errors
+    /// 404 for a home where there are none.
+    pub fn of(files: &Files, area: &Area, min_free: u64) -> Result<Store, Fault> {
+        Ok(Store { disk: area.disk(files)?, area: area.clone(), turn: Arc::clone(&files.turn), min_free })
+    }
+
+    /// What the disk's refusal to store a file means to who sent it.
+    pub fn fault(&self, error: &io::Error, path: &RelPath<'_>) -> Fault {
+        store_fault(error, &self.area.show(path))
     }
 
     /// Waits until no other change is between its look and its deed.
@@ -53,8 +66,8 @@ impl Store {
         }
     }
 
-    /// Makes the folder that `path` lies in, and what is missing above it.
-    pub fn make_way(&self, path: &RelPath<'_>) -> Result<(), Fault> {
+    /// Makes the folder that `path` lies in, and what is missing above it; says what it made.
+    pub fn make_way(&self, path: &RelPath<'_>) -> Result<Vec<RelPath<'static>>, Fault> {
         let folder = path.parent().unwrap_or_default();
         tree::make_folders(&*self.disk, &folder).map_err(|error| match error.kind() {
             io::ErrorKind::NotADirectory => {
@@ -72,16 +85,16 @@ impl Store {
             let _turn = (on_conflict == OnConflict::Overwrite).then(|| self.take_turn());
             tree::commit(draft, path, on_conflict)
         };
-        store().map_err(|error| store_fault(&error, path))
+        store().map_err(|error| self.fault(&error, path))
     }
 
     /// Whether a file may come to stand at `path`, as far as a look can tell. The kernel has the last word, when the file is
     /// whole; but to refuse now spares a client the sending.
     pub fn look(&self, path: &RelPath<'_>, on_conflict: OnConflict) -> Result<Option<FileFacts>, Fault> {
         match (self.disk.facts(path), on_conflict) {
-            (Ok(_), OnConflict::Error) => Err(store_fault(&io::ErrorKind::AlreadyExists.into(), path)),
+            (Ok(_), OnConflict::Error) => Err(self.fault(&io::ErrorKind::AlreadyExists.into(), path)),
             (Ok(facts), OnConflict::Overwrite) if facts.kind == Kind::Folder => {
-                Err(store_fault(&io::ErrorKind::IsADirectory.into(), path))
+                Err(self.fault(&io::ErrorKind::IsADirectory.into(), path))
             }
             (Ok(facts), _) => Ok(Some(facts)),
             (Err(error), _) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -90,12 +103,48 @@ impl Store {
     }
 }
 
-/// What the disk's refusal to store a file means to who sent it.
-pub fn store_fault(error: &io::Error, path: &RelPath<'_>) -> Fault {
+/// What the disk's refusal to store a file under this path means to who sent it.
+fn store_fault(error: &io::Error, path: &RelPath<'_>) -> Fault {
     match error.kind() {
         io::ErrorKind::AlreadyExists => Fault::new(Status::CONFLICT, "file_exists", format!("{path} exists")),
         io::ErrorKind::IsADirectory => Fault::new(Status::CONFLICT, "is_folder", format!("{path} is a folder")),
         _ => disk_fault(error, "store a file"),
+    }
+}
+
+/// What somebody's files may have in all.
+pub struct Allowance {
+    /// So many bytes.
+    most: u64,
+    /// What counts: a home, and what lies in the shared area.
+    homes: Option<(Arc<dyn Disk>, RelPath<'static>)>,
+    shared: Arc<dyn Disk>,
+    paths: Vec<RelPath<'static>>,
+}
+
+impl Allowance {
+    /// The allowance of who acts; `None` for any number of bytes.
+    pub fn of(site: &Site, actor: &Actor) -> Option<Allowance> {
+        let user = actor.who.user()?;
+        let most = site.accounts.as_ref()?.users.account(user.id)?.quota.filter(|&most| most > 0)?;
+        let files = site.files.as_ref()?;
+        let paths = files.owners.paths_of(user.id).filter_map(|path| RelPath::from_plain(path).ok());
+        Some(Allowance {
+            most,
+            homes: files.homes.clone().map(|homes| (homes, Area::home(user).root())),
+            shared: Arc::clone(&files.disk),
+            paths: paths.map(RelPath::into_owned).collect(),
+        })
+    }
+
+    /// What is left of it. Blocks: it looks at every file.
+    fn left(&self) -> u64 {
+        let home = self.homes.iter().filter_map(|(disk, root)| Walk::new(Arc::clone(disk), root.clone(), false).ok());
+        let private: u64 =
+            home.flatten().filter(|(_, item)| item.facts.kind == Kind::File).map(|(_, item)| item.facts.size).sum();
+        let facts = self.paths.iter().filter_map(|path| self.shared.facts(path).ok());
+        let shared: u64 = facts.filter(|facts| facts.kind == Kind::File).map(|facts| facts.size).sum();
+        self.most.saturating_sub(private.saturating_add(shared))
     }
 }
 
@@ -104,12 +153,18 @@ pub struct Room {
     disk: Arc<dyn Disk>,
     min_free: u64,
     unseen: u64,
+    /// What is left of an allowance.
+    allowed: Option<u64>,
 }
 
 impl Room {
     /// Room for a body, of this length if it is known; 507 if there is none.
-    pub fn new(store: &Store, length: Option<u64>) -> Result<Room, Fault> {
-        let room = Room { disk: Arc::clone(&store.disk), min_free: store.min_free, unseen: 0 };
+    pub fn new(store: &Store, length: Option<u64>, allowance: Option<Allowance>) -> Result<Room, Fault> {
+        let allowed = allowance.map(|allowance| allowance.left());
+        let room = Room { disk: Arc::clone(&store.disk), min_free: store.min_free, unseen: 0, allowed };
+        if allowed.is_some_and(|allowed| allowed < length.unwrap_or(0)) {
+            return Err(over_quota());
+        }
         room.look(length.unwrap_or(0))?;
         Ok(room)
     }
@@ -130,6 +185,9 @@ impl Room {
     /// # Errors
     /// 507 if they would leave too little.
     pub fn take(&mut self, bytes: usize) -> Result<(), Fault> {
+        if let Some(allowed) = &mut self.allowed {
+            *allowed = allowed.checked_sub(bytes as u64).ok_or_else(over_quota)?;
+        }
         self.unseen += bytes as u64;
         if self.unseen < LOOK_EVERY {
             return Ok(());
@@ -139,8 +197,12 @@ impl Room {
     }
 }
 
-/// What becomes of a draft that is complete.
-type Placing = Box<dyn FnOnce(&mut dyn Draft) -> Step<Site> + Send>;
+fn over_quota() -> Fault {
+    Fault::new(Status::INSUFFICIENT_STORAGE, "over_quota", "your files would have more bytes than they may")
+}
+
+/// What becomes of a draft that is complete. It runs in the loop, and must have a helper drop the draft.
+type Placing = Box<dyn FnOnce(&mut Site, &mut Context<'_>, Box<dyn Draft>) -> Reply<Site> + Send>;
 
 /// A body that is one file.
 pub struct FileSink {
@@ -150,11 +212,11 @@ pub struct FileSink {
 }
 
 impl FileSink {
-    /// A sink that fills a draft; `placing` gives it its name and runs on a helper.
+    /// A sink that fills a draft; `placing` sees to it that it gets its name.
     pub fn new(
         draft: Box<dyn Draft>,
         room: Room,
-        placing: impl FnOnce(&mut dyn Draft) -> Step<Site> + Send + 'static,
+        placing: impl FnOnce(&mut Site, &mut Context<'_>, Box<dyn Draft>) -> Reply<Site> + Send + 'static,
     ) -> FileSink {
         FileSink { draft, room, placing: Box::new(placing) }
     }
@@ -168,12 +230,18 @@ impl Sink<Site> for FileSink {
 
     fn finish(self: Box<Self>) -> Step<Site> {
         let FileSink { mut draft, placing, .. } = *self;
-        placing(&mut *draft)
+        match draft.sync() {
+            Ok(()) => Box::new(move |site, cx| placing(site, cx, draft)),
+            Err(error) => {
+                let fault = disk_fault(&error, "store a file");
+                Box::new(move |_, _| fault.into())
+            }
+        }
     }
 }
 
-/// What becomes of a form that is complete: its answer.
-type Answering = Box<dyn FnOnce(Result<Vec<Stored>, Fault>) -> Step<Site> + Send>;
+/// What becomes of a form that is complete: its answer. It runs in the loop, and must have a helper drop the parts.
+type Answering = Box<dyn FnOnce(&mut Site, &mut Context<'_>, Complete) -> Reply<Site> + Send>;
 
 /// A body that is a form with files.
 pub struct FormSink {
@@ -187,7 +255,7 @@ impl FormSink {
     pub fn new(
         form: Multipart,
         parts: Parts,
-        answering: impl FnOnce(Result<Vec<Stored>, Fault>) -> Step<Site> + Send + 'static,
+        answering: impl FnOnce(&mut Site, &mut Context<'_>, Complete) -> Reply<Site> + Send + 'static,
     ) -> FormSink {
         FormSink { form, parts, answering: Box::new(answering) }
     }
@@ -213,7 +281,10 @@ impl Sink<Site> for FormSink {
 
     fn finish(self: Box<Self>) -> Step<Site> {
         let FormSink { form, parts, answering } = *self;
-        answering(form.finish().and_then(|()| parts.store()))
+        match form.finish().and_then(|()| parts.complete()) {
+            Ok(complete) => Box::new(move |site, cx| answering(site, cx, complete)),
+            Err(fault) => Box::new(move |_, _| fault.into()),
+        }
     }
 }
 
@@ -223,8 +294,8 @@ pub struct Parts {
     room: Room,
     on_conflict: OnConflict,
     files_max: usize,
-    /// What `private=1` is answered with.
-    private: Fault,
+    /// What `private=1` means: another store, or a refusal.
+    private: Result<Store, Fault>,
     folder: Option<RelPath<'static>>,
     files: Vec<(String, Box<dyn Draft>)>,
     open: Open,
@@ -242,8 +313,14 @@ enum Open {
 }
 
 impl Parts {
-    /// A form of which nothing has come. `private` is what a wish for a private place is answered with.
-    pub fn new(store: Store, room: Room, on_conflict: OnConflict, files_max: usize, private: Fault) -> Parts {
+    /// A form of which nothing has come. `private` is where a wish for privacy leads.
+    pub fn new(
+        store: Store,
+        room: Room,
+        on_conflict: OnConflict,
+        files_max: usize,
+        private: Result<Store, Fault>,
+    ) -> Parts {
         let (folder, files, open) = (None, Vec::new(), Open::Ignored);
         Parts { store, room, on_conflict, files_max, private, folder, files, open }
     }
@@ -256,14 +333,7 @@ impl Parts {
                     return Err(Fault::new(Status::CONTENT_TOO_LARGE, "too_large", detail));
                 }
                 let name = check_name(given).map_err(bad_name)?;
-                let folder = self.folder.clone().unwrap_or_default();
-                let draft = match self.store.disk.draft(&folder, None) {
-                    Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                        self.store.disk.draft(&RelPath::ROOT, None)
-                    }
-                    draft => draft,
-                };
-                let draft = draft.map_err(|error| disk_fault(&error, "begin a file"))?;
+                let draft = self.begin_draft()?;
                 self.files.push((name.to_owned(), draft));
                 Open::File
             }
@@ -303,15 +373,39 @@ impl Parts {
             }
             Open::Private(value) => match value.as_slice() {
                 b"" | b"0" => Ok(()),
-                b"1" => Err(self.private.clone()),
+                b"1" => self.go_home(),
                 _ => Err(crate::site::body::bad_field("private")),
             },
         }
     }
 
-    /// Gives all files their names, or none. What was overwritten before a later file failed cannot be brought back; that
-    /// is why all are looked at first.
-    fn store(self) -> Result<Vec<Stored>, Fault> {
+    /// A draft near the place it will have. Its folder may still be missing, or not be known yet.
+    fn begin_draft(&self) -> Result<Box<dyn Draft>, Fault> {
+        let folder = self.store.area.root().join(&self.folder.clone().unwrap_or_default());
+        let draft = match self.store.disk.draft(&folder, None) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => self.store.disk.draft(&RelPath::ROOT, None),
+            draft => draft,
+        };
+        draft.map_err(|error| disk_fault(&error, "begin a file"))
+    }
+
+    /// The files are private. Those that have come already lie on the wrong disk, and are copied.
+    fn go_home(&mut self) -> Result<(), Fault> {
+        if !self.store.area.is_shared() {
+            return Err(crate::site::body::bad_field("private"));
+        }
+        self.store = self.private.clone()?;
+        for at in 0..self.files.len() {
+            let mut draft = self.begin_draft()?;
+            let (_, shared) = &mut self.files[at];
+            shared.copy_to(&mut *draft).map_err(|error| disk_fault(&error, "write a file"))?;
+            *shared = draft;
+        }
+        Ok(())
+    }
+
+    /// All has come: where the files are to come to lie, and the files, synced.
+    fn complete(self) -> Result<Complete, Fault> {
         let Parts { store, on_conflict, folder, mut files, .. } = self;
         let folder = folder.unwrap_or_default();
         if files.is_empty() {
@@ -320,18 +414,49 @@ impl Parts {
         let mut places = Vec::with_capacity(files.len());
         for (name, draft) in &mut files {
             let path = folder.join(&RelPath::from_plain(name).map_err(|_| bad_name("this is no name for a file"))?);
-            check_place(&path, true).map_err(bad_name)?;
-            let is_new = store.look(&path, on_conflict)?.is_none();
+            check_place(&path, store.area.is_shared()).map_err(bad_name)?;
             draft.sync().map_err(|error| disk_fault(&error, "store a file"))?;
-            places.push((path, is_new));
+            places.push(store.area.root().join(&path));
+        }
+        Ok(Complete { store, on_conflict, places, files: files.into_iter().map(|(_, draft)| draft).collect() })
+    }
+}
+
+/// A form of which all has come.
+pub struct Complete {
+    /// Where it is to be stored.
+    pub store: Store,
+    /// What happens to a name that is taken.
+    pub on_conflict: OnConflict,
+    /// The files' places,
+    pub places: Vec<RelPath<'static>>,
+    files: Vec<Box<dyn Draft>>,
+}
+
+impl Complete {
+    /// Gives all files their names, or none. What was overwritten before a later file failed cannot be brought back; that
+    /// is why all are looked at first. `rights` says of each place whether what is there may be replaced. Also says which
+    /// folders were made.
+    pub fn store(self, rights: &[Result<(), Fault>]) -> Result<(Vec<Stored>, Vec<RelPath<'static>>), Fault> {
+        let Complete { store, on_conflict, places, mut files } = self;
+        let mut are_new = Vec::with_capacity(files.len());
+        for (path, right) in places.iter().zip(rights) {
+            let is_new = store.look(path, on_conflict)?.is_none();
+            if !is_new && on_conflict == OnConflict::Overwrite {
+                right.clone()?;
+            }
+            are_new.push(is_new);
         }
         let mut stored: Vec<Stored> = Vec::with_capacity(files.len());
-        let mut undone = Vec::new();
-        for ((path, is_new), (_, draft)) in places.iter().zip(&mut files) {
-            let placed = store.make_way(path).and_then(|()| store.commit(&mut **draft, path, on_conflict));
+        let (mut undone, mut folders) = (Vec::new(), Vec::new());
+        for ((path, is_new), draft) in places.iter().zip(are_new).zip(&mut files) {
+            let placed = store.make_way(path).and_then(|made| {
+                folders.extend(made);
+                store.commit(&mut **draft, path, on_conflict)
+            });
             match placed {
                 Ok(one) => {
-                    if *is_new || on_conflict == OnConflict::Rename {
+                    if is_new || on_conflict == OnConflict::Rename {
                         undone.push(one.0.clone());
                     }
                     stored.push(one);
@@ -349,7 +474,7 @@ impl Parts {
                 }
             }
         }
-        Ok(stored)
+        Ok((stored, folders))
     }
 }
 

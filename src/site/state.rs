@@ -20,6 +20,7 @@ use crate::store::disk::Disk;
 use crate::store::history::History;
 use crate::store::ledger::Entry;
 use crate::store::messages::Reader;
+use crate::store::owners::Owners;
 use crate::store::partial::Partials;
 use crate::store::shelf::{Shelf, ShelfLimits};
 use crate::store::users::Users;
@@ -67,6 +68,10 @@ pub struct Www {
 pub struct Files {
     /// Their folder.
     pub disk: Arc<dyn Disk>,
+    /// The folder of the homes, each named by its account's number; `None` where nobody has one.
+    pub homes: Option<Arc<dyn Disk>>,
+    /// Who made what of the shared files.
+    pub owners: Owners,
     /// Held by a helper between its look at what stands somewhere and its change of it, so that no other change comes
     /// between. Only helpers take it. Bytes are synced before.
     pub turn: Arc<Mutex<()>>,
@@ -83,6 +88,8 @@ impl Files {
     pub fn new(disk: Arc<dyn Disk>, seed: u64) -> Files {
         Files {
             disk,
+            homes: None,
+            owners: Owners::default(),
             turn: Arc::default(),
             lots: Lots::new(seed),
             partials: Partials::default(),

@@ -17,13 +17,15 @@ use crate::http::response::Response;
 use crate::http::status::Status;
 use crate::path::RelPath;
 use crate::server::context::{Call, Context};
-use crate::server::reply::{Reply, Step};
+use crate::server::reply::Reply;
 use crate::site::body::check;
 use crate::site::files::{bad_name, describe, files, note_stored, url};
-use crate::site::gate::{Principal, check_change};
-use crate::site::receive::{FileSink, FormSink, Parts, Room, Store, Stored, store_fault};
+use crate::site::gate::{Principal, rights_of};
+use crate::site::receive::{Allowance, Complete, FileSink, FormSink, Parts, Room, Store, Stored};
+use crate::site::spot::{Actor, Area, early_right, keep, owner_name, private_area, when_known};
 use crate::site::state::{Lots, Site};
 use crate::store::disk::Existing;
+use crate::store::owners;
 use crate::store::tree::{OnConflict, check_name, check_place, generated_name};
 
 /// Parts of a form beside its files: `dir`, `private`, and what a page adds of its own.
@@ -36,15 +38,19 @@ const NAMES_MAX: usize = 8;
 pub fn upload(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     refuse_coding(call.request)?;
     let ask = Ask::of(call.query.unwrap_or_default())?;
-    if ask.on_conflict == OnConflict::Overwrite {
-        check_change(site, call.request, &who)?;
-    }
+    let sender = Sender { actor: Actor { rights: rights_of(site, call.request), who }, ip: cx.peer.ip };
     let parts_max = site.config.limits.parts.saturating_add(PARTS_BESIDE);
     match Kind::of(call.request, Limits { parts_max, ..Limits::default() })? {
-        Kind::Json => take_json(site, ask, cx.peer.ip),
-        Kind::Form(form) => take_form(site, call, form, ask, &who, cx.peer.ip),
-        Kind::Raw => take_raw(site, call, ask, cx.peer.ip),
+        Kind::Json => take_json(site, ask, sender),
+        Kind::Form(form) => take_form(site, call, form, ask, sender),
+        Kind::Raw => take_raw(site, call, ask, sender),
     }
+}
+
+/// Who sends something.
+struct Sender {
+    actor: Actor,
+    ip: IpAddr,
 }
 
 /// What the query asks for.
@@ -148,49 +154,77 @@ impl Kind {
 }
 
 /// A JSON document: small enough to be looked at as a whole before it is stored.
-fn take_json(site: &Site, ask: Ask, ip: IpAddr) -> Result<Reply<Site>, Fault> {
+fn take_json(site: &mut Site, ask: Ask, sender: Sender) -> Result<Reply<Site>, Fault> {
     let min_free = site.config.limits.min_free_bytes;
+    files(site)?;
     Ok(Reply::collect(site.config.limits.json_limit_bytes, move |site: &mut Site, body, cx| {
-        let wall = cx.wall;
-        let (store, lots) = match files(site) {
-            Ok(files) => (Store::of(files, min_free), Lots::new(files.lots.draw())),
-            Err(fault) => return fault.into(),
-        };
-        Reply::offload(move || {
-            let stored = check(&body).and_then(|()| store_json(&store, &body, ask, wall, lots));
-            answer_one(stored, ip)
+        when_known(site, cx, move |site, cx| {
+            let wall = cx.wall;
+            let (store, lots) = match files(site)
+                .and_then(|files| Ok((Store::of(files, &Area::Shared, min_free)?, Lots::new(files.lots.draw()))))
+            {
+                Ok(parts) => parts,
+                Err(fault) => return fault.into(),
+            };
+            let allowance = Allowance::of(site, &sender.actor);
+            let right = ask.path.as_ref().map_or(Ok(()), |path| sender.actor.may_change(site, &Area::Shared, path));
+            let replaces = ask.on_conflict == OnConflict::Overwrite;
+            Reply::offload(move || {
+                let stored = check(&body).and_then(|()| store_json(&store, &body, ask, (wall, lots), allowance, right));
+                answer_one(stored.map(|stored| (stored, Vec::new())), replaces, sender)
+            })
         })
     }))
 }
 
-fn store_json(store: &Store, body: &[u8], ask: Ask, wall: Wall, mut lots: Lots) -> Result<Stored, Fault> {
+fn store_json(
+    store: &Store,
+    body: &[u8],
+    ask: Ask,
+    (wall, mut lots): (Wall, Lots),
+    allowance: Option<Allowance>,
+    right: Result<(), Fault>,
+) -> Result<Stored, Fault> {
     let length = body.len() as u64;
-    Room::new(store, Some(length))?;
+    Room::new(store, Some(length), allowance)?;
     let fill = |path: &RelPath<'_>| -> io::Result<_> {
         let mut draft = store.draft(path, Some(length))?;
         draft.write(body)?;
         Ok(draft)
     };
     if let Some(path) = ask.path {
-        store.look(&path, ask.on_conflict)?;
-        let mut draft = fill(&path).map_err(|error| store_fault(&error, &path))?;
+        check_right(store, &path, ask.on_conflict, right)?;
+        let mut draft = fill(&path).map_err(|error| store.fault(&error, &path))?;
         return store.commit(&mut *draft, &path, ask.on_conflict);
     }
-    let mut draft = fill(&RelPath::ROOT).map_err(|error| store_fault(&error, &RelPath::ROOT))?;
+    let mut draft = fill(&RelPath::ROOT).map_err(|error| store.fault(&error, &RelPath::ROOT))?;
     for _ in 0..NAMES_MAX {
         let name = generated_name(wall, (lots.draw() >> 32) as u32, "json");
         let path = RelPath::from_plain(&name).map_err(|_| bad_name("this is no name for a file"))?;
         match draft.commit(&path, Existing::Refuse) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(store_fault(&error, &path)),
+            Err(error) => return Err(store.fault(&error, &path)),
             Ok(facts) => return Ok((path.into_owned(), facts)),
         }
     }
     Err(Fault::new(Status::INTERNAL_SERVER_ERROR, "no_name", "no name was free for the file"))
 }
 
+/// Whether a file may come to stand at `path`; if it replaces another, whether that may be replaced.
+fn check_right(
+    store: &Store,
+    path: &RelPath<'_>,
+    on_conflict: OnConflict,
+    right: Result<(), Fault>,
+) -> Result<(), Fault> {
+    match store.look(path, on_conflict)? {
+        Some(_) if on_conflict == OnConflict::Overwrite => right,
+        _ => Ok(()),
+    }
+}
+
 /// The bytes of one file.
-fn take_raw(site: &mut Site, call: &Call<'_>, ask: Ask, ip: IpAddr) -> Result<Reply<Site>, Fault> {
+fn take_raw(site: &mut Site, call: &Call<'_>, ask: Ask, sender: Sender) -> Result<Reply<Site>, Fault> {
     let Some(path) = ask.path else {
         return Err(Fault::new(
             Status::UNSUPPORTED_MEDIA_TYPE,
@@ -200,10 +234,12 @@ fn take_raw(site: &mut Site, call: &Call<'_>, ask: Ask, ip: IpAddr) -> Result<Re
     };
     let length = body_length(site, call.request)?;
     let (most, min_free) = (site.config.limits.upload_limit_bytes, site.config.limits.min_free_bytes);
-    let store = Store::of(files(site)?, min_free);
+    let store = Store::of(files(site)?, &Area::Shared, min_free)?;
+    let (allowance, early) =
+        (Allowance::of(site, &sender.actor), early_right(site, &sender.actor, &Area::Shared, &path));
     let on_conflict = ask.on_conflict;
     Ok(Reply::offload(move || {
-        let prepared = prepare_raw(store, path, on_conflict, length, ip);
+        let prepared = prepare_raw(store, path, on_conflict, (length, allowance), early, sender);
         move |_: &mut Site, _: &mut Context<'_>| match prepared {
             Ok(sink) => Reply::Receive { most, sink: Box::new(sink) },
             Err(fault) => fault.into(),
@@ -215,35 +251,70 @@ fn prepare_raw(
     store: Store,
     path: RelPath<'static>,
     on_conflict: OnConflict,
-    length: Option<u64>,
-    ip: IpAddr,
+    (length, allowance): (Option<u64>, Option<Allowance>),
+    early: Result<(), Fault>,
+    sender: Sender,
 ) -> Result<FileSink, Fault> {
-    store.look(&path, on_conflict)?;
-    let room = Room::new(&store, length)?;
-    let draft = store.draft(&path, length).map_err(|error| store_fault(&error, &path))?;
-    Ok(FileSink::new(draft, room, move |draft| {
-        let stored = store.commit(draft, &path, on_conflict);
-        Box::new(answer_one(stored, ip))
+    check_right(&store, &path, on_conflict, early)?;
+    let room = Room::new(&store, length, allowance)?;
+    let draft = store.draft(&path, length).map_err(|error| store.fault(&error, &path))?;
+    Ok(FileSink::new(draft, room, move |site, cx, mut draft| {
+        when_known(site, cx, move |site, _| {
+            let right = sender.actor.may_change(site, &store.area, &path);
+            Reply::offload(move || {
+                let placed = check_right(&store, &path, on_conflict, right)
+                    .and_then(|()| store.commit(&mut *draft, &path, on_conflict));
+                drop(draft);
+                let placed = placed.map(|stored| (stored, Vec::new()));
+                answer_one(placed, on_conflict == OnConflict::Overwrite, sender)
+            })
+        })
     }))
 }
 
+/// Files that are stored, and folders that were made for them.
+type Placed<T> = Result<(T, Vec<RelPath<'static>>), Fault>;
+
+/// What the ledger is told of files that were stored in the shared area. What replaced another keeps its owner.
+fn changes_of(
+    site: &Site,
+    stored: &[Stored],
+    folders: Vec<RelPath<'static>>,
+    replaces: bool,
+    actor: &Actor,
+) -> Vec<owners::Change> {
+    let has_owner = |path: &RelPath<'_>| site.files.as_ref().is_some_and(|files| files.owners.of(path).is_some());
+    let paths = stored.iter().map(|(path, _)| path).filter(|path| !replaces || !has_owner(path));
+    let owner = actor.as_owner();
+    folders.into_iter().chain(paths.cloned()).map(|path| owners::Change::Made(path, owner)).collect()
+}
+
 /// 201 for the one file that was sent.
-fn answer_one(stored: Result<Stored, Fault>, ip: IpAddr) -> impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> {
-    move |site, _| {
-        let (path, facts) = match stored {
-            Ok(stored) => stored,
+fn answer_one(
+    placed: Placed<Stored>,
+    replaces: bool,
+    sender: Sender,
+) -> impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> {
+    move |site, cx| {
+        let (stored, folders) = match placed {
+            Ok(placed) => placed,
             Err(fault) => return fault.into(),
         };
-        note_stored(site, &path, &facts, ip);
-        let prefix = &site.config.path_prefix;
-        let location = url(prefix, &path);
-        let answer = json!({
-            "status": "success",
-            "message": "File stored",
-            "file": describe(prefix, &path, &facts),
-            "filepath": location,
-        });
-        Response::json(Status::CREATED, &answer).header("Location", &location).into()
+        let changes = changes_of(site, std::slice::from_ref(&stored), folders, replaces, &sender.actor);
+        keep(site, true, changes, cx, move |site, _| {
+            let (path, facts) = stored;
+            note_stored(site, &path, &facts, sender.ip);
+            let owner = owner_name(site, &Area::Shared, &path);
+            let prefix = &site.config.path_prefix;
+            let location = url(prefix, &path);
+            let answer = json!({
+                "status": "success",
+                "message": "File stored",
+                "file": describe(prefix, &path, &facts, owner.as_deref()),
+                "filepath": location,
+            });
+            Response::json(Status::CREATED, &answer).header("Location", &location).into()
+        })
     }
 }
 
@@ -253,26 +324,25 @@ fn take_form(
     call: &Call<'_>,
     form: Box<Multipart>,
     ask: Ask,
-    who: &Principal,
-    ip: IpAddr,
+    sender: Sender,
 ) -> Result<Reply<Site>, Fault> {
     let length = match call.request.body {
         // Without a body there is no last boundary: the form itself is refused.
         BodyLength::None => None,
         _ => body_length(site, call.request)?,
     };
-    let private = match who {
-        Principal::Guest => Fault::new(Status::UNAUTHORIZED, "unauthorized", "private files are for those signed in"),
-        Principal::Operator => Fault::new(Status::FORBIDDEN, "no_home", "the operator has no private files"),
-        Principal::User(_) => Fault::new(Status::FORBIDDEN, "no_home", "there are no private files yet"),
-    };
     let wants_page = prefers_html(call.headers.all(Field::Accept));
     let limits = site.config.limits;
-    let store = Store::of(files(site)?, limits.min_free_bytes);
+    let files = files(site)?;
+    let store = Store::of(files, &Area::Shared, limits.min_free_bytes)?;
+    let private = private_area(&sender.actor.who).and_then(|area| Store::of(files, &area, limits.min_free_bytes));
+    let allowance = Allowance::of(site, &sender.actor);
     Ok(Reply::offload(move || {
-        let prepared = Room::new(&store, length).map(|room| {
+        let prepared = Room::new(&store, length, allowance).map(|room| {
             let parts = Parts::new(store, room, ask.on_conflict, limits.parts, private);
-            FormSink::new(*form, parts, move |stored| answer_form(stored, wants_page, ip))
+            FormSink::new(*form, parts, move |site, cx, complete| {
+                when_known(site, cx, move |site, _| place_form(site, complete, sender, wants_page))
+            })
         });
         move |_: &mut Site, _: &mut Context<'_>| match prepared {
             Ok(sink) => Reply::Receive { most: limits.upload_limit_bytes, sink: Box::new(sink) },
@@ -281,20 +351,37 @@ fn take_form(
     }))
 }
 
-fn answer_form(stored: Result<Vec<Stored>, Fault>, wants_page: bool, ip: IpAddr) -> Step<Site> {
-    Box::new(move |site, _| {
-        let stored = match stored {
-            Ok(stored) => stored,
-            Err(fault) => return fault.into(),
-        };
-        for (path, facts) in &stored {
-            note_stored(site, path, facts, ip);
+/// All of a form has come: its files take their places, if they may.
+fn place_form(site: &mut Site, complete: Complete, sender: Sender, wants_page: bool) -> Reply<Site> {
+    let area = complete.store.area.clone();
+    let rights: Vec<_> = complete.places.iter().map(|path| sender.actor.may_change(site, &area, path)).collect();
+    let replaces = complete.on_conflict == OnConflict::Overwrite;
+    Reply::offload(move || {
+        let placed = complete.store(&rights);
+        move |site: &mut Site, cx: &mut Context<'_>| {
+            let (stored, folders) = match placed {
+                Ok(placed) => placed,
+                Err(fault) => return fault.into(),
+            };
+            let changes = changes_of(site, &stored, folders, replaces, &sender.actor);
+            keep(site, area.is_shared(), changes, cx, move |site, _| {
+                answer_form(site, &area, &stored, wants_page, sender.ip)
+            })
         }
-        if wants_page {
-            return Response::redirect(Status::SEE_OTHER, &site.address("/")).into();
-        }
-        let prefix = &site.config.path_prefix;
-        let rows: Vec<_> = stored.iter().map(|(path, facts)| describe(prefix, path, facts)).collect();
-        Response::json(Status::CREATED, &json!({"status": "success", "files": rows})).into()
     })
+}
+
+fn answer_form(site: &mut Site, area: &Area, stored: &[Stored], wants_page: bool, ip: IpAddr) -> Reply<Site> {
+    for (path, facts) in stored {
+        note_stored(site, &area.show(path), facts, ip);
+    }
+    if wants_page {
+        return Response::redirect(Status::SEE_OTHER, &site.address("/")).into();
+    }
+    let prefix = &site.config.path_prefix;
+    let rows: Vec<_> = stored
+        .iter()
+        .map(|(path, facts)| describe(prefix, &area.show(path), facts, owner_name(site, area, path).as_deref()))
+        .collect();
+    Response::json(Status::CREATED, &json!({"status": "success", "files": rows})).into()
 }

@@ -23,14 +23,16 @@ const BOUNDARY: &str = "hythe-7b1c2f7e0a8d4c55";
 pub struct Variant {
     /// Header lines of a 200 or 206.
     block: Bytes,
-    /// The same with the length of the whole.
+    /// The same with the length of the whole; and behind these lines, unless it is in a file, the whole.
     whole: Bytes,
+    whole_lines: usize,
     /// Header lines of a 304: what a cache would have to update (RFC 9110, section 15.4.5).
     brief: Bytes,
     etag: String,
     facts: FileFacts,
     media: &'static str,
-    source: Source,
+    /// Where its bytes are if not in memory.
+    file: Option<Arc<dyn Content>>,
 }
 
 /// What a [`Variant`] is made of.
@@ -66,8 +68,18 @@ impl Variant {
         brief.write_lines(&mut block);
         brief.write_lines(&mut brief_block);
         let length = format!("Content-Length: {}\r\n", facts.size);
-        let whole = [&block[..], length.as_bytes()].concat();
-        Variant { block: block.into(), whole: whole.into(), brief: brief_block.into(), etag, facts, media, source }
+        let mut whole = [&block[..], length.as_bytes()].concat();
+        let whole_lines = whole.len();
+        let file = match source {
+            Source::Memory(bytes) => {
+                whole.reserve_exact(bytes.len());
+                whole.extend_from_slice(&bytes);
+                None
+            }
+            Source::Open(file) => Some(file),
+        };
+        let (block, whole, brief) = (block.into(), whole.into(), brief_block.into());
+        Variant { block, whole, whole_lines, brief, etag, facts, media, file }
     }
 
     /// What is known of it.
@@ -77,10 +89,7 @@ impl Variant {
 
     /// How many bytes of memory it takes; `None` if its bytes are in an open file.
     pub fn weight(&self) -> Option<usize> {
-        match &self.source {
-            Source::Memory(bytes) => Some(bytes.len() + self.block.len() + self.whole.len() + self.brief.len()),
-            Source::Open(_) => None,
-        }
+        self.file.is_none().then_some(self.block.len() + self.whole.len() + self.brief.len())
     }
 
     /// Answers a GET or HEAD with these header fields.
@@ -90,6 +99,9 @@ impl Variant {
         let modified = (self.facts.modified.as_seconds() > 0).then_some(self.facts.modified);
         let current = Representation { etag: &self.etag, modified, length };
         match evaluate(headers, &current, access) {
+            Outcome::Whole if self.file.is_none() => {
+                Ok(Response::complete(Status::OK, self.whole.clone(), self.whole_lines))
+            }
             Outcome::Whole => Ok(Response::ready_whole(Status::OK, self.whole.clone(), self.body(0..length))),
             Outcome::NotModified => Ok(Response::ready(Status::NOT_MODIFIED, self.brief.clone(), Body::Empty)),
             Outcome::PreconditionFailed => Err(precondition_failed()),
@@ -109,15 +121,12 @@ impl Variant {
     }
 
     fn body(&self, range: Range<u64>) -> Body {
-        match &self.source {
-            Source::Memory(bytes) => {
-                let end = usize::try_from(range.end).unwrap_or(usize::MAX).min(bytes.len());
-                Body::Bytes(bytes.slice(usize::try_from(range.start).unwrap_or(end).min(end)..end))
-            }
-            Source::Open(file) => {
-                Body::File(FileSpan { file: file.clone(), offset: range.start, length: range.end - range.start })
-            }
-        }
+        let Some(file) = &self.file else {
+            let bytes = self.whole.slice(self.whole_lines..);
+            let end = usize::try_from(range.end).unwrap_or(usize::MAX).min(bytes.len());
+            return Body::Bytes(bytes.slice(usize::try_from(range.start).unwrap_or(end).min(end)..end));
+        };
+        Body::File(FileSpan { file: file.clone(), offset: range.start, length: range.end - range.start })
     }
 
     /// Several ranges as one message (RFC 9110, section 14.6).
@@ -129,7 +138,7 @@ impl Variant {
             pieces.push(match self.body(range.clone()) {
                 Body::File(span) => Piece::File(span),
                 Body::Bytes(bytes) => Piece::Bytes(bytes),
-                Body::Empty | Body::Pieces(_) | Body::Stream(_) => Piece::Bytes(Bytes::new()),
+                Body::Empty | Body::Behind(_) | Body::Pieces(_) | Body::Stream(_) => Piece::Bytes(Bytes::new()),
             });
         }
         pieces.push(Piece::Bytes(parts.closing().into()));

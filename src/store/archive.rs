@@ -126,6 +126,8 @@ struct Open {
 /// A folder on its way out as one file.
 pub struct Archive {
     walk: Walk,
+    /// What all names in it begin with; nothing for a root.
+    top: String,
     packer: Packer,
     open: Option<Open>,
     buffer: Box<[u8]>,
@@ -133,16 +135,16 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// What the walk comes by, packed.
-    pub fn new(walk: Walk, format: Format) -> Archive {
+    /// What the walk comes by, packed. All names begin with `top`, unless that is empty.
+    pub fn new(walk: Walk, top: &str, format: Format) -> Archive {
         let buffer = vec![0; READ_BYTES].into_boxed_slice();
-        Archive { walk, packer: Packer::new(format), open: None, buffer, is_over: false }
+        let top = if top.is_empty() { String::new() } else { format!("{top}/") };
+        Archive { walk, top, packer: Packer::new(format), open: None, buffer, is_over: false }
     }
 
     /// The name of something in the archive: the folder's own, then the way below it.
     fn name_of(&self, path: &RelPath<'_>) -> String {
-        let above = self.walk.folder.parent().unwrap_or_default();
-        path.strip(above.as_str()).unwrap_or_default().to_string()
+        format!("{}{}", self.top, path.strip(self.walk.folder.as_str()).unwrap_or_default())
     }
 
     /// One step: a name, a stretch of a file, or the end. Says how much was read.
@@ -452,7 +454,7 @@ mod tests {
 
     fn pack(folder: &'static str, format: Format, capacity: usize) -> Vec<u8> {
         let walk = Walk::new(tree(), RelPath::from_plain(folder).unwrap(), true).unwrap();
-        let mut archive = Archive::new(walk, format);
+        let mut archive = Archive::new(walk, folder, format);
         let mut packed = Vec::new();
         loop {
             let mut window = Vec::with_capacity(capacity);

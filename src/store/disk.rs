@@ -81,6 +81,9 @@ pub trait Draft: Send {
         Ok(())
     }
 
+    /// Appends all that this one has to another, which may be of another disk.
+    fn copy_to(&mut self, other: &mut dyn Draft) -> io::Result<()>;
+
     /// Syncs the content if that is still to be done, gives it its name under `path` in one atomic step, and syncs the folder.
     /// On an error the old content, or none, is what stands there. After `AlreadyExists` the draft is still whole: it may
     /// be committed under another name, for finished bytes are never thrown away. After a success it is spent.

@@ -2,7 +2,7 @@
 //! so what it holds is on the disk.
 //!
 //! Ids grow over all rooms, and messages stand in their order. What is older than the first message here is asked of
-//! [`Reader`](crate::store::ledger::Reader); [`History::reaches`] says when.
+//! [`Reader`](crate::store::messages::Reader); [`History::reaches`] says when.
 
 use std::collections::VecDeque;
 

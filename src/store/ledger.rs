@@ -17,6 +17,7 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 use crate::clock::Wall;
 use crate::store::database::{self, Error, Verdict, check, connect, count, is_refusal, make_private, meta, set_meta};
 use crate::store::history::Message;
+use crate::store::owners::{self, Owners};
 use crate::store::users::{Change, Users};
 use crate::store::{accounts, messages, search};
 
@@ -25,7 +26,8 @@ const JOURNAL_BYTES_MAX: i64 = 16 << 20;
 
 /// The steps from an empty database to today's, in order, each a list of what its parts need; `user_version` counts those
 /// taken. A step that was ever released is never changed: what comes later is a step of its own.
-const MIGRATIONS: &[&[&str]] = &[&[database::TABLES, messages::TABLES], &[accounts::TABLES], &[search::TABLES]];
+const MIGRATIONS: &[&[&str]] =
+    &[&[database::TABLES, messages::TABLES], &[accounts::TABLES], &[search::TABLES], &[owners::TABLES]];
 
 /// When a commit is on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +57,8 @@ pub enum Entry {
     Chat(messages::Entry),
     /// Of the accounts.
     Accounts(Change),
+    /// Of the shared files.
+    Owners(Vec<owners::Change>),
 }
 
 impl Entry {
@@ -63,6 +67,7 @@ impl Entry {
         match self {
             Entry::Chat(entry) => messages::keep(transaction, entry),
             Entry::Accounts(change) => accounts::keep(transaction, change),
+            Entry::Owners(changes) => owners::keep(transaction, changes),
         }
     }
 }
@@ -140,6 +145,11 @@ impl Ledger {
     /// Everybody there is.
     pub fn users(&self) -> Result<Users, Error> {
         accounts::load(&self.connection)
+    }
+
+    /// Who made what lies in the shared area.
+    pub fn owners(&self) -> Result<Owners, Error> {
+        owners::load(&self.connection)
     }
 
     /// Changes whenever another process has written, and only then.

@@ -11,6 +11,7 @@ pub mod disk;
 pub mod history;
 pub mod ledger;
 pub mod messages;
+pub mod owners;
 pub mod partial;
 pub mod search;
 pub mod secret;

@@ -110,8 +110,9 @@ pub fn rename(
     })
 }
 
-/// Makes `folder` and what is missing above it; nothing if it is there. `NotADirectory` if a file stands in the way.
-pub fn make_folders(disk: &dyn Disk, folder: &RelPath<'_>) -> io::Result<()> {
+/// Makes `folder` and what is missing above it; says what it made, the topmost first. `NotADirectory` if a file stands in the
+/// way.
+pub fn make_folders(disk: &dyn Disk, folder: &RelPath<'_>) -> io::Result<Vec<RelPath<'static>>> {
     let mut missing = Vec::new();
     let mut next = Some(folder.clone().into_owned());
     while let Some(folder) = next {
@@ -124,14 +125,29 @@ pub fn make_folders(disk: &dyn Disk, folder: &RelPath<'_>) -> io::Result<()> {
         next = folder.parent().map(RelPath::into_owned);
         missing.push(folder);
     }
-    for folder in missing.iter().rev() {
-        match disk.make_folder(folder) {
+    let mut made = Vec::new();
+    for folder in missing.into_iter().rev() {
+        match disk.make_folder(&folder) {
+            Ok(()) => made.push(folder),
             // Somebody else was quicker.
             Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => {}
-            answer => answer?,
+            Err(fault) => return Err(fault),
         }
     }
-    Ok(())
+    Ok(made)
+}
+
+/// Removes a folder and all in it, as far as it can be seen. `NotFound` if it is not there.
+pub fn remove_all(disk: &dyn Disk, folder: &RelPath<'_>) -> io::Result<()> {
+    for item in disk.list(folder)? {
+        let Ok(name) = RelPath::from_plain(&item.name) else { continue };
+        let path = folder.join(&name);
+        match item.facts.kind {
+            Kind::Folder => remove_all(disk, &path)?,
+            Kind::File => disk.remove(&path)?,
+        }
+    }
+    disk.remove(folder)
 }
 
 /// Tries names until one is free, as far as `on_conflict` allows. Whether one is free is found out by taking it.
@@ -492,6 +508,10 @@ mod tests {
     struct Sheet(Names, u64);
 
     impl Draft for Sheet {
+        fn copy_to(&mut self, _other: &mut dyn Draft) -> io::Result<()> {
+            unreachable!("sheets are not copied")
+        }
+
         fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
             self.1 += bytes.len() as u64;
             Ok(())

@@ -425,6 +425,11 @@ impl Users {
         self.accounts.values().filter(|account| !account.is_gone)
     }
 
+    /// The numbers of those that were deleted.
+    pub fn gone(&self) -> impl Iterator<Item = i64> {
+        self.accounts.values().filter(|account| account.is_gone).map(|account| account.id)
+    }
+
     /// Whether there is room for another account.
     pub fn has_room(&self) -> bool {
         self.accounts.len() < ACCOUNTS_MAX

@@ -96,6 +96,11 @@ impl House {
     /// Kills the server as `kill -9` does, in whatever it is, and starts another in the same folder, on another port.
     pub fn kill_and_restart(&mut self) {
         self.kill();
+        self.restart();
+    }
+
+    /// Starts a server where there is none any more.
+    pub fn restart(&mut self) {
         let flags: Vec<&str> = self.flags.iter().map(String::as_str).collect();
         let (child, port, reader) = launch(&self.folder, &flags, &self.log);
         (self.child, self.port, self.reader) = (child, port, Some(reader));

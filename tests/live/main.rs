@@ -20,4 +20,5 @@ mod request;
 mod rules;
 mod scene;
 mod tables;
+#[allow(dead_code, reason = "only the suite of uploads knocks where nobody may be")]
 mod wire;

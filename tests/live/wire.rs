@@ -72,10 +72,15 @@ pub struct Wire {
 
 impl Wire {
     pub fn connect(address: SocketAddr) -> Wire {
-        let stream = TcpStream::connect_timeout(&address, PATIENCE).expect("the server takes connections");
-        stream.set_nodelay(true).expect("no delay");
-        stream.set_write_timeout(Some(PATIENCE)).expect("a write timeout");
-        Wire { stream, unread: Vec::new(), end: None, said: Vec::new() }
+        Wire::try_to_connect(address).expect("the server takes connections")
+    }
+
+    /// The same where there may be no server.
+    pub fn try_to_connect(address: SocketAddr) -> std::io::Result<Wire> {
+        let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
+        stream.set_nodelay(true)?;
+        stream.set_write_timeout(Some(PATIENCE))?;
+        Ok(Wire { stream, unread: Vec::new(), end: None, said: Vec::new() })
     }
 
     /// Sends all of `bytes`. A refused write is no failure here: the server may have said its last word already, and

@@ -228,6 +228,10 @@ impl Draft for MemoryDraft {
         Ok(())
     }
 
+    fn copy_to(&mut self, other: &mut dyn Draft) -> io::Result<()> {
+        other.write(&self.bytes)
+    }
+
     fn commit(&mut self, path: &RelPath<'_>, existing: Existing) -> io::Result<FileFacts> {
         self.disk.trip()?;
         if existing == Existing::Refuse && lock(&self.disk.room).files.contains_key(path.as_str()) {

@@ -165,6 +165,7 @@ fn keeper(mut ledger: Ledger, truth: truth::Shared) -> Keeper<Entry> {
                     truth.borrow_mut().keep(id, text);
                     Verdict::Kept(id)
                 }
+                (Entry::Owners(_), database::Verdict::Kept(id)) => Verdict::Kept(id),
                 (entry, verdict) => panic!("the ledger says {verdict:?} to {entry:?}"),
             })
             .collect()

@@ -2,7 +2,7 @@
 //!
 //! `share` is a server with an empty shared folder and one word for each thing a client may want of it; `store` is about
 //! what comes in, `read` about what goes out, `change` about what is replaced, moved and removed, `resume`
-//! about what comes in pieces, `curl` about how people do all that. The house and the wire are those of the live suite.
+//! about what comes in pieces, `curl` about how people do all that, `owners` about whose the files are, `killed` about what is left when the server is killed. The house and the wire are those of the live suite.
 
 #[path = "../live/house.rs"]
 #[allow(dead_code, reason = "the live suite asks more of it")]
@@ -13,6 +13,8 @@ mod wire;
 
 mod change;
 mod curl;
+mod killed;
+mod owners;
 mod read;
 mod resume;
 mod share;

@@ -10,7 +10,7 @@ use crate::http::status::Status;
 use crate::reactor::slot::Port;
 use crate::reactor::system::Lane;
 use crate::server::access::{Line, write_escaped};
-use crate::server::connection::state::{Asked, Busy, Connection, Done, Phase, Work, drop_there, send};
+use crate::server::connection::state::{Asked, Busy, COPIED_MAX, Connection, Done, Phase, Work, drop_there, send};
 use crate::server::house::House;
 use crate::server::problem;
 use crate::server::pull::{self, Drawn, Pull};
@@ -40,6 +40,8 @@ impl<S: State> Connection<S> {
             match response.body {
                 Body::Empty => {}
                 Body::Bytes(bytes) => send(bytes, port),
+                Body::Behind(length) if length <= COPIED_MAX => port.desk().extend_from_slice(response.behind()),
+                Body::Behind(_) => port.send_bytes(response.into_behind()),
                 Body::File(span) => port.send_file(span),
                 Body::Pieces(pieces) => {
                     for piece in pieces {

@@ -19,7 +19,7 @@ use crate::server::reply::{Again, Decided, Reply, State, Step, Then};
 use crate::server::talk::{Judged, Next, Talk, Thought};
 
 /// Bodies up to this size are copied behind their head and leave in one `send`; larger ones are sent from where they are.
-const COPIED_MAX: usize = 16 << 10;
+pub(super) const COPIED_MAX: usize = 16 << 10;
 
 /// Answers of one client are gathered until this much waits; then it is not read until they have left.
 pub(super) const DESK_HIGH: usize = 64 << 10;

@@ -1,0 +1,389 @@
+//! A piece of an upload that continues another day, on its way to the disk; and what is said of it. The routes are
+//! [`resume`](crate::site::resume)'s.
+
+use std::net::IpAddr;
+
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
+
+use crate::clock::Wall;
+use crate::http::date;
+use crate::http::fault::Fault;
+use crate::http::response::Response;
+use crate::http::status::Status;
+use crate::http::tus::{self, Algorithm};
+use crate::path::RelPath;
+use crate::server::context::Context;
+use crate::server::problem;
+use crate::server::reply::{Reply, Sink, Step};
+use crate::site::changes::made;
+use crate::site::files::{files, note_stored, url};
+use crate::site::receive::{Allowance, Room, Store, Stored};
+use crate::site::spot::{Actor, Area, keep, when_known};
+use crate::site::state::{Site, disk_fault};
+use crate::store::disk::{Disk, Growing, PartialId, Unfinished};
+use crate::store::partial::{Hold, LIFETIME_MS, State, Turn};
+use crate::store::tree::OnConflict;
+
+/// After so many bytes of one piece what has come is synced, so that a loss of power costs no more than that.
+const SYNC_EVERY: u64 = 64 << 20;
+
+/// An answer as tus has them.
+pub fn answer(status: Status) -> Response {
+    Response::new(status).header("Tus-Resumable", tus::VERSION).header("Cache-Control", "no-store")
+}
+
+/// A refusal as tus has them.
+pub fn refused(fault: &Fault) -> Reply<Site> {
+    let mut response = problem::answer(fault, false).header("Tus-Resumable", tus::VERSION);
+    if fault.status == Status::PRECONDITION_FAILED {
+        response.add_header("Tus-Version", tus::VERSION);
+    }
+    response.into()
+}
+
+/// 201 with where the upload is.
+pub fn created(site: &Site, id: PartialId, offset: u64, until: Wall) -> Response {
+    answer(Status::CREATED)
+        .header("Location", &site.address(&format!("/tus/{id}")))
+        .header("Upload-Offset", &offset.to_string())
+        .header("Upload-Expires", &imf(until))
+}
+
+/// A moment as header fields have it.
+pub fn imf(at: Wall) -> String {
+    String::from_utf8_lossy(&date::imf(at)).into_owned()
+}
+
+/// What a disk offers to unfinished uploads.
+pub fn unfinished(disk: &dyn Disk) -> Result<&dyn Unfinished, Fault> {
+    disk.unfinished().ok_or_else(Fault::not_found)
+}
+
+/// 413 with what would be taken.
+pub fn too_large(most: u64) -> Fault {
+    Fault::new(Status::CONTENT_TOO_LARGE, "too_large", format!("an upload may have at most {most} bytes"))
+}
+
+/// A piece that somebody wants to send.
+pub struct Asked {
+    /// Of which upload.
+    pub id: PartialId,
+    /// Where it begins.
+    pub offset: u64,
+    /// What it must come to.
+    pub checksum: Option<(Algorithm, Vec<u8>)>,
+    /// How long the whole will be, if that is told only now.
+    pub length: Option<u64>,
+    /// How long the piece will be, if that is known.
+    pub body: Option<u64>,
+    /// Whether the upload is made by the same request.
+    pub is_new: bool,
+}
+
+/// 409 with where the upload goes on.
+pub fn wrong_offset(offset: u64) -> Fault {
+    Fault::new(Status::CONFLICT, "wrong_offset", format!("the upload goes on at byte {offset}"))
+}
+
+fn taken_over() -> Fault {
+    Fault::new(Status::CONFLICT, "taken_over", "another request goes on with this upload, or it was removed")
+}
+
+/// What a piece must come to.
+enum Check {
+    Sha1(Sha1, Vec<u8>),
+    Sha256(Sha256, Vec<u8>),
+}
+
+impl Check {
+    fn new((algorithm, digest): (Algorithm, Vec<u8>)) -> Check {
+        match algorithm {
+            Algorithm::Sha1 => Check::Sha1(Sha1::new(), digest),
+            Algorithm::Sha256 => Check::Sha256(Sha256::new(), digest),
+        }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            Check::Sha1(hash, _) => hash.update(bytes),
+            Check::Sha256(hash, _) => hash.update(bytes),
+        }
+    }
+
+    fn holds(self) -> bool {
+        match self {
+            Check::Sha1(hash, digest) => hash.finalize()[..] == digest,
+            Check::Sha256(hash, digest) => hash.finalize()[..] == digest,
+        }
+    }
+}
+
+/// A piece on its way to the disk.
+pub struct Piece {
+    id: PartialId,
+    store: Store,
+    state: State,
+    file: Box<dyn Growing>,
+    turn: Turn,
+    room: Room,
+    /// Where it began, and where it is.
+    start: u64,
+    at: u64,
+    /// Where the upload must end at the latest.
+    most: u64,
+    check: Option<Check>,
+    is_new: bool,
+    ip: IpAddr,
+    actor: Actor,
+}
+
+/// Who brings a piece, and what they are allowed.
+pub struct Bearer {
+    /// The most bytes of an upload.
+    pub limit: u64,
+    /// When.
+    pub now: Wall,
+    /// Where from.
+    pub ip: IpAddr,
+    /// Who, under which rights.
+    pub actor: Actor,
+    /// What is left for them.
+    pub allowance: Option<Allowance>,
+}
+
+impl Piece {
+    /// Takes the upload over, if the piece goes on where it ends.
+    ///
+    /// # Errors
+    /// What keeps it from that; 409 if it goes on elsewhere.
+    pub fn prepare(store: Store, asked: Asked, mut state: State, hold: &Hold, by: Bearer) -> Result<Piece, Fault> {
+        let Bearer { limit, now, ip, actor, allowance } = by;
+        let disk = std::sync::Arc::clone(&store.disk);
+        let unfinished = unfinished(&*disk)?;
+        let fault = |error: std::io::Error| disk_fault(&error, "go on with an upload");
+        let mut held = hold.lock();
+        let size = unfinished.size(asked.id).map_err(fault)?;
+        let end = held.unchecked_from.map_or(size, |from| from.min(size));
+        if end != asked.offset {
+            return Err(wrong_offset(end));
+        }
+        match (state.length, asked.length) {
+            (None, Some(length)) if length > limit => return Err(too_large(limit)),
+            (None, Some(length)) if length >= end => state.length = Some(length),
+            (Some(known), Some(length)) if known == length => {}
+            (_, Some(_)) => {
+                return Err(Fault::new(
+                    Status::BAD_REQUEST,
+                    "bad_header",
+                    "Upload-Length is not what it was or can be",
+                ));
+            }
+            (_, None) => {}
+        }
+        let most = state.length.unwrap_or(limit);
+        if asked.body.is_some_and(|body| body > most - end.min(most)) {
+            return Err(too_large(most));
+        }
+        let room = Room::new(&store, asked.body, allowance)?;
+        let mut file = unfinished.resume(asked.id).map_err(fault)?;
+        if end < size {
+            file.cut(end).map_err(fault)?;
+        }
+        state.until = now.plus(LIFETIME_MS);
+        state.unchecked_from = asked.checksum.is_some().then_some(end);
+        if state.unchecked_from.is_some() || held.unchecked_from.is_some() {
+            unfinished.mark(asked.id, &state.write()).map_err(fault)?;
+        }
+        held.unchecked_from = state.unchecked_from;
+        let turn = hold.take_over(&mut held);
+        drop(held);
+        Ok(Piece {
+            id: asked.id,
+            store,
+            state,
+            file,
+            turn,
+            room,
+            start: end,
+            at: end,
+            most,
+            check: asked.checksum.map(Check::new),
+            is_new: asked.is_new,
+            ip,
+            actor,
+        })
+    }
+
+    /// How much may still come.
+    pub fn room_left(&self) -> u64 {
+        self.most - self.at.min(self.most)
+    }
+
+    fn mark(&mut self) -> Result<(), Fault> {
+        let fault = |error: std::io::Error| disk_fault(&error, "go on with an upload");
+        self.file.sync().map_err(fault)?;
+        self.state.synced = self.at;
+        unfinished(&*self.store.disk)?.mark(self.id, &self.state.write()).map_err(fault)
+    }
+
+    /// Takes back what came, since it cannot be checked any more or is wrong. Only who has the turn may.
+    fn take_back(&mut self) -> std::io::Result<()> {
+        self.file.cut(self.start)?;
+        self.state.unchecked_from = None;
+        match self.store.disk.unfinished() {
+            Some(unfinished) => unfinished.mark(self.id, &self.state.write()),
+            None => Ok(()),
+        }
+    }
+
+    /// The body is complete. Says whether the upload is.
+    fn end(&mut self) -> Result<bool, Fault> {
+        let turn = self.turn.clone();
+        let mut held = turn.keep().ok_or_else(taken_over)?;
+        if let Some(check) = self.check.take() {
+            held.unchecked_from = None;
+            if !check.holds() {
+                self.take_back().map_err(|error| disk_fault(&error, "take a piece of an upload back"))?;
+                let detail = "the piece does not come to the checksum that was sent with it";
+                return Err(Fault::new(Status::CHECKSUM_MISMATCH, "checksum_mismatch", detail));
+            }
+        }
+        self.state.unchecked_from = None;
+        self.mark()?;
+        Ok(self.state.length == Some(self.at))
+    }
+
+    /// Gives the whole its name, or one like it: also if what has that name may not be replaced.
+    fn place(&mut self, may_replace: bool) -> Result<(Stored, Vec<RelPath<'static>>), Fault> {
+        let turn = self.turn.clone();
+        let _held = turn.keep().ok_or_else(taken_over)?;
+        let Piece { store, state, file, .. } = self;
+        let folders = store.make_way(&state.path)?;
+        let replaced = if state.on_conflict == OnConflict::Overwrite && may_replace {
+            match store.commit(&mut **file, &state.path, OnConflict::Overwrite) {
+                Err(fault) if fault.status == Status::CONFLICT => None,
+                stored => Some(stored),
+            }
+        } else {
+            None
+        };
+        let stored = replaced.unwrap_or_else(|| store.commit(&mut **file, &state.path, OnConflict::Rename))?;
+        self.state.place = Some(stored.0.clone());
+        // The file is where it should be; that this is not written down costs its sender a question.
+        if let Err(error) = unfinished(&*self.store.disk)?.mark(self.id, &self.state.write()) {
+            log::error!("the end of the upload {:?} cannot be written down: {error}", self.id);
+        }
+        Ok((stored, folders))
+    }
+
+    /// All of the upload has come: it takes its place.
+    fn settle(mut self: Box<Self>, site: &mut Site) -> Reply<Site> {
+        let may_replace = self.actor.may_change(site, &self.store.area, &self.state.path).is_ok();
+        Reply::offload(move || {
+            let placed = self.place(may_replace);
+            let (id, is_new, at, ip) = (self.id, self.is_new, self.at, self.ip);
+            let (state, area, owner) = (self.state.clone(), self.store.area.clone(), self.actor.as_owner());
+            drop(self);
+            move |site: &mut Site, cx: &mut Context<'_>| {
+                note(site, id, &state, placed.is_ok());
+                let ((path, facts), folders) = match placed {
+                    Ok(placed) => placed,
+                    Err(fault) => return refused(&fault),
+                };
+                let has_owner = site.files.as_ref().is_some_and(|files| files.owners.of(&path).is_some());
+                let replaces = state.on_conflict == OnConflict::Overwrite && path == state.path && has_owner;
+                let changes = made(folders, (!replaces).then(|| path.clone()), owner);
+                keep(site, area.is_shared(), changes, cx, move |site, _| {
+                    note_stored(site, &area.show(&path), &facts, ip);
+                    let response = if is_new { created(site, id, at, state.until) } else { answer(Status::NO_CONTENT) };
+                    whole(site, &area, &state, response, at).into()
+                })
+            }
+        })
+    }
+}
+
+/// Notes what is known of an upload now.
+fn note(site: &mut Site, id: PartialId, state: &State, is_finished: bool) {
+    if let Ok(files) = files(site) {
+        files.partials.note(id, state.clone(), is_finished);
+    }
+}
+
+impl Sink<Site> for Piece {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        let turn = self.turn.clone();
+        let held = turn.keep().ok_or_else(taken_over)?;
+        if bytes.len() as u64 > self.room_left() {
+            return Err(too_large(self.most));
+        }
+        self.room.take(bytes.len())?;
+        self.file.write(bytes).map_err(|error| disk_fault(&error, "write to an upload"))?;
+        self.at += bytes.len() as u64;
+        if let Some(check) = &mut self.check {
+            check.update(bytes);
+        } else if self.at - self.state.synced >= SYNC_EVERY {
+            self.mark()?;
+        }
+        drop(held);
+        Ok(())
+    }
+
+    fn finish(mut self: Box<Self>) -> Step<Site> {
+        match self.end() {
+            Ok(true) => Box::new(move |site, cx| {
+                note(site, self.id, &self.state, false);
+                when_known(site, cx, move |site, _| self.settle(site))
+            }),
+            ended => {
+                let (id, state) = (self.id, self.state.clone());
+                // The content is closed here, where that may block.
+                let response = ended.map(|_| Ended { is_new: self.is_new, at: self.at });
+                Box::new(move |site, _| {
+                    note(site, id, &state, false);
+                    match response {
+                        Ok(Ended { is_new: true, at }) => created(site, id, at, state.until).into(),
+                        Ok(Ended { at, .. }) => answer(Status::NO_CONTENT)
+                            .header("Upload-Offset", &at.to_string())
+                            .header("Upload-Expires", &imf(state.until))
+                            .into(),
+                        Err(fault) => refused(&fault),
+                    }
+                })
+            }
+        }
+    }
+}
+
+/// A piece that is stored, with more to come.
+struct Ended {
+    is_new: bool,
+    at: u64,
+}
+
+/// The answer to the last piece, with where the file came to lie.
+pub fn whole(site: &Site, area: &Area, state: &State, mut response: Response, offset: u64) -> Response {
+    if response.status != Status::CREATED {
+        response.add_header("Upload-Offset", &offset.to_string());
+    }
+    if let Some(place) = &state.place {
+        response.add_header("Content-Location", &url(&site.config.path_prefix, &area.show(place)));
+    }
+    response
+}
+
+impl Drop for Piece {
+    fn drop(&mut self) {
+        // A piece that is to be checked counts as a whole or not at all.
+        if self.check.is_none() {
+            return;
+        }
+        let turn = self.turn.clone();
+        let Some(mut held) = turn.keep() else { return };
+        held.unchecked_from = None;
+        if let Err(error) = self.take_back() {
+            log::error!("a piece of the upload {:?} that was not checked stays: {error}", self.id);
+        }
+    }
+}

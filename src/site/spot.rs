@@ -1,0 +1,279 @@
+//! Where a path of the files leads: into the shared area, or into somebody's home; and whose what lies there is.
+
+use std::io;
+use std::sync::Arc;
+
+use crate::config::Rights;
+use crate::http::fault::Fault;
+use crate::http::status::Status;
+use crate::path::RelPath;
+use crate::server::context::Context;
+use crate::server::reply::{Reply, Verdict};
+use crate::site::books::{self, heed};
+use crate::site::gate::{Principal, User, may_change};
+use crate::site::state::{Files, LedgerState, Site};
+use crate::store::disk::Disk;
+use crate::store::ledger::Entry;
+use crate::store::owners::{Change, Owner};
+use crate::store::tree;
+
+/// A part of the files with a disk of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Area {
+    /// What all share.
+    Shared,
+    /// The private files of an account.
+    Home {
+        /// Its number, which names its folder.
+        id: i64,
+        /// Its name, which its paths begin with.
+        name: Arc<str>,
+    },
+}
+
+impl Area {
+    /// The home of an account.
+    pub fn home(user: &User) -> Area {
+        Area::Home { id: user.id, name: user.name.clone() }
+    }
+
+    /// Whether all share it.
+    pub fn is_shared(&self) -> bool {
+        *self == Area::Shared
+    }
+
+    /// Its own folder, on its disk.
+    pub fn root(&self) -> RelPath<'static> {
+        match self {
+            Area::Shared => RelPath::ROOT,
+            Area::Home { id, .. } => {
+                RelPath::from_plain(&id.to_string()).map(RelPath::into_owned).unwrap_or(RelPath::ROOT)
+            }
+        }
+    }
+
+    /// Its disk.
+    ///
+    /// # Errors
+    /// 404 for a home where there are none.
+    pub fn disk(&self, files: &Files) -> Result<Arc<dyn Disk>, Fault> {
+        let disk = if self.is_shared() { Some(&files.disk) } else { files.homes.as_ref() };
+        disk.cloned().ok_or_else(Fault::not_found)
+    }
+
+    /// A path of its disk as clients see it.
+    pub fn show(&self, path: &RelPath<'_>) -> RelPath<'static> {
+        match self {
+            Area::Shared => path.clone().into_owned(),
+            Area::Home { name, .. } => {
+                let home = format!("~{name}");
+                let home = RelPath::from_plain(&home).map(RelPath::into_owned).unwrap_or(RelPath::ROOT);
+                path.strip(self.root().as_str()).map_or(home.clone(), |below| home.join(&below))
+            }
+        }
+    }
+}
+
+/// A place in the files.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spot {
+    /// In which area.
+    pub area: Area,
+    /// Where on its disk.
+    pub path: RelPath<'static>,
+}
+
+impl Spot {
+    /// Where a path leads for whoever asks: `~ada/b.txt` into ada's home, if it is ada.
+    ///
+    /// # Errors
+    /// 404 for everybody else: what there is in a home is nobody else's affair.
+    pub fn of(who: &Principal, path: &RelPath<'_>) -> Result<Spot, Fault> {
+        let Some(rest) = path.as_str().strip_prefix('~') else {
+            return Ok(Spot { area: Area::Shared, path: path.clone().into_owned() });
+        };
+        let name = rest.split('/').next().unwrap_or(rest);
+        let user = who.user().filter(|user| *user.name == *name).ok_or_else(Fault::not_found)?;
+        let area = Area::home(user);
+        let below = path.strip(&path.as_str()[..=name.len()]).ok_or_else(Fault::not_found)?;
+        let path = area.root().join(&below);
+        Ok(Spot { area, path })
+    }
+
+    /// Whether it is the whole area.
+    pub fn is_root(&self) -> bool {
+        self.path == self.area.root()
+    }
+
+    /// As clients see it.
+    pub fn show(&self) -> RelPath<'static> {
+        self.area.show(&self.path)
+    }
+}
+
+/// Who wants to do something, and under which rights.
+#[derive(Clone, Debug)]
+pub struct Actor {
+    /// Who.
+    pub who: Principal,
+    /// What is open to whom, for the way their request came.
+    pub rights: Rights,
+}
+
+impl Actor {
+    /// Whom what this one makes belongs to; `None` for the operator's.
+    pub fn as_owner(&self) -> Option<Owner> {
+        match &self.who {
+            Principal::Operator => None,
+            Principal::User(user) => Some(Owner::Account(user.id)),
+            Principal::Guest => Some(Owner::Guest),
+        }
+    }
+
+    /// Whether what lies at a path of an area, and all below it, may be replaced, moved or removed.
+    ///
+    /// # Errors
+    /// 403 `not_owner`.
+    pub fn may_change(&self, site: &Site, area: &Area, path: &RelPath<'_>) -> Result<(), Fault> {
+        let Some(files) = site.files.as_ref().filter(|_| area.is_shared()) else { return Ok(()) };
+        may_change(&self.who, &self.rights, files.owners.of(path))?;
+        files.owners.below(path).try_for_each(|owner| may_change(&self.who, &self.rights, Some(owner)))
+    }
+}
+
+/// The same as far as it is known before a body is taken: it is asked again when it has come.
+pub fn early_right(site: &Site, actor: &Actor, area: &Area, path: &RelPath<'_>) -> Result<(), Fault> {
+    let is_known = site.books.as_ref().is_none_or(|books| books.state != LedgerState::Opening);
+    if is_known { actor.may_change(site, area, path) } else { Ok(()) }
+}
+
+/// The name of whom a file belongs to.
+pub fn owner_name(site: &Site, area: &Area, path: &RelPath<'_>) -> Option<Arc<str>> {
+    match area {
+        Area::Home { name, .. } => Some(name.clone()),
+        Area::Shared => match site.files.as_ref()?.owners.of(path)? {
+            Owner::Guest => None,
+            // A deleted account's files belong to nobody.
+            Owner::Account(id) => site
+                .accounts
+                .as_ref()?
+                .users
+                .account(id)
+                .filter(|account| !account.is_gone)
+                .map(|account| account.name.clone()),
+        },
+    }
+}
+
+/// Goes on when it is known who made what: in the first moments of a run the ledger is still being opened.
+pub fn when_known(
+    site: &mut Site,
+    cx: &mut Context<'_>,
+    then: impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> + 'static,
+) -> Reply<Site> {
+    if site.books.is_some() { books::when_open(site, cx, then) } else { then(site, cx) }
+}
+
+/// Has the ledger keep what has happened in the shared area, then goes on. What happens in a home is its owner's affair.
+pub fn keep(
+    site: &mut Site,
+    is_shared: bool,
+    changes: Vec<Change>,
+    cx: &mut Context<'_>,
+    then: impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> + 'static,
+) -> Reply<Site> {
+    if site.books.is_none() || !is_shared || changes.is_empty() {
+        return then(site, cx);
+    }
+    let kept = changes.clone();
+    Reply::Keep(
+        Entry::Owners(changes),
+        Box::new(move |site, verdict, cx| {
+            heed(site, verdict);
+            match (verdict, &mut site.files) {
+                (Verdict::Kept(_), Some(files)) => files.owners.apply(&kept),
+                // The files are as they are; only whose they are will not be known.
+                _ => log::error!("who made {} files cannot be kept", kept.len()),
+            }
+            then(site, cx)
+        }),
+    )
+}
+
+/// Removes the home of an account that is gone, then goes on.
+pub fn remove_home(
+    site: &Site,
+    id: i64,
+    then: impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> + Send + 'static,
+) -> Reply<Site> {
+    let homes = site.files.as_ref().and_then(|files| files.homes.clone());
+    Reply::offload(move || {
+        if let Some(homes) = homes {
+            remove_home_now(&*homes, id);
+        }
+        then
+    })
+}
+
+/// The same, by a helper.
+pub fn remove_home_now(homes: &dyn Disk, id: i64) {
+    let root = Area::Home { id, name: "".into() }.root();
+    match tree::remove_all(homes, &root) {
+        Ok(()) => log::info!("the home of account {id}, which is gone, was removed"),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => log::error!("the home of account {id}, which is gone, stays: {error}"),
+    }
+}
+
+/// The area that a wish for privacy means.
+///
+/// # Errors
+/// 401 for a guest, 403 for the operator, who has no home.
+pub fn private_area(who: &Principal) -> Result<Area, Fault> {
+    match who {
+        Principal::User(user) => Ok(Area::home(user)),
+        Principal::Guest => {
+            Err(Fault::new(Status::UNAUTHORIZED, "unauthorized", "private files are for those signed in"))
+        }
+        Principal::Operator => Err(Fault::new(Status::FORBIDDEN, "no_home", "the operator has no private files")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::users::Credential;
+
+    fn ada() -> Principal {
+        let via = Credential::Session(1);
+        Principal::User(User { id: 7, name: "ada".into(), is_admin: false, via, scopes: None })
+    }
+
+    fn path(text: &str) -> RelPath<'_> {
+        RelPath::from_plain(text).unwrap()
+    }
+
+    #[test]
+    fn a_path_leads_into_the_shared_area_or_ones_own_home() {
+        let spot = |who: &Principal, text: &str| {
+            Spot::of(who, &path(text)).ok().map(|spot| (spot.path.to_string(), spot.show().to_string()))
+        };
+        let is = |inner: &str, shown: &str| Some((inner.to_owned(), shown.to_owned()));
+        assert_eq!(spot(&ada(), "a/b"), is("a/b", "a/b"));
+        assert_eq!(spot(&ada(), "a/~ada"), is("a/~ada", "a/~ada"));
+        assert_eq!(spot(&ada(), ""), is("", ""));
+        assert_eq!(spot(&ada(), "~ada/a/b"), is("7/a/b", "~ada/a/b"));
+        assert_eq!(spot(&ada(), "~ada"), is("7", "~ada"));
+        assert!(Spot::of(&ada(), &path("~ada")).unwrap().is_root());
+        for (who, text) in [
+            (ada(), "~bob/x"),
+            (ada(), "~"),
+            (ada(), "~adam"),
+            (ada(), "~7"),
+            (Principal::Guest, "~ada"),
+            (Principal::Operator, "~ada/x"),
+        ] {
+            assert_eq!(spot(&who, text), None, "{text}");
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! Whose the files are: who may change what in the shared area, and homes.
+
+use std::fs;
+
+use rusqlite::{Connection, params};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::share::{BYTES, JSON, MULTIPART, Says, Share, form};
+use crate::wire::Answer;
+
+const OPERATOR: &str = "an-operators-token-0123456789";
+const PEOPLE: [(i64, &str, bool); 3] = [(7, "ada", false), (8, "bob", false), (9, "root", true)];
+
+/// A share with three accounts, each with a token: its name.
+fn inhabited(flags: &[&str]) -> Share {
+    let mut share = Share::open(&[&["--token", OPERATOR], flags].concat());
+    // This is answered when the ledger is open.
+    assert_eq!(share.get("/messages").status, 200);
+    share.house.kill();
+    let database = Connection::open(share.house.folder().join("data/hythe.db")).unwrap();
+    for (id, name, is_admin) in PEOPLE {
+        let sql = "INSERT INTO accounts (id, name, password, is_admin, made) VALUES (?1, ?2, '', ?3, 0)";
+        database.execute(sql, params![id, name, is_admin]).unwrap();
+        let sql = "INSERT INTO tokens (account, secret, label, scopes, made) VALUES (?1, ?2, 'test', 15, 0)";
+        database.execute(sql, params![id, Sha256::digest(name).as_slice()]).unwrap();
+    }
+    drop(database);
+    share.house.restart();
+    assert_eq!(share.get("/messages").status, 200);
+    share
+}
+
+/// What somebody shows; nothing for a guest.
+fn shows(who: &str) -> String {
+    match who {
+        "" => "X-Nobody: at all".into(),
+        "operator" => format!("Authorization: Bearer {OPERATOR}"),
+        who => format!("Authorization: Bearer {who}"),
+    }
+}
+
+fn put(share: &Share, who: &str, path: &str, body: &str) -> Answer {
+    share.send(&format!("PUT /files/{path}?create=1"), &[BYTES, &shows(who)], body)
+}
+
+fn ask(share: &Share, who: &str, line: &str) -> Answer {
+    share.ask(line, &[&shows(who)])
+}
+
+#[test]
+fn a_file_is_changed_by_its_owner_and_by_who_looks_after_the_place() {
+    let share = inhabited(&[]);
+    let made = put(&share, "ada", "d/a", "1");
+    assert_eq!((made.status, &made.json()["owner"]), (201, &json!("ada")), "{made:?}");
+    assert_eq!(share.get("/file-info/d/a").json()["owner"], "ada");
+    assert_eq!(share.get("/file-list?prefix=d").json()["files"][0]["owner"], "ada");
+    let file = form(&[("name=\"dir\"", b"d"), ("name=\"file\"; filename=\"a\"", b"x")]);
+    for who in ["", "bob"] {
+        let by = shows(who);
+        for (answer, what) in [
+            (put(&share, who, "d/a", "2"), "PUT"),
+            (share.send("PUT /files/d/a", &[&by], "2"), "PUT without create"),
+            (ask(&share, who, "DELETE /files/d/a"), "DELETE"),
+            (ask(&share, who, "DELETE /files/d"), "DELETE of its folder"),
+            (share.send("POST /remove", &[JSON, &by], r#"{"name":"d/a"}"#), "remove"),
+            (share.send("POST /rename", &[JSON, &by], r#"{"from":"d/a","to":"x"}"#), "rename"),
+            (share.send("POST /rename", &[JSON, &by], r#"{"from":"d","to":"x"}"#), "rename of its folder"),
+            (share.send("PATCH /files/d/a", &[JSON, &by], r#"{"name":"x"}"#), "PATCH"),
+            (share.send("POST /upload?on_conflict=overwrite", &[MULTIPART, &by], &file), "form"),
+        ] {
+            assert!(answer.is(403, "not_owner"), "{what} by {who}: {answer:?}");
+        }
+        let kept = share.send("POST /upload?on_conflict=rename", &[MULTIPART, &by], &file);
+        assert_eq!(kept.status, 201, "what is new is nobody's loss");
+    }
+    share.plant("found", "found");
+    assert_eq!(put(&share, "bob", "b", "b").status, 201);
+    for (name, body) in [("b", "{}"), ("b", "1")] {
+        let kind = if body == "{}" { JSON } else { BYTES };
+        let answer =
+            share.send(&format!("POST /upload?name={name}&on_conflict=overwrite"), &[kind, &shows("ada")], body);
+        assert!(answer.is(403, "not_owner"), "{answer:?}");
+    }
+    let over =
+        share.send("POST /rename", &[JSON, &shows("ada")], r#"{"from":"d/a","to":"b","on_conflict":"overwrite"}"#);
+    assert!(over.is(403, "not_owner"), "what is there is bob's: {over:?}");
+    assert_eq!(share.read("d/a").unwrap(), b"1");
+    assert_eq!(share.read("b").unwrap(), b"b");
+    for who in ["ada", "root", "operator"] {
+        assert_eq!(put(&share, who, "d/a", who).status, 200, "{who}");
+        assert_eq!(share.get("/file-info/d/a").json()["owner"], "ada", "who looks after it takes nothing away");
+    }
+    assert_eq!(put(&share, "operator", "new", "x").json()["owner"], json!(null));
+    assert!(share.get("/file-info/found").json()["owner"].is_null());
+    let moved = share.send("PATCH /files/d/a", &[JSON, &shows("ada")], r#"{"path":"e/a"}"#);
+    assert_eq!((moved.status, &moved.json()["owner"]), (200, &json!("ada")));
+    assert!(ask(&share, "", "DELETE /files/e/a").is(403, "not_owner"));
+    assert!(put(&share, "", "d/a", "a guest's").status == 201, "the old name is free");
+    assert_eq!(put(&share, "bob", "d/a", "anyone may change what a guest made").status, 200);
+    assert_eq!(ask(&share, "ada", "DELETE /files/e/a").status, 200);
+    assert_eq!(put(&share, "", "e/a", "a guest's").json()["owner"], json!(null), "who made it has gone with it");
+}
+
+#[test]
+fn owners_are_known_after_a_restart_and_go_with_their_folder() {
+    let mut share = inhabited(&[]);
+    assert_eq!(put(&share, "ada", "d/e/a", "1").status, 201);
+    assert_eq!(share.send("POST /dirs", &[JSON, &shows("ada")], r#"{"path":"mine"}"#).status, 201);
+    let moved = share.send("POST /rename", &[JSON, &shows("ada")], r#"{"from":"d","to":"mine/d"}"#);
+    assert_eq!(moved.status, 200, "{moved:?}");
+    share.house.kill_and_restart();
+    assert_eq!(share.get("/file-info/mine/d/e/a").json()["owner"], "ada");
+    for line in ["DELETE /files/mine/d/e/a", "DELETE /files/mine"] {
+        assert!(ask(&share, "", line).is(403, "not_owner"), "{line}");
+    }
+}
+
+#[test]
+fn where_writing_is_for_users_what_has_no_owner_is_for_who_looks_after_the_place() {
+    let share = inhabited(&["--shared-write", "user"]);
+    share.plant("found", "found");
+    assert!(put(&share, "", "x", "x").is(401, "unauthorized"));
+    assert_eq!(put(&share, "ada", "mine", "x").status, 201);
+    assert!(put(&share, "ada", "found", "x").is(403, "not_owner"));
+    assert!(ask(&share, "bob", "DELETE /files/mine").is(403, "not_owner"));
+    assert_eq!(put(&share, "root", "found", "x").status, 200);
+    assert_eq!(ask(&share, "ada", "DELETE /files/mine").status, 200);
+}
+
+#[test]
+fn a_home_is_there_for_its_owner_alone() {
+    let share = inhabited(&[]);
+    assert_eq!(ask(&share, "ada", "GET /file-list?prefix=~ada").json()["files"], json!([]));
+    let made = put(&share, "ada", "~ada/d/a.txt", "secret");
+    assert_eq!(made.status, 201, "{made:?}");
+    assert_eq!(made.field("location"), Some("/files/~ada/d/a.txt"));
+    let file = made.json();
+    assert_eq!(
+        (&file["path"], &file["owner"], &file["name"]),
+        (&json!("~ada/d/a.txt"), &json!("ada"), &json!("a.txt"))
+    );
+    let home = share.house.folder().join("data/home/7");
+    assert_eq!(fs::read(home.join("d/a.txt")).unwrap(), b"secret");
+    for who in ["", "bob", "root", "operator"] {
+        let by = shows(who);
+        for line in [
+            "GET /files/~ada/d/a.txt",
+            "HEAD /files/~ada/d/a.txt",
+            "GET /files/~ada/nothing",
+            "GET /files/~ada?archive=tar",
+            "GET /file-info/~ada/d/a.txt",
+            "GET /file-list?prefix=~ada/d",
+            "DELETE /files/~ada/d/a.txt",
+        ] {
+            assert_eq!(ask(&share, who, line).status, 404, "{line} by {who}");
+        }
+        assert_eq!(put(&share, who, "~ada/d/a.txt", "x").status, 404);
+        assert_eq!(share.send("PATCH /files/~ada/d/a.txt", &[JSON, &by], r#"{"name":"b"}"#).status, 404);
+        for body in [r#"{"name":"~ada/d/a.txt"}"#, r#"{"name":"~ada/nothing"}"#] {
+            assert_eq!(share.send("POST /remove", &[JSON, &by], body).status, 404);
+        }
+        assert_eq!(share.send("POST /rename", &[JSON, &by], r#"{"from":"~ada/d/a.txt","to":"x"}"#).status, 404);
+    }
+    let got = ask(&share, "ada", "GET /files/~ada/d/a.txt");
+    assert_eq!((got.status, got.body.as_slice()), (200, &b"secret"[..]));
+    assert_eq!(got.field("cache-control"), Some("private, no-cache"));
+    assert_eq!(ask(&share, "ada", "GET /file-info/~ada/d/a.txt").json()["path"], "~ada/d/a.txt");
+    let list = ask(&share, "ada", "GET /file-list?prefix=~ada").json();
+    assert_eq!((&list["dirs"], &list["files"]), (&json!(["d"]), &json!([])));
+    let found = ask(&share, "ada", "GET /file-list?prefix=~ada&q=A.TXT").json();
+    assert_eq!(found["files"][0]["path"], "~ada/d/a.txt");
+    let archive = ask(&share, "ada", "GET /files/~ada?archive=tar");
+    assert_eq!(archive.field("content-disposition"), Some("attachment; filename=\"ada.tar\""));
+    let moved = share.send("POST /rename", &[JSON, &shows("ada")], r#"{"from":"~ada/d/a.txt","to":"~ada/b.txt"}"#);
+    assert_eq!(moved.json()["path"], "~ada/b.txt");
+    let out = share.send("POST /rename", &[JSON, &shows("ada")], r#"{"from":"~ada/b.txt","to":"b.txt"}"#);
+    assert!(out.is(400, "bad_name"), "{out:?}");
+    assert_eq!(share.send("POST /dirs", &[JSON, &shows("ada")], r#"{"path":"~ada/new"}"#).json()["dir"], "~ada/new");
+    assert!(share.send("POST /dirs", &[JSON, &shows("ada")], r#"{"path":"~ada"}"#).is(400, "bad_name"));
+    assert_eq!(ask(&share, "ada", "DELETE /files/~ada").status, 404, "a home is not a folder in it");
+    assert_eq!(ask(&share, "ada", "DELETE /files/~ada/b.txt").json()["deleted"], "~ada/b.txt");
+    let shared = share.get("/file-list").json();
+    assert_eq!((&shared["dirs"], &shared["files"]), (&json!([]), &json!([])), "nothing of it is seen");
+    share.comes_to_hold(&[]);
+}
+
+#[test]
+fn a_form_and_an_upload_in_pieces_may_be_private() {
+    let share = inhabited(&[]);
+    let (one, two) = ("name=\"file\"; filename=\"one\"", "name=\"file\"; filename=\"two\"");
+    for parts in [
+        [("name=\"private\"", &b"1"[..]), (one, b"11"), (two, b"22"), ("name=\"dir\"", b"d")],
+        [(one, b"11"), (two, b"22"), ("name=\"dir\"", b"d"), ("name=\"private\"", b"1")],
+        [(one, b"11"), ("name=\"dir\"", b"d"), ("name=\"private\"", b"1"), (two, b"22")],
+    ] {
+        let fields = [MULTIPART, &shows("ada")];
+        let answer = share.send("POST /upload?on_conflict=overwrite", &fields, form(&parts));
+        let files = answer.json()["files"].clone();
+        assert_eq!(
+            (answer.status, &files[0]["path"], &files[1]["path"]),
+            (201, &json!("~ada/d/one"), &json!("~ada/d/two"))
+        );
+        assert_eq!(ask(&share, "ada", "GET /files/~ada/d/two").body, b"22");
+    }
+    let twice = form(&[("name=\"private\"", b"1"), ("name=\"private\"", b"1"), (one, b"1")]);
+    assert!(share.send("POST /upload", &[MULTIPART, &shows("ada")], twice).is(400, "bad_field"));
+    let private = form(&[("name=\"private\"", b"1"), (one, b"1")]);
+    assert!(share.send("POST /upload", &[MULTIPART, &shows("operator")], private).is(403, "no_home"));
+    share.comes_to_hold(&[]);
+    let tus = ["Tus-Resumable: 1.0.0", "Upload-Length: 5", "Upload-Metadata: filename YQ==,private MQ=="];
+    let begun = share.send("POST /tus", &[&tus[..], &[&shows("ada")]].concat(), "");
+    let place = begun.field("location").unwrap().to_owned();
+    let piece = ["Tus-Resumable: 1.0.0", "Content-Type: application/offset+octet-stream", "Upload-Offset: 0"];
+    for who in ["", "bob", "operator"] {
+        let head = share.ask(&format!("HEAD {place}"), &["Tus-Resumable: 1.0.0", &shows(who)]);
+        assert_eq!(head.status, 404, "{who}");
+        assert_eq!(share.send(&format!("PATCH {place}"), &[&piece[..], &[&shows(who)]].concat(), "hello").status, 404);
+    }
+    let last = share.send(&format!("PATCH {place}"), &[&piece[..], &[&shows("ada")]].concat(), "hello");
+    assert_eq!((last.status, last.field("content-location")), (204, Some("/files/~ada/a")), "{last:?}");
+    assert_eq!(ask(&share, "ada", "GET /files/~ada/a").body, b"hello");
+}
+
+#[test]
+fn an_upload_in_pieces_does_not_replace_what_is_not_ones_own() {
+    let share = inhabited(&[]);
+    assert_eq!(put(&share, "ada", "a", "ada's").status, 201);
+    let tus = ["Tus-Resumable: 1.0.0", "Upload-Length: 5", "Upload-Metadata: filename YQ==,on_conflict b3ZlcndyaXRl"];
+    let begin = |who: &str| share.send("POST /tus", &[&tus[..], &[&shows(who)]].concat(), "");
+    assert!(begin("bob").is(403, "not_owner"));
+    assert_eq!(ask(&share, "ada", "DELETE /files/a").status, 200);
+    let place = begin("bob").field("location").unwrap().to_owned();
+    assert_eq!(put(&share, "ada", "a", "ada's").status, 201);
+    let piece = ["Tus-Resumable: 1.0.0", "Content-Type: application/offset+octet-stream", "Upload-Offset: 0"];
+    let last = share.send(&format!("PATCH {place}"), &[&piece[..], &[&shows("bob")]].concat(), "hello");
+    assert!(last.field("content-location").is_some_and(|path| path.starts_with("/files/a%20")), "{last:?}");
+    assert_eq!(share.read("a").unwrap(), b"ada's");
+    assert_eq!(share.get("/file-info/a%20(2)").json()["owner"], "bob");
+}
+
+#[test]
+fn nobody_has_more_than_their_quota() {
+    let mut share = inhabited(&[]);
+    assert_eq!(share.get("/messages").status, 200);
+    share.house.kill();
+    let database = Connection::open(share.house.folder().join("data/hythe.db")).unwrap();
+    database.execute("UPDATE accounts SET quota = 1000 WHERE name = 'ada'", []).unwrap();
+    drop(database);
+    share.house.restart();
+    assert_eq!(share.get("/messages").status, 200);
+    let body = "x".repeat(600);
+    assert_eq!(put(&share, "ada", "~ada/a", &body).status, 201);
+    assert!(put(&share, "ada", "b", &body).is(507, "over_quota"));
+    let chunked = share.send_chunked("PUT /files/b?create=1", &[BYTES, &shows("ada")], body.as_bytes(), 100);
+    assert!(chunked.is(507, "over_quota"), "{chunked:?}");
+    assert_eq!(put(&share, "ada", "b", &body[..400]).status, 201);
+    assert!(put(&share, "ada", "c", "x").is(507, "over_quota"), "the shared files count too");
+    assert_eq!(put(&share, "bob", "c", &body).status, 201);
+    let tus = ["Tus-Resumable: 1.0.0", "Upload-Length: 5", &shows("ada")];
+    assert!(share.send("POST /tus", &tus, "").is(507, "over_quota"));
+    assert_eq!(ask(&share, "ada", "DELETE /files/~ada/a").status, 200);
+    assert_eq!(put(&share, "ada", "c2", &body).status, 201);
+    share.comes_to_hold(&["b", "c", "c2"]);
+}
+
+#[test]
+fn of_a_deleted_account_the_home_goes_and_the_shared_files_belong_to_nobody() {
+    let mut share = inhabited(&[]);
+    assert_eq!(put(&share, "ada", "~ada/d/secret", "x").status, 201);
+    assert_eq!(put(&share, "ada", "shared", "x").status, 201);
+    share.house.kill();
+    let database = Connection::open(share.house.folder().join("data/hythe.db")).unwrap();
+    database.execute("UPDATE accounts SET gone = 1 WHERE name = 'ada'", []).unwrap();
+    drop(database);
+    share.house.restart();
+    assert_eq!(share.get("/file-info/shared").json()["owner"], json!(null));
+    assert!(put(&share, "bob", "shared", "y").is(403, "not_owner"));
+    assert_eq!(put(&share, "root", "shared", "y").status, 200);
+    share.comes_to_log("the home of account 7, which is gone, was removed");
+    assert!(!share.house.folder().join("data/home/7").exists());
+}
