@@ -1,5 +1,5 @@
 # Every line here is one that you could type yourself.
-.PHONY: run build test sim kill fuzz bench lint doc
+.PHONY: run build test sim clients kill fuzz bench lint doc
 
 # Seconds each fuzz target runs, and which ones.
 FUZZ_SECONDS ?= 600
@@ -23,6 +23,11 @@ sim:
 KILLS ?= 200
 kill:
 	KILLS=$(KILLS) cargo test --test uploads killed -- --nocapture
+
+# Other people's clients against a real server. What is not there is skipped.
+clients:
+	cargo build
+	tests/clients/chat/run target/debug/hythe
 
 # Needs `cargo install cargo-fuzz`. No sanitizer: our code is safe Rust, and so a stable compiler will do. What is found on
 # the way is kept in fuzz/corpus, which is not committed; fuzz/seeds is what each target begins with.
