@@ -10,7 +10,19 @@ run:
 	cargo run --release -- serve
 
 build:
-	cargo build --release
+	cargo build --release --bin hythe
+	ls -l target/release/hythe
+
+# The binary, its man page, completions for three shells, and the unit where there is systemd.
+install: build
+	install -D -m 755 target/release/hythe $(DESTDIR)$(PREFIX)/bin/hythe
+	install -D -m 644 packaging/hythe.1 $(DESTDIR)$(PREFIX)/share/man/man1/hythe.1
+	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	target/release/hythe completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/hythe
+	target/release/hythe completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_hythe
+	target/release/hythe completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/hythe.fish
+	install -D -m 644 packaging/hythe.service $(DESTDIR)$(PREFIX)/lib/systemd/system/hythe.service
 
 test:
 	cargo test --workspace --no-fail-fast

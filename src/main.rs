@@ -6,6 +6,8 @@ use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
+#[cfg(feature = "client")]
+use hythe::cli::client::{self, failure::Ending};
 use hythe::cli::command::{self, Heard, Task};
 use hythe::cli::exit::{Exit, Mistake};
 use hythe::cli::layers::{self, Settled, World};
@@ -15,7 +17,7 @@ use hythe::os::scribe::Scribe;
 
 fn main() -> ExitCode {
     match obey() {
-        Ok(()) => Exit::Fine.into(),
+        Ok(code) => code,
         Err(mistake) => {
             say(&mistake.sentence);
             mistake.exit.into()
@@ -23,18 +25,24 @@ fn main() -> ExitCode {
     }
 }
 
-fn obey() -> Result<(), Mistake> {
+fn obey() -> Result<ExitCode, Mistake> {
     let words = match command::hear(env::args_os())? {
-        Heard::Text(text) => return print(&text),
+        Heard::Text(text) => return print(&text).map(|()| Exit::Fine.into()),
         Heard::Words(words) => words,
+        #[cfg(feature = "client")]
+        Heard::Client(order) => {
+            hythe::os::end_on_interrupt(Ending::Interrupted.code());
+            return Ok(ExitCode::from(client::run::run(&order, |name| env::var_os(name))));
+        }
     };
     let variables: Vec<_> = env::vars_os().collect();
     let read = |path: &Path| fs::read(path);
     let settled = layers::settle(&words, &World { variables: &variables, read: &read })?;
     match words.task {
-        Task::Check => report(settled),
-        Task::Serve => serve(settled),
+        Task::Check => report(settled)?,
+        Task::Serve => serve(settled)?,
     }
+    Ok(Exit::Fine.into())
 }
 
 fn serve(settled: Settled) -> Result<(), Mistake> {

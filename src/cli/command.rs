@@ -6,8 +6,11 @@ use std::ffi::OsString;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command, builder};
+use clap_complete::Shell;
 
-use crate::cli::exit::Mistake;
+#[cfg(feature = "client")]
+use crate::cli::client::words;
+use crate::cli::exit::{Exit, Mistake};
 use crate::cli::options::{self, Key};
 
 /// What the program is asked to do.
@@ -35,21 +38,27 @@ pub struct Words {
 pub enum Heard {
     /// Something to do.
     Words(Words),
-    /// A text to print, which is all that was asked for: the help or the version.
+    /// A text to print, which is all that was asked for: the help, the version or completions.
     Text(String),
+    /// A command of the client.
+    #[cfg(feature = "client")]
+    Client(words::Order),
 }
 
 const PORT: &str = "PORT";
-const LIST_OF_TASKS: [&str; 3] = ["serve", "check", "help"];
+const SHELL: &str = "SHELL";
 
 /// The command as clap knows it.
 pub fn command() -> Command {
     let serve = Command::new("serve").about("Serve (what hythe does without a command, too)");
     let check =
         Command::new("check").about("Print the configuration that would be in force, and what is wrong with it");
-    with_keys(Command::new("hythe"))
+    let completions = Command::new("completions")
+        .about("Print what a shell needs to complete our commands and flags")
+        .arg(Arg::new(SHELL).required(true).value_parser(builder::EnumValueParser::<Shell>::new()));
+    let command = with_keys(Command::new("hythe"))
         .version(env!("CARGO_PKG_VERSION"))
-        .about("A small server for files, uploads and chat")
+        .about("A small server for files, uploads and chat, and the client for it")
         .after_help(
             "Every flag is an environment variable (HYTHE_HEADER_TIMEOUT) and a key of the configuration file \
              (header-timeout = \"5s\") too; flag over environment over file over default.",
@@ -57,6 +66,26 @@ pub fn command() -> Command {
         .args_conflicts_with_subcommands(true)
         .subcommand(with_keys(serve))
         .subcommand(with_keys(check))
+        .subcommand(completions);
+    #[cfg(feature = "client")]
+    let command = words::with_commands(command);
+    command
+}
+
+/// The words that may stand first.
+fn tasks() -> Vec<String> {
+    command().get_subcommands().map(|task| task.get_name().to_owned()).chain(["help".to_owned()]).collect()
+}
+
+/// Whether the command line is for the client, whose mistakes have a number of their own.
+fn is_for_client(arguments: &[OsString]) -> bool {
+    #[cfg(feature = "client")]
+    return arguments.get(1).and_then(|word| word.to_str()).is_some_and(words::is_command);
+    #[cfg(not(feature = "client"))]
+    {
+        let _ = arguments;
+        false
+    }
 }
 
 fn with_keys(command: Command) -> Command {
@@ -98,6 +127,8 @@ fn flag(key: &Key) -> Arg {
 /// Reads a command line, the program's name first.
 pub fn hear(arguments: impl IntoIterator<Item = OsString>) -> Result<Heard, Mistake> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
+    #[cfg(feature = "client")]
+    let arguments = words::in_order(arguments);
     let matches = match command().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
@@ -110,11 +141,17 @@ pub fn hear(arguments: impl IntoIterator<Item = OsString>) -> Result<Heard, Mist
             {
                 port(&matches)?;
             }
-            return Err(Mistake::usage(sentence(&error)));
+            let exit = if is_for_client(&arguments) { Exit::ClientUsage } else { Exit::Usage };
+            return Err(Mistake { exit, sentence: sentence(&error, arguments.get(1)) });
         }
     };
     let (task, matches) = match matches.subcommand() {
         Some(("check", matches)) => (Task::Check, matches),
+        Some(("completions", matches)) => return Ok(Heard::Text(completions(matches))),
+        #[cfg(feature = "client")]
+        Some((word, _)) if words::is_command(word) => {
+            return words::read(&matches).map(Heard::Client).map_err(|error| Mistake::usage(sentence(&error, None)));
+        }
         Some((_, matches)) => (Task::Serve, matches),
         None => (Task::Serve, &matches),
     };
@@ -125,19 +162,27 @@ pub fn hear(arguments: impl IntoIterator<Item = OsString>) -> Result<Heard, Mist
     Ok(Heard::Words(words))
 }
 
+fn completions(matches: &ArgMatches) -> String {
+    let shell = *matches.get_one::<Shell>(SHELL).expect("clap asks for it");
+    let mut text = Vec::new();
+    clap_complete::generate(shell, &mut command(), "hythe", &mut text);
+    String::from_utf8_lossy(&text).into_owned()
+}
+
 fn port(matches: &ArgMatches) -> Result<Option<u16>, Mistake> {
     let Some(word) = matches.get_one::<OsString>(PORT) else { return Ok(None) };
     let text = word.to_string_lossy();
     if let Ok(port) = text.parse() {
         return Ok(Some(port));
     }
-    if LIST_OF_TASKS.contains(&text.as_ref()) {
+    let tasks = tasks();
+    if tasks.iter().any(|task| *task == text) {
         return Err(Mistake::usage(format!("the command comes first: hythe {text} …")));
     }
     if text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
         return Err(Mistake::usage(format!("{text} is no port; ports are 0 to 65535")));
     }
-    let nearest = options::nearest(&text, LIST_OF_TASKS).expect("the list is not empty");
+    let nearest = options::nearest(&text, tasks.iter().map(String::as_str)).expect("the list is not empty");
     Err(Mistake::usage(format!("{text:?} is neither a port nor a command; the nearest command is {nearest}")))
 }
 
@@ -149,8 +194,16 @@ fn flags(matches: &ArgMatches) -> Vec<(&'static str, Vec<OsString>)> {
     options::keys().filter_map(values).collect()
 }
 
-/// One plain sentence for what clap did not understand.
-fn sentence(error: &clap::Error) -> String {
+/// The long flags of a command; of the server where it is none.
+fn flags_of(task: Option<&OsString>) -> Vec<String> {
+    let command = command();
+    let task = task.and_then(|task| command.find_subcommand(task)).unwrap_or(&command);
+    let longs = task.get_arguments().filter_map(Arg::get_long).map(str::to_owned);
+    longs.chain(["help", "version"].map(str::to_owned)).collect()
+}
+
+/// One plain sentence for what clap did not understand behind `task`.
+fn sentence(error: &clap::Error, task: Option<&OsString>) -> String {
     let told = |kind| match error.get(kind) {
         Some(ContextValue::String(text)) => Some(text.as_str()),
         _ => None,
@@ -165,8 +218,9 @@ fn sentence(error: &clap::Error) -> String {
             format!("no value here is below 0, and {name} is no flag; see hythe --help")
         }
         ErrorKind::UnknownArgument if argument.starts_with('-') => {
-            let names = options::keys().map(|key| key.name).chain(["help", "version"]);
-            let nearest = options::nearest(name.trim_start_matches('-'), names).expect("there are keys");
+            let names = flags_of(task);
+            let names = names.iter().map(String::as_str);
+            let nearest = options::nearest(name.trim_start_matches('-'), names).expect("every command has --help");
             format!("there is no flag {name}; the nearest is --{nearest}")
         }
         ErrorKind::UnknownArgument => format!("{argument:?} is one word too many; see hythe --help"),
@@ -196,7 +250,7 @@ mod tests {
         let words = std::iter::once("hythe").chain(line.split_whitespace()).map(OsString::from);
         match hear(words)? {
             Heard::Words(words) => Ok(words),
-            Heard::Text(text) => panic!("{text}"),
+            other => panic!("{other:?}"),
         }
     }
 
@@ -266,7 +320,7 @@ mod tests {
             let words = ["hythe"].into_iter().chain(line.split(' ')).map(OsString::from);
             match hear(words).unwrap() {
                 Heard::Text(text) => assert!(text.contains(says), "{line}: {text}"),
-                Heard::Words(words) => panic!("{line}: {words:?}"),
+                other => panic!("{line}: {other:?}"),
             }
         }
     }

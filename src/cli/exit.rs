@@ -13,6 +13,8 @@ use std::process::ExitCode;
 pub enum Exit {
     /// 0: it did what was asked.
     Fine,
+    /// 2: the words behind one of the client's commands cannot be understood.
+    ClientUsage,
     /// 64: the command line cannot be understood.
     Usage,
     /// 71: an address is in use, or the system refused something else that it should not.
@@ -30,6 +32,7 @@ impl Exit {
     pub const fn code(self) -> u8 {
         match self {
             Exit::Fine => 0,
+            Exit::ClientUsage => 2,
             Exit::Usage => 64,
             Exit::System => 71,
             Exit::CannotWrite => 73,

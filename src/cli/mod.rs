@@ -2,8 +2,12 @@
 //!
 //! One table (`options`) defines each key once. From it come the flags (`command`), the environment variables and the
 //! file's keys (`layers`), what `hythe check` prints (`check`) and `docs/configuration.md` (`reference`).
+//!
+//! The commands that talk to a server instead of being one are in `client`.
 
 pub mod check;
+#[cfg(feature = "client")]
+pub mod client;
 pub mod command;
 pub mod exit;
 pub mod folders;

@@ -1,4 +1,4 @@
-//! `docs/configuration.md`, written from the table, and the test that keeps it true.
+//! `docs/configuration.md` and the man page, written from the table of keys and commands, and the tests that keep them true.
 
 use std::fmt::Write;
 
@@ -73,4 +73,55 @@ fn the_documented_configuration_is_the_one_there_is() {
     }
     let written = std::fs::read_to_string(path).unwrap_or_default();
     assert_eq!(written, reference(), "docs/configuration.md is not true; UPDATE_DOCS=1 cargo test writes it anew");
+}
+
+/// The man page: what `--help` tells, in the place where people look for it.
+#[cfg(feature = "client")]
+fn man_page() -> String {
+    let mut command = crate::cli::command::command();
+    command.build();
+    let mut page = Vec::new();
+    let man = clap_mangen::Man::new(command.clone()).date("").source("hythe");
+    man.render(&mut page).expect("a Vec takes everything");
+    let mut text = String::from_utf8(page).expect("help is UTF-8");
+    for task in command.get_subcommands().filter(|task| !matches!(task.get_name(), "serve" | "check" | "help")) {
+        let mut page = Vec::new();
+        let man = clap_mangen::Man::new(task.clone());
+        man.render_synopsis_section(&mut page).expect("a Vec takes everything");
+        man.render_description_section(&mut page).expect("a Vec takes everything");
+        man.render_options_section(&mut page).expect("a Vec takes everything");
+        let page = String::from_utf8(page).expect("help is UTF-8");
+        // Sections of their own would hide the program's; they are parts of one.
+        let _ = write!(text, ".SH \"HYTHE {}\"\n{}", task.get_name().to_uppercase(), page.replace("\n.SH ", "\n.SS "));
+    }
+    let numbers = [
+        ("0", "all is well"),
+        ("1", "none of the others"),
+        ("2", "the command cannot be understood, or lacks something"),
+        ("3", "the server cannot be reached"),
+        ("4", "not signed in, or not allowed"),
+        ("5", "there is no such thing"),
+        ("6", "a name is taken, or something else stands in the way"),
+        ("7", "too large, or more than there is room for"),
+        ("8", "too often"),
+        ("9", "the server erred"),
+        ("10", "the transfer is damaged"),
+        ("130", "interrupted"),
+    ];
+    text.push_str(".SH \"EXIT STATUS\"\nOf the server: 0, 64 usage, 71 address in use, 73 cannot write, 77 not permitted, 78 configuration. Of the client:\n");
+    for (number, meaning) in numbers {
+        let _ = write!(text, ".TP\n\\fB{number}\\fR\n{meaning}\n");
+    }
+    text
+}
+
+#[cfg(feature = "client")]
+#[test]
+fn the_man_page_is_the_one_there_is() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/hythe.1");
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, man_page()).unwrap();
+    }
+    let written = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(written == man_page(), "packaging/hythe.1 is not true; UPDATE_DOCS=1 cargo test writes it anew");
 }

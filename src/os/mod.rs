@@ -544,6 +544,13 @@ pub fn machine_name() -> Option<String> {
     rustix::system::uname().nodename().to_str().ok().map(str::to_owned)
 }
 
+/// From now on an interrupt (Ctrl-C) ends the process at once with this number, as a script can tell. For who serves nobody.
+pub fn end_on_interrupt(code: u8) {
+    // Where it cannot be set an interrupt ends the process all the same, as a signal.
+    let always = Arc::new(AtomicBool::new(true));
+    let _ = signal_hook::flag::register_conditional_shutdown(SIGINT, i32::from(code), always);
+}
+
 /// Four random bytes from the system, as a number.
 pub fn random() -> u32 {
     let mut bytes = [0; 4];

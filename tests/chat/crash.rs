@@ -70,7 +70,7 @@ fn listen(address: &str, since: i64, patience: Duration) -> Vec<i64> {
         return Vec::new();
     }
     let mut ids = Vec::new();
-    let (mut id, mut line) = (None, String::new());
+    let (mut id, mut line) = (None::<i64>, String::new());
     let mut lines = BufReader::new(stream);
     while lines.read_line(&mut line).is_ok_and(|count| count > 0) && line.ends_with('\n') {
         match line.trim_end().split_once(": ") {
