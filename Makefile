@@ -1,5 +1,8 @@
 # Every line here is one that you could type yourself.
-.PHONY: run build test sim clients kill fuzz bench lint doc
+.PHONY: run build test sim kill clients fuzz bench lint doc install
+
+# Where `make install` puts things; DESTDIR goes before all of it.
+PREFIX ?= /usr/local
 
 # Seconds each fuzz target runs, and which ones.
 FUZZ_SECONDS ?= 600
@@ -36,9 +39,10 @@ KILLS ?= 200
 kill:
 	KILLS=$(KILLS) cargo test --test uploads killed -- --nocapture
 
-# Other people's clients against a real server. What is not there is skipped.
+# Other people's clients (curl, wget, aria2c, a browser, tus-js-client; ws, websockets) against a real server. What is not there is skipped.
 clients:
 	cargo build
+	tests/clients/run target/debug/hythe
 	tests/clients/chat/run target/debug/hythe
 
 # Needs `cargo install cargo-fuzz`. No sanitizer: our code is safe Rust, and so a stable compiler will do. What is found on
