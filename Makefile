@@ -1,5 +1,5 @@
 # Every line here is one that you could type yourself.
-.PHONY: run build install test sim kill fuzz bench lint doc
+.PHONY: run build test sim kill clients fuzz bench lint doc install
 
 # Where `make install` puts things; DESTDIR goes before all of it.
 PREFIX ?= /usr/local
@@ -38,6 +38,11 @@ sim:
 KILLS ?= 200
 kill:
 	KILLS=$(KILLS) cargo test --test uploads killed -- --nocapture
+
+# Other people's clients (curl, wget, aria2c, a browser, tus-js-client) against a real server. What is not there is skipped.
+clients:
+	cargo build
+	tests/clients/run target/debug/hythe
 
 # Needs `cargo install cargo-fuzz`. No sanitizer: our code is safe Rust, and so a stable compiler will do. What is found on
 # the way is kept in fuzz/corpus, which is not committed; fuzz/seeds is what each target begins with.

@@ -14,6 +14,7 @@ struct Seat {
     pty: Arc<Pty>,
     child: Child,
     seen: Arc<Mutex<String>>,
+    reader: Option<thread::JoinHandle<()>>,
     read: usize,
 }
 
@@ -26,7 +27,7 @@ impl Seat {
         let pty = Arc::new(pty);
         let seen = Arc::new(Mutex::new(String::new()));
         let (theirs, screen) = (pty.clone(), seen.clone());
-        thread::spawn(move || {
+        let reader = thread::spawn(move || {
             let mut window = [0; 4096];
             // The end of the other side is an error here.
             while let Ok(read) = (&*theirs).read(&mut window) {
@@ -36,7 +37,7 @@ impl Seat {
                 screen.lock().unwrap().push_str(&String::from_utf8_lossy(&window[..read]));
             }
         });
-        Seat { pty, child, seen, read: 0 }
+        Seat { pty, child, seen, reader: Some(reader), read: 0 }
     }
 
     /// Waits until something appears that was not there before.
@@ -70,6 +71,8 @@ impl Seat {
             status = self.child.try_wait().unwrap();
             status.is_some()
         });
+        // With the last who holds the other side goes what is still to be read, and then the reader.
+        self.reader.take().unwrap().join().unwrap();
         let seen = self.seen.lock().unwrap().clone();
         assert_eq!(status.unwrap().code(), Some(code), "{seen}");
         seen

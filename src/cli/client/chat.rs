@@ -50,8 +50,9 @@ struct Above<P>(P);
 
 impl<P: ExternalPrinter + Send> Screen for Above<P> {
     fn show(&mut self, line: &str) -> Result<(), Failure> {
-        let shown = self.0.print(format!("{line}\n"));
-        shown.map_err(|error| Failure::other(format!("cannot write to the terminal: {error}")))
+        // Who has left reads nothing more; that they have is learned from their lines.
+        let _ = self.0.print(format!("{line}\n"));
+        Ok(())
     }
 }
 
@@ -108,6 +109,8 @@ pub fn chat(visit: &Visit, order: &Chat) -> Result<(), Failure> {
             }
         };
         drop(say);
+        // With the editor goes what waits to be shown by it: the other thread may be waiting for that.
+        drop(editor);
         let talked = talk.join().unwrap_or_else(|_| Err(Failure::other("the chat broke down")));
         left.and(talked)
     })
