@@ -98,7 +98,7 @@ impl Members {
 
     fn take(&mut self, name: &str) -> Result<Option<Value>, Fault> {
         let Some(at) = self.left.iter().position(|(known, _)| known == name) else { return Ok(None) };
-        let (_, value) = self.left.swap_remove(at);
+        let (_, value) = self.left.remove(at);
         match self.left.iter().any(|(known, _)| known == name) {
             true => Err(bad_field(name)),
             false => Ok(Some(value)),

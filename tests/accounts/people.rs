@@ -217,8 +217,10 @@ fn open_streams_end_with_the_session_that_opened_them() {
     let mut rest = Vec::new();
     one.read_to_end(&mut rest).expect("the stream ends");
     other.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
-    let still = other.read(&mut [0; 4096]);
-    assert!(still.is_err(), "another session's goes on: {still:?}");
+    // It may hear that somebody has come or gone; it does not end.
+    while let Ok(heard) = other.read(&mut [0; 4096]) {
+        assert!(heard > 0, "another session's goes on");
+    }
 }
 
 #[test]
