@@ -8,6 +8,18 @@
 /// Takes the lines of the field: an `Option` of one, or all of them. HTML must be named, or `text/*`: scripts say `*/*` and
 /// want JSON. Where both are wanted alike, the one that is named more exactly is preferred, then the one named first.
 pub fn prefers_html<'a>(accept: impl IntoIterator<Item = &'a [u8]>) -> bool {
+    let (html, json) = wishes(accept);
+    html.is_named() && html.is_before(&json)
+}
+
+/// The same from the other side, for what is HTML unless JSON is asked for by its name, or as `application/*`.
+pub fn prefers_json<'a>(accept: impl IntoIterator<Item = &'a [u8]>) -> bool {
+    let (html, json) = wishes(accept);
+    json.is_named() && json.is_before(&html)
+}
+
+/// How much HTML and JSON are wanted.
+fn wishes<'a>(accept: impl IntoIterator<Item = &'a [u8]>) -> (Wish, Wish) {
     let mut html = Wish::NONE;
     let mut json = Wish::NONE;
     let members = accept.into_iter().flat_map(members);
@@ -28,9 +40,7 @@ pub fn prefers_html<'a>(accept: impl IntoIterator<Item = &'a [u8]>) -> bool {
             }
         }
     }
-    let is_better = (html.quality, html.exactness) > (json.quality, json.exactness)
-        || ((html.quality, html.exactness) == (json.quality, json.exactness) && html.place < json.place);
-    html.exactness > 1 && html.quality > 0 && is_better
+    (html, json)
 }
 
 /// How much one kind is wanted, by the most exact member that covers it.
@@ -44,6 +54,17 @@ struct Wish {
 
 impl Wish {
     const NONE: Wish = Wish { quality: 0, exactness: 0, place: usize::MAX };
+
+    /// Whether it is wanted by more than `*/*`.
+    fn is_named(&self) -> bool {
+        self.exactness > 1 && self.quality > 0
+    }
+
+    /// Whether it is wanted more than the other.
+    fn is_before(&self, other: &Wish) -> bool {
+        let (this, that) = ((self.quality, self.exactness), (other.quality, other.exactness));
+        this > that || this == that && self.place < other.place
+    }
 }
 
 /// A content coding that a file may lie there in, beside itself (RFC 9110, section 8.4.1).
@@ -269,7 +290,8 @@ mod tests {
         ] {
             assert_eq!(prefers_html(Some(accept.as_bytes())), expected, "{accept}");
         }
-        assert!(!prefers_html(None));
+        assert!(!prefers_html(None) && !prefers_json(None));
+        assert!(!prefers_json([&b"*/*"[..]]) && prefers_json([&b"application/json, */*;q=0.1"[..]]));
         assert!(prefers_html([&b"application/json;q=0.1"[..], b"text/html"]));
     }
 

@@ -196,29 +196,17 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
         }
     }
 
-    /// Feeds a protocol until it has used all it can and its answers have left or must wait. Says how much was used.
+    /// Feeds a protocol once. What it leaves for later waits for its next turn: a client whose pipeline is long and whose socket
+    /// takes much would hold up all others. Says how much was used.
     fn feed(&mut self, index: u32, input: &[u8]) -> usize {
-        let mut used = 0;
-        loop {
-            let rest = &input[used..];
-            let Some(taken) = self.call(index, |protocol, shared, port| protocol.on_bytes(rest, shared, port)) else {
-                self.settle(index);
-                return input.len();
-            };
-            debug_assert!(taken <= rest.len(), "a protocol used more than it was given");
-            used += taken.min(rest.len());
-            self.settle(index);
-            let io = &mut self.slab[index as usize].io;
-            if used == input.len() {
-                io.unset(flag::LEFT);
-                return used;
-            }
-            let goes_on = io.is(flag::LEFT) && io.flags & (flag::PAUSED | flag::DEAD) == 0 && io.outbox.is_none();
-            if !goes_on {
-                return used;
-            }
-            io.unset(flag::LEFT);
+        let taken = self.call(index, |protocol, shared, port| protocol.on_bytes(input, shared, port));
+        self.settle(index);
+        let Some(taken) = taken else { return input.len() };
+        debug_assert!(taken <= input.len(), "a protocol used more than it was given");
+        if taken == input.len() {
+            self.slab[index as usize].io.unset(flag::LEFT);
         }
+        taken.min(input.len())
     }
 
     /// Lets the protocol have its say. `None` if it panicked; then its connection is on its way out.

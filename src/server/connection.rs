@@ -40,7 +40,6 @@ impl<S: State> Connection<S> {
         // Earlier answers are not this handler's to break.
         port.mark();
         self.is_in_head = false;
-        self.cors = 0;
         if !house.rules.cors_origins.is_empty()
             && let Some(origin) = house.cors_origin(request)
             && let Some(at) = house.rules.cors_origins.iter().position(|allowed| allowed == origin)
@@ -310,9 +309,6 @@ impl<S: State> Protocol for Connection<S> {
         match &self.phase {
             // A request that is all there is answered though its client has shut its half (RFC 9112, section 9.6).
             Phase::Away(_) | Phase::Sending(_) => self.exchange.make_last(),
-            Phase::Busy(busy) if matches!(busy.work, Work::Receive(_)) && !self.exchange.has_body() => {
-                self.exchange.make_last()
-            }
             Phase::Busy(busy)
                 if matches!(busy.work, Work::Wait { outlasts: true, .. }) && !self.exchange.has_body() =>
             {

@@ -127,13 +127,6 @@ impl<S: State> House<S> {
 
     fn find(&mut self, request: &Request<'_>, cx: &mut Context<'_>) -> Result<Reply<S>, Fault> {
         self.check_host(request)?;
-        if request.method == Method::Unknown {
-            return Err(Fault::new(Status::NOT_IMPLEMENTED, "method_not_implemented", "this method is not known here"));
-        }
-        if request.expects_unknown {
-            let detail = "only 100-continue can be expected";
-            return Err(Fault::new(Status::EXPECTATION_FAILED, "expectation_failed", detail));
-        }
         if request.path == "*" {
             let all = Method::ALL.map(Method::name).join(", ");
             return Ok(Response::new(Status::NO_CONTENT).header("Allow", &all).into());
@@ -146,8 +139,15 @@ impl<S: State> House<S> {
         }
         let inside = self.strip_prefix(request.path)?;
         let (path, is_folder) = RelPath::from_target(inside).map_err(path_fault)?;
+        if request.method == Method::Unknown {
+            return Err(Fault::new(Status::NOT_IMPLEMENTED, "method_not_implemented", "this method is not known here"));
+        }
         if !request.method.is_safe() || request.headers.has(Field::Upgrade) {
             self.check_site(request)?;
+        }
+        if request.expects_unknown {
+            let detail = "only 100-continue can be expected";
+            return Err(Fault::new(Status::EXPECTATION_FAILED, "expectation_failed", detail));
         }
         if let Some(preflight) = self.preflight(request) {
             return Ok(preflight.into());

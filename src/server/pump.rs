@@ -11,6 +11,9 @@ pub const WINDOW: usize = 256 << 10;
 /// Bytes that were read beyond a full window still have a place: as much as one read may bring.
 const MARGIN: usize = 64 << 10;
 
+/// What a body that has hardly begun is read into: ten thousand that go no further cost no more than this each.
+const FIRST_ROOM: usize = 16 << 10;
+
 /// A stretch of a body. Its bytes stay initialised from one use to the next, so that none has to be zeroed twice.
 #[derive(Default)]
 pub struct Window {
@@ -87,7 +90,10 @@ impl<S: State> Pump<S> {
 
     /// Where up to `remaining` bytes of the body may be read to directly.
     pub fn landing(&mut self, remaining: u64) -> Option<&mut [u8]> {
-        let room = (WINDOW + MARGIN).saturating_sub(self.filling.filled);
+        let Window { bytes, filled } = &self.filling;
+        let room = (WINDOW + MARGIN).saturating_sub(*filled);
+        // Who has sent little is given little: a window grows with what comes, and then keeps its size.
+        let room = room.min((bytes.len() - filled).max(*filled).max(FIRST_ROOM));
         let room = usize::try_from(remaining).unwrap_or(usize::MAX).min(room);
         if room == 0 || self.filling.is_full() {
             return None;
@@ -192,6 +198,26 @@ mod tests {
         assert!(matches!(pump.trip().unwrap()(), Sunk::Finished(_)));
         assert!(stops > 3);
         assert!(*heap.lock().unwrap() == body);
+    }
+
+    #[test]
+    fn the_first_window_grows_with_what_comes() {
+        let heap = Arc::new(Mutex::new(Vec::new()));
+        let mut pump = Pump::new(Box::new(Heap(heap, usize::MAX)), 0);
+        let mut rooms = Vec::new();
+        while !pump.is_full() {
+            let room = pump.landing(u64::MAX).expect("there is room").len();
+            assert!(pump.landed(room));
+            rooms.push(room >> 10);
+        }
+        assert_eq!(rooms, [16, 16, 32, 64, 128]);
+        let trip = pump.trip().expect("a full window travels");
+        assert_eq!(pump.landing(u64::MAX).map(|room| room.len()), Some(FIRST_ROOM));
+        let Sunk::Home(sink, window) = trip() else { panic!("it takes all") };
+        pump.come_home(sink, window);
+        assert!(pump.fill(&[b'x'; WINDOW]) && pump.trip().is_some());
+        assert_eq!(pump.landing(10).map(|room| room.len()), Some(10), "no more than is left of the body");
+        assert_eq!(pump.landing(u64::MAX).map(|room| room.len()), Some(WINDOW), "what came home is used whole");
     }
 
     #[test]

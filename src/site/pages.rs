@@ -5,7 +5,7 @@
 
 use crate::http::fault::Fault;
 use crate::http::headers::{Field, Headers};
-use crate::http::negotiate::prefers_html;
+use crate::http::negotiate::{prefers_html, prefers_json};
 use crate::http::request::Method;
 use crate::http::response::{Body, Response};
 use crate::http::status::Status;
@@ -134,12 +134,12 @@ fn present(page: &Page, ask: &Ask<'_>) -> Reply<Site> {
             Response::redirect(Status::PERMANENT_REDIRECT, &format!("{}/{query}", ask.path)).into()
         }
         Page::Listing { html, json } => {
-            let response = if ask.wants_page() {
-                Response::html(Status::OK, html.clone())
-            } else {
+            let response = if prefers_json(ask.headers.all(Field::Accept)) {
                 Response::new(Status::OK)
                     .header("Content-Type", "application/json")
                     .with_body(Body::Bytes(json.clone()))
+            } else {
+                Response::html(Status::OK, html.clone())
             };
             response.header("Vary", "Accept").header("Cache-Control", "no-store").into()
         }

@@ -16,9 +16,6 @@ use crate::http::status::Status;
 use crate::server::problem;
 use crate::store::disk::FileFacts;
 
-/// Between the parts of a multipart range. It cannot stand in a part's content by chance; and parts have their lengths told.
-const BOUNDARY: &str = "hythe-7b1c2f7e0a8d4c55";
-
 /// One representation of a file.
 pub struct Variant {
     /// Header lines of a 200 or 206.
@@ -131,7 +128,10 @@ impl Variant {
 
     /// Several ranges as one message (RFC 9110, section 14.6).
     fn parts(&self, ranges: &[Range<u64>]) -> Response {
-        let parts = ByteRanges { boundary: BOUNDARY, media_type: self.media, length: self.facts.size };
+        // It must not stand in a part (RFC 2046, section 5.1.1). The tag is new with every change, so nobody can write it into
+        // the file that it belongs to.
+        let boundary = format!("hythe-{}", self.etag.trim_matches('"'));
+        let parts = ByteRanges { boundary: &boundary, media_type: self.media, length: self.facts.size };
         let mut pieces = Vec::with_capacity(ranges.len() * 2 + 1);
         for range in ranges {
             pieces.push(Piece::Bytes(parts.part_head(range).into()));

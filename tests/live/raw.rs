@@ -107,6 +107,12 @@ fn below_a_prefix_everything_is_where_it_was() {
 }
 
 #[test]
+fn folders_are_listed_where_that_is_wanted() {
+    let house = House::open(&["--list"]);
+    run("listed folders", &house, &content::of_listed_folders());
+}
+
+#[test]
 fn the_operator_is_known_by_the_token() {
     let house = House::open(&["--token", "a-token-of-some-length"]);
     run("the operator", &house, &rights::with_a_token());

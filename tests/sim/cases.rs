@@ -14,16 +14,16 @@ use crate::stage::Stage;
 use crate::truth::filling;
 
 /// A stage on which wires are spoken to by hand.
-struct Scene<S: State = Site>(Stage<S>);
+pub struct Scene<S: State = Site>(pub Stage<S>);
 
 impl Scene {
-    fn new(setting: &Setting) -> Scene {
+    pub fn new(setting: &Setting) -> Scene {
         Scene::on(site::stage(1, setting))
     }
 }
 
 /// A scene of the server that somebody else made.
-fn guests() -> Scene<Guest> {
+pub fn guests() -> Scene<Guest> {
     Scene::on(guest::stage(1, &Odds::calm(), 1000, 100))
 }
 
@@ -34,7 +34,7 @@ impl<S: State> Scene<S> {
     }
 
     /// Somebody comes and says this.
-    fn come(&mut self, bytes: &str) -> usize {
+    pub fn come(&mut self, bytes: &str) -> usize {
         let peer = Peer { ip: [127, 0, 0, 1].into(), port: 1 };
         let wire = self.0.net.borrow_mut().connect(peer);
         if !bytes.is_empty() {
@@ -43,16 +43,16 @@ impl<S: State> Scene<S> {
         wire
     }
 
-    fn say(&mut self, wire: usize, bytes: &str) {
+    pub fn say(&mut self, wire: usize, bytes: &str) {
         assert_eq!(self.0.net.borrow_mut().deliver(wire, bytes.as_bytes()), bytes.len());
     }
 
-    fn turns(&mut self, count: u32) {
+    pub fn turns(&mut self, count: u32) {
         (0..count).for_each(|_| self.0.turn());
     }
 
     /// Everyone breaks off; nothing may be left.
-    fn end(mut self) {
+    pub fn end(mut self) {
         self.0.calm_down();
         let count = self.0.net.borrow().wires.len();
         (0..count).for_each(|wire| self.0.net.borrow_mut().reset(wire));
@@ -60,13 +60,13 @@ impl<S: State> Scene<S> {
         self.0.strike();
     }
 
-    fn heard(&mut self, wire: usize) -> (String, Ended) {
+    pub fn heard(&mut self, wire: usize) -> (String, Ended) {
         let (bytes, ended) = self.0.net.borrow_mut().take(wire, usize::MAX);
         (String::from_utf8_lossy(&bytes).into_owned(), ended)
     }
 }
 
-fn get(target: &str) -> String {
+pub fn get(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: sim\r\n\r\n")
 }
 
@@ -273,7 +273,7 @@ fn an_answer_that_is_leaving_leaves_though_the_next_request_ends_in_its_middle()
     }
 }
 
-fn put(name: &str, length: usize) -> String {
+pub fn put(name: &str, length: usize) -> String {
     format!("POST /store/{name} HTTP/1.1\r\nHost: sim\r\nContent-Length: {length}\r\n\r\n")
 }
 

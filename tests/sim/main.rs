@@ -6,7 +6,8 @@
 //! files in memory. `ask` says what clients ask and what must be answered, `answer` reads answers strictly, `truth` knows what
 //! is so, and a `client` puts them together. `stage` runs a story: first with faults, then without, when all that is unfinished
 //! must finish; then all leave, and nothing may be left. `site` tells stories of the server itself, `guest` of a server somebody
-//! else made of its parts, and `cases` what was once found, by name.
+//! else made of its parts, and `cases` what was once found, by name;
+//! `turns` says whose turn it is.
 
 mod answer;
 mod ask;
@@ -19,6 +20,7 @@ mod net;
 mod site;
 mod stage;
 mod truth;
+mod turns;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -185,6 +185,9 @@ impl<S: State> Connection<S> {
     /// What follows an answer.
     #[inline]
     pub(super) fn conclude(&mut self, next: Next, house: &House<S>, port: &mut Port<'_, Self>) {
+        // A next head that is malformed is not from whom this request was.
+        self.cors = 0;
+        self.wants_page = false;
         if !matches!(self.phase, Phase::Head) {
             // Whatever the request had been waiting for is over; what came behind it is read on.
             self.phase = Phase::Head;

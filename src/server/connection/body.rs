@@ -107,7 +107,11 @@ impl<S: State> Connection<S> {
         if let Some(trip) = pump.trip() {
             port.spawn(Pump::<S>::LANE, move || Done::Sunk(trip()));
         }
-        let has_body = self.exchange.has_body();
+        if !self.exchange.has_body() {
+            // All of it has come: what follows waits for the answer, the client's end too.
+            port.pause();
+            return port.no_deadline();
+        }
         if pump.is_full() {
             // While it is we who do not read, the client's time stands still.
             port.pause();
@@ -119,11 +123,7 @@ impl<S: State> Connection<S> {
         if let Some(stopped) = busy.stopped.take() {
             busy.began = busy.began.plus(port.now().since(stopped));
         }
-        if has_body {
-            port.deadline(port.now().plus(house.rules.body_idle_ms));
-        } else {
-            port.no_deadline();
-        }
+        port.deadline(port.now().plus(house.rules.body_idle_ms));
     }
 
     pub(super) fn take_sunk(&mut self, sunk: Sunk<S>, house: &mut House<S>, port: &mut Port<'_, Self>) {

@@ -44,6 +44,40 @@ fn one_of_them() -> Expect {
     })
 }
 
+/// Where folders are listed: `.well-known/` has no index.
+pub fn of_listed_folders() -> Vec<Case> {
+    const CHOICE: &str = "RFC 9110 section 12.5.1";
+    let page = || is(200).header("Content-Type", "text/html; charset=utf-8").lists("Vary", "Accept");
+    let document = || is(200).header("Content-Type", "application/json").lists("Vary", "Accept");
+    vec![
+        case("A folder is listed as a page to who says nothing", CHOICE, get("/.well-known/"), page()),
+        case(
+            "A folder is listed as a page to who takes all",
+            CHOICE,
+            get_with("/.well-known/", &["Accept: */*"]),
+            page(),
+        ),
+        case(
+            "A folder is listed as a page to a browser",
+            CHOICE,
+            get_with("/.well-known/", &["Accept: text/html,*/*;q=0.8"]),
+            page(),
+        ),
+        case(
+            "A folder is listed as a document to who asks for one",
+            CHOICE,
+            get_with("/.well-known/", &["Accept: application/json"]),
+            document(),
+        ),
+        case(
+            "A document wins where it is preferred",
+            CHOICE,
+            get_with("/.well-known/", &["Accept: text/html;q=0.5, application/json"]),
+            document(),
+        ),
+    ]
+}
+
 pub fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (path, kinds, attached) in [

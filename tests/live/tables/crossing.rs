@@ -316,6 +316,20 @@ pub fn of_named_origin() -> Vec<Case> {
             is(200).lists("Vary", "Origin").without("Access-Control-Allow-Origin"),
         ),
         case(
+            "What the named origin was told is not told to a message that nobody can read",
+            "Fetch section 3.2",
+            [
+                get_with("/hello.txt", &["Origin: http://app.test", "Accept: text/html"]),
+                b"GET /\x01 HTTP/1.1\r\n\r\n".to_vec(),
+            ]
+            .concat(),
+            [
+                is(200).header("Access-Control-Allow-Origin", "http://app.test"),
+                is(400).without("Access-Control-Allow-Origin").header("Content-Type", "application/problem+json"),
+            ],
+        )
+        .closes(),
+        case(
             "The named origin is told before it posts",
             "Fetch section 3.2.2",
             ask(

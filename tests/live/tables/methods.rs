@@ -212,5 +212,14 @@ pub fn cases() -> Vec<Case> {
     cases.push(
         case("A method of 300 letters is not implemented", KNOWN, ask(&long, "/", &[]), any(&[501, 400])).keeps_word(),
     );
+    cases.push(
+        case(
+            "A path that leads outside is refused before its method is looked at",
+            "RFC 9110 section 4.2.5",
+            ask("BREW", "/../hello.txt", &[]),
+            is(403).code("path_forbidden"),
+        )
+        .keeps_word(),
+    );
     cases
 }

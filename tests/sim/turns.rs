@@ -1,0 +1,40 @@
+//! Whose turn it is: of those who ask for much and for little, and of what was sent ahead.
+
+use crate::cases::{Scene, get, guests, put};
+use crate::net::Ended;
+use crate::site::Setting;
+
+#[test]
+fn who_asks_for_little_does_not_wait_for_who_asks_for_much() {
+    let mut scene = Scene::new(&Setting { keepalive_requests: 0, ..Setting::calm() });
+    let warm = scene.come(&get("/page.html"));
+    scene.turns(3);
+    scene.heard(warm);
+    // Its socket takes all that it is given.
+    scene.0.net.borrow_mut().odds.room = 64 << 20;
+    let greedy = scene.come(&get("/page.html").repeat(1000));
+    scene.turns(2);
+    let (heard, _) = scene.heard(greedy);
+    let answered = heard.matches("HTTP/1.1 200 OK\r\n").count();
+    assert!((1..=20).contains(&answered), "{answered} answers of 20,000 bytes in one go");
+    let modest = scene.come(&get("/healthz"));
+    scene.turns(2);
+    assert!(scene.heard(modest).0.ends_with(r#"{"status":"ok"}"#));
+    let answered = answered + scene.heard(greedy).0.matches("HTTP/1.1 200 OK\r\n").count();
+    assert!(answered < 1000, "it was not through yet");
+    scene.turns(500);
+    let answered = answered + scene.heard(greedy).0.matches("HTTP/1.1 200 OK\r\n").count();
+    assert_eq!(answered, 1000, "and is answered whole in the end");
+}
+
+#[test]
+fn what_follows_an_upload_is_answered_though_its_client_has_ended_its_half() {
+    let mut scene = guests();
+    let wire = scene.come(&[&put("last", 4), "body", &get("/hello")].concat());
+    scene.0.net.borrow_mut().shut(wire);
+    scene.turns(20);
+    let (heard, ended) = scene.heard(wire);
+    assert!(heard.starts_with("HTTP/1.1 201 ") && heard.ends_with("hello"), "{heard}");
+    assert_eq!(ended, Ended::Fin);
+    scene.end();
+}
