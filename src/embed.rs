@@ -1,46 +1,74 @@
-//! The door for programs that carry a server: a state, routes, somewhere to listen, and the loop that runs it.
+//! The door for programs that carry a server: a state, routes, somewhere to listen, and the loop that runs it, or is run by them.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::Arc;
+use std::time::Duration;
 
+use crate::clock::Moment;
+use crate::http::fault::Fault;
 use crate::http::request::Method;
-use crate::os::{self, Keeper, Os, Parts};
-use crate::reactor::hub::Hub;
+use crate::http::response::Response;
+use crate::os::pool::Tray;
+use crate::os::{self, Door, Keeper, Os, Parts};
+use crate::reactor::Reactor;
+use crate::reactor::hub::{Hub, Topic};
 use crate::reactor::slot::{Brought, Marks};
-use crate::reactor::system::Verdict;
-use crate::reactor::{Reactor, hub::Topic};
+use crate::reactor::system::{Happening, Key, System, Verdict};
 use crate::server;
+use crate::server::blocking::{self, Asked};
 use crate::server::connection::{Connection, Done};
 use crate::server::context::{Call, Context};
 use crate::server::house::Rules;
+use crate::server::later::Mail;
+use crate::server::layer::Next;
 use crate::server::reply::{Reply, State};
 use crate::server::router::BadPattern;
+use crate::testing::Rehearsal;
 
 /// How many newcomers may wait in the kernel.
 const BACKLOG: u32 = 1024;
 
-/// How many helpers work on files.
-const FILE_THREADS: usize = 2;
+/// How many helpers work for blocking handlers and files, unless said otherwise.
+const HELPERS: usize = 4;
+
+/// How many jobs may wait for them.
+const QUEUE_MAX: usize = 256;
 
 /// A server inside a program.
+///
+/// It owns a state of the program's own type and lends it to one handler at a time, so that nothing needs a lock.
 pub struct Server<S: State> {
     inner: server::Server<S>,
-    listeners: Vec<TcpListener>,
+    doors: Vec<Door>,
+    helpers: usize,
+    keeper: Box<dyn Keeper<S::Entry>>,
+    takes_signals: bool,
     rules: Rules,
     marks: Marks,
 }
 
 type World<S> = Os<Brought<Done<S>>, <S as State>::Entry>;
+type Loop<S> = Reactor<Connection<S>, World<S>>;
 
 impl<S: State> Server<S> {
-    /// A server with this state, without routes.
+    /// A server with this state, without routes, that listens nowhere.
     pub fn new(state: S) -> Server<S> {
-        let inner = server::Server::new(state, Hub::default());
-        Server { inner, listeners: Vec::new(), rules: Rules::default(), marks: Marks::default() }
+        Server {
+            inner: server::Server::new(state, Hub::default()),
+            doors: Vec::new(),
+            helpers: HELPERS,
+            keeper: Box::new(NoKeeper),
+            takes_signals: false,
+            rules: Rules::default(),
+            marks: Marks { jobs_max: [QUEUE_MAX, 16], ..Marks::default() },
+        }
     }
 
-    /// Adds a route: a path whose segments may be `:name` (any one segment) or, as the last, `*name` (all that follows).
-    /// `HEAD` is answered by the handler of `GET`, `OPTIONS` by what is allowed.
+    /// Adds a route: a path whose segments may be `:name` (any one segment) or, as the last, `*name` (all that follows, even
+    /// nothing). A fixed segment wins over a parameter, a parameter over a rest; a route of the program's own wins over any
+    /// built-in one. `HEAD` is answered by the handler of `GET`, `OPTIONS` by what is allowed, any other method by 405.
     ///
     /// # Errors
     /// If the pattern is none, or was added before with one of these methods.
@@ -56,14 +84,120 @@ impl<S: State> Server<S> {
         self.inner.add_route(methods, pattern, handler)
     }
 
+    /// Adds a route whose bodies may have at most `body_max` bytes: more is 413, before it is read where its length is told.
+    ///
+    /// # Errors
+    /// As [`add_route`](Server::add_route).
+    pub fn add_route_limited<R>(
+        &mut self,
+        methods: &[Method],
+        pattern: &str,
+        body_max: usize,
+        handler: impl Fn(&mut S, &Call<'_>, &mut Context<'_>) -> R + Clone + 'static,
+    ) -> Result<(), BadPattern>
+    where
+        R: Into<Reply<S>>,
+    {
+        self.inner.add_route(methods, pattern, move |state: &mut S, call: &Call<'_>, cx: &mut Context<'_>| {
+            match call.check_body(body_max) {
+                Ok(()) => handler(state, call, cx).into().limit_body(body_max),
+                Err(fault) => fault.into(),
+            }
+        })
+    }
+
+    /// Adds a route whose handler may block: it is given the whole request, at most 1 MiB of body, and runs on a helper. If the
+    /// helpers have too much to do the answer is 503; if there is none within 30 s, 504, and the log names the route.
+    ///
+    /// # Errors
+    /// As [`add_route`](Server::add_route).
+    pub fn add_blocking<R>(
+        &mut self,
+        methods: &[Method],
+        pattern: &str,
+        work: impl Fn(Asked) -> R + Send + Clone + 'static,
+    ) -> Result<(), BadPattern>
+    where
+        R: Into<Reply<S>> + Send + 'static,
+    {
+        self.add_blocking_within(methods, pattern, Duration::from_millis(blocking::WITHIN_MS), work)
+    }
+
+    /// The same with another time within which to answer.
+    ///
+    /// # Errors
+    /// As [`add_route`](Server::add_route).
+    pub fn add_blocking_within<R>(
+        &mut self,
+        methods: &[Method],
+        pattern: &str,
+        within: Duration,
+        work: impl Fn(Asked) -> R + Send + Clone + 'static,
+    ) -> Result<(), BadPattern>
+    where
+        R: Into<Reply<S>> + Send + 'static,
+    {
+        self.inner.add_route(methods, pattern, blocking::blocking(blocking::BODY_MAX, millis(within), work))
+    }
+
+    /// Wraps a function around every handler, inside those that were added before.
+    pub fn add_layer(
+        &mut self,
+        layer: impl Fn(&mut S, &Call<'_>, &mut Context<'_>, Next<'_, S>) -> Reply<S> + 'static,
+    ) {
+        self.inner.add_layer(layer);
+    }
+
+    /// Sets who answers what no route fits, instead of 404.
+    pub fn set_rest<R>(&mut self, handler: impl Fn(&mut S, &Call<'_>, &mut Context<'_>) -> R + 'static)
+    where
+        R: Into<Reply<S>>,
+    {
+        self.inner.set_rest(handler);
+    }
+
     /// Every route: method and pattern.
     pub fn routes(&self) -> Vec<(Method, String)> {
         self.inner.routes()
     }
 
     /// A new topic, for what is said to many.
+    ///
+    /// # Panics
+    /// If there are 65,536 already.
     pub fn topic(&mut self) -> Topic {
         self.inner.topic()
+    }
+
+    /// The state, before it is the loop's.
+    pub fn state(&mut self) -> &mut S {
+        self.inner.state()
+    }
+
+    /// How it treats its clients: limits and times.
+    pub fn rules(&mut self) -> &mut Rules {
+        &mut self.rules
+    }
+
+    /// Limits of the loop itself.
+    pub fn marks(&mut self) -> &mut Marks {
+        &mut self.marks
+    }
+
+    /// How many helper threads there may be, and how many jobs may wait for them. A helper's stack has 256 KiB.
+    pub fn set_helpers(&mut self, threads: usize, queue_max: usize) {
+        self.helpers = threads.max(1);
+        self.marks.jobs_max[0] = queue_max.max(1);
+    }
+
+    /// Who keeps what [`Reply::Keep`] asks to be kept; without one, everything is lost.
+    pub fn set_keeper(&mut self, keeper: Box<dyn Keeper<S::Entry>>) {
+        self.keeper = keeper;
+    }
+
+    /// Has `SIGTERM` and `SIGINT` close the server. One server of a process can have this.
+    pub fn take_signals(&mut self) {
+        self.takes_signals = true;
     }
 
     /// Listens at every address that `addresses` stands for; port 0 has the system pick one.
@@ -72,33 +206,162 @@ impl<S: State> Server<S> {
     /// If it cannot be resolved, or is taken.
     pub fn listen(&mut self, addresses: impl ToSocketAddrs) -> io::Result<()> {
         for address in addresses.to_socket_addrs()? {
-            self.listeners.push(os::listen(address, BACKLOG)?);
+            self.doors.push(os::listen(address, BACKLOG)?.into());
         }
         Ok(())
     }
 
-    /// Where it listens.
+    /// Listens at a socket that is bound already, TCP or Unix; an inherited descriptor becomes one by `TcpListener::from`.
+    pub fn listen_on(&mut self, door: impl Into<Door>) {
+        self.doors.push(door.into());
+    }
+
+    /// Where it listens over TCP.
     pub fn addresses(&self) -> Vec<SocketAddr> {
-        self.listeners.iter().filter_map(|listener| listener.local_addr().ok()).collect()
+        let tcp = self.doors.iter().filter_map(|door| match door {
+            Door::Tcp(listener) => listener.local_addr().ok(),
+            Door::Unix(_) => None,
+        });
+        tcp.collect()
+    }
+
+    /// Serves until told to stop, on this thread.
+    ///
+    /// # Errors
+    /// If it listens nowhere, or the event loop cannot be made, or fails.
+    pub fn run(self) -> io::Result<()> {
+        if self.doors.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "the server listens nowhere"));
+        }
+        self.start()?.reactor.run()
+    }
+
+    /// The same server without sockets, for tests: bytes go through the very same code, and time passes when it is told to.
+    pub fn rehearse(self) -> Rehearsal<S> {
+        Rehearsal::new(self.inner, self.keeper, self.rules, self.marks)
+    }
+
+    /// Begins to serve: whenever [`Running::poll_once`] is called.
+    ///
+    /// # Errors
+    /// If the event loop cannot be made.
+    pub fn start(self) -> io::Result<Running<S>> {
+        let world: World<S> = Os::new(Parts {
+            listeners: self.doors,
+            takes_signals: self.takes_signals,
+            file_threads: self.helpers,
+            keeper: self.keeper,
+            access_log: None,
+            logs: Vec::new(),
+        })?;
+        let tray = world.tray();
+        let mail: Arc<dyn Mail> = Arc::new(Post(tray.clone()));
+        let reactor = self.inner.in_world_with(world, self.rules, self.marks, Some(mail));
+        Ok(Running { reactor, tray })
+    }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A server that serves whenever it is given a turn.
+pub struct Running<S: State> {
+    reactor: Loop<S>,
+    tray: Arc<Tray<Brought<Done<S>>>>,
+}
+
+impl<S: State> Running<S> {
+    /// One turn: sleeps until something happens, but no longer than `timeout`, and does what there is to do. Says how soon it wants
+    /// the next one although its descriptor tells nothing: zero for at once, `None` for never.
+    ///
+    /// # Errors
+    /// If the event loop fails.
+    pub fn poll_once(&mut self, timeout: Duration) -> io::Result<Option<Duration>> {
+        let until = self.now().plus(millis(timeout));
+        self.reactor.turn(Some(until))?;
+        let now = self.now();
+        Ok(self.reactor.due().map(|due| Duration::from_millis(due.since(now))))
+    }
+
+    fn now(&mut self) -> Moment {
+        System::<_, S::Entry>::now(self.reactor.system()).0
+    }
+
+    /// Whether it has closed.
+    pub fn is_over(&self) -> bool {
+        self.reactor.is_over()
+    }
+
+    /// The state, between two turns.
+    pub fn state(&mut self) -> &mut S {
+        &mut self.reactor.parts().0.state
+    }
+
+    /// A way to reach it from other threads.
+    pub fn handle(&self) -> Handle<S> {
+        Handle { tray: self.tray.clone() }
     }
 
     /// Serves until told to stop.
     ///
     /// # Errors
-    /// If the event loop cannot be made, or fails.
-    pub fn run(self) -> io::Result<()> {
-        self.start()?.run()
+    /// If the event loop fails.
+    pub fn run(mut self) -> io::Result<()> {
+        self.reactor.run()
+    }
+}
+
+/// Readable when there is something to do: for `poll`, `epoll` or another loop's like.
+impl<S: State> AsRawFd for Running<S> {
+    fn as_raw_fd(&self) -> RawFd {
+        let world: &World<S> = self.reactor.world();
+        world.as_raw_fd()
+    }
+}
+
+/// A way to reach a running server from any thread. What is asked of one that has ended is not done.
+pub struct Handle<S: State> {
+    tray: Arc<Tray<Brought<Done<S>>>>,
+}
+
+impl<S: State> Clone for Handle<S> {
+    fn clone(&self) -> Handle<S> {
+        Handle { tray: self.tray.clone() }
+    }
+}
+
+impl<S: State> Handle<S> {
+    /// Has something done in the loop, with its state.
+    pub fn spawn(&self, task: impl FnOnce(&mut S, &mut Context<'_>) + Send + 'static) {
+        let step = move |state: &mut S, cx: &mut Context<'_>| {
+            task(state, cx);
+            // Nobody waits for an answer.
+            Reply::Refuse(Fault::not_found())
+        };
+        let done = Brought::Sent(Done::Step(Box::new(step)));
+        self.tray.put(Happening::Done { key: Key::NOBODY, done });
     }
 
-    fn start(self) -> io::Result<Reactor<Connection<S>, World<S>>> {
-        let world = Os::new(Parts {
-            listeners: self.listeners,
-            file_threads: FILE_THREADS,
-            keeper: Box::new(NoKeeper),
-            access_log: None,
-            logs: Vec::new(),
-        })?;
-        Ok(self.inner.in_world(world, self.rules, self.marks))
+    /// Says a text to all who listen to a topic: a message to WebSockets, an event to event streams.
+    pub fn publish(&self, topic: Topic, text: impl Into<String>) {
+        let text = text.into();
+        self.spawn(move |_, cx| cx.say_text(topic, &text));
+    }
+
+    /// Closes the server: no newcomers, and what has begun may take up to `grace` to end.
+    pub fn shutdown(&self, grace: Duration) {
+        self.spawn(move |_, cx| cx.close_house(millis(grace)));
+    }
+}
+
+/// Answers from other threads.
+struct Post<S: State>(Arc<Tray<Brought<Done<S>>>>);
+
+impl<S: State> Mail for Post<S> {
+    fn answer(&self, key: Key, number: u64, answer: Result<Response, Fault>) {
+        let done = Brought::Sent(Done::Late(number, Box::new(move |_, _| answer.into())));
+        self.0.put(Happening::Done { key, done });
     }
 }
 

@@ -1,4 +1,30 @@
-//! hythe: a single-threaded mio event loop that serves files, takes uploads and carries a chat.
+//! hythe: a single-threaded mio event loop that serves files, takes uploads and carries a chat; and the crate to put such a
+//! server into a program of your own. `docs/embedding.md` is the guide, `examples/` has whole programs.
+//!
+//! ```no_run
+//! use hythe::{Call, Context, Fault, Method, Response, Server, State};
+//!
+//! /// What the program remembers; lent to one handler at a time, so nothing needs a lock.
+//! struct Counter(u64);
+//!
+//! impl State for Counter {
+//!     type Entry = ();
+//! }
+//!
+//! fn add(counter: &mut Counter, call: &Call<'_>, _: &mut Context<'_>) -> Result<Response, Fault> {
+//!     counter.0 += call.parameter_as::<u64>("much")?;
+//!     Ok(Response::text(format!("{}\n", counter.0)))
+//! }
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let mut server = Server::new(Counter(0));
+//!     server.add_route(&[Method::Post], "/add/:much", add)?;
+//!     server.add_blocking(&[Method::Get], "/slow", |_| Response::text("made on a helper\n"))?;
+//!     server.listen("127.0.0.1:8080")?;
+//!     server.run()?;
+//!     Ok(())
+//! }
+//! ```
 
 pub mod cli;
 pub mod clock;
@@ -11,16 +37,22 @@ pub mod reactor;
 pub mod server;
 pub mod site;
 pub mod store;
+pub mod testing;
 
 mod embed;
 mod run;
 
-pub use embed::Server;
+pub use embed::{Handle, Running, Server};
 pub use http::fault::Fault;
 pub use http::request::{Method, Request};
 pub use http::response::{Body, Response};
 pub use http::status::Status;
+pub use os::{Door, Keeper};
 pub use run::run;
+pub use server::blocking::Asked;
 pub use server::context::{Call, Context};
-pub use server::reply::{Dialect, Lane, Reply, State, Topic, Verdict};
+pub use server::later::{Answerer, Ticket};
+pub use server::layer::Next;
+pub use server::reply::{Dialect, Lane, Reply, Sink, State, Step, Topic, Verdict};
+pub use server::router::BadPattern;
 pub use server::talk::{CloseCode, Handshake, Message, Said, Talk};

@@ -74,7 +74,8 @@ pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
     site.accounts = config.has_accounts.then(|| Accounts::new(Users::default()));
     let server = site::server(site, hub).map_err(|error| other("make the table of routes", io::Error::other(error)))?;
     let world = Os::new(Parts {
-        listeners,
+        listeners: listeners.into_iter().map(Into::into).collect(),
+        takes_signals: true,
         file_threads: config.io_threads,
         keeper: Box::new(Hand { opened: ledger, measure, ledger: None, since_trim: 0, has_told: false }),
         access_log: open_access_log(&config)?,

@@ -3,7 +3,8 @@
 
 use std::io::{self, IoSlice};
 use std::net::{SocketAddr, TcpListener};
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd, RawFd};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -67,9 +68,9 @@ fn key(token: Token) -> Key {
     Key { index: (token.0 & ((1 << INDEX_BITS) - 1)) as u32, age: (token.0 >> INDEX_BITS) as u32 }
 }
 
-/// A client's TCP connection.
+/// A client's connection, over TCP or a Unix socket.
 #[derive(Debug)]
-pub struct Tcp(mio::net::TcpStream);
+pub struct Tcp(OwnedFd);
 
 impl Socket for Tcp {
     #[inline]
@@ -104,7 +105,7 @@ impl Socket for Tcp {
     }
 
     fn finish(&mut self) -> io::Result<()> {
-        self.0.shutdown(std::net::Shutdown::Write)
+        Ok(rustix::net::shutdown(&self.0, rustix::net::Shutdown::Write)?)
     }
 
     fn abandon(&mut self) {
@@ -138,7 +139,9 @@ pub trait Keeper<E>: Send {
 /// What the world is made of.
 pub struct Parts<E> {
     /// Where to listen; bound already.
-    pub listeners: Vec<TcpListener>,
+    pub listeners: Vec<Door>,
+    /// Whether the process's signals are for this loop.
+    pub takes_signals: bool,
     /// Helpers for files.
     pub file_threads: usize,
     /// The ledger's hand.
@@ -149,8 +152,52 @@ pub struct Parts<E> {
     pub logs: Vec<Scribe>,
 }
 
+/// Somewhere to listen; bound already.
+#[derive(Debug)]
+pub enum Door {
+    /// A TCP socket.
+    Tcp(TcpListener),
+    /// A Unix socket.
+    Unix(UnixListener),
+}
+
+impl From<TcpListener> for Door {
+    fn from(listener: TcpListener) -> Door {
+        Door::Tcp(listener)
+    }
+}
+
+impl From<UnixListener> for Door {
+    fn from(listener: UnixListener) -> Door {
+        Door::Unix(listener)
+    }
+}
+
+enum Opened {
+    Tcp(mio::net::TcpListener),
+    Unix(mio::net::UnixListener),
+}
+
+impl Opened {
+    fn accept(&self) -> io::Result<(Tcp, Peer)> {
+        match self {
+            Opened::Tcp(listener) => {
+                let (socket, address) = listener.accept()?;
+                Ok((Tcp(std::net::TcpStream::from(socket).into()), peer(address)))
+            }
+            Opened::Unix(listener) => {
+                let (socket, _) = listener.accept()?;
+                // Who comes this way has no address.
+                Ok((Tcp(std::os::unix::net::UnixStream::from(socket).into()), Peer { ip: NO_ADDRESS, port: 0 }))
+            }
+        }
+    }
+}
+
+const NO_ADDRESS: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
+
 struct Listener {
-    socket: mio::net::TcpListener,
+    socket: Opened,
     /// Whether someone may be waiting there.
     is_ready: bool,
 }
@@ -169,7 +216,7 @@ pub struct Os<D: Send + 'static, E> {
     tray: Arc<Tray<D>>,
     ledger: Option<Sender<Vec<E>>>,
     ledger_thread: Option<thread::JoinHandle<()>>,
-    signals: Signals,
+    signals: Option<Signals>,
     access_log: Option<Scribe>,
     logs: Vec<Scribe>,
     lines: Vec<u8>,
@@ -195,12 +242,24 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
         let tray = Arc::new(Tray::new(mio::Waker::new(poll.registry(), WAKER)?));
         let mut listeners = Vec::new();
         for (at, listener) in parts.listeners.into_iter().enumerate().take(LISTENERS_MAX) {
-            listener.set_nonblocking(true)?;
-            let mut socket = mio::net::TcpListener::from_std(listener);
-            poll.registry().register(&mut socket, Token(LISTENERS - at), Interest::READABLE)?;
+            let token = Token(LISTENERS - at);
+            let socket = match listener {
+                Door::Tcp(listener) => {
+                    listener.set_nonblocking(true)?;
+                    let mut socket = mio::net::TcpListener::from_std(listener);
+                    poll.registry().register(&mut socket, token, Interest::READABLE)?;
+                    Opened::Tcp(socket)
+                }
+                Door::Unix(listener) => {
+                    listener.set_nonblocking(true)?;
+                    let mut socket = mio::net::UnixListener::from_std(listener);
+                    poll.registry().register(&mut socket, token, Interest::READABLE)?;
+                    Opened::Unix(socket)
+                }
+            };
             listeners.push(Listener { socket, is_ready: true });
         }
-        let signals = Signals::watch(&poll)?;
+        let signals = if parts.takes_signals { Some(Signals::watch(&poll)?) } else { None };
         let (ledger, entries) = mpsc::channel();
         let theirs = tray.clone();
         let keeper = parts.keeper;
@@ -258,12 +317,16 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
         self.lines.clear();
     }
 
+    /// Where other threads put what is for the loop.
+    pub fn tray(&self) -> Arc<Tray<D>> {
+        self.tray.clone()
+    }
+
     fn take_signals(&mut self, happened: &mut Vec<Happening<D>>) {
+        let Some(signals) = &self.signals else { return };
         let mut drained = [0u8; 64];
-        while rustix::net::recv(&self.signals.pipe, &mut drained, RecvFlags::empty()).is_ok_and(|(bytes, _)| bytes > 0)
-        {
-        }
-        for (raised, signal) in &self.signals.raised {
+        while rustix::net::recv(&signals.pipe, &mut drained, RecvFlags::empty()).is_ok_and(|(bytes, _)| bytes > 0) {}
+        for (raised, signal) in &signals.raised {
             if raised.swap(false, Ordering::AcqRel) {
                 if *signal == Signal::Reload {
                     self.access_log.iter().chain(&self.logs).for_each(Scribe::reopen);
@@ -399,7 +462,7 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
         for listener in &mut self.listeners {
             while listener.is_ready {
                 match listener.socket.accept() {
-                    Ok((socket, address)) => return Ok((Tcp(socket), peer(address))),
+                    Ok(newcomer) => return Ok(newcomer),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => listener.is_ready = false,
                     Err(error) if is_want(&error) => match self.spare.take() {
                         // One more can be let in; the loop is told at the next.
@@ -419,7 +482,8 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
     }
 
     fn watch(&mut self, socket: &mut Tcp, key: Key) -> io::Result<()> {
-        self.poll.registry().register(&mut socket.0, token(key), Interest::READABLE | Interest::WRITABLE)
+        let mut source = mio::unix::SourceFd(&socket.0.as_raw_fd());
+        self.poll.registry().register(&mut source, token(key), Interest::READABLE | Interest::WRITABLE)
     }
 
     fn close(&mut self, socket: Tcp) {
@@ -454,6 +518,12 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
         if self.lines.len() >= LOG_BYTES {
             self.hand_over_lines();
         }
+    }
+}
+
+impl<D: Send + 'static, E> AsRawFd for Os<D, E> {
+    fn as_raw_fd(&self) -> RawFd {
+        self.poll.as_raw_fd()
     }
 }
 

@@ -19,7 +19,7 @@ use crate::reactor::door::Door;
 use crate::reactor::hub::{Hub, Seat};
 use crate::reactor::slot::{Brought, Marks, Protocol, Yard, flag};
 use crate::reactor::slots::{BETWEEN_LOOKS, Slot, Slots};
-use crate::reactor::system::{Happening, Signal, Socket, System, Verdict};
+use crate::reactor::system::{Happening, Key, Signal, Socket, System, Verdict};
 use crate::reactor::wheel::Tick;
 
 mod door;
@@ -109,6 +109,11 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
         &mut self.slots.system
     }
 
+    /// The world, only to look at.
+    pub fn world(&self) -> &S {
+        &self.slots.system
+    }
+
     /// What the connections share, and the yard with topics and counts.
     pub fn parts(&mut self) -> (&mut P::Shared, &mut Yard<P>) {
         (&mut self.slots.shared, &mut self.slots.yard)
@@ -121,14 +126,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
 
     /// Sleeps, takes the time, and sorts what happened into the queues.
     fn wait(&mut self, until: Option<Moment>) -> io::Result<()> {
-        let until = if self.has_work() {
-            Some(self.slots.yard.now)
-        } else {
-            // While the house is closing, whoever still waits outside is no reason to wake.
-            let rest = (self.door.incoming && !self.slots.yard.is_closing).then_some(self.door.rests_until);
-            let closing = self.closing.map(|(_, patience)| patience);
-            [until, self.slots.wheel.next(), rest, closing, self.slots.yard.alarm].into_iter().flatten().min()
-        };
+        let until = [until, self.due()].into_iter().flatten().min();
         let mut happened = std::mem::take(&mut self.happened);
         self.slots.system.wait(until, &mut happened)?;
         (self.slots.yard.now, self.slots.yard.wall) = self.slots.system.now();
@@ -142,6 +140,28 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
         Ok(())
     }
 
+    /// Gives what somebody else has brought to whom it is for; if that one is gone, to whoever looks after orphans.
+    fn bring(&mut self, key: Key, done: P::Done) {
+        if self.slots.is_tenant(key) {
+            self.slots.call(key.index, |protocol, shared, port| protocol.on_done(done, shared, port));
+            self.slots.settle(key.index);
+            self.slots.rouse(key.index);
+        } else {
+            self.slots.tell_all(|shared, yard| P::on_orphan(done, shared, yard));
+        }
+    }
+
+    /// When this wants its next turn although nothing happens: at once, at some moment, or never.
+    pub fn due(&self) -> Option<Moment> {
+        if self.has_work() {
+            return Some(self.slots.yard.now);
+        }
+        // While the house is closing, whoever still waits outside is no reason to wake.
+        let rest = (self.door.incoming && !self.slots.yard.is_closing).then_some(self.door.rests_until);
+        let closing = self.closing.map(|(_, patience)| patience);
+        [self.slots.wheel.next(), rest, closing, self.slots.yard.alarm].into_iter().flatten().min()
+    }
+
     /// Whether there is something to do that no event will tell of.
     fn has_work(&self) -> bool {
         !self.slots.awake.is_empty()
@@ -149,6 +169,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
             || !self.due.is_empty()
             || !self.slots.yard.jobs.is_empty()
             || !self.slots.yard.called.is_empty()
+            || self.slots.yard.close_within_ms.is_some()
             || self.slots.yard.hub.is_busy()
             || self.may_accept()
             || self.closing.is_some_and(|(next, _)| next < self.slots.slab.capacity())
@@ -192,14 +213,9 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
             }
             Happening::Done { key, done: Brought::Done(lane, done) } => {
                 self.slots.yard.jobs_out[lane as usize] -= 1;
-                if self.slots.is_tenant(key) {
-                    self.slots.call(key.index, |protocol, shared, port| protocol.on_done(done, shared, port));
-                    self.slots.settle(key.index);
-                    self.slots.rouse(key.index);
-                } else {
-                    self.slots.tell_all(|shared, yard| P::on_orphan(done, shared, yard));
-                }
+                self.bring(key, done);
             }
+            Happening::Done { key, done: Brought::Sent(done) } => self.bring(key, done),
             Happening::Done { key, done: Brought::Broken(lane) } => {
                 self.slots.yard.jobs_out[lane as usize] -= 1;
                 self.slots.yard.counts.panics += 1;
@@ -366,6 +382,12 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
 
     /// While the house is closing: tells everyone, a slice at a time, and ends when all have gone or patience has.
     fn stop(&mut self) {
+        if let Some(within_ms) = self.slots.yard.close_within_ms.take()
+            && self.closing.is_none()
+        {
+            self.slots.marks.drain_ms = within_ms;
+            self.close_house();
+        }
         let Some((mut next, patience)) = self.closing else { return };
         let begun = self.slots.system.now().0;
         let mut told = 0;

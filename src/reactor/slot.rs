@@ -186,6 +186,8 @@ pub struct Yard<P: Protocol> {
     pub alarm: Option<Moment>,
     /// Connections whose [`Protocol::on_call`] is to be asked, if they are still there.
     pub called: Vec<Key>,
+    /// That the house is to be closed, and within which time.
+    pub close_within_ms: Option<u64>,
     /// Bytes that wait in the outboxes of streams.
     pub(super) stream_held: usize,
     /// Bytes that leave together when the protocol has had its say.
@@ -211,6 +213,8 @@ pub(super) type Errand<D> = (Lane, Key, Job<Brought<D>>);
 pub enum Brought<D> {
     /// For the protocol.
     Done(Lane, D),
+    /// For the protocol, from another thread of the program.
+    Sent(D),
     /// The job panicked: there is nothing to bring, and whoever waits for it must not wait for ever.
     Broken(Lane),
     /// The file's next stretch is in memory.
@@ -229,6 +233,7 @@ impl<P: Protocol> Yard<P> {
             speaker: Key::NOBODY,
             alarm: None,
             called: Vec::new(),
+            close_within_ms: None,
             stream_held: 0,
             desk: Vec::new(),
             mark: 0,

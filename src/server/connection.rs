@@ -5,17 +5,20 @@
 use std::net::IpAddr;
 
 use crate::http::exchange::{Event, Exchange};
+use crate::http::fault::Fault;
 use crate::http::request::{HeaderTable, Request};
+use crate::http::status::Status;
 use crate::http::websocket::CloseCode;
 use crate::reactor::slot::{Port, Protocol, Yard};
 use crate::reactor::system::{Key, Lane, Peer, Signal, Verdict};
 use crate::server::access::Line;
 use crate::server::connection::answer::LINGER_SILENCE_MS;
 use crate::server::connection::state::{
-    Asked, Busy, DESK_HIGH, Phase, Work, context, drop_there, follow_orphan, overloaded, too_large, too_slow,
+    Asked, Busy, DESK_HIGH, Phase, Waiting, Work, context, drop_there, follow_orphan, overloaded, too_large, too_slow,
 };
 use crate::server::connection::talking::follow_said_orphan;
 use crate::server::house::House;
+use crate::server::later::Ticket;
 use crate::server::problem;
 use crate::server::pump::{Pump, Sunk};
 use crate::server::reply::{Again, Reply, State, Step};
@@ -104,6 +107,15 @@ impl<S: State> Connection<S> {
                 port.spawn(lane, move || Done::Step(task()));
                 self.go_away(line, port);
             }
+            Reply::Later(ticket) => self.wait_for(ticket, line, port),
+            Reply::Within(ticket, lane, task) => {
+                if !port.yard.has_room(lane) {
+                    return self.refuse(&overloaded(), line, house, port);
+                }
+                let number = ticket.number;
+                port.spawn(lane, move || Done::Late(number, task()));
+                self.wait_for(ticket, line, port);
+            }
             Reply::Keep(entry, decided) => {
                 port.keep(entry, Promise::Reply(decided));
                 self.go_away(line, port);
@@ -167,6 +179,33 @@ impl<S: State> Connection<S> {
         }
     }
 
+    /// Somebody else has the answer.
+    fn wait_for(&mut self, ticket: Ticket, line: Option<Box<Line>>, port: &mut Port<'_, Self>) {
+        port.deadline(ticket.until);
+        self.phase = Phase::Later(Box::new(Waiting { ticket, line }));
+        port.pause();
+    }
+
+    /// An answer has come from elsewhere; it may be too late.
+    fn take_late(&mut self, number: u64, step: Step<S>, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        if matches!(&self.phase, Phase::Later(waiting) if waiting.ticket.number == number) {
+            return self.step(step, house, port);
+        }
+        let reply = step(&mut house.state, &mut context(port.yard, house.answers, self.peer));
+        follow_orphan(reply, house, port.yard, port.key);
+    }
+
+    /// No answer has come in time.
+    fn give_up_waiting(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        if let Phase::Later(waiting) = &self.phase {
+            let Ticket { route, within_ms, .. } = &waiting.ticket;
+            log::error!("{route} was not answered within {within_ms} ms: its client is told 504");
+        }
+        let line = self.take_work(port);
+        let fault = Fault::new(Status::GATEWAY_TIMEOUT, "no_answer", "the answer took too long");
+        self.refuse(&fault, line, house, port);
+    }
+
     fn step(&mut self, step: Step<S>, house: &mut House<S>, port: &mut Port<'_, Self>) {
         let line = self.take_work(port);
         let reply = step(&mut house.state, &mut context(port.yard, house.answers, self.peer));
@@ -202,7 +241,7 @@ impl<S: State> Protocol for Connection<S> {
                     port.deadline((*until).min(port.now().plus(LINGER_SILENCE_MS)));
                     return input.len();
                 }
-                Phase::Away(_) | Phase::Sending(_) => {
+                Phase::Away(_) | Phase::Sending(_) | Phase::Later(_) => {
                     port.pause();
                     break;
                 }
@@ -308,7 +347,7 @@ impl<S: State> Protocol for Connection<S> {
     fn on_end(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
         match &self.phase {
             // A request that is all there is answered though its client has shut its half (RFC 9112, section 9.6).
-            Phase::Away(_) | Phase::Sending(_) => self.exchange.make_last(),
+            Phase::Away(_) | Phase::Sending(_) | Phase::Later(_) => self.exchange.make_last(),
             Phase::Busy(busy)
                 if matches!(busy.work, Work::Wait { outlasts: true, .. }) && !self.exchange.has_body() =>
             {
@@ -372,6 +411,7 @@ impl<S: State> Protocol for Connection<S> {
             Done::Step(step) => self.step(step, house, port),
             Done::Sunk(sunk) => self.take_sunk(sunk, house, port),
             Done::Drawn(drawn) => self.take_drawn(drawn, house, port),
+            Done::Late(number, step) => self.take_late(number, step, house, port),
             Done::Thought(thought) => self.take_thought(thought, house, port),
             Done::Dropped => {}
         }
@@ -404,6 +444,7 @@ impl<S: State> Protocol for Connection<S> {
             },
             Phase::Stream(_) => self.beat(house, port),
             Phase::Talk(_) => self.ask_for_life(house, port),
+            Phase::Later(_) => self.give_up_waiting(house, port),
             Phase::Away(_) | Phase::Sending(_) => {}
         }
     }
@@ -447,7 +488,7 @@ impl<S: State> Protocol for Connection<S> {
         let key = Key { index: u32::MAX, age: 0 };
         let peer = Peer { ip: IpAddr::from([0, 0, 0, 0]), port: 0 };
         match done {
-            Done::Step(step) | Done::Sunk(Sunk::Finished(step)) => {
+            Done::Step(step) | Done::Late(_, step) | Done::Sunk(Sunk::Finished(step)) => {
                 let reply = step(&mut house.state, &mut context(yard, house.answers, peer));
                 follow_orphan(reply, house, yard, key);
             }

@@ -1,13 +1,22 @@
 //! What a handler is given: the request with its canonical path, and what it may ask for while it runs.
 
+use std::borrow::Cow;
 use std::ops::Deref;
+use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::clock::{Moment, Wall};
-use crate::http::request::Request;
+use crate::http::events;
+use crate::http::fault::Fault;
+use crate::http::form;
+use crate::http::request::{BodyLength, Request};
+use crate::http::status::Status;
+use crate::http::websocket;
 use crate::path::RelPath;
 use crate::reactor::hub::{Dialect, Hub, Topic};
 use crate::reactor::slot::Counts;
 use crate::reactor::system::{Key, LANES, Lane, Peer};
+use crate::server::later::{Answerer, Mail, Ticket};
 
 /// A request that has found its handler.
 pub struct Call<'a> {
@@ -17,6 +26,7 @@ pub struct Call<'a> {
     pub path: &'a RelPath<'a>,
     /// Whether a slash ended the path.
     pub is_folder: bool,
+    pub(super) mail: Option<&'a Arc<dyn Mail>>,
     /// What the pattern's parameters stand for.
     pub(super) parameters: Vec<(&'a str, &'a str)>,
 }
@@ -34,6 +44,67 @@ impl<'a> Call<'a> {
     pub fn parameter(&self, name: &str) -> Option<&'a str> {
         self.parameters.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
     }
+
+    /// A parameter as a type: `let id: u32 = call.parameter_as("id")?`.
+    ///
+    /// # Errors
+    /// 400 `bad_parameter` if it is no such thing.
+    pub fn parameter_as<T: FromStr>(&self, name: &str) -> Result<T, Fault> {
+        self.parameter(name).and_then(|value| value.parse().ok()).ok_or_else(|| bad_parameter(name))
+    }
+
+    /// The first value of a name in the query, decoded as a form is.
+    pub fn query_value(&self, name: &str) -> Option<Cow<'a, str>> {
+        form::query(self.request.query?).find(|(known, _)| known == name).map(|(_, value)| value)
+    }
+
+    /// A value of the query as a type; `None` when it is not there.
+    ///
+    /// # Errors
+    /// 400 `bad_parameter` if it is there and no such thing.
+    pub fn query_as<T: FromStr>(&self, name: &str) -> Result<Option<T>, Fault> {
+        let value = self.query_value(name);
+        value.map(|value| value.parse().map_err(|_| bad_parameter(name))).transpose()
+    }
+
+    /// Leaves the answer to another thread: the [`Ticket`] goes into [`Reply::Later`](crate::server::reply::Reply::Later), the
+    /// [`Answerer`] wherever the answer will be known. If there is none within `within_ms`, the client is told 504 and the log
+    /// names the route.
+    ///
+    /// # Errors
+    /// 503 if this server runs in a world without other threads.
+    pub fn later(&self, cx: &Context<'_>, within_ms: u64) -> Result<(Ticket, Answerer), Fault> {
+        let mail = self.mail.ok_or_else(|| {
+            Fault::new(Status::SERVICE_UNAVAILABLE, "no_mail", "nothing can be answered from elsewhere here")
+        })?;
+        let ticket = Ticket::new(self.route(), cx.now, within_ms);
+        let answerer = Answerer::new(cx.key, &ticket, mail.clone());
+        Ok((ticket, answerer))
+    }
+
+    /// Whether the body, as far as its length is told, is no longer than this.
+    ///
+    /// # Errors
+    /// 413 if it is.
+    pub fn check_body(&self, most: usize) -> Result<(), Fault> {
+        match self.request.body {
+            BodyLength::Known(length) if length > most as u64 => {
+                let detail = format!("the body may have at most {most} bytes");
+                Err(Fault::new(Status::CONTENT_TOO_LARGE, "too_large", detail))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What was asked for, for the log.
+    pub(super) fn route(&self) -> String {
+        format!("{} /{}", self.request.method.name(), self.path.as_str())
+    }
+}
+
+/// 400 for a parameter that is not what it should be.
+pub(super) fn bad_parameter(name: &str) -> Fault {
+    Fault::new(Status::BAD_REQUEST, "bad_parameter", format!("{name} is missing or not what it should be"))
 }
 
 /// Answers by status class, and refusals, for those who look after the server.
@@ -67,6 +138,7 @@ pub struct Context<'a> {
     pub(super) alarm: &'a mut Option<Moment>,
     pub(super) called: &'a mut Vec<Key>,
     pub(super) stream_bytes: usize,
+    pub(super) close_within_ms: &'a mut Option<u64>,
 }
 
 impl Context<'_> {
@@ -74,6 +146,19 @@ impl Context<'_> {
     /// is kept before.
     pub fn say(&mut self, topic: Topic, write: impl FnMut(Dialect, &mut Vec<u8>)) {
         self.hub.say(topic, write);
+    }
+
+    /// Says a text on a topic: to WebSockets as a message, to event streams as an event of the default kind.
+    pub fn say_text(&mut self, topic: Topic, text: &str) {
+        self.say(topic, |dialect, out| match dialect {
+            Dialect::Frame => websocket::write_text(text, out),
+            Dialect::Event => events::message(None, None, text, out),
+        });
+    }
+
+    /// Closes the house: no newcomers, and what has begun may take so long to end.
+    pub fn close_house(&mut self, within_ms: u64) {
+        *self.close_within_ms = Some(within_ms);
     }
 
     /// A new topic. Whoever makes topics bounds their number.

@@ -1,6 +1,8 @@
 //! What all connections of a server share: the program's state, its routes, its rules, and the way a request takes from its
 //! head to its handler.
 
+use std::sync::Arc;
+
 use crate::clock::Wall;
 use crate::http::date;
 use crate::http::exchange::KeepAlive;
@@ -13,6 +15,8 @@ use crate::http::status::Status;
 use crate::path::{PathFault, RelPath};
 use crate::server::access::AccessLog;
 use crate::server::context::{Answers, Call, Context};
+use crate::server::later::Mail;
+use crate::server::layer::{Layer, Next};
 use crate::server::problem;
 use crate::server::reply::{Reply, State};
 use crate::server::router::{Found, Router};
@@ -81,6 +85,12 @@ pub struct House<S: State> {
     pub rules: Rules,
     /// Its routes.
     pub router: Router<S>,
+    /// The routes of built-in parts, asked after its own.
+    pub built_in: Router<S>,
+    /// What is wrapped around every handler, the outermost first.
+    pub layers: Vec<Layer<S>>,
+    /// How answers come from other threads.
+    pub mail: Option<Arc<dyn Mail>>,
     /// What has been answered.
     pub answers: Answers,
     /// The access log's lines, if they are wanted.
@@ -94,7 +104,19 @@ impl<S: State> House<S> {
     /// A house with its rules.
     pub fn new(state: S, router: Router<S>, rules: Rules) -> House<S> {
         let access = rules.access_log.map(AccessLog::new);
-        House { state, rules, router, answers: Answers::default(), access, common: Vec::new(), common_at: u64::MAX }
+        let (built_in, layers, mail) = (Router::default(), Vec::new(), None);
+        House {
+            state,
+            rules,
+            router,
+            built_in,
+            layers,
+            mail,
+            answers: Answers::default(),
+            access,
+            common: Vec::new(),
+            common_at: u64::MAX,
+        }
     }
 
     /// Header lines that every answer has.
@@ -152,15 +174,23 @@ impl<S: State> House<S> {
         if let Some(preflight) = self.preflight(request) {
             return Ok(preflight.into());
         }
-        match self.router.find(request.method, &path) {
-            Found::Handler(handler, parameters) => {
-                let call = Call { request, path: &path, is_folder, parameters };
-                Ok(handler(&mut self.state, &call, cx))
-            }
-            Found::Options(allow) => Ok(Response::new(Status::NO_CONTENT).header("Allow", &allow).into()),
-            Found::WrongMethod(allow) => Ok(wrong_method(&allow, problem::wants_page(request)).into()),
-            Found::Nothing => Err(Fault::not_found()),
+        let mut found = self.router.find(request.method, &path);
+        if !matches!(found, Found::Handler(..)) {
+            found = found.or(self.built_in.find(request.method, &path));
         }
+        let (handler, parameters) = match found {
+            Found::Handler(handler, parameters) => (handler, parameters),
+            Found::Rest(handler) => (handler, Vec::new()),
+            Found::Options(allow) => return Ok(Response::new(Status::NO_CONTENT).header("Allow", &allow).into()),
+            Found::WrongMethod(allow) => return Ok(wrong_method(&allow, problem::wants_page(request)).into()),
+            Found::Nothing => return Err(Fault::not_found()),
+        };
+        let call = Call { request, path: &path, is_folder, mail: self.mail.as_ref(), parameters };
+        Ok(if self.layers.is_empty() {
+            handler(&mut self.state, &call, cx)
+        } else {
+            Next { layers: &self.layers, handler }.run(&mut self.state, &call, cx)
+        })
     }
 
     fn check_host(&self, request: &Request<'_>) -> Result<(), Fault> {

@@ -2,6 +2,8 @@
 //!
 //! [`Server`] is what a program builds: a state, routes, and rules. [`Server::in_world`] turns it into a loop in a world.
 
+use std::sync::Arc;
+
 use crate::http::request::Method;
 use crate::reactor::Reactor;
 use crate::reactor::slot::{Brought, Marks};
@@ -9,13 +11,18 @@ use crate::reactor::system::System;
 use crate::server::connection::{Connection, Done};
 use crate::server::context::{Call, Context};
 use crate::server::house::{House, Rules};
+use crate::server::later::Mail;
+use crate::server::layer::{Layer, Next};
 use crate::server::reply::{Hub, Reply, State, Topic};
 use crate::server::router::{BadPattern, Router};
 
 pub mod access;
+pub mod blocking;
 pub mod connection;
 pub mod context;
 pub mod house;
+pub mod later;
+pub mod layer;
 pub mod problem;
 pub mod pull;
 pub mod pump;
@@ -27,18 +34,22 @@ pub mod talk;
 /// A server in the making: a program's state and its routes.
 pub struct Server<S: State> {
     state: S,
+    /// The program's own routes.
     router: Router<S>,
+    /// Those of built-in parts, asked after them.
+    built_in: Router<S>,
+    layers: Vec<Layer<S>>,
     hub: Hub,
 }
 
 impl<S: State> Server<S> {
     /// A server without routes, and the topics its state knows of.
     pub fn new(state: S, hub: Hub) -> Server<S> {
-        Server { state, router: Router::default(), hub }
+        Server { state, router: Router::default(), built_in: Router::default(), layers: Vec::new(), hub }
     }
 
     /// Adds a route: a path whose segments may be `:name` (any one segment) or, as the last, `*name` (all that follows).
-    /// `HEAD` is answered by the handler of `GET`, `OPTIONS` by what is allowed.
+    /// `HEAD` is answered by the handler of `GET`, `OPTIONS` by what is allowed. It wins over any built-in route.
     ///
     /// # Errors
     /// If the pattern is none, or was added before with one of these methods.
@@ -51,11 +62,31 @@ impl<S: State> Server<S> {
     where
         R: Into<Reply<S>>,
     {
-        for &method in methods {
-            let handler = handler.clone();
-            self.router.add(method, pattern, Box::new(move |state, call, cx| handler(state, call, cx).into()))?;
-        }
-        Ok(())
+        add(&mut self.router, methods, pattern, handler)
+    }
+
+    /// Adds a route of a built-in part: it is asked only if no route of the program's own fits.
+    ///
+    /// # Errors
+    /// As [`add_route`](Server::add_route).
+    pub fn add_built_in<R>(
+        &mut self,
+        methods: &[Method],
+        pattern: &str,
+        handler: impl Fn(&mut S, &Call<'_>, &mut Context<'_>) -> R + Clone + 'static,
+    ) -> Result<(), BadPattern>
+    where
+        R: Into<Reply<S>>,
+    {
+        add(&mut self.built_in, methods, pattern, handler)
+    }
+
+    /// Wraps a function around every handler, inside those that were added before.
+    pub fn add_layer(
+        &mut self,
+        layer: impl Fn(&mut S, &Call<'_>, &mut Context<'_>, Next<'_, S>) -> Reply<S> + 'static,
+    ) {
+        self.layers.push(Box::new(layer));
     }
 
     /// A new topic, for what is said to many.
@@ -68,12 +99,20 @@ impl<S: State> Server<S> {
     where
         R: Into<Reply<S>>,
     {
-        self.router.set_rest(Box::new(move |state, call, cx| handler(state, call, cx).into()));
+        self.built_in.set_rest(Box::new(move |state, call, cx| handler(state, call, cx).into()));
     }
 
-    /// Every route: method and pattern.
+    /// Every route: method and pattern, the program's own first; a built-in one that never gets to answer is left out.
     pub fn routes(&self) -> Vec<(Method, String)> {
-        self.router.routes().collect()
+        let mut routes: Vec<_> = self.router.routes().collect();
+        let built_in: Vec<_> = self.built_in.routes().filter(|route| !routes.contains(route)).collect();
+        routes.extend(built_in);
+        routes
+    }
+
+    /// What it will own.
+    pub fn state(&mut self) -> &mut S {
+        &mut self.state
     }
 
     /// The loop of this server in a world.
@@ -81,6 +120,37 @@ impl<S: State> Server<S> {
     where
         W: System<Brought<Done<S>>, S::Entry>,
     {
-        Reactor::new(world, House::new(self.state, self.router, rules), marks, self.hub)
+        self.in_world_with(world, rules, marks, None)
     }
+
+    /// The same, where other threads have a way to answer.
+    pub fn in_world_with<W>(
+        self,
+        world: W,
+        rules: Rules,
+        marks: Marks,
+        mail: Option<Arc<dyn Mail>>,
+    ) -> Reactor<Connection<S>, W>
+    where
+        W: System<Brought<Done<S>>, S::Entry>,
+    {
+        let mut house = House::new(self.state, self.router, rules);
+        house.built_in = self.built_in;
+        house.layers = self.layers;
+        house.mail = mail;
+        Reactor::new(world, house, marks, self.hub)
+    }
+}
+
+fn add<S: State, R: Into<Reply<S>>>(
+    router: &mut Router<S>,
+    methods: &[Method],
+    pattern: &str,
+    handler: impl Fn(&mut S, &Call<'_>, &mut Context<'_>) -> R + Clone + 'static,
+) -> Result<(), BadPattern> {
+    for &method in methods {
+        let handler = handler.clone();
+        router.add(method, pattern, Box::new(move |state, call, cx| handler(state, call, cx).into()))?;
+    }
+    Ok(())
 }

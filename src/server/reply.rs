@@ -2,12 +2,16 @@
 //! happen.
 
 use crate::clock::Moment;
+use std::sync::Arc;
+
 use crate::http::fault::Fault;
 use crate::http::response::Response;
+use crate::http::status::Status;
 // Words of the loop that a handler may use; the rooms above take them from here.
 pub use crate::reactor::hub::{Dialect, Hub, Topic};
 pub use crate::reactor::system::{Key, Lane, Peer, Verdict};
 use crate::server::context::{Call, Context};
+use crate::server::later::Ticket;
 pub use crate::server::state::State;
 use crate::server::talk::{Handshake, Talk};
 
@@ -61,6 +65,10 @@ pub enum Reply<S: State> {
     },
     /// Have a helper do something, then take the step it returns.
     Offload(Lane, Task<S>),
+    /// The answer comes from elsewhere, within a time: see [`Call::later`].
+    Later(Ticket),
+    /// Have a helper do something, then take the step it returns; if it takes longer than the ticket says, 504.
+    Within(Ticket, Lane, Task<S>),
     /// Have the ledger keep an entry, then go on with its verdict.
     Keep(S::Entry, Decided<S>),
     /// Wait for the next note on a topic, or until the time is over, then ask again.
@@ -86,7 +94,46 @@ pub enum Reply<S: State> {
     Talk(Handshake, Box<dyn Talk<S>>),
 }
 
+/// 503: whoever has this too much to do says so.
+pub(super) fn overloaded() -> Fault {
+    Fault::new(Status::SERVICE_UNAVAILABLE, "overloaded", "the server has too much to do; try again soon")
+        .retry_after(2)
+}
+
 impl<S: State> Reply<S> {
+    /// Changes the answer, whenever it is given: a refusal, an endless answer and a conversation stay what they are.
+    pub fn map(self, change: Change) -> Reply<S> {
+        match self {
+            Reply::Send(response) => Reply::Send(change(response)),
+            Reply::Collect { most, then } => {
+                Reply::Collect { most, then: Box::new(move |state, body, cx| then(state, body, cx).map(change)) }
+            }
+            Reply::Receive { most, sink } => Reply::Receive { most, sink: Box::new(Changed { sink, change }) },
+            Reply::Offload(lane, task) => Reply::Offload(lane, change_task(task, change)),
+            Reply::Within(ticket, lane, task) => Reply::Within(ticket, lane, change_task(task, change)),
+            Reply::Keep(entry, decided) => {
+                Reply::Keep(entry, Box::new(move |state, verdict, cx| decided(state, verdict, cx).map(change)))
+            }
+            Reply::Wait { topic, until, outlasts, again } => {
+                let again: Again<S> = Box::new(move |state, cx| again(state, cx).map(change));
+                Reply::Wait { topic, until, outlasts, again }
+            }
+            other => other,
+        }
+    }
+
+    /// Lets no body be larger than `most`.
+    pub fn limit_body(self, most: usize) -> Reply<S> {
+        match self {
+            Reply::Collect { most: own, then } => Reply::Collect { most: own.min(most), then },
+            Reply::Receive { most: own, sink } => {
+                let most = most as u64;
+                Reply::Receive { most: if own == 0 { most } else { own.min(most) }, sink }
+            }
+            other => other,
+        }
+    }
+
     /// Has a file helper do something, then takes the step it returns.
     pub fn offload<F>(task: impl FnOnce() -> F + Send + 'static) -> Reply<S>
     where
@@ -101,6 +148,33 @@ impl<S: State> Reply<S> {
         then: impl FnOnce(&mut S, Vec<u8>, &mut Context<'_>) -> Reply<S> + 'static,
     ) -> Reply<S> {
         Reply::Collect { most, then: Box::new(then) }
+    }
+}
+
+/// A change of answers.
+pub type Change = Arc<dyn Fn(Response) -> Response + Send + Sync>;
+
+fn change_task<S: State>(task: Task<S>, change: Change) -> Task<S> {
+    Box::new(move || {
+        let step = task();
+        Box::new(move |state, cx| step(state, cx).map(change))
+    })
+}
+
+struct Changed<S: State> {
+    sink: Box<dyn Sink<S>>,
+    change: Change,
+}
+
+impl<S: State> Sink<S> for Changed<S> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.sink.write(bytes)
+    }
+
+    fn finish(self: Box<Self>) -> Step<S> {
+        let Changed { sink, change } = *self;
+        let step = sink.finish();
+        Box::new(move |state, cx| step(state, cx).map(change))
     }
 }
 

@@ -26,6 +26,8 @@ struct Route<S: State> {
 pub enum Found<'a, S: State> {
     /// A handler, and what the pattern's parameters stand for.
     Handler(&'a Handler<S>, Vec<(&'a str, &'a str)>),
+    /// Nothing fits, and this is who is asked then.
+    Rest(&'a Handler<S>),
     /// The path is known, the method is not; what is allowed, for the `Allow` field.
     WrongMethod(String),
     /// `OPTIONS`: what is allowed.
@@ -122,6 +124,11 @@ impl<S: State> Router<S> {
         at
     }
 
+    /// Whether there is no route at all, and nobody for the rest.
+    pub fn is_empty(&self) -> bool {
+        self.routes.is_empty() && self.rest.is_none()
+    }
+
     /// Sets who is asked when nothing else fits.
     pub fn set_rest(&mut self, handler: Handler<S>) {
         self.rest = Some(handler);
@@ -161,8 +168,25 @@ impl<S: State> Router<S> {
         match &self.rest {
             _ if is_known && method == Method::Options => Found::Options(allow(&allowed)),
             _ if is_known => Found::WrongMethod(allow(&allowed)),
-            Some(handler) => Found::Handler(handler, Vec::new()),
+            Some(handler) => Found::Rest(handler),
             None => Found::Nothing,
+        }
+    }
+}
+
+impl<'a, S: State> Found<'a, S> {
+    /// What was found here, or else what was found elsewhere. What is allowed in both places is allowed.
+    pub fn or(self, other: Found<'a, S>) -> Found<'a, S> {
+        let both = |one: String, other: String| {
+            let is_in = |name: &&str| one.split(", ").chain(other.split(", ")).any(|allowed| allowed == *name);
+            Method::ALL.map(Method::name).into_iter().filter(is_in).collect::<Vec<_>>().join(", ")
+        };
+        match (self, other) {
+            (Found::Nothing, other) | (_, other @ Found::Handler(..)) => other,
+            (Found::Rest(_), other @ (Found::WrongMethod(_) | Found::Options(_))) => other,
+            (Found::WrongMethod(one), Found::WrongMethod(other)) => Found::WrongMethod(both(one, other)),
+            (Found::Options(one), Found::Options(other)) => Found::Options(both(one, other)),
+            (found, _) => found,
         }
     }
 }
@@ -297,6 +321,7 @@ mod tests {
         let path = RelPath::from_plain(path).unwrap();
         match router.find(method, &path) {
             Found::Handler(_, parameters) => format!("{parameters:?}"),
+            Found::Rest(_) => "the rest".to_owned(),
             Found::WrongMethod(allow) => format!("not {allow}"),
             Found::Options(allow) => format!("options {allow}"),
             Found::Nothing => "nothing".to_owned(),

@@ -266,6 +266,10 @@ impl<S: State> Connection<S> {
                 port.resume();
                 line
             }
+            Phase::Later(waiting) => {
+                port.resume();
+                waiting.line
+            }
             Phase::Away(line) => {
                 port.resume();
                 line

@@ -13,8 +13,10 @@ use crate::reactor::system::{Key, LANES, Lane, Peer};
 use crate::server::access::Line;
 use crate::server::context::{Answers, Context};
 use crate::server::house::House;
+use crate::server::later::Ticket;
 use crate::server::pull::{Drawn, Pull};
 use crate::server::pump::{Pump, Sunk};
+pub(super) use crate::server::reply::overloaded;
 use crate::server::reply::{Again, Decided, Reply, State, Step, Then};
 use crate::server::talk::{Judged, Next, Talk, Thought};
 
@@ -32,6 +34,8 @@ pub enum Done<S: State> {
     Sunk(Sunk<S>),
     /// A source and what was drawn from it.
     Drawn(Drawn),
+    /// The answer that a ticket waits for.
+    Late(u64, Step<S>),
     /// What a helper has thought of for a conversation.
     Thought(Thought<S>),
     /// Something was dropped where dropping may block.
@@ -52,6 +56,8 @@ pub(super) enum Phase<S: State> {
     Head,
     /// A helper or the ledger has the work; input waits.
     Away(Option<Box<Line>>),
+    /// Another thread has the answer; input waits, but not for ever.
+    Later(Box<Waiting>),
     /// An endless answer.
     Stream(Box<Streaming<S>>),
     /// An answer is leaving whose body is drawn window by window; input is paused.
@@ -62,6 +68,12 @@ pub(super) enum Phase<S: State> {
     Lingering(Moment),
     /// A body is being received, or the request waits for something to be said.
     Busy(Box<Busy<S>>),
+}
+
+/// A request whose answer comes from elsewhere.
+pub(super) struct Waiting {
+    pub(super) ticket: Ticket,
+    pub(super) line: Option<Box<Line>>,
 }
 
 /// An event stream.
@@ -139,6 +151,7 @@ pub(super) fn context<'a, S: State>(yard: &'a mut Yard<Connection<S>>, answers: 
         hub: &mut yard.hub,
         alarm: &mut yard.alarm,
         called: &mut yard.called,
+        close_within_ms: &mut yard.close_within_ms,
     }
 }
 
@@ -162,11 +175,6 @@ pub(super) fn too_large(most: u64) -> Fault {
 
 pub(super) fn too_slow() -> Fault {
     Fault::fatal(Status::REQUEST_TIMEOUT, "timeout", "the request took too long to arrive")
-}
-
-pub(super) fn overloaded() -> Fault {
-    Fault::new(Status::SERVICE_UNAVAILABLE, "overloaded", "the server has too much to do; try again soon")
-        .retry_after(2)
 }
 
 /// A reply that nobody waits for any more is followed as far as it is work.
