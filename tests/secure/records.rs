@@ -98,6 +98,25 @@ fn pages_and_static_files_are_the_same_as_without() {
 }
 
 #[test]
+fn the_cookie_of_a_session_is_for_encrypted_connections_only() {
+    let (house, _folder) = open("cookie", &["--signup", "open"]);
+    let mut client = Client::connect(house.address());
+    let mut post = |target: &str| {
+        let body = r#"{"username":"ada","password":"correct horse battery"}"#;
+        let request = format!(
+            "POST {target} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        client.ask(&request, "}")
+    };
+    let answer = post("/register");
+    assert!(answer.starts_with("HTTP/1.1 201 "), "{answer}");
+    let answer = post("/login");
+    let cookie = answer.lines().find_map(|line| line.strip_prefix("Set-Cookie: ")).expect("a cookie");
+    assert!(cookie.starts_with("__Host-hythe=") && cookie.contains("; Secure"), "{cookie}");
+}
+
+#[test]
 fn who_speaks_plain_http_is_told_so() {
     let (house, _folder) = open("plain", &[]);
     let mut client = socket(house.address());

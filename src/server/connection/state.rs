@@ -9,7 +9,7 @@ use crate::http::request::Request;
 use crate::http::status::Status;
 use crate::http::websocket::Decoder;
 use crate::reactor::slot::{Port, Yard};
-use crate::reactor::system::{Key, LANES, Lane, Peer};
+use crate::reactor::system::{Entrance, Key, LANES, Lane, Peer};
 use crate::server::access::Line;
 use crate::server::context::{Answers, Context};
 use crate::server::house::House;
@@ -85,7 +85,8 @@ pub(super) struct Streaming<S: State> {
 
 /// A conversation.
 pub(super) struct Talking<S: State> {
-    pub(super) decoder: Decoder,
+    /// What has been read of a message; nothing between two.
+    pub(super) decoder: Option<Box<Decoder>>,
     pub(super) talk: Box<dyn Talk<S>>,
     /// When the client last gave a sign of life.
     pub(super) heard: Moment,
@@ -139,6 +140,7 @@ pub(super) fn context<'a, S: State>(yard: &'a mut Yard<Connection<S>>, answers: 
         now: yard.now,
         wall: yard.wall,
         peer,
+        is_secure: peer.entrance == Entrance::Secure,
         key: yard.speaker,
         is_closing: yard.is_closing,
         is_over: false,
