@@ -39,10 +39,11 @@ KILLS ?= 200
 kill:
 	KILLS=$(KILLS) cargo test --test uploads killed -- --nocapture
 
-# Other people's clients (curl, wget, aria2c, a browser, tus-js-client) against a real server. What is not there is skipped.
+# Other people's clients (curl, wget, aria2c, a browser, tus-js-client; ws, websockets) against a real server. What is not there is skipped.
 clients:
 	cargo build
 	tests/clients/run target/debug/hythe
+	tests/clients/chat/run target/debug/hythe
 
 # Needs `cargo install cargo-fuzz`. No sanitizer: our code is safe Rust, and so a stable compiler will do. What is found on
 # the way is kept in fuzz/corpus, which is not committed; fuzz/seeds is what each target begins with.

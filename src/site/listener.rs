@@ -42,12 +42,12 @@ const REF_MAX: usize = 128;
 
 /// The rooms of a listener. Nearly all hear the lobby alone, and own nothing for that.
 #[derive(Clone, Debug, Default)]
-pub struct Hears(Option<Arc<[String]>>);
+pub struct Hears(Option<Arc<Vec<String>>>);
 
 impl Hears {
     /// These rooms, each named once.
     pub fn new(names: Vec<String>) -> Hears {
-        Hears((names != [LOBBY]).then(|| names.into()))
+        Hears((names != [LOBBY]).then(|| Arc::new(names)))
     }
 
     /// Their names.
@@ -72,16 +72,22 @@ pub struct Who {
 /// One who listens.
 pub struct Listener {
     hears: Hears,
-    dialect: Dialect,
-    since: Option<i64>,
+    /// How it begins; nothing once it has.
+    start: Option<Box<Start>>,
     /// `None` for a guest without a name, who may speak where guests may.
     who: Option<Box<Who>>,
+}
+
+/// How a listener begins.
+struct Start {
+    dialect: Dialect,
+    since: Option<i64>,
 }
 
 impl Listener {
     /// One who hears these rooms from an id on, or from now on.
     pub fn new(hears: Hears, dialect: Dialect, since: Option<i64>, who: Option<Who>) -> Listener {
-        Listener { hears, dialect, since, who: who.map(Box::new) }
+        Listener { hears, start: Some(Box::new(Start { dialect, since })), who: who.map(Box::new) }
     }
 
     /// Somebody of a name comes or goes.
@@ -108,16 +114,17 @@ impl Talk<Site> for Listener {
 
     fn on_open(&mut self, site: &mut Site, cx: &mut Context<'_>) -> Said<Site> {
         self.is_seen(site, cx, true);
+        let Some(start) = self.start.take() else { return Said::nothing() };
         let mut first = Vec::new();
-        if self.dialect == Dialect::Event {
+        if start.dialect == Dialect::Event {
             events::retry(RETRY_MS, &mut first);
         }
-        if let Some((chat, since)) = site.chat.as_ref().zip(self.since) {
+        if let Some((chat, since)) = site.chat.as_ref().zip(start.since) {
             for (id, room) in chat.history.erased_since(&self.hears.names(), since) {
-                Note::Delete { id, room }.write(self.dialect, &mut first);
+                Note::Delete { id, room }.write(start.dialect, &mut first);
             }
         }
-        catch_up(self.hears.clone(), self.dialect, self.since.take(), first, site, cx)
+        catch_up(self.hears.clone(), start.dialect, start.since, first, site, cx)
     }
 
     fn on_message(&mut self, message: Heard, site: &mut Site, cx: &mut Context<'_>) -> Said<Site> {
@@ -340,4 +347,32 @@ fn hand_over(hears: Hears, dialect: Dialect, since: i64, found: &[Message], reac
     }
     let last = last.max(first_id - 1);
     Said::nothing().frames(frames).then(move |site, cx| catch_up(hears, dialect, Some(last), Vec::new(), site, cx))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_listener_owns_three_words() {
+        assert_eq!(size_of::<Listener>(), 3 * size_of::<usize>());
+    }
+
+    #[test]
+    fn what_a_client_says_is_read_strictly_and_its_ref_is_kept() {
+        for (text, code, reference) in [
+            (r#"{"type":"send","message":"x","ref":"a","ref":"b"}"#, "bad_field", json!(null)),
+            (r#"{"type":"send","message":"x","ref":[1]}"#, "bad_field", json!(null)),
+            (r#"{"type":"send","message":null,"ref":1.5}"#, "bad_field", json!(1.5)),
+            (r#"{"type":"typing","message":"x","ref":"a"}"#, "bad_field", json!("a")),
+            (r#"{"ref":"a"}"#, "bad_field", json!("a")),
+            (r#""text""#, "invalid_json", json!(null)),
+        ] {
+            let Err((fault, kept)) = Asked::read(text) else { panic!("{text} was taken") };
+            assert_eq!((fault.code, kept), (code, reference), "{text}");
+        }
+        let long = format!(r#"{{"type":"send","message":"x","ref":"{}"}}"#, "r".repeat(REF_MAX + 1));
+        assert!(Asked::read(&long).is_err());
+        assert!(matches!(Asked::read(r#"{"type":"typing","room":"den"}"#), Ok(Asked::Typing { room: Some(_) })));
+    }
 }

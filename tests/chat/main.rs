@@ -10,6 +10,7 @@ mod house;
 #[allow(dead_code, reason = "the live suite asks more of it")]
 mod wire;
 
+mod crash;
 mod place;
 mod rooms;
 mod said;

@@ -85,7 +85,8 @@ pub(super) struct Streaming<S: State> {
 
 /// A conversation.
 pub(super) struct Talking<S: State> {
-    pub(super) decoder: Decoder,
+    /// What has been read of a message; nothing between two.
+    pub(super) decoder: Option<Box<Decoder>>,
     pub(super) talk: Box<dyn Talk<S>>,
     /// When the client last gave a sign of life.
     pub(super) heard: Moment,

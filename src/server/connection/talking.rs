@@ -42,7 +42,7 @@ impl<S: State> Connection<S> {
         port.mark();
         let said = talk.on_open(&mut house.state, &mut context(port.yard, house.answers, self.peer));
         self.phase = Phase::Talk(Box::new(Talking {
-            decoder: Decoder::default(),
+            decoder: None,
             talk,
             heard: port.now(),
             owed: 0,
@@ -59,6 +59,24 @@ impl<S: State> Connection<S> {
 
     /// Bytes of the client have come. Says how many were used.
     pub(super) fn hear(&mut self, input: &[u8], house: &mut House<S>, port: &mut Port<'_, Self>) -> usize {
+        let Phase::Talk(talking) = &mut self.phase else { return input.len() };
+        let mut decoder = talking.decoder.take().map_or_else(Decoder::default, |kept| *kept);
+        let used = self.hear_with(&mut decoder, input, house, port);
+        if let Phase::Talk(talking) = &mut self.phase
+            && !decoder.is_between()
+        {
+            talking.decoder = Some(Box::new(decoder));
+        }
+        used
+    }
+
+    fn hear_with(
+        &mut self,
+        decoder: &mut Decoder,
+        input: &[u8],
+        house: &mut House<S>,
+        port: &mut Port<'_, Self>,
+    ) -> usize {
         let mut used = 0;
         while let Phase::Talk(talking) = &mut self.phase {
             talking.heard = port.now();
@@ -73,7 +91,7 @@ impl<S: State> Connection<S> {
             }
             // What has been said so far leaves, whatever becomes of the next message.
             port.mark();
-            match talking.decoder.decode(&input[used..], talking.talk.message_max()) {
+            match decoder.decode(&input[used..], talking.talk.message_max()) {
                 Ok((taken, event)) => {
                     used += taken;
                     match event {

@@ -73,24 +73,27 @@ fn main() -> ExitCode {
             for row in ROWS.iter().filter(|row| chosen.is_empty() || chosen.iter().any(|name| name == row.name)) {
                 // The storm is about the ledger: few listen.
                 let count = if row.name == "storm" { count.min(50) } else { count };
-                let run = |kind: Kind| {
-                    let mut outcomes: Vec<Outcome> =
-                        (0..rounds).filter_map(|_| measure(&kind, &hythe, dialect, count, row.pace, seconds)).collect();
-                    outcomes.sort_by(|a, b| a.rate().total_cmp(&b.rate()));
-                    (!outcomes.is_empty()).then(|| outcomes.swap_remove(outcomes.len() / 2))
-                };
-                let floor = run(Kind::Floor(row.floor));
-                for sync in ["off", "full"] {
-                    let measured = run(Kind::Hythe(sync));
-                    table.add(row, dialect, count, sync, measured.as_ref(), floor.as_ref());
+                // Turn by turn, so that an hour's weather is the same for all of them.
+                let kinds = [Kind::Floor(row.floor), Kind::Hythe("off"), Kind::Hythe("full")];
+                let mut outcomes: [Vec<Outcome>; 3] = Default::default();
+                for _ in 0..rounds {
+                    for (kind, outcomes) in kinds.iter().zip(&mut outcomes) {
+                        outcomes.extend(measure(kind, &hythe, dialect, count, row.pace, seconds));
+                    }
                 }
-                if let Some(floor) = &floor {
-                    table.add(row, dialect, count, row.floor, Some(floor), Some(floor));
-                }
+                let [floor, off, full] = outcomes.map(median);
+                table.add(row, dialect, count, "off", off.as_ref(), floor.as_ref());
+                table.add(row, dialect, count, "full", full.as_ref(), floor.as_ref());
+                table.add(row, dialect, count, row.floor, floor.as_ref(), floor.as_ref());
             }
         }
     }
     if table.has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS }
+}
+
+fn median(mut outcomes: Vec<Outcome>) -> Option<Outcome> {
+    outcomes.sort_by(|a, b| a.rate().total_cmp(&b.rate()));
+    (!outcomes.is_empty()).then(|| outcomes.swap_remove(outcomes.len() / 2))
 }
 
 fn measure(kind: &Kind, hythe: &str, dialect: Dialect, count: usize, pace: Pace, seconds: f64) -> Option<Outcome> {
