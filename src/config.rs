@@ -47,6 +47,12 @@ pub struct Config {
     pub has_files: bool,
     /// Whether there are accounts. Default: yes.
     pub has_accounts: bool,
+    /// Who may make an account, if that was said. Default: anyone under loopback defaults, else whoever has an invite.
+    pub signup: Option<Signup>,
+    /// What hashing a password costs. Default: what is advised; `low` is for machines with little memory.
+    pub password_profile: PasswordProfile,
+    /// Proxies whose word on a client's address is taken. Default: none.
+    pub trusted_proxies: Vec<Network>,
     /// Host names (with or without a port, in small letters) that requests may be for, beside the listen addresses.
     /// `*` lets every host pass. Default: none; the list is what stops DNS rebinding.
     pub allow_hosts: Vec<String>,
@@ -88,6 +94,9 @@ impl Default for Config {
             rooms: None,
             has_files: true,
             has_accounts: true,
+            signup: None,
+            password_profile: PasswordProfile::Usual,
+            trusted_proxies: Vec::new(),
             allow_hosts: Vec::new(),
             cors_origins: Vec::new(),
             tokens: Vec::new(),
@@ -110,10 +119,14 @@ impl Config {
         self.listen.iter().all(|listen| listen.address.ip().to_canonical().is_loopback())
     }
 
-    /// Whether nothing says that others than this machine's own people come: every listener is loopback, and neither
-    /// a further host nor a further origin is allowed. Then guests may write unless something else was said.
+    /// Whether nothing says that others than this machine's own people come: every listener is loopback, neither a
+    /// further host nor a further origin is allowed, and no proxy is trusted. Then guests may write unless something else
+    /// was said.
     pub fn has_loopback_defaults(&self) -> bool {
-        self.is_loopback_only() && self.allow_hosts.is_empty() && self.cors_origins.is_empty()
+        self.is_loopback_only()
+            && self.allow_hosts.is_empty()
+            && self.cors_origins.is_empty()
+            && self.trusted_proxies.is_empty()
     }
 
     /// Who may do what, for a request that came straight to us.
@@ -135,6 +148,7 @@ impl Config {
             shared_write: self.access.shared_write.unwrap_or(unsaid_write),
             chat_read: self.access.chat_read.unwrap_or(Access::Anyone),
             chat_write: self.access.chat_write.unwrap_or(unsaid_write),
+            signup: self.signup.unwrap_or(if unsaid_write == Access::Anyone { Signup::Open } else { Signup::Invite }),
         }
     }
 
@@ -218,6 +232,95 @@ pub struct Rights {
     pub chat_read: Access,
     /// Writing in the chat.
     pub chat_write: Access,
+    /// Making an account.
+    pub signup: Signup,
+}
+
+/// Who may make an account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signup {
+    /// Everyone.
+    Open,
+    /// Whoever has an invite.
+    Invite,
+    /// Nobody: admins and the operator make them.
+    Closed,
+}
+
+impl Signup {
+    /// All of them.
+    pub const ALL: [Signup; 3] = [Signup::Open, Signup::Invite, Signup::Closed];
+
+    /// The word for it on the command line.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Signup::Open => "open",
+            Signup::Invite => "invite",
+            Signup::Closed => "closed",
+        }
+    }
+}
+
+/// What hashing a password costs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PasswordProfile {
+    /// 19 MiB of memory, gone over twice.
+    Usual,
+    /// 7 MiB, gone over five times.
+    Low,
+}
+
+impl PasswordProfile {
+    /// Memory in KiB, and how often it is gone over.
+    pub const fn cost(self) -> (u32, u32) {
+        match self {
+            PasswordProfile::Usual => (19 * 1024, 2),
+            PasswordProfile::Low => (7 * 1024, 5),
+        }
+    }
+}
+
+/// Addresses that begin alike.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    bits: u32,
+}
+
+impl Network {
+    /// The network of a text: `10.0.0.0/8`, `fd00::/8`, or one address.
+    pub fn parse(text: &str) -> Option<Network> {
+        let (address, bits) = match text.split_once('/') {
+            Some((address, bits)) if bits.bytes().all(|byte| byte.is_ascii_digit()) => {
+                (address, Some(bits.parse().ok()?))
+            }
+            Some(_) => return None,
+            None => (text, None),
+        };
+        let address: IpAddr = address.parse().ok()?;
+        let most = if address.is_ipv4() { 32 } else { 128 };
+        let bits = bits.unwrap_or(most);
+        (bits <= most).then_some(Network { address, bits })
+    }
+
+    /// Whether an address lies in it. The IPv4 form of an address is meant, where it has one.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        match (self.address, ip.to_canonical()) {
+            (IpAddr::V4(own), IpAddr::V4(ip)) => {
+                own.to_bits().checked_shr(32 - self.bits) == ip.to_bits().checked_shr(32 - self.bits)
+            }
+            (IpAddr::V6(own), IpAddr::V6(ip)) => {
+                own.to_bits().checked_shr(128 - self.bits) == ip.to_bits().checked_shr(128 - self.bits)
+            }
+            _ => false,
+        }
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.bits)
+    }
 }
 
 /// A secret: it can be compared and counted, never shown.
@@ -403,6 +506,9 @@ pub struct Limits {
     pub chat_sync: ChatSync,
     /// Messages from one address; beyond them 429. Default: 1 a second, 10 at once.
     pub send_rate: Rate,
+    /// Sign-ins, registrations, resets and wrong tokens from one address; beyond them 429. Default: 20 a minute, for
+    /// people mistype.
+    pub login_rate: Rate,
     /// Requests from one address; beyond them 429. Default: off, for only the operator knows what is usual.
     pub request_rate: Rate,
     /// Milliseconds that running exchanges are given when the server is asked to stop. Default: 10,000, which is
@@ -439,6 +545,7 @@ impl Default for Limits {
             history_days: 365,
             chat_sync: ChatSync::Full,
             send_rate: Rate { count: 1, per_ms: 1000, burst: 10 },
+            login_rate: Rate { count: 20, per_ms: 60_000, burst: 20 },
             request_rate: Rate::OFF,
             drain_ms: 10_000,
         }
@@ -511,6 +618,29 @@ mod tests {
                 assert_eq!(four, [Access::Operator; 4]);
                 assert_eq!(rights.chat_write, Access::Anyone);
             }
+        }
+    }
+
+    #[test]
+    fn a_network_holds_the_addresses_that_begin_like_it() {
+        for (network, inside, outside) in [
+            ("10.0.0.0/8", &["10.0.0.0", "10.255.255.255", "::ffff:10.1.2.3"][..], &["11.0.0.0", "::1"][..]),
+            ("127.0.0.1", &["127.0.0.1"], &["127.0.0.2"]),
+            ("192.168.7.0/25", &["192.168.7.127"], &["192.168.7.128"]),
+            ("0.0.0.0/0", &["1.2.3.4"], &["::1"]),
+            ("::/0", &["::1"], &["1.2.3.4"]),
+            ("fd00::/8", &["fd12::1"], &["fe80::1"]),
+        ] {
+            let network = Network::parse(network).unwrap();
+            for ip in inside {
+                assert!(network.contains(ip.parse().unwrap()), "{ip} in {network}");
+            }
+            for ip in outside {
+                assert!(!network.contains(ip.parse().unwrap()), "{ip} in {network}");
+            }
+        }
+        for text in ["", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/+8", "::/129", "localhost", "10.0.0.0/4294967295"] {
+            assert_eq!(Network::parse(text), None, "{text}");
         }
     }
 

@@ -43,7 +43,7 @@ pub struct Server<S: State> {
     inner: server::Server<S>,
     doors: Vec<Door>,
     helpers: usize,
-    keeper: Box<dyn Keeper<S::Entry>>,
+    keeper: Box<dyn Keeper<S::Entry, Brought<Done<S>>>>,
     takes_signals: bool,
     rules: Rules,
     marks: Marks,
@@ -191,7 +191,7 @@ impl<S: State> Server<S> {
     }
 
     /// Who keeps what [`Reply::Keep`] asks to be kept; without one, everything is lost.
-    pub fn set_keeper(&mut self, keeper: Box<dyn Keeper<S::Entry>>) {
+    pub fn set_keeper(&mut self, keeper: Box<dyn Keeper<S::Entry, Brought<Done<S>>>>) {
         self.keeper = keeper;
     }
 
@@ -368,7 +368,7 @@ impl<S: State> Mail for Post<S> {
 /// The ledger of a program that has none.
 struct NoKeeper;
 
-impl<E> Keeper<E> for NoKeeper {
+impl<E, D> Keeper<E, D> for NoKeeper {
     fn keep(&mut self, batch: Vec<E>) -> Vec<Verdict> {
         vec![Verdict::Lost; batch.len()]
     }

@@ -27,17 +27,18 @@ use crate::server::context::Context;
 use crate::server::house::Rules;
 use crate::server::reply::{Reply, Step};
 use crate::site;
-use crate::site::books;
 use crate::site::opening::{self, Found, HISTORY_MESSAGES};
 use crate::site::resume;
 use crate::site::rooms::Rooms;
 use crate::site::spot;
 use crate::site::state::{Accounts, Books, Chat, Files, LedgerState, Site, Www};
-use crate::store::database;
+use crate::site::{books, upkeep};
 use crate::store::disk::{Disk, Links};
 use crate::store::ledger::{self, Entry, Ledger};
 use crate::store::owners::Owners;
+use crate::store::secret::Cost;
 use crate::store::users::Users;
+use crate::store::{accounts, database};
 
 /// Descriptors kept for files, logs, the ledger and the loop itself.
 const DESCRIPTORS_KEPT: usize = 400;
@@ -70,14 +71,20 @@ pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
     let files = shared.as_ref().map(|files| Arc::clone(&files.disk));
     let mut site = Site::new(config.clone(), open_www(&config)?, shared, chat);
     site.started = Some(os::START);
+    site.accounts = config.has_accounts.then(|| {
+        let (memory_kib, passes) = config.password_profile.cost();
+        // Read before anyone is served, so that whoever is signed in is so from the first request on. What is wrong with the
+        // database is told when it is opened.
+        let users = books.as_ref().and_then(|books| accounts::peek(&books.database));
+        Accounts::new(users.unwrap_or_default(), Cost { memory_kib, passes }, Box::new(os::fill))
+    });
     site.books = books;
-    site.accounts = config.has_accounts.then(|| Accounts::new(Users::default()));
     let server = site::server(site, hub).map_err(|error| other("make the table of routes", io::Error::other(error)))?;
     let world = Os::new(Parts {
         listeners: listeners.into_iter().map(Into::into).collect(),
         takes_signals: true,
         file_threads: config.io_threads,
-        keeper: Box::new(Hand { opened: ledger, measure, ledger: None, since_trim: 0, has_told: false }),
+        keeper: Box::new(Hand::new(ledger, measure, config.has_accounts)),
         access_log: open_access_log(&config)?,
         logs: vec![log.clone()],
     });
@@ -111,9 +118,7 @@ pub fn run(mut config: Config, log: Scribe) -> Result<(), RunError> {
                 let state = match opened {
                     Ok(held) => {
                         opening::opened(site, held.chat, cx);
-                        if let Some(accounts) = &mut site.accounts {
-                            accounts.users.replace(held.users);
-                        }
+                        upkeep::replaced(site, held.users, cx);
                         if let Some(files) = &mut site.files {
                             files.owners = held.owners;
                         }
@@ -311,6 +316,11 @@ impl Measure {
     }
 }
 
+/// Something for the loop that nobody asked for.
+fn news(step: impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> + Send + 'static) -> Brought<Done<Site>> {
+    Brought::News(Done::Step(Box::new(step)))
+}
+
 /// The ledger's hand: waits for the ledger, keeps a batch, tells each entry's verdict, and forgets what is beyond the measure
 /// now and then. When nothing waits it lets the index follow.
 struct Hand {
@@ -319,9 +329,48 @@ struct Hand {
     ledger: Option<Ledger>,
     since_trim: usize,
     has_told: bool,
+    /// Whether others may change accounts beside us, and things of accounts come to their end.
+    has_accounts: bool,
+    version: Option<i64>,
+    looks: u32,
 }
 
-impl Keeper<Entry> for Hand {
+impl Hand {
+    fn new(opened: Receiver<Ledger>, measure: Measure, has_accounts: bool) -> Hand {
+        let (ledger, version) = (None, None);
+        Hand { opened, measure, ledger, since_trim: 0, has_told: false, has_accounts, version, looks: 0 }
+    }
+
+    /// Whether another process has written since the last look.
+    fn has_changed(&mut self) -> bool {
+        let Some(Ok(version)) = self.ledger.as_ref().map(Ledger::version) else { return false };
+        // Before the first look nothing can be told from the version alone.
+        self.version.replace(version) != Some(version)
+    }
+}
+
+impl Keeper<Entry, Brought<Done<Site>>> for Hand {
+    fn looks(&self) -> bool {
+        self.has_accounts
+    }
+
+    fn look(&mut self) -> Option<Brought<Done<Site>>> {
+        if self.ledger.is_none() {
+            self.ledger = self.opened.try_recv().ok();
+        }
+        if self.has_changed() {
+            return match self.ledger.as_ref()?.users() {
+                Ok(users) => Some(news(move |site, cx| upkeep::replaced(site, users, cx))),
+                Err(error) => {
+                    log::error!("what others have changed cannot be read: {error}");
+                    None
+                }
+            };
+        }
+        self.looks = self.looks.wrapping_add(1);
+        self.looks.is_multiple_of(60).then(|| news(upkeep::each_minute))
+    }
+
     fn keep(&mut self, batch: Vec<Entry>) -> Vec<Verdict> {
         if self.ledger.is_none() {
             self.ledger = self.opened.recv().ok();

@@ -97,7 +97,7 @@ pub struct Stage<D, E> {
     happened: Vec<Happening<D>>,
     letters: Letters<D>,
     jobs: VecDeque<(Key, Job<D>)>,
-    keeper: Box<dyn Keeper<E>>,
+    keeper: Box<dyn Keeper<E, D>>,
 }
 
 impl<D, E> System<D, E> for Stage<D, E> {
@@ -161,7 +161,7 @@ pub struct Guest(Rc<RefCell<Pipe>>);
 impl<S: State> Rehearsal<S> {
     pub(crate) fn new(
         server: server::Server<S>,
-        keeper: Box<dyn Keeper<S::Entry>>,
+        keeper: Box<dyn Keeper<S::Entry, Brought<Done<S>>>>,
         rules: Rules,
         marks: Marks,
     ) -> Rehearsal<S> {

@@ -8,7 +8,10 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use crate::cli::units;
-use crate::config::{Access, AccessLog, ChatSync, Config, Listen, LogFormat, OperatorToken, Rate, Secret, TokenSource};
+use crate::config::{
+    Access, AccessLog, ChatSync, Config, Listen, LogFormat, Network, OperatorToken, PasswordProfile, Rate, Secret,
+    Signup, TokenSource,
+};
 
 /// One key.
 pub struct Key {
@@ -268,8 +271,8 @@ pub static GROUPS: &[Group] = &[
                 ),
                 default: "(anyone under loopback defaults, else user)",
                 help: "Who may upload to the shared area",
-                reason: "Loopback defaults hold while every listener is loopback and neither allow-host nor \
-                         cors-origin is set; a request with a proxy's headers has come over the network all the same",
+                reason: "Loopback defaults hold while every listener is loopback and none of allow-host, cors-origin and \
+                         trusted-proxy is set; a request with a proxy's headers has come over the network all the same",
             },
             Key {
                 name: "chat-read",
@@ -566,6 +569,54 @@ pub static GROUPS: &[Group] = &[
             },
         ],
     },
+    Group {
+        title: "Accounts and proxies",
+        keys: &[
+            Key {
+                name: "signup",
+                kind: Choice(
+                    &["open", "invite", "closed"],
+                    |config, word| config.signup = Signup::ALL.into_iter().find(|signup| signup.word() == word),
+                    |config| config.signup.map(|signup| signup.word().to_string()),
+                ),
+                default: "(open under loopback defaults, else invite)",
+                help: "Who may make an account: everyone, whoever has an invite, or nobody",
+                reason: "Admins and the operator make accounts and invites whatever it says",
+            },
+            Key {
+                name: "password-profile",
+                kind: Choice(
+                    &["usual", "low"],
+                    |config, word| {
+                        config.password_profile =
+                            if word == "low" { PasswordProfile::Low } else { PasswordProfile::Usual };
+                    },
+                    |config| {
+                        Some(if config.password_profile == PasswordProfile::Low { "low" } else { "usual" }.to_string())
+                    },
+                ),
+                default: "usual",
+                help: "What hashing a password takes: usual 19 MiB (argon2id, t=2), low 7 MiB (t=5)",
+                reason: "For machines with little memory. A change takes hold for each account at its next sign-in",
+            },
+            Key {
+                name: "login-rate",
+                kind: PerTime(0, |config| &mut config.limits.login_rate),
+                default: "20/min",
+                help: "Sign-ins, registrations, resets and wrong tokens from one address (beyond them 429)",
+                reason: "People mistype; whoever guesses is held back for each account besides",
+            },
+            Key {
+                name: "trusted-proxy",
+                kind: List("CIDR", set_trusted_proxies, |config| {
+                    config.trusted_proxies.iter().map(Network::to_string).collect()
+                }),
+                default: "",
+                help: "A proxy (10.0.0.0/8, or one address) whose X-Forwarded-For or Forwarded is believed",
+                reason: "Anybody else could claim any address. Setting it ends the loopback defaults",
+            },
+        ],
+    },
 ];
 
 /// All keys, in the order of the table.
@@ -746,6 +797,14 @@ fn yes_or_no(text: &str) -> Option<bool> {
         "false" | "no" | "off" | "0" => Some(false),
         _ => None,
     }
+}
+
+fn set_trusted_proxies(config: &mut Config, items: &[&str]) -> Result<(), String> {
+    let network = |item: &&str| {
+        Network::parse(item).ok_or_else(|| format!("{item:?} is no network; write 10.0.0.0/8, fd00::/8 or an address"))
+    };
+    config.trusted_proxies = items.iter().map(network).collect::<Result<_, _>>()?;
+    Ok(())
 }
 
 fn access(word: &str) -> Option<Access> {
@@ -961,6 +1020,10 @@ mod tests {
             ("body-min-rate", "0"),
             ("body-min-rate", "3KiB/s"),
             ("send-rate", "20/min"),
+            ("login-rate", "5/h"),
+            ("signup", "closed"),
+            ("password-profile", "low"),
+            ("trusted-proxy", "10.0.0.0/8,fd00::/8"),
             ("send-rate", "2/s burst 30"),
             ("request-rate", "0"),
             ("list", "true"),

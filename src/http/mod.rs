@@ -9,6 +9,7 @@ pub mod events;
 pub mod exchange;
 pub mod fault;
 pub mod form;
+pub mod forwarded;
 pub mod framing;
 pub mod headers;
 pub mod host;

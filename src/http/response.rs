@@ -185,6 +185,15 @@ impl Response {
         self.lines.extend_from_slice(b"\r\n");
     }
 
+    /// Whether a header line of this name was added.
+    pub fn has(&self, name: &str) -> bool {
+        let mut lines = self.lines.split(|&byte| byte == b'\n');
+        lines.any(|line| {
+            let end = line.iter().position(|&byte| byte == b':').unwrap_or(0);
+            line[..end].eq_ignore_ascii_case(name.as_bytes())
+        })
+    }
+
     /// Gives it a body, where it has none behind its block.
     pub fn with_body(mut self, body: Body) -> Response {
         debug_assert!(!matches!(self.body, Body::Behind(_)), "its body would be read as header lines");

@@ -48,6 +48,12 @@ const DEFER_SECONDS: i32 = 1;
 const REST_AFTER: Duration = Duration::from_millis(50);
 const REST_AT_LEAST: Duration = Duration::from_millis(500);
 
+/// How often a keeper that wants to looks around.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
+
+/// Whom news is for: nobody who asked.
+const NOBODY: Key = Key { index: u32::MAX, age: 0 };
+
 const WAKER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
 /// Listeners count down from here.
@@ -127,17 +133,27 @@ impl Tcp {
 }
 
 /// What makes a ledger's verdicts out of entries; it runs on a thread of its own.
-pub trait Keeper<E>: Send {
+pub trait Keeper<E, D>: Send {
     /// Keeps a batch, and says what became of each entry, in order.
     fn keep(&mut self, batch: Vec<E>) -> Vec<Verdict>;
 
     /// Nothing waits, or something has waited for this long enough: does some of what can be done later. Says whether there
     /// is more of it.
     fn rest(&mut self) -> bool;
+
+    /// Whether it wants to look around once a second.
+    fn looks(&self) -> bool {
+        false
+    }
+
+    /// Looks around, and says what there is to be told: whatever the batches before have done is told before it.
+    fn look(&mut self) -> Option<D> {
+        None
+    }
 }
 
 /// What the world is made of.
-pub struct Parts<E> {
+pub struct Parts<E, D> {
     /// Where to listen; bound already.
     pub listeners: Vec<Door>,
     /// Whether the process's signals are for this loop.
@@ -145,7 +161,7 @@ pub struct Parts<E> {
     /// Helpers for files.
     pub file_threads: usize,
     /// The ledger's hand.
-    pub keeper: Box<dyn Keeper<E>>,
+    pub keeper: Box<dyn Keeper<E, D>>,
     /// Where the access log goes.
     pub access_log: Option<Scribe>,
     /// Other logs that are reopened with it.
@@ -237,7 +253,7 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
     ///
     /// # Errors
     /// If the kernel refuses what the loop cannot do without.
-    pub fn new(parts: Parts<E>) -> io::Result<Os<D, E>> {
+    pub fn new(parts: Parts<E, D>) -> io::Result<Os<D, E>> {
         let poll = Poll::new()?;
         let tray = Arc::new(Tray::new(mio::Waker::new(poll.registry(), WAKER)?));
         let mut listeners = Vec::new();
@@ -365,21 +381,35 @@ impl Signals {
 }
 
 /// The ledger's thread: takes all that waits, makes one batch of it, and puts the verdicts on the tray.
-fn keep_all<D, E>(entries: &Receiver<Vec<E>>, mut keeper: Box<dyn Keeper<E>>, tray: &Tray<D>) {
+fn keep_all<D, E>(entries: &Receiver<Vec<E>>, mut keeper: Box<dyn Keeper<E, D>>, tray: &Tray<D>) {
     let mut rested = Instant::now();
+    let mut looked = Instant::now();
     let mut has_more = false;
+    let looks = keeper.looks();
     loop {
+        if looks && looked.elapsed() >= LOOK_EVERY {
+            looked = Instant::now();
+            if let Some(done) = keeper.look() {
+                tray.put(Happening::Done { key: NOBODY, done });
+            }
+        }
         // Who is busy without a break rests all the same.
         if has_more && rested.elapsed() >= REST_AT_LEAST {
             has_more = keeper.rest();
             rested = Instant::now();
         }
-        let next = if has_more { entries.recv_timeout(REST_AFTER) } else { entries.recv().map_err(Into::into) };
+        let next = match (has_more, looks) {
+            (true, _) => entries.recv_timeout(REST_AFTER),
+            (false, true) => entries.recv_timeout(LOOK_EVERY.saturating_sub(looked.elapsed())),
+            (false, false) => entries.recv().map_err(Into::into),
+        };
         let mut batch = match next {
             Ok(batch) => batch,
             Err(mpsc::RecvTimeoutError::Timeout) => {
-                has_more = keeper.rest();
-                rested = Instant::now();
+                if has_more {
+                    has_more = keeper.rest();
+                    rested = Instant::now();
+                }
                 continue;
             }
             Err(mpsc::RecvTimeoutError::Disconnected) => return,
@@ -612,6 +642,11 @@ pub fn wall() -> Wall {
 /// The machine's name.
 pub fn machine_name() -> Option<String> {
     rustix::system::uname().nodename().to_str().ok().map(str::to_owned)
+}
+
+/// Fills in random bytes from the system; says whether it had any.
+pub fn fill(bytes: &mut [u8]) -> bool {
+    getrandom::fill(bytes).is_ok()
 }
 
 /// From now on an interrupt (Ctrl-C) ends the process at once with this number, as a script can tell. For who serves nobody.

@@ -215,6 +215,11 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
                 self.slots.yard.jobs_out[lane as usize] -= 1;
                 self.bring(key, done);
             }
+            Happening::Done { done: Brought::News(done), .. } => {
+                let (shared, yard) = (&mut self.slots.shared, &mut self.slots.yard);
+                let told = catch_unwind(AssertUnwindSafe(|| P::on_orphan(done, shared, yard)));
+                self.slots.yard.counts.panics += u64::from(told.is_err());
+            }
             Happening::Done { key, done: Brought::Sent(done) } => self.bring(key, done),
             Happening::Done { key, done: Brought::Broken(lane) } => {
                 self.slots.yard.jobs_out[lane as usize] -= 1;

@@ -219,6 +219,8 @@ pub enum Brought<D> {
     Broken(Lane),
     /// The file's next stretch is in memory.
     Warm,
+    /// Something for the protocol that nobody had asked for.
+    News(D),
 }
 
 impl<P: Protocol> Yard<P> {

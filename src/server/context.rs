@@ -120,8 +120,10 @@ pub struct Context<'a> {
     pub now: Moment,
     /// The time people see.
     pub wall: Wall,
-    /// Who is at the other end.
+    /// Who is at the other end. Whoever knows better, for a proxy told, says so before a handler runs.
     pub peer: Peer,
+    /// Whether what is sent to them is encrypted on its way.
+    pub is_secure: bool,
     /// Which connection this is about; [`Key::NOBODY`] if it is gone, or if it is about none.
     pub key: Key,
     /// Whether the house is closing.

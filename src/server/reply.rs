@@ -151,6 +151,53 @@ impl<S: State> Reply<S> {
     }
 }
 
+/// What is done to the reply that a request comes to in the end.
+pub type Ending<S> = Box<dyn FnOnce(Reply<S>, &mut S, &mut Context<'_>) -> Reply<S> + Send>;
+
+impl<S: State> Reply<S> {
+    /// Has `ending` change what the request comes to, however many steps there are until then: an answer, a refusal, a stream.
+    pub fn in_the_end(self, state: &mut S, cx: &mut Context<'_>, ending: Ending<S>) -> Reply<S> {
+        match self {
+            Reply::Collect { most, then } => Reply::Collect {
+                most,
+                then: Box::new(move |state, body, cx| then(state, body, cx).in_the_end(state, cx, ending)),
+            },
+            Reply::Receive { most, sink } => Reply::Receive { most, sink: Box::new(EndingSink { sink, ending }) },
+            Reply::Offload(lane, task) => Reply::Offload(lane, Box::new(move || end_step(task(), ending))),
+            Reply::Keep(entry, decided) => Reply::Keep(
+                entry,
+                Box::new(move |state, verdict, cx| decided(state, verdict, cx).in_the_end(state, cx, ending)),
+            ),
+            Reply::Wait { topic, until, outlasts, again } => Reply::Wait {
+                topic,
+                until,
+                outlasts,
+                again: Box::new(move |state, cx| again(state, cx).in_the_end(state, cx, ending)),
+            },
+            end => ending(end, state, cx),
+        }
+    }
+}
+
+fn end_step<S: State>(step: Step<S>, ending: Ending<S>) -> Step<S> {
+    Box::new(move |state, cx| step(state, cx).in_the_end(state, cx, ending))
+}
+
+struct EndingSink<S: State> {
+    sink: Box<dyn Sink<S>>,
+    ending: Ending<S>,
+}
+
+impl<S: State> Sink<S> for EndingSink<S> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.sink.write(bytes)
+    }
+
+    fn finish(self: Box<Self>) -> Step<S> {
+        end_step(self.sink.finish(), self.ending)
+    }
+}
+
 /// A change of answers.
 pub type Change = Arc<dyn Fn(Response) -> Response + Send + Sync>;
 

@@ -73,6 +73,113 @@ impl Kind {
     }
 }
 
+/// What a small body says, member by member. Each is taken out once; what is left over at the end of a JSON body is unknown.
+pub struct Members {
+    kind: Kind,
+    left: Vec<(String, Value)>,
+}
+
+impl Members {
+    /// Reads a body. Nothing at all says nothing.
+    ///
+    /// # Errors
+    /// What is wrong with the body: 400 `invalid_json`, `bad_form` or `bad_field`.
+    pub fn read(kind: Kind, body: &[u8]) -> Result<Members, Fault> {
+        let left = match kind {
+            _ if body.is_empty() => Vec::new(),
+            Kind::Json => object(body)?,
+            Kind::Fields => {
+                let fields = form::parse(body, FIELDS_MAX)?.into_iter();
+                fields.map(|(name, value)| (name, Value::String(value))).collect()
+            }
+        };
+        Ok(Members { kind, left })
+    }
+
+    fn take(&mut self, name: &str) -> Result<Option<Value>, Fault> {
+        let Some(at) = self.left.iter().position(|(known, _)| known == name) else { return Ok(None) };
+        let (_, value) = self.left.remove(at);
+        match self.left.iter().any(|(known, _)| known == name) {
+            true => Err(bad_field(name)),
+            false => Ok(Some(value)),
+        }
+    }
+
+    /// A text.
+    pub fn text(&mut self, name: &str) -> Result<Option<String>, Fault> {
+        match self.take(name)? {
+            None => Ok(None),
+            Some(Value::String(text)) => Ok(Some(text)),
+            Some(_) => Err(bad_field(name)),
+        }
+    }
+
+    /// A text that must be there.
+    pub fn need(&mut self, name: &str) -> Result<String, Fault> {
+        self.text(name)?.ok_or_else(|| missing_field(name))
+    }
+
+    /// Yes or no; in a form also `1`, `on`, and nothing for no.
+    pub fn flag(&mut self, name: &str) -> Result<Option<bool>, Fault> {
+        match (self.kind, self.take(name)?) {
+            (_, None) => Ok(None),
+            (Kind::Json, Some(Value::Bool(flag))) => Ok(Some(flag)),
+            (Kind::Fields, Some(Value::String(text))) => match text.as_str() {
+                "1" | "on" | "true" | "yes" => Ok(Some(true)),
+                "0" | "off" | "false" | "no" | "" => Ok(Some(false)),
+                _ => Err(bad_field(name)),
+            },
+            (_, Some(_)) => Err(bad_field(name)),
+        }
+    }
+
+    /// A whole number that is not negative, or `null`; in a form nothing is `null`.
+    pub fn number(&mut self, name: &str) -> Result<Option<Option<u64>>, Fault> {
+        let number = match (self.kind, self.take(name)?) {
+            (_, None) => return Ok(None),
+            (Kind::Json, Some(Value::Null)) => return Ok(Some(None)),
+            (Kind::Json, Some(Value::Number(number))) => number.as_u64(),
+            (Kind::Fields, Some(Value::String(text))) if text.is_empty() => return Ok(Some(None)),
+            (Kind::Fields, Some(Value::String(text))) => text.parse().ok(),
+            (_, Some(_)) => None,
+        };
+        number.map(|number| Some(Some(number))).ok_or_else(|| bad_field(name))
+    }
+
+    /// Several texts: an array, or in a form several fields of the name.
+    pub fn texts(&mut self, name: &str) -> Result<Option<Vec<String>>, Fault> {
+        let text = |value| if let Value::String(text) = value { Ok(text) } else { Err(bad_field(name)) };
+        if self.kind == Kind::Fields {
+            let (named, left) = std::mem::take(&mut self.left).into_iter().partition(|(known, _)| known == name);
+            self.left = left;
+            let named: Vec<(String, Value)> = named;
+            let texts = named.into_iter().map(|(_, value)| text(value)).collect::<Result<Vec<_>, _>>()?;
+            return Ok(Some(texts).filter(|texts| !texts.is_empty()));
+        }
+        match self.take(name)? {
+            None => Ok(None),
+            Some(Value::Array(values)) => values.into_iter().map(text).collect::<Result<_, _>>().map(Some),
+            Some(_) => Err(bad_field(name)),
+        }
+    }
+
+    /// Nothing else is asked for.
+    ///
+    /// # Errors
+    /// 400 `bad_field` for a member of JSON that was not taken.
+    pub fn end(self) -> Result<(), Fault> {
+        match self.left.first() {
+            Some((unknown, _)) if self.kind == Kind::Json => Err(bad_field(unknown)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// 400 `bad_field` for a member that is not there.
+fn missing_field(name: &str) -> Fault {
+    Fault::new(Status::BAD_REQUEST, "bad_field", format!("{name:?} is missing"))
+}
+
 /// 415 with what would be taken.
 pub fn unknown_kind(taken: &str) -> Fault {
     let detail = format!("this takes {taken}");
@@ -91,7 +198,7 @@ pub fn object(body: &[u8]) -> Result<Vec<(String, Value)>, Fault> {
     let mut reader = serde_json::Deserializer::from_slice(body);
     // Its own limit is one level short of ours.
     reader.disable_recursion_limit();
-    let members = serde::Deserializer::deserialize_map(&mut reader, Members).and_then(|members| {
+    let members = serde::Deserializer::deserialize_map(&mut reader, Object).and_then(|members| {
         reader.end()?;
         Ok(members)
     });
@@ -150,9 +257,9 @@ pub fn bad_field(name: &str) -> Fault {
     Fault::new(Status::BAD_REQUEST, "bad_field", format!("{shown:?} is unknown, repeated or of the wrong type"))
 }
 
-struct Members;
+struct Object;
 
-impl<'de> serde::de::Visitor<'de> for Members {
+impl<'de> serde::de::Visitor<'de> for Object {
     type Value = Vec<(String, Value)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -202,6 +309,32 @@ mod tests {
         ] {
             assert_eq!(kind.read(body, ["a", "b"]).unwrap_err().code, "bad_field", "{}", body.escape_ascii());
         }
+    }
+
+    #[test]
+    fn members_are_taken_by_their_kind_and_what_is_left_over_is_unknown() {
+        let json = br#"{"t":"x","f":true,"n":7,"z":null,"l":["a","b"]}"#;
+        let fields = b"t=x&f=on&n=7&z=&l=a&l=b&other=1";
+        for (kind, body) in [(Kind::Json, &json[..]), (Kind::Fields, fields)] {
+            let mut members = Members::read(kind, body).unwrap();
+            assert_eq!(members.need("t").unwrap(), "x");
+            assert_eq!(members.flag("f").unwrap(), Some(true));
+            assert_eq!(members.number("n").unwrap(), Some(Some(7)));
+            assert_eq!(members.number("z").unwrap(), Some(None));
+            assert_eq!(members.texts("l").unwrap(), Some(vec!["a".to_owned(), "b".to_owned()]));
+            assert_eq!(members.text("absent").unwrap(), None);
+            assert_eq!(members.need("absent").unwrap_err().code, "bad_field");
+            members.end().unwrap();
+        }
+        let json = |body: &str| Members::read(Kind::Json, body.as_bytes()).unwrap();
+        assert_eq!(json(r#"{"admin":true}"#).end().unwrap_err().code, "bad_field");
+        assert!(json(r#"{"t":1}"#).text("t").is_err());
+        assert!(json(r#"{"f":"on"}"#).flag("f").is_err());
+        assert!(json(r#"{"n":-1}"#).number("n").is_err());
+        assert!(json(r#"{"n":1.5}"#).number("n").is_err());
+        assert!(json(r#"{"l":[1]}"#).texts("l").is_err());
+        assert!(json("").end().is_ok());
+        assert!(Members::read(Kind::Fields, b"t=x&t=y").unwrap().text("t").is_err());
     }
 
     #[test]

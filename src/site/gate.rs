@@ -1,18 +1,26 @@
 //! Who may pass. [`authorize`] is the one function that decides, and [`guard`] the one place that asks it, before any handler.
 
+use std::net::IpAddr;
 use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 
 use crate::config::{Access, Rights};
 use crate::http::fault::Fault;
 use crate::http::headers::Field;
-use crate::http::request::Request;
+use crate::http::request::{Method, Request};
+use crate::http::response::Response;
 use crate::http::status::Status;
+use crate::http::{form, forwarded};
 use crate::server::context::{Call, Context};
-use crate::server::reply::Reply;
+use crate::server::problem;
+use crate::server::reply::{Ending, Reply};
+use crate::site::cookie::{self, Found};
 use crate::site::state::Site;
 use crate::store::owners::Owner;
 use crate::store::secret::Digest;
-use crate::store::users::{Credential, Scopes};
+use crate::store::users::{Account, Credential, Scopes};
 
 /// Who a request acts for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +46,12 @@ pub struct User {
     pub via: Credential,
     /// For a token: what it may do. A session may do all that its owner may.
     pub scopes: Option<Scopes>,
+}
+
+impl User {
+    fn of(account: &Account, via: Credential, scopes: Option<Scopes>) -> User {
+        User { id: account.id, name: account.name.clone(), is_admin: account.is_admin, via, scopes }
+    }
 }
 
 impl Principal {
@@ -69,6 +83,8 @@ impl Principal {
 pub enum Action {
     /// Open to all: health, the description of the service.
     Open,
+    /// Comes in or goes: signing in and out, making an account, a new password for a forgotten one.
+    Enter,
     /// Looks at a page.
     WwwRead,
     /// Looks at shared files.
@@ -93,7 +109,7 @@ impl Action {
     /// What a token must be allowed for it. `None`: there is no scope for it.
     fn scope(self) -> Option<Scopes> {
         match self {
-            Action::Open | Action::Metrics | Action::Identity => Some(Scopes::default()),
+            Action::Open | Action::Enter | Action::Metrics | Action::Identity => Some(Scopes::default()),
             Action::WwwRead | Action::SharedRead => Some(Scopes::FILES_READ),
             Action::SharedWrite => Some(Scopes::FILES_WRITE),
             Action::ChatRead => Some(Scopes::CHAT_READ),
@@ -132,6 +148,9 @@ pub struct Terms {
     pub is_local: bool,
 }
 
+/// The code of a refusal that signing in would mend.
+const UNAUTHORIZED: &str = "unauthorized";
+
 /// Decides.
 ///
 /// # Errors
@@ -140,7 +159,7 @@ pub struct Terms {
 pub fn authorize(principal: &Principal, action: Action, target: Target<'_>, terms: &Terms) -> Result<(), Fault> {
     let rights = &terms.rights;
     let needed = match action {
-        Action::Open => Access::Anyone,
+        Action::Open | Action::Enter => Access::Anyone,
         Action::WwwRead => rights.www_read,
         Action::SharedRead | Action::SharedWrite if target != Target::Shared => Access::User,
         Action::SharedRead => rights.shared_read,
@@ -157,7 +176,7 @@ pub fn authorize(principal: &Principal, action: Action, target: Target<'_>, term
                 return Err(Fault::not_found());
             }
             if needed != Access::Anyone {
-                return Err(Fault::new(Status::UNAUTHORIZED, "unauthorized", "this is not open to guests: sign in"));
+                return Err(Fault::new(Status::UNAUTHORIZED, UNAUTHORIZED, "this is not open to guests: sign in"));
             }
             Ok(())
         }
@@ -226,15 +245,37 @@ pub fn guard_for<R: Into<Reply<Site>>>(
     action: Action,
     handler: impl Fn(&mut Site, &Call<'_>, Principal, &mut Context<'_>) -> R + Clone + 'static,
 ) -> impl Fn(&mut Site, &Call<'_>, &mut Context<'_>) -> Reply<Site> + Clone + 'static {
-    move |site, call, cx| match admit(site, call, action, cx) {
-        Ok(principal) => handler(site, call, principal, cx).into(),
-        Err(fault) => fault.into(),
+    move |site, call, cx| {
+        see_client(site, call.request, cx);
+        let entered = match admit(site, call, action, cx) {
+            Ok(entered) => entered,
+            Err(fault) => return refuse(site, call.request, fault),
+        };
+        let via = entered.who.user().map(|user| user.via);
+        let reply = handler(site, call, entered.who, cx).into();
+        match via {
+            _ if entered.is_stale => {
+                let line = cookie::clear(&site.config.path_prefix, cx.is_secure);
+                let wants_page = problem::wants_page(call.request);
+                let ending = move |reply, _: &mut Site, _: &mut Context<'_>| with_cookie(reply, &line, wants_page);
+                reply.in_the_end(site, cx, Box::new(ending))
+            }
+            Some(via) if action == Action::ChatRead => reply.in_the_end(site, cx, listener(via)),
+            _ => reply,
+        }
     }
 }
 
-fn admit(site: &mut Site, call: &Call<'_>, action: Action, cx: &mut Context<'_>) -> Result<Principal, Fault> {
+/// Who came in.
+struct Entered {
+    who: Principal,
+    /// A cookie of ours was shown that is nobody's any more.
+    is_stale: bool,
+}
+
+fn admit(site: &mut Site, call: &Call<'_>, action: Action, cx: &mut Context<'_>) -> Result<Entered, Fault> {
     let request = call.request;
-    let principal = principal(site, request, cx)?;
+    let entered = enter(site, request, action, cx)?;
     let came_directly = !is_proxied(request);
     if !came_directly && !site.has_warned_of_proxy && site.rights != site.network_rights {
         site.has_warned_of_proxy = true;
@@ -245,12 +286,61 @@ fn admit(site: &mut Site, call: &Call<'_>, action: Action, cx: &mut Context<'_>)
     }
     let is_local = came_directly && site.config.has_loopback_defaults() && cx.peer.ip.is_loopback();
     let terms = Terms { rights: rights_of(site, request), is_local };
-    authorize(&principal, action, target(action, call), &terms)?;
+    authorize(&entered.who, action, target(action, call), &terms)?;
     site.request_rate.take(cx.peer.ip, cx.now).map_err(|seconds| {
         site.tallies.throttled += 1;
         throttled(seconds)
     })?;
-    Ok(principal)
+    Ok(entered)
+}
+
+/// Puts the client that trusted proxies tell of in the place of the one at the other end.
+fn see_client(site: &Site, request: &Request<'_>, cx: &mut Context<'_>) {
+    let trusted = &site.config.trusted_proxies;
+    if trusted.is_empty() {
+        return;
+    }
+    let is_trusted = |ip| trusted.iter().any(|network| network.contains(ip));
+    let client = forwarded::client(&request.headers, cx.peer.ip, is_trusted);
+    cx.peer.ip = client.ip;
+    cx.is_secure |= client.is_secure;
+}
+
+/// A refusal; a browser's page is sent to the page where one signs in.
+fn refuse(site: &Site, request: &Request<'_>, fault: Fault) -> Reply<Site> {
+    let is_page = matches!(request.method, Method::Get | Method::Head) && problem::wants_page(request);
+    if fault.code != UNAUTHORIZED || !is_page || site.accounts.is_none() {
+        return fault.into();
+    }
+    let query = request.query.map(|query| format!("?{query}")).unwrap_or_default();
+    let next = form::encode_query(&format!("{}{query}", request.path));
+    Response::redirect(Status::SEE_OTHER, &site.address(&format!("/login?next={next}")))
+        .header("Cache-Control", "no-store")
+        .header("Vary", "Accept")
+        .into()
+}
+
+/// An answer with a cookie line. A refusal is written out for it, unless the connection ends with it.
+fn with_cookie(reply: Reply<Site>, line: &str, wants_page: bool) -> Reply<Site> {
+    match reply {
+        // It has another one now, or this one is cleared already.
+        Reply::Send(response) if response.has("Set-Cookie") => Reply::Send(response),
+        Reply::Send(response) => Reply::Send(response.header("Set-Cookie", line)),
+        Reply::Refuse(fault) if !fault.closes => {
+            Reply::Send(problem::answer(&fault, wants_page).header("Set-Cookie", line))
+        }
+        Reply::Stream { head, talk } => Reply::Stream { head: head.header("Set-Cookie", line), talk },
+        other => other,
+    }
+}
+
+/// What somebody was let in to hear they are not told when they would no longer be let in: a poll may have waited for it.
+/// Streams end by themselves ([`people::end_all`](crate::site::people::end_all)).
+fn listener(via: Credential) -> Ending<Site> {
+    Box::new(move |reply, site, cx| match &site.accounts {
+        Some(accounts) if accounts.users.holds(via, cx.wall) => reply,
+        _ => session_ended().into(),
+    })
 }
 
 /// What a request's own path says that it is about.
@@ -266,27 +356,98 @@ pub fn throttled(seconds: u32) -> Fault {
     Fault::new(Status::TOO_MANY_REQUESTS, "rate_limited", "too many requests from this address").retry_after(seconds)
 }
 
-/// Who the credentials are of. Wrong ones are never taken for none.
-fn principal(site: &Site, request: &Request<'_>, cx: &Context<'_>) -> Result<Principal, Fault> {
-    let Some(value) = request.headers.get(Field::Authorization) else {
-        return Ok(Principal::Guest);
+/// 401, for a request that would do something for somebody who is no longer signed in.
+pub fn session_ended() -> Fault {
+    Fault::new(Status::UNAUTHORIZED, "session_ended", "the session has ended: sign in again")
+}
+
+/// Who the credentials are of. Wrong ones are never taken for none, and count as a try to come in.
+fn enter(site: &mut Site, request: &Request<'_>, action: Action, cx: &Context<'_>) -> Result<Entered, Fault> {
+    if let Some(value) = request.headers.get(Field::Authorization) {
+        let is_repeated = request.headers.is_repeated(Field::Authorization);
+        return match (!is_repeated).then(|| of_token(site, value, cx)).flatten() {
+            Some(who) => Ok(Entered { who, is_stale: false }),
+            None => Err(wrong_token(site, cx)),
+        };
+    }
+    let guest = Entered { who: Principal::Guest, is_stale: false };
+    let Some(accounts) = &mut site.accounts else { return Ok(guest) };
+    if !request.headers.has(Field::Cookie) {
+        return Ok(guest);
+    }
+    let secret = match cookie::find(&request.headers, &site.config.path_prefix, cx.is_secure) {
+        Found::None => return Ok(guest),
+        Found::Several => {
+            return Err(Fault::new(Status::UNAUTHORIZED, "bad_cookie", "the session's cookie was sent twice"));
+        }
+        Found::One(secret) => secret,
     };
-    let invalid = || Fault::new(Status::UNAUTHORIZED, "invalid_token", "the credentials are not valid");
-    let offered = (!request.headers.is_repeated(Field::Authorization)).then(|| bearer(value)).flatten();
-    let offered = offered.ok_or_else(invalid)?;
+    if let Some((account, Credential::Session(id))) = accounts.users.find(&Digest::of(secret), cx.wall) {
+        let who = Principal::User(User::of(account, Credential::Session(id), None));
+        accounts.users.touch(id, cx.wall);
+        return Ok(Entered { who, is_stale: false });
+    }
+    match request.method.is_safe() || action == Action::Enter {
+        true => Ok(Entered { is_stale: true, ..guest }),
+        false => Err(session_ended()),
+    }
+}
+
+/// Whoever an `Authorization` field is of.
+fn of_token(site: &mut Site, value: &[u8], cx: &Context<'_>) -> Option<Principal> {
+    if let Some(password) = basic(value) {
+        let users = &site.accounts.as_ref()?.users;
+        let (account, via) = users.find(&Digest::of(&password), cx.wall)?;
+        return match via {
+            Credential::Token(id) => {
+                Some(Principal::User(User::of(account, via, users.token(id).map(|token| token.scopes))))
+            }
+            Credential::Session(_) => None,
+        };
+    }
+    let offered = bearer(value)?;
     // Every token is compared, so that the time tells nothing of which one it nearly was.
     if site.config.tokens.iter().fold(false, |is, token| token.secret.matches(offered) | is) {
-        return Ok(Principal::Operator);
+        return Some(Principal::Operator);
     }
-    let accounts = site.accounts.as_ref().ok_or_else(invalid)?;
-    let users = &accounts.users;
-    let (account, via) = users.find(&Digest::of(offered), cx.wall).ok_or_else(invalid)?;
+    let users = &mut site.accounts.as_mut()?.users;
+    let (account, via) = users.find(&Digest::of(offered), cx.wall)?;
     let scopes = match via {
         Credential::Session(_) => None,
         Credential::Token(id) => Some(users.token(id).map_or(Scopes::default(), |token| token.scopes)),
     };
-    let user = User { id: account.id, name: account.name.clone(), is_admin: account.is_admin, via, scopes };
-    Ok(Principal::User(user))
+    let user = User::of(account, via, scopes);
+    if let Credential::Session(id) = via {
+        users.touch(id, cx.wall);
+    }
+    Some(Principal::User(user))
+}
+
+/// 401 for a token that is nobody's, or 429 for an address that has shown too many of them.
+fn wrong_token(site: &mut Site, cx: &Context<'_>) -> Fault {
+    if let Err(seconds) = site.login_rate.take(cx.peer.ip, cx.now) {
+        site.tallies.throttled += 1;
+        return throttled(seconds);
+    }
+    tell_failure("-", cx.peer.ip, "token");
+    Fault::new(Status::UNAUTHORIZED, "invalid_token", "the credentials are not valid")
+}
+
+/// The one line of each failed try to come in, for whoever watches the log (`docs/fail2ban`). `user` is a name that can be an
+/// account's, or a hyphen; so nothing else can stand there.
+pub fn tell_failure(user: &str, ip: IpAddr, by: &str) {
+    log::warn!("failed sign-in: user={user} address={ip} by={by}");
+}
+
+/// The password of `Basic` credentials (RFC 7617).
+fn basic(value: &[u8]) -> Option<Vec<u8>> {
+    let (scheme, coded) = value.split_at_checked(6)?;
+    if !scheme.eq_ignore_ascii_case(b"basic ") {
+        return None;
+    }
+    let pair = STANDARD.decode(coded.trim_ascii()).ok()?;
+    let colon = pair.iter().position(|&byte| byte == b':')?;
+    Some(pair[colon + 1..].to_vec())
 }
 
 /// The token of `Bearer` credentials (RFC 6750, section 2.1).
@@ -304,9 +465,12 @@ fn is_proxied(request: &Request<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::Signup;
 
     fn terms(all: Access, is_local: bool) -> Terms {
-        let rights = Rights { www_read: all, shared_read: all, shared_write: all, chat_read: all, chat_write: all };
+        let signup = Signup::Open;
+        let rights =
+            Rights { www_read: all, shared_read: all, shared_write: all, chat_read: all, chat_write: all, signup };
         Terms { rights, is_local }
     }
 
@@ -404,6 +568,15 @@ mod tests {
             let rights = terms(access, true).rights;
             let found = others.each_ref().map(|principal| may_change(principal, &rights, owner).is_ok());
             assert_eq!(found, expected, "{access:?} {owner:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_password_of_basic_credentials_counts() {
+        assert_eq!(basic(b"Basic YWRhOmh5dF8x").as_deref(), Some(&b"hyt_1"[..]));
+        assert_eq!(basic(b"bAsIc  OmE6Yg== ").as_deref(), Some(&b"a:b"[..]));
+        for other in [&b"Basic YWRh"[..], b"Basic !", b"Basic", b"Bearer YWRhOmh5dF8x", b"Basic YWRhOmh5dF8x="] {
+            assert_eq!(basic(other), None, "{}", other.escape_ascii());
         }
     }
 

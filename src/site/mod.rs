@@ -5,9 +5,12 @@ use crate::server::Server;
 use crate::server::context::{Call, Context};
 use crate::server::reply::{Hub, Reply};
 use crate::server::router::BadPattern;
+use crate::site::entrance::Page;
 use crate::site::gate::{Action, Principal, guard, guard_for};
 use crate::site::state::Site;
 
+pub mod accounts;
+pub mod admin;
 pub mod ask;
 pub mod attached;
 pub mod body;
@@ -15,23 +18,31 @@ pub mod books;
 pub mod changes;
 pub mod chat;
 pub mod chat_page;
+pub mod cookie;
+pub mod credentials;
 pub mod draft;
+pub mod entrance;
 pub mod file_list;
 pub mod files;
 pub mod gate;
 pub mod keeping;
 pub mod kept;
+pub mod listed;
 pub mod listener;
 pub mod listing;
+pub mod login;
 pub mod messages;
 pub mod news;
 pub mod older;
 pub mod openapi;
+pub mod openapi_accounts;
 mod openapi_tus;
 mod openapi_words;
 pub mod opening;
 pub mod pages;
+pub mod people;
 pub mod piece;
+pub mod post;
 pub mod presence;
 pub mod rate;
 pub mod receive;
@@ -44,10 +55,13 @@ pub mod spot;
 pub mod state;
 pub mod streams;
 pub mod system;
+pub mod table;
+pub mod throttle;
+pub mod upkeep;
 pub mod upload;
 pub mod variant;
 
-use Action::{ChatRead, ChatWrite, Metrics, Open, SharedRead, SharedWrite, WwwRead};
+use Action::{Account, Admin, ChatRead, ChatWrite, Enter, Identity, Metrics, Open, SharedRead, SharedWrite, WwwRead};
 use Method::{Delete, Get, Options, Patch, Post, Put};
 
 /// The server with all of the site's routes. A part that is switched off has none.
@@ -55,7 +69,7 @@ use Method::{Delete, Get, Options, Patch, Post, Put};
 /// # Errors
 /// If two routes are the same: a mistake of this table.
 pub fn server(mut site: Site, hub: Hub) -> Result<Server<Site>, BadPattern> {
-    let (has_files, has_chat) = (site.files.is_some(), site.chat.is_some());
+    let (has_files, has_chat, has_accounts) = (site.files.is_some(), site.chat.is_some(), site.accounts.is_some());
     site.chimes.push(news::tell_news);
     let mut server = Server::new(site, hub);
     route(&mut server, &[Get], "/healthz", Open, system::health)?;
@@ -90,8 +104,41 @@ pub fn server(mut site: Site, hub: Hub) -> Result<Server<Site>, BadPattern> {
         route(&mut server, &[Get], "/rooms", ChatRead, chat::rooms)?;
         route(&mut server, &[Get], "/who", ChatRead, chat::who)?;
     }
+    if has_accounts {
+        add_accounts(&mut server)?;
+    }
     server.set_rest(guard(WwwRead, pages::page));
     Ok(server)
+}
+
+fn add_accounts(server: &mut Server<Site>) -> Result<(), BadPattern> {
+    route_for(server, &[Post], "/register", Enter, accounts::register)?;
+    route_for(server, &[Post], "/login", Enter, login::login)?;
+    route_for(server, &[Post], "/logout", Enter, login::logout)?;
+    route_for(server, &[Post], "/reset-password", Enter, accounts::reset)?;
+    route_for(server, &[Get], "/protected", Identity, accounts::protected)?;
+    route_for(server, &[Get], "/me", Identity, accounts::me)?;
+    route_for(server, &[Delete], "/me", Account, accounts::delete)?;
+    route_for(server, &[Post], "/password", Account, accounts::password)?;
+    route_for(server, &[Get], "/sessions", Account, credentials::sessions)?;
+    route_for(server, &[Delete], "/sessions/:id", Account, credentials::end_session)?;
+    route_for(server, &[Get], "/tokens", Account, credentials::tokens)?;
+    route_for(server, &[Post], "/tokens", Account, credentials::make_token)?;
+    route_for(server, &[Delete], "/tokens/:id", Account, credentials::remove_token)?;
+    route(server, &[Get], "/admin/users", Admin, admin::users)?;
+    route(server, &[Post], "/admin/users", Admin, admin::create)?;
+    route(server, &[Patch], "/admin/users/:name", Admin, admin::change)?;
+    route(server, &[Delete], "/admin/users/:name", Admin, admin::delete)?;
+    route(server, &[Post], "/admin/users/:name/reset", Admin, admin::reset)?;
+    route(server, &[Post], "/admin/invites", Admin, admin::invite)?;
+    route(server, &[Get], "/_hythe/style.css", Open, entrance::style)?;
+    for page in Page::ALL {
+        let show = move |site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>| {
+            entrance::show(page, site, call, &who, cx)
+        };
+        route_for(server, &[Get], page.path(), Open, show)?;
+    }
+    Ok(())
 }
 
 fn route<R: Into<Reply<Site>>>(

@@ -11,6 +11,7 @@ use crate::http::request::Method;
 use crate::site::ask;
 use crate::site::file_list;
 use crate::site::gate::{Action, Principal, Target, Terms, authorize};
+use crate::site::openapi_accounts;
 use crate::site::openapi_tus;
 use crate::site::openapi_words::{
     Described, answer, content, document_answer, header, object, object_or_form, operation, query, schema,
@@ -20,7 +21,7 @@ use crate::site::speaker;
 use crate::site::state::Site;
 use crate::store::tree::{NAME_BYTES_MAX, SEGMENTS_MAX};
 
-use Action::{ChatRead, ChatWrite, Metrics, Open, SharedRead, SharedWrite, WwwRead};
+use Action::{Account, Admin, ChatRead, ChatWrite, Enter, Identity, Metrics, Open, SharedRead, SharedWrite, WwwRead};
 use Method::{Delete, Get, Options, Patch, Post, Put};
 
 /// What a route belongs to.
@@ -30,6 +31,7 @@ enum Part {
     Pages,
     Files,
     Chat,
+    Accounts,
 }
 
 type Row = (Part, Method, &'static str, Action, fn(&Config) -> Value);
@@ -66,6 +68,31 @@ const ROUTES: &[Row] = &[
     (Part::Chat, Get, "/ws", ChatRead, socket),
     (Part::Chat, Get, "/rooms", ChatRead, list_rooms),
     (Part::Chat, Get, "/who", ChatRead, who),
+    (Part::Accounts, Post, "/register", Enter, openapi_accounts::register),
+    (Part::Accounts, Post, "/login", Enter, openapi_accounts::login),
+    (Part::Accounts, Post, "/logout", Enter, openapi_accounts::logout),
+    (Part::Accounts, Post, "/reset-password", Enter, openapi_accounts::reset_password),
+    (Part::Accounts, Get, "/protected", Identity, openapi_accounts::protected),
+    (Part::Accounts, Get, "/me", Identity, openapi_accounts::me),
+    (Part::Accounts, Delete, "/me", Account, openapi_accounts::delete_me),
+    (Part::Accounts, Post, "/password", Account, openapi_accounts::password),
+    (Part::Accounts, Get, "/sessions", Account, openapi_accounts::sessions),
+    (Part::Accounts, Delete, "/sessions/:id", Account, openapi_accounts::end_session),
+    (Part::Accounts, Get, "/tokens", Account, openapi_accounts::tokens),
+    (Part::Accounts, Post, "/tokens", Account, openapi_accounts::make_token),
+    (Part::Accounts, Delete, "/tokens/:id", Account, openapi_accounts::remove_token),
+    (Part::Accounts, Get, "/admin/users", Admin, openapi_accounts::users),
+    (Part::Accounts, Post, "/admin/users", Admin, openapi_accounts::create_user),
+    (Part::Accounts, Patch, "/admin/users/:name", Admin, openapi_accounts::change_user),
+    (Part::Accounts, Delete, "/admin/users/:name", Admin, openapi_accounts::delete_user),
+    (Part::Accounts, Post, "/admin/users/:name/reset", Admin, openapi_accounts::reset_user),
+    (Part::Accounts, Post, "/admin/invites", Admin, openapi_accounts::invite),
+    (Part::Accounts, Get, "/_hythe/style.css", Open, openapi_accounts::style),
+    (Part::Accounts, Get, "/login", Open, openapi_accounts::login_page),
+    (Part::Accounts, Get, "/register", Open, openapi_accounts::register_page),
+    (Part::Accounts, Get, "/reset-password", Open, openapi_accounts::reset_page),
+    (Part::Accounts, Get, "/account", Open, openapi_accounts::account_page),
+    (Part::Accounts, Get, "/admin", Open, openapi_accounts::admin_page),
 ];
 
 /// The path templates under which static pages are described: they are no routes, but what is left when none fits.
@@ -78,6 +105,7 @@ pub fn document(site: &Site) -> Value {
         Part::System | Part::Pages => true,
         Part::Files => site.files.is_some(),
         Part::Chat => site.chat.is_some(),
+        Part::Accounts => site.accounts.is_some(),
     };
     let terms = Terms { rights: site.rights, is_local: false };
     let mut paths = Map::new();
@@ -88,9 +116,10 @@ pub fn document(site: &Site) -> Value {
             Part::Pages => "pages",
             Part::Files => "files",
             Part::Chat => "chat",
+            Part::Accounts => "accounts",
         }]);
         let is_open = authorize(&Principal::Guest, *action, Target::Shared, &terms).is_ok();
-        operation["security"] = if is_open { json!([{}, {"operator": []}]) } else { json!([{"operator": []}]) };
+        operation["security"] = security(*action, is_open, site.accounts.is_some());
         paths.entry(template(pattern)).or_insert_with(|| json!({}))[method.name().to_ascii_lowercase()] = operation;
     }
     let server = if config.path_prefix.is_empty() { "/" } else { &config.path_prefix };
@@ -106,11 +135,23 @@ pub fn document(site: &Site) -> Value {
             "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
         },
         "servers": [{"url": server}],
-        "tags": [{"name": "system"}, {"name": "pages"}, {"name": "files"}, {"name": "chat"}],
+        "tags": [{"name": "system"}, {"name": "pages"}, {"name": "files"}, {"name": "chat"}, {"name": "accounts"}],
         "paths": paths,
         "components": {
             "securitySchemes": {
                 "operator": {"type": "http", "scheme": "bearer", "description": "The operator's token."},
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "An API token, within its scopes; or a session that was handed out as a token. An API \
+                        token may also be the password of Basic credentials.",
+                },
+                "session": {
+                    "type": "apiKey",
+                    "in": "cookie",
+                    "name": "hythe",
+                    "description": "The cookie of a session; __Host-hythe over TLS.",
+                },
             },
             "responses": {
                 "Refused": {
@@ -126,6 +167,24 @@ pub fn document(site: &Site) -> Value {
     })
 }
 
+/// Who may, as a document says it.
+fn security(action: Action, is_open: bool, has_accounts: bool) -> Value {
+    let mut ways = Vec::new();
+    if is_open {
+        ways.push(json!({}));
+    }
+    if !matches!(action, Identity | Account) {
+        ways.push(json!({"operator": []}));
+    }
+    if has_accounts && action != Metrics {
+        ways.push(json!({"session": []}));
+    }
+    if has_accounts && !matches!(action, Account | Admin | Metrics) {
+        ways.push(json!({"token": []}));
+    }
+    Value::Array(ways)
+}
+
 /// A pattern of the table of routes as a path template: `/files/*path` is `/files/{path}`.
 pub fn template(pattern: &str) -> String {
     let segments = pattern.split('/').map(|segment| match segment.strip_prefix([':', '*']) {
@@ -139,6 +198,9 @@ fn schemas(config: &Config) -> Value {
     let time = json!({"type": "string", "format": "date-time", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"});
     let limit = json!({"type": ["integer", "null"], "minimum": 0, "description": "null: there is no such limit."});
     json!({
+        "User": openapi_accounts::user(),
+        "Session": openapi_accounts::session(),
+        "Token": openapi_accounts::token(),
         "Problem": {
             "type": "object",
             "required": ["type", "title", "status", "code", "detail"],

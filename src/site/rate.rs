@@ -67,7 +67,7 @@ fn refilled(bucket: &Bucket, rate: Rate, full: u64, now: Moment) -> u64 {
 }
 
 /// What counts as one address: an IPv4 address, or the /64 a host has of IPv6.
-fn network(ip: IpAddr) -> IpAddr {
+pub fn network(ip: IpAddr) -> IpAddr {
     match ip {
         IpAddr::V4(_) => ip,
         IpAddr::V6(v6) => IpAddr::V6((v6.to_bits() >> 64 << 64).into()),

@@ -15,6 +15,7 @@ use crate::site::presence::Presence;
 use crate::site::rate::Buckets;
 use crate::site::rooms::{NoRoom, Rooms};
 use crate::site::shelved::Shelved;
+use crate::site::throttle::Throttle;
 use crate::store::digest::Digests;
 use crate::store::disk::Disk;
 use crate::store::history::History;
@@ -22,6 +23,7 @@ use crate::store::ledger::Entry;
 use crate::store::messages::Reader;
 use crate::store::owners::Owners;
 use crate::store::partial::Partials;
+use crate::store::secret::{Cost, Hash};
 use crate::store::shelf::{Shelf, ShelfLimits};
 use crate::store::users::Users;
 
@@ -47,6 +49,8 @@ pub struct Site {
     pub books: Option<Books>,
     /// Requests an address may make.
     pub request_rate: Buckets,
+    /// Tries to come in that an address may make.
+    pub login_rate: Buckets,
     /// When this run began; at the first look at the numbers, unless it was told before.
     pub started: Option<Moment>,
     /// What is counted for those who look after the server.
@@ -143,12 +147,36 @@ pub struct Chat {
 pub struct Accounts {
     /// Who there is.
     pub users: Users,
+    /// Who guesses.
+    pub throttle: Throttle,
+    /// What hashing a password costs.
+    pub cost: Cost,
+    /// A hash for names that are nobody's, which costs the same.
+    pub dummy: Hash,
+    /// Where secrets come from.
+    pub draw: Draw,
 }
+
+/// Fills in random bytes; says whether there were any.
+pub type Draw = Box<dyn FnMut(&mut [u8]) -> bool + Send>;
 
 impl Accounts {
     /// The accounts of these people.
-    pub fn new(users: Users) -> Accounts {
-        Accounts { users }
+    pub fn new(users: Users, cost: Cost, draw: Draw) -> Accounts {
+        Accounts { users, throttle: Throttle::default(), cost, dummy: Hash::dummy(cost), draw }
+    }
+
+    /// So many random bytes.
+    ///
+    /// # Errors
+    /// 503, if the system has none.
+    pub fn random<const N: usize>(&mut self) -> Result<[u8; N], Fault> {
+        let mut bytes = [0; N];
+        if (self.draw)(&mut bytes) {
+            return Ok(bytes);
+        }
+        Err(Fault::new(Status::SERVICE_UNAVAILABLE, "no_randomness", "the system gives no random numbers")
+            .retry_after(5))
     }
 }
 
@@ -240,6 +268,7 @@ impl Site {
     pub fn new(config: Config, www: Www, files: Option<Files>, chat: Option<Chat>) -> Site {
         let (rights, network_rights) = (config.rights(), config.network_rights());
         let request_rate = Buckets::new(config.limits.request_rate);
+        let login_rate = Buckets::new(config.limits.login_rate);
         Site {
             config,
             rights,
@@ -251,6 +280,7 @@ impl Site {
             accounts: None,
             books: None,
             request_rate,
+            login_rate,
             started: None,
             tallies: Tallies::default(),
             chimes: Vec::new(),

@@ -28,6 +28,9 @@ pub fn api(site: &mut Site, _: &Call<'_>, _: &mut Context<'_>) -> Response {
     if site.chat.is_some() {
         features.push("chat");
     }
+    if site.accounts.is_some() {
+        features.push("accounts");
+    }
     let limits = &site.config.limits;
     // A limit that is off has the largest number there is; JSON has null for that.
     let bytes = |value: usize| (value != usize::MAX).then_some(value);

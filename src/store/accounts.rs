@@ -2,12 +2,13 @@
 //! still be true, and a change that finds it is not is refused.
 
 use std::net::IpAddr;
+use std::path::Path;
 use std::sync::Arc;
 
-use rusqlite::{Connection, Row, Transaction, params};
+use rusqlite::{Connection, OpenFlags, Row, Transaction, params};
 
 use crate::clock::Wall;
-use crate::store::database::{Error, Verdict};
+use crate::store::database::{Error, Verdict, connect};
 use crate::store::secret::{Digest, Hash};
 use crate::store::users::{Account, Change, Proof, Scopes, Session, Token, Users, Which, know};
 
@@ -252,6 +253,17 @@ fn known(connection: &Connection, account: i64) -> Result<Vec<(IpAddr, Wall)>, r
         known.extend(network.parse().ok().map(|network| (network, seen)));
     }
     Ok(known)
+}
+
+/// Everything there is, from the file, before the ledger is open; `None` if there is nothing yet, or nothing that can be read.
+pub fn peek(path: &Path) -> Option<Users> {
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).ok()?;
+    let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'known_addresses'";
+    let has_tables: i64 = connection.query_row(tables, [], |row| row.get(0)).ok()?;
+    if has_tables == 0 {
+        return None;
+    }
+    load(&connection).ok()
 }
 
 /// Everything there is, as one moment has it.

@@ -170,6 +170,18 @@ impl Ledger {
     }
 
     fn write(&mut self, batch: &[Entry]) -> Result<Vec<Verdict>, Error> {
+        // What may wait for its sync is the chat; an account is on the disk before anyone hears of it.
+        let must_sync = self.sync == Sync::Off && batch.iter().any(|entry| matches!(entry, Entry::Accounts(_)));
+        if !must_sync {
+            return self.write_batch(batch);
+        }
+        self.connection.pragma_update(None, "synchronous", Sync::Full.word())?;
+        let verdicts = self.write_batch(batch)?;
+        self.connection.pragma_update(None, "synchronous", self.sync.word())?;
+        Ok(verdicts)
+    }
+
+    fn write_batch(&mut self, batch: &[Entry]) -> Result<Vec<Verdict>, Error> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut verdicts = Vec::with_capacity(batch.len());
         for entry in batch {

@@ -10,11 +10,13 @@ use hythe::os::disk::FolderDisk;
 use hythe::reactor::hub::Hub;
 use hythe::site::openapi::{PAGES, document, template};
 use hythe::site::rooms::Rooms;
-use hythe::site::state::{Chat, Files, Site, Www};
+use hythe::site::state::{Accounts, Chat, Files, Site, Www};
 use hythe::store::disk::Links;
+use hythe::store::secret::Cost;
+use hythe::store::users::Users;
 use serde_json::Value;
 
-fn site(has_files: bool, has_chat: bool) -> (Site, Hub) {
+fn site(has_files: bool, has_chat: bool, has_accounts: bool) -> (Site, Hub) {
     let mut hub = Hub::default();
     let files = has_files.then(|| {
         static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -26,7 +28,10 @@ fn site(has_files: bool, has_chat: bool) -> (Site, Hub) {
         Files::new(Arc::new(disk), 0)
     });
     let chat = has_chat.then(|| Chat::new("hythe.db".into(), Rooms::new(None, &mut hub), Rate::OFF));
-    (Site::new(Config::default(), Www::new(None), files, chat), hub)
+    let mut site = Site::new(Config::default(), Www::new(None), files, chat);
+    let cost = Cost { memory_kib: 64, passes: 1 };
+    site.accounts = has_accounts.then(|| Accounts::new(Users::default(), cost, Box::new(|_| true)));
+    (site, hub)
 }
 
 /// `GET /files/{path}` of every operation in the document.
@@ -40,8 +45,9 @@ fn described(document: &Value) -> BTreeSet<String> {
 
 #[test]
 fn every_route_is_described_and_nothing_else() {
-    for (has_files, has_chat) in [(false, false), (true, false), (false, true), (true, true)] {
-        let (site, hub) = site(has_files, has_chat);
+    for parts in 0..8 {
+        let (has_files, has_chat, has_accounts) = (parts & 1 != 0, parts & 2 != 0, parts & 4 != 0);
+        let (site, hub) = site(has_files, has_chat, has_accounts);
         let described = described(&document(&site));
         let routes = hythe::site::server(site, hub).unwrap().routes();
         let routes: BTreeSet<String> =
@@ -51,7 +57,8 @@ fn every_route_is_described_and_nothing_else() {
         });
         let invented = described.difference(&routes).map(|operation| {
             format!(
-                "src/site/openapi.rs describes {operation}, which is no route (files: {has_files}, chat: {has_chat})"
+                "src/site/openapi.rs describes {operation}, which is no route (files: {has_files}, chat: {has_chat}, \
+                 accounts: {has_accounts})"
             )
         });
         crate::assert_none(&missing.chain(invented).collect::<Vec<_>>());
@@ -74,7 +81,7 @@ fn walk(value: &Value, pointer: &str, see: &mut impl FnMut(&str, &Value)) {
 
 #[test]
 fn the_document_holds_together() {
-    let document = document(&site(true, true).0);
+    let document = document(&site(true, true, true).0);
     assert_eq!(document["openapi"], "3.1.0");
     let mut ids = BTreeSet::new();
     walk(&document, "", &mut |pointer, value| {

@@ -140,6 +140,7 @@ pub(super) fn context<'a, S: State>(yard: &'a mut Yard<Connection<S>>, answers: 
         now: yard.now,
         wall: yard.wall,
         peer,
+        is_secure: false,
         key: yard.speaker,
         is_closing: yard.is_closing,
         is_over: false,

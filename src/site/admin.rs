@@ -1,0 +1,142 @@
+//! Looking after other people's accounts, for admins and the operator.
+
+use serde_json::json;
+
+use crate::http::date;
+use crate::http::fault::Fault;
+use crate::http::response::Response;
+use crate::http::status::Status;
+use crate::server::context::{Call, Context};
+use crate::server::reply::Reply;
+use crate::site::entrance::Page;
+use crate::site::listed::list;
+use crate::site::people::{accounts, hash, keep, new_name, new_password, user_exists, value};
+use crate::site::post::post;
+use crate::site::spot::remove_home;
+use crate::site::state::Site;
+use crate::store::secret::{CODE_BYTES, Digest, RECOVERY_BYTES, code};
+use crate::store::users::{CODE_MS, Change, INVITE_MS, INVITES_MAX};
+
+/// `GET /admin/users`.
+pub fn users(site: &mut Site, call: &Call<'_>, _: &mut Context<'_>) -> Result<Response, Fault> {
+    let prefix = site.config.path_prefix.clone();
+    let rows = accounts(site)?.users.accounts().map(value).collect();
+    let shown = [("name", "Name"), ("admin", "Admin"), ("disabled", "Disabled"), ("created", "Since")];
+    Ok(list(call, &prefix, "Users", "users", &shown, rows))
+}
+
+/// `POST /admin/users`: makes an account, whatever `signup` says.
+pub fn create(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+    post(site, call, cx, Page::Admin, move |site, mut members, back, cx| {
+        let (given, password) = (members.need("username")?, members.need("password")?);
+        let is_admin = members.flag("admin")?.unwrap_or(false);
+        members.end()?;
+        let name = new_name(&given)?;
+        new_password(&password, &name)?;
+        let accounts = accounts(site)?;
+        if accounts.users.is_taken(&name) {
+            return Err(user_exists(&name));
+        }
+        if !accounts.users.has_room() {
+            return Err(Fault::new(Status::FORBIDDEN, "too_many_users", "there is no room for another account"));
+        }
+        let recovery = code(&accounts.random::<RECOVERY_BYTES>()?);
+        hash(site, cx, password, move |site, password, cx| {
+            let change = Change::Register {
+                name: name.as_str().into(),
+                password,
+                recovery: Some(Digest::of_code(&recovery)),
+                is_admin,
+                made: cx.wall,
+                invite: None,
+            };
+            keep(site, cx, change, move |site, kept, _| {
+                let user = site.accounts.as_ref().and_then(|accounts| accounts.users.named(&name)).map(value);
+                match kept {
+                    Some(_) => {
+                        let value = json!({"user": user, "recovery_code": recovery});
+                        back.shown_once(site, Page::Admin, ("recovery", &recovery), Status::CREATED, &value).into()
+                    }
+                    None => back.refuse(site, user_exists(&name)),
+                }
+            })
+        })
+    })
+}
+
+/// The account that the path names.
+fn named(site: &mut Site, call: &Call<'_>) -> Result<i64, Fault> {
+    let name = call.parameter("name").unwrap_or_default();
+    accounts(site)?.users.named(name).map(|account| account.id).ok_or_else(Fault::not_found)
+}
+
+/// `PATCH /admin/users/<name>`.
+pub fn change(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+    let account = named(site, call)?;
+    post(site, call, cx, Page::Admin, move |site, mut members, _, cx| {
+        let (is_disabled, is_admin) = (members.flag("disabled")?, members.flag("admin")?);
+        let quota = members.number("quota")?;
+        members.end()?;
+        let change = Change::Set { account, is_disabled, is_admin, quota };
+        Ok(keep(site, cx, change, move |site, kept, _| {
+            let user = site.accounts.as_ref().and_then(|accounts| accounts.users.account(account)).map(value);
+            match (kept, user) {
+                (Some(_), Some(user)) => Response::json(Status::OK, &user).into(),
+                _ => Fault::not_found().into(),
+            }
+        }))
+    })
+}
+
+/// `DELETE /admin/users/<name>`.
+pub fn delete(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+    let account = named(site, call)?;
+    let name = call.parameter("name").unwrap_or_default().to_owned();
+    let change = Change::Delete { account, checked: None };
+    Ok(keep(site, cx, change, move |site, kept, _| match kept {
+        Some(_) => remove_home(site, account, move |_, _| {
+            Response::json(Status::OK, &json!({"status": "success", "deleted": name})).into()
+        }),
+        None => Fault::not_found().into(),
+    }))
+}
+
+/// `POST /admin/users/<name>/reset`: a code with which the user sets a new password.
+pub fn reset(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+    let account = named(site, call)?;
+    post(site, call, cx, Page::Admin, move |site, members, back, cx| {
+        members.end()?;
+        let code = code(&accounts(site)?.random::<CODE_BYTES>()?);
+        let until = cx.wall.plus(CODE_MS);
+        let change = Change::GiveCode { account, code: Digest::of_code(&code), until };
+        Ok(keep(site, cx, change, move |site, kept, _| match kept {
+            Some(_) => {
+                let value = json!({"code": code, "expires": date::rfc3339(until)});
+                back.shown_once(site, Page::Admin, ("code", &code), Status::OK, &value).into()
+            }
+            None => back.refuse(site, Fault::not_found()),
+        }))
+    })
+}
+
+/// `POST /admin/invites`: whoever has it may make an account, once.
+pub fn invite(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+    post(site, call, cx, Page::Admin, move |site, members, back, cx| {
+        members.end()?;
+        let accounts = accounts(site)?;
+        if accounts.users.invites() >= INVITES_MAX {
+            let detail = format!("{INVITES_MAX} invites are waiting to be used");
+            return Err(Fault::new(Status::CONFLICT, "too_many_invites", detail));
+        }
+        let invite = code(&accounts.random::<RECOVERY_BYTES>()?);
+        let until = cx.wall.plus(INVITE_MS);
+        let change = Change::Invite { secret: Digest::of_code(&invite), until };
+        Ok(keep(site, cx, change, move |site, kept, _| match kept {
+            Some(_) => {
+                let value = json!({"invite": invite, "expires": date::rfc3339(until)});
+                back.shown_once(site, Page::Admin, ("invite", &invite), Status::CREATED, &value).into()
+            }
+            None => back.refuse(site, Fault::not_found()),
+        }))
+    })
+}

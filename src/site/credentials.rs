@@ -1,0 +1,176 @@
+//! What somebody can come in with: their sessions and their tokens, listed, made and ended.
+
+use serde_json::{Value, json};
+
+use crate::http::date;
+use crate::http::fault::Fault;
+use crate::http::response::Response;
+use crate::http::status::Status;
+use crate::server::context::{Call, Context};
+use crate::server::reply::Reply;
+use crate::site::accounts::signed_in;
+use crate::site::body::bad_field;
+use crate::site::entrance::Page;
+use crate::site::gate::Principal;
+use crate::site::listed::list;
+use crate::site::people::{accounts, keep};
+use crate::site::post::post;
+use crate::site::state::Site;
+use crate::store::secret::{Digest, SECRET_BYTES, hex};
+use crate::store::users::{Change, Credential, Scopes, Session, TOKENS_MAX, Token, Which};
+
+/// What every API token begins with, so that one is known where it should not be.
+const TOKEN_START: &str = "hyt_";
+/// Days a token lasts where nothing is said, and at most.
+const DAYS: u64 = 90;
+const DAYS_MAX: u64 = 3650;
+/// Letters of a label.
+const LABEL_MAX: usize = 64;
+
+const DAY_MS: u64 = 24 * 60 * 60 * 1000;
+
+/// `GET /sessions`.
+pub fn sessions(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Response, Fault> {
+    let user = signed_in(&who)?;
+    let prefix = site.config.path_prefix.clone();
+    let own = accounts(site)?.users.sessions_of(user.id, cx.wall);
+    let rows: Vec<Value> = own.map(|session| session_value(session, user.via)).collect();
+    let shown = [("created", "Began"), ("used", "Last used"), ("address", "From"), ("agent", "With")];
+    Ok(list(call, &prefix, "Sessions", "sessions", &shown, rows))
+}
+
+fn session_value(session: &Session, via: Credential) -> Value {
+    json!({
+        "id": session.id,
+        "created": date::rfc3339(session.made),
+        "used": date::rfc3339(session.used),
+        "expires": date::rfc3339(session.until()),
+        "address": session.address,
+        "agent": session.agent,
+        "token": session.is_token,
+        "current": via == Credential::Session(session.id),
+    })
+}
+
+/// `DELETE /sessions/<id>`.
+pub fn end_session(
+    site: &mut Site,
+    call: &Call<'_>,
+    who: Principal,
+    cx: &mut Context<'_>,
+) -> Result<Reply<Site>, Fault> {
+    let (account, id) = (signed_in(&who)?.id, id(call)?);
+    let is_own = accounts(site)?.users.session(id).is_some_and(|session| session.account == account);
+    if !is_own {
+        return Err(Fault::not_found());
+    }
+    let change = Change::SignOut { account, which: Which::One(id) };
+    Ok(ended(site, cx, change))
+}
+
+/// `GET /tokens`.
+pub fn tokens(site: &mut Site, call: &Call<'_>, who: Principal, _: &mut Context<'_>) -> Result<Response, Fault> {
+    let user = signed_in(&who)?;
+    let prefix = site.config.path_prefix.clone();
+    let rows = accounts(site)?.users.tokens_of(user.id).map(token_value).collect();
+    let shown = [("label", "Label"), ("scopes", "May"), ("created", "Made"), ("expires", "Until")];
+    Ok(list(call, &prefix, "Tokens", "tokens", &shown, rows))
+}
+
+fn token_value(token: &Token) -> Value {
+    json!({
+        "id": token.id,
+        "label": token.label,
+        "scopes": token.scopes.names().collect::<Vec<_>>(),
+        "created": date::rfc3339(token.made),
+        "expires": token.until.map(date::rfc3339),
+    })
+}
+
+/// `POST /tokens`.
+pub fn make_token(
+    site: &mut Site,
+    call: &Call<'_>,
+    who: Principal,
+    cx: &mut Context<'_>,
+) -> Result<Reply<Site>, Fault> {
+    let account = signed_in(&who)?.id;
+    post(site, call, cx, Page::Account, move |site, mut members, back, cx| {
+        let (label, scopes) = (members.text("label")?.unwrap_or_default(), members.texts("scopes")?);
+        let days = members.number("days")?.flatten().unwrap_or(DAYS);
+        members.end()?;
+        let label = read_label(label)?;
+        let scopes = read_scopes(&scopes.unwrap_or_default())?;
+        if days > DAYS_MAX {
+            return Err(bad_field("days"));
+        }
+        let accounts = accounts(site)?;
+        if accounts.users.tokens_of(account).count() >= TOKENS_MAX {
+            let detail =
+                format!("there are {TOKENS_MAX} tokens already; one that is not needed any more can be removed");
+            return Err(Fault::new(Status::BAD_REQUEST, "too_many_tokens", detail));
+        }
+        let token = format!("{TOKEN_START}{}", hex(&accounts.random::<SECRET_BYTES>()?));
+        let until = (days > 0).then(|| cx.wall.plus(days * DAY_MS));
+        let secret = Digest::of(token.as_bytes());
+        let change = Change::AddToken { account, secret, label, scopes, made: cx.wall, until };
+        Ok(keep(site, cx, change, move |site, kept, _| {
+            let Some(id) = kept else { return back.refuse(site, Fault::not_found()) };
+            let mut value = site
+                .accounts
+                .as_ref()
+                .and_then(|accounts| accounts.users.token(id))
+                .map_or_else(|| json!({"id": id}), token_value);
+            value["token"] = json!(token);
+            back.shown_once(site, Page::Account, ("token", &token), Status::CREATED, &value).into()
+        }))
+    })
+}
+
+fn read_label(label: String) -> Result<String, Fault> {
+    let fits = label.chars().count() <= LABEL_MAX && !label.chars().any(char::is_control);
+    if fits { Ok(label) } else { Err(bad_field("label")) }
+}
+
+fn read_scopes(names: &[String]) -> Result<Scopes, Fault> {
+    let mut scopes = Scopes::default();
+    for name in names {
+        scopes = scopes.and(Scopes::of(name).ok_or_else(|| {
+            let known = Scopes::NAMES.map(|(name, _)| name).join(", ");
+            Fault::new(Status::BAD_REQUEST, "bad_scope", format!("a scope is one of {known}"))
+        })?);
+    }
+    if scopes.is_empty() {
+        return Err(Fault::new(Status::BAD_REQUEST, "bad_scope", "a token needs a scope"));
+    }
+    Ok(scopes)
+}
+
+/// `DELETE /tokens/<id>`.
+pub fn remove_token(
+    site: &mut Site,
+    call: &Call<'_>,
+    who: Principal,
+    cx: &mut Context<'_>,
+) -> Result<Reply<Site>, Fault> {
+    let (account, id) = (signed_in(&who)?.id, id(call)?);
+    let is_own = accounts(site)?.users.token(id).is_some_and(|token| token.account == account);
+    if !is_own {
+        return Err(Fault::not_found());
+    }
+    Ok(ended(site, cx, Change::RemoveToken { account, id }))
+}
+
+/// The number in the path; what is no number is nobody's.
+fn id(call: &Call<'_>) -> Result<i64, Fault> {
+    let text = call.parameter("id").unwrap_or_default();
+    let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    text.parse().ok().filter(|_| is_number).ok_or_else(Fault::not_found)
+}
+
+fn ended(site: &mut Site, cx: &mut Context<'_>, change: Change) -> Reply<Site> {
+    keep(site, cx, change, |_, kept, _| match kept {
+        Some(_) => Response::json(Status::OK, &json!({"status": "success"})).into(),
+        None => Fault::not_found().into(),
+    })
+}

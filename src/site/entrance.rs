@@ -1,0 +1,252 @@
+//! The pages of accounts, for browsers with script and without: signing in, making an account, a new password, one's own
+//! account, everybody's. They are compiled in, and what they show is filled in here.
+//!
+//! What is shown only once, a recovery code for one, travels from the form's answer to the page in a cookie that lives for two
+//! minutes and for that page alone; so it stands in no address, no log and no table.
+
+use crate::http::fault::Fault;
+use crate::http::form;
+use crate::http::response::{Body, Response};
+use crate::http::status::Status;
+use crate::server::context::{Call, Context};
+use crate::server::problem::escape;
+use crate::site::cookie::{Found, find_named};
+use crate::site::gate::Principal;
+use crate::site::people::value;
+use crate::site::state::Site;
+use crate::site::table::table;
+
+/// A page.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Page {
+    /// Signing in.
+    Login,
+    /// Making an account.
+    Register,
+    /// A new password for a forgotten one.
+    Reset,
+    /// One's own account.
+    Account,
+    /// Everybody's accounts.
+    Admin,
+}
+
+impl Page {
+    /// All of them.
+    pub const ALL: [Page; 5] = [Page::Login, Page::Register, Page::Reset, Page::Account, Page::Admin];
+
+    /// Where it is.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Page::Login => "/login",
+            Page::Register => "/register",
+            Page::Reset => "/reset-password",
+            Page::Account => "/account",
+            Page::Admin => "/admin",
+        }
+    }
+
+    const fn text(self) -> &'static str {
+        match self {
+            Page::Login => include_str!("../../www/_hythe/login.html"),
+            Page::Register => include_str!("../../www/_hythe/register.html"),
+            Page::Reset => include_str!("../../www/_hythe/reset-password.html"),
+            Page::Account => include_str!("../../www/_hythe/account.html"),
+            Page::Admin => include_str!("../../www/_hythe/admin.html"),
+        }
+    }
+}
+
+const STYLE: &[u8] = include_bytes!("../../www/style.css");
+
+const NOTE: &str = "hythe-note";
+const NOTE_SECONDS: u32 = 120;
+
+/// `GET /_hythe/style.css`.
+pub fn style(_: &mut Site, _: &Call<'_>, _: &mut Context<'_>) -> Response {
+    Response::new(Status::OK)
+        .header("Content-Type", "text/css; charset=utf-8")
+        .header("Cache-Control", "public, max-age=300")
+        .with_body(Body::Bytes(bytes::Bytes::from_static(STYLE)))
+}
+
+/// `GET` of any of the pages.
+pub fn show(page: Page, site: &mut Site, call: &Call<'_>, who: &Principal, cx: &Context<'_>) -> Response {
+    let next = form::query(call.query.unwrap_or_default()).find(|(name, _)| name == "next");
+    let next = next.and_then(|(_, next)| own_path(site, &next).map(|path| site.address(path)));
+    let note = match find_named(&call.headers, NOTE) {
+        Found::One(note) => read_note(note),
+        Found::None | Found::Several => None,
+    };
+    let parts = Parts { next: next.unwrap_or_default(), note: note.clone().unwrap_or_default(), ..Parts::default() };
+    let answer = Response::html(Status::OK, fill(page, site, who, &parts)).header("Cache-Control", "no-store");
+    match note {
+        Some(_) => answer.header("Set-Cookie", &note_cookie(site, cx.is_secure, page, "", 0)),
+        None => answer,
+    }
+}
+
+/// The page of a form that was refused, with the sentence.
+pub fn refused(site: &Site, page: Page, fault: &Fault) -> Response {
+    let sentence = format!("    <p class=\"error\" role=\"alert\">{}.</p>\n", escape(&fault.detail));
+    let parts = Parts { sentence, ..Parts::default() };
+    let answer = Response::html(fault.status, fill(page, site, &Principal::Guest, &parts));
+    let answer = answer.header("Cache-Control", "no-store");
+    match fault.retry_after {
+        Some(seconds) => answer.header("Retry-After", &seconds.to_string()),
+        None => answer,
+    }
+}
+
+/// What is filled into a page, as HTML.
+#[derive(Default)]
+struct Parts {
+    sentence: String,
+    note: String,
+    next: String,
+}
+
+fn fill(page: Page, site: &Site, who: &Principal, parts: &Parts) -> String {
+    let prefix = &site.config.path_prefix;
+    let mut text = String::new();
+    let mut rest = page.text();
+    while let Some((before, after)) = rest.split_once("{{") {
+        let (name, after) = after.split_once("}}").unwrap_or((after, ""));
+        text.push_str(before);
+        match name {
+            "prefix" => text.push_str(&escape(prefix)),
+            "sentence" => text.push_str(&parts.sentence),
+            "note" => text.push_str(&parts.note),
+            "next" => text.push_str(&escape(&parts.next)),
+            "who" => text.push_str(&who_text(prefix, who)),
+            "users" => text.push_str(&users(site, who)),
+            _ => {}
+        }
+        rest = after;
+    }
+    text.push_str(rest);
+    text
+}
+
+fn who_text(prefix: &str, who: &Principal) -> String {
+    match who {
+        Principal::User(user) => format!("Signed in as <strong>{}</strong>.", escape(&user.name)),
+        Principal::Operator => "This is the operator's token.".into(),
+        Principal::Guest => {
+            let prefix = escape(prefix);
+            format!("You are not signed in. <a href=\"{prefix}/login?next={prefix}/account\">Sign in</a>")
+        }
+    }
+}
+
+fn users(site: &Site, who: &Principal) -> String {
+    match &site.accounts {
+        Some(accounts) if who.is_chief() => {
+            let rows: Vec<_> = accounts.users.accounts().map(value).collect();
+            table(&[("name", "Name"), ("admin", "Admin"), ("disabled", "Disabled"), ("created", "Since")], &rows)
+        }
+        _ => {
+            let prefix = escape(&site.config.path_prefix);
+            format!("<p>This is for admins. <a href=\"{prefix}/login?next={prefix}/admin\">Sign in</a></p>")
+        }
+    }
+}
+
+/// A list in the frame that all pages have.
+pub fn frame(prefix: &str, title: &str, content: &str) -> String {
+    let prefix = escape(prefix);
+    format!(
+        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title} · hythe</title>\n\
+         <link rel=\"stylesheet\" href=\"{prefix}/_hythe/style.css\">\n<main>\n<h1>{title}</h1>\n\
+         <p><a href=\"{prefix}/account\">Account</a></p>\n{content}</main>\n</html>\n"
+    )
+}
+
+/// A path of this site's own that somebody wants to be sent to, without the prefix. What a browser could take for another
+/// site is none: two slashes, a backslash, a control byte.
+pub fn own_path<'a>(site: &Site, next: &'a str) -> Option<&'a str> {
+    let inside = next.strip_prefix(site.config.path_prefix.as_str())?;
+    let is_own = inside.starts_with('/')
+        && !inside.starts_with("//")
+        && !inside.bytes().any(|byte| byte <= b' ' || byte >= 0x7f || byte == b'\\');
+    is_own.then_some(inside)
+}
+
+/// The cookie that carries something to the page where it is shown once.
+pub fn set_note(site: &Site, is_secure: bool, page: Page, kind: &str, text: &str) -> String {
+    note_cookie(site, is_secure, page, &format!("{kind}.{text}"), NOTE_SECONDS)
+}
+
+fn note_cookie(site: &Site, is_secure: bool, page: Page, value: &str, seconds: u32) -> String {
+    let path = site.address(page.path());
+    let secure = if is_secure { "; Secure" } else { "" };
+    format!("{NOTE}={value}; Max-Age={seconds}; Path={path}; HttpOnly; SameSite=Strict{secure}")
+}
+
+/// What such a cookie says, as HTML; `None` if it is not one of ours.
+fn read_note(value: &[u8]) -> Option<String> {
+    let (kind, text) = std::str::from_utf8(value).ok()?.split_once('.')?;
+    let what = match kind {
+        "recovery" => {
+            "The recovery code. Write it down: it is shown only now, and sets a new password for a forgotten one"
+        }
+        "token" => "The token. It is shown only now",
+        "code" => "A code that sets a new password, once and within 15 minutes",
+        "invite" => "An invite that makes one account, within a week",
+        _ => return None,
+    };
+    let is_ours = text.len() <= 128 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
+    is_ours.then(|| format!("    <p class=\"note\" role=\"status\">{what}:<br><code>{text}</code></p>\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Config;
+    use crate::site::state::Www;
+
+    fn site(prefix: &str) -> Site {
+        let config = Config { path_prefix: prefix.into(), ..Config::default() };
+        Site::new(config, Www::new(None), None, None)
+    }
+
+    #[test]
+    fn nobody_is_sent_to_another_site() {
+        for (prefix, next, expected) in [
+            ("", "/file-list?q=a%20b", Some("/file-list?q=a%20b")),
+            ("", "/", Some("/")),
+            ("", "", None),
+            ("", "//evil.example/", None),
+            ("", "/\\evil.example", None),
+            ("", "https://evil.example/", None),
+            ("", "/a\r\nSet-Cookie: x=1", None),
+            ("", "/\t/evil.example", None),
+            ("", "/é", None),
+            ("/p", "/p/x", Some("/x")),
+            ("/p", "/p//evil.example", None),
+            ("/p", "/q", None),
+        ] {
+            assert_eq!(own_path(&site(prefix), next), expected, "{prefix} {next:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_holds_no_markup_but_its_own() {
+        let sent = Fault::new(Status::BAD_REQUEST, "x", "<script>");
+        for page in [Page::Login, Page::Register, Page::Reset, Page::Account, Page::Admin] {
+            let Body::Bytes(text) = refused(&site("/p"), page, &sent).body else { panic!("a page is bytes") };
+            let text = String::from_utf8(text.to_vec()).unwrap();
+            assert!(text.contains("&lt;script&gt;") && !text.contains("<script") && !text.contains("{{"), "{text}");
+            assert!(!text.contains("=\"/login") && text.contains("\"/p/"), "{text}");
+        }
+    }
+
+    #[test]
+    fn only_what_we_have_written_is_shown_from_a_note() {
+        assert!(read_note(b"recovery.ABCD-EFGH").unwrap().contains("<code>ABCD-EFGH</code>"));
+        for other in [&b"other.ABCD"[..], b"recovery", b"recovery.<b>", b"recovery.\xff", b""] {
+            assert_eq!(read_note(other), None);
+        }
+    }
+}

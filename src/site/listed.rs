@@ -1,0 +1,28 @@
+//! A list that is answered as JSON to programs and as a table to people.
+
+use serde_json::{Value, json};
+
+use crate::http::headers::Field;
+use crate::http::negotiate::prefers_html;
+use crate::http::response::Response;
+use crate::http::status::Status;
+use crate::server::context::Call;
+use crate::site::entrance::frame;
+use crate::site::table::table;
+
+/// A list, as JSON or as a table for people.
+pub fn list(
+    call: &Call<'_>,
+    prefix: &str,
+    title: &str,
+    name: &str,
+    columns: &[(&str, &str)],
+    rows: Vec<Value>,
+) -> Response {
+    let answer = if prefers_html(call.headers.all(Field::Accept)) {
+        Response::html(Status::OK, frame(prefix, title, &table(columns, &rows))).header("Cache-Control", "no-store")
+    } else {
+        Response::json(Status::OK, &json!({name: rows}))
+    };
+    answer.header("Vary", "Accept")
+}

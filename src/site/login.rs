@@ -1,0 +1,153 @@
+//! Signing in and out.
+
+use std::net::IpAddr;
+
+use serde_json::json;
+
+use crate::http::date;
+use crate::http::fault::Fault;
+use crate::http::headers::Field;
+use crate::http::response::Response;
+use crate::http::status::Status;
+use crate::server::context::{Call, Context};
+use crate::server::reply::Reply;
+use crate::site::cookie;
+use crate::site::entrance::{Page, own_path};
+use crate::site::gate::{Principal, tell_failure};
+use crate::site::people::{accounts, bad_credentials, begin_try, cost_and_salt, count_try, hashing, keep, name};
+use crate::site::post::{Back, post};
+use crate::site::rate;
+use crate::site::state::Site;
+use crate::store::secret::{Digest, Hash, SECRET_BYTES, hex};
+use crate::store::users::{Change, Credential, SESSION_MS, Which};
+
+/// Of what a client calls itself, at most so much is kept.
+const AGENT_MAX: usize = 200;
+
+/// Who signs in, beside the name and the password.
+struct Visit {
+    name: String,
+    ip: IpAddr,
+    agent: String,
+    /// The session that the same browser has now: a new one takes its place, so that nobody can have planted it.
+    replaces: Option<i64>,
+    as_token: bool,
+    next: Option<String>,
+    back: Back,
+}
+
+/// `POST /login`.
+pub fn login(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+    count_try(site, cx)?;
+    let replaces = match who.user().map(|user| user.via) {
+        Some(Credential::Session(id)) if !call.headers.has(Field::Authorization) => Some(id),
+        _ => None,
+    };
+    let agent = call.headers.text(Field::UserAgent).unwrap_or_default();
+    let agent = agent.chars().take(AGENT_MAX).collect::<String>();
+    let ip = cx.peer.ip;
+    post(site, call, cx, Page::Login, move |site, mut members, back, cx| {
+        let (given, password) = (members.need("username")?, members.need("password")?);
+        let as_token = members.flag("token")?.unwrap_or(false);
+        let next = if back.is_page() { members.text("next")? } else { None };
+        members.end()?;
+        // A name that can be nobody's costs the same as one that is nobody's.
+        let name = name(&given).unwrap_or_default();
+        begin_try(site, &name, ip, cx)?;
+        check(site, cx, Visit { name, ip, agent, replaces, as_token, next, back }, password)
+    })
+}
+
+/// Has the password checked; for a name without an account, against a hash that nothing fits.
+fn check(site: &mut Site, cx: &Context<'_>, visit: Visit, password: String) -> Result<Reply<Site>, Fault> {
+    let (cost, salt) = cost_and_salt(site)?;
+    let accounts = accounts(site)?;
+    let found = accounts.users.named(&visit.name).filter(|account| account.is_open());
+    let (id, hash) = match found {
+        Some(account) => (Some(account.id), account.password.clone()),
+        None => (None, accounts.dummy.clone()),
+    };
+    hashing(cx, move || {
+        let is_right = hash.is_of(&password);
+        let id = id.filter(|_| is_right);
+        let rehashed = id.filter(|_| !hash.costs(cost)).and_then(|_| Hash::of(&password, salt, cost));
+        Box::new(move |site, cx| match id {
+            Some(id) => let_in(site, visit, id, (hash, rehashed), cx),
+            None => turn_away(site, &visit),
+        })
+    })
+}
+
+fn turn_away(site: &mut Site, visit: &Visit) -> Reply<Site> {
+    tell_failure(shown(&visit.name), visit.ip, "password");
+    visit.back.refuse(site, bad_credentials())
+}
+
+/// A name as the log shows it.
+pub fn shown(name: &str) -> &str {
+    if name.is_empty() { "-" } else { name }
+}
+
+/// The password is right: a session begins.
+fn let_in(
+    site: &mut Site,
+    visit: Visit,
+    id: i64,
+    (checked, rehashed): (Hash, Option<Hash>),
+    cx: &mut Context<'_>,
+) -> Reply<Site> {
+    let Some(accounts) = &mut site.accounts else { return Fault::not_found().into() };
+    let network = rate::network(visit.ip);
+    accounts.throttle.succeed(&visit.name, network);
+    let secret = match accounts.random::<SECRET_BYTES>() {
+        Ok(bytes) => hex(&bytes),
+        Err(fault) => return visit.back.refuse(site, fault),
+    };
+    let change = Change::SignIn {
+        account: id,
+        checked,
+        rehashed,
+        secret: Digest::of(secret.as_bytes()),
+        made: cx.wall,
+        is_token: visit.as_token,
+        address: visit.ip.to_string(),
+        network,
+        agent: visit.agent.clone(),
+        replaces: visit.replaces,
+        ends: accounts.users.crowded_out(id),
+    };
+    let until = cx.wall.plus(SESSION_MS);
+    keep(site, cx, change, move |site, kept, _| match kept {
+        // Meanwhile the account was closed, or has another password.
+        None => turn_away(site, &visit),
+        Some(_) => {
+            let mut value = json!({"user": visit.name, "expires": date::rfc3339(until)});
+            if visit.as_token {
+                value["token"] = json!(secret);
+            }
+            let next = visit.next.as_deref().and_then(|next| own_path(site, next)).unwrap_or("/").to_owned();
+            let answer = visit.back.done(site, &next, Status::OK, &value);
+            if visit.as_token {
+                return answer.into();
+            }
+            answer.header("Set-Cookie", &cookie::set(&site.config.path_prefix, visit.back.is_secure(), &secret)).into()
+        }
+    })
+}
+
+/// `POST /logout`.
+pub fn logout(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+    let via = who.user().map(|user| (user.id, user.via));
+    post(site, call, cx, Page::Login, move |site, members, back, cx| {
+        members.end()?;
+        let Some((account, Credential::Session(id))) = via else { return Ok(gone(site, back).into()) };
+        let change = Change::SignOut { account, which: Which::One(id) };
+        // Refused: somebody else has ended it meanwhile, which is as good.
+        Ok(keep(site, cx, change, move |site, _, _| gone(site, back).into()))
+    })
+}
+
+fn gone(site: &Site, back: Back) -> Response {
+    let answer = back.done(site, "/", Status::OK, &json!({"status": "success"}));
+    answer.header("Set-Cookie", &cookie::clear(&site.config.path_prefix, back.is_secure()))
+}

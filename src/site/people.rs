@@ -1,0 +1,214 @@
+//! What the routes of accounts have in common: names, passwords, the lane where they are hashed, and how a change is kept.
+
+use std::net::IpAddr;
+
+use serde_json::{Value, json};
+
+use crate::http::date;
+use crate::http::fault::Fault;
+use crate::http::status::Status;
+use crate::server::context::Context;
+use crate::server::reply::{Lane, Reply, Step, Verdict};
+use crate::site::books;
+use crate::site::gate::throttled;
+use crate::site::rate;
+use crate::site::state::{Accounts, Site};
+use crate::store::ledger::Entry;
+use crate::store::secret::{Cost, Hash, PASSWORD_MAX, PASSWORD_MIN, SALT_BYTES, Weakness, check_password};
+use crate::store::users::{Account, Change, Credential};
+
+/// Letters of a name.
+pub const NAME_MAX: usize = 32;
+
+/// The accounts there are; without them their routes are not there either.
+pub fn accounts(site: &mut Site) -> Result<&mut Accounts, Fault> {
+    site.accounts.as_mut().ok_or_else(Fault::not_found)
+}
+
+/// A name as it is written, if it can be one: `[a-z0-9][a-z0-9._-]{0,31}` after lower-casing. Only ASCII has case here, so
+/// that no letter from elsewhere becomes one of these.
+pub fn name(given: &str) -> Option<String> {
+    let name = given.to_ascii_lowercase();
+    let bytes = name.as_bytes();
+    let is_letter = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let fits = bytes.first().is_some_and(is_letter)
+        && bytes.len() <= NAME_MAX
+        && bytes.iter().all(|byte| is_letter(byte) || matches!(byte, b'.' | b'_' | b'-'));
+    fits.then_some(name)
+}
+
+/// A name for a new account.
+pub fn new_name(given: &str) -> Result<String, Fault> {
+    name(given).ok_or_else(|| {
+        let detail =
+            "a username has 1 to 32 of a-z, 0-9, dot, underscore and hyphen, and begins with a letter or digit";
+        Fault::new(Status::BAD_REQUEST, "bad_username", detail)
+    })
+}
+
+/// Refuses a password that will not do.
+pub fn new_password(password: &str, name: &str) -> Result<(), Fault> {
+    check_password(password, name).map_err(|weakness| {
+        let detail = match weakness {
+            Weakness::Short => format!("a password has at least {PASSWORD_MIN} bytes"),
+            Weakness::Long => format!("a password has at most {PASSWORD_MAX} bytes"),
+            Weakness::Common => "this password is one of the first that are guessed".to_owned(),
+        };
+        Fault::new(Status::BAD_REQUEST, "weak_password", detail)
+    })
+}
+
+/// 409, for a name that is somebody's, or was.
+pub fn user_exists(name: &str) -> Fault {
+    Fault::new(Status::CONFLICT, "user_exists", format!("the name {name} is taken"))
+}
+
+/// 401, the same whoever does not exist and whatever is wrong.
+pub fn bad_credentials() -> Fault {
+    Fault::new(Status::UNAUTHORIZED, "bad_credentials", "the username or the password is not right")
+}
+
+/// One more try to come in from an address.
+pub fn count_try(site: &mut Site, cx: &Context<'_>) -> Result<(), Fault> {
+    site.login_rate.take(cx.peer.ip, cx.now).map_err(|seconds| {
+        site.tallies.throttled += 1;
+        throttled(seconds)
+    })
+}
+
+/// Begins a try at an account from an address: it counts as a failure until it succeeds.
+pub fn begin_try(site: &mut Site, name: &str, ip: IpAddr, cx: &Context<'_>) -> Result<(), Fault> {
+    if !cx.has_room(Lane::Hash) {
+        return Err(busy());
+    }
+    let network = rate::network(ip);
+    let accounts = accounts(site)?;
+    let since = |seen: crate::clock::Wall| cx.wall.as_millis().saturating_sub(seen.as_millis());
+    let is_known = accounts.users.named(name).is_some_and(|account| {
+        account.known.iter().any(|(known, seen)| *known == network && since(*seen) < crate::store::users::KNOWN_MS)
+    });
+    accounts.throttle.begin(name, network, is_known, cx.now).map_err(|seconds| {
+        site.tallies.throttled += 1;
+        throttled(seconds)
+    })
+}
+
+/// 503, for a password that cannot be hashed now.
+pub fn busy() -> Fault {
+    Fault::new(Status::SERVICE_UNAVAILABLE, "overloaded", "too many are signing in; try again soon").retry_after(2)
+}
+
+/// Has a helper hash, one at a time, then takes the step it returns.
+pub fn hashing(cx: &Context<'_>, task: impl FnOnce() -> Step<Site> + Send + 'static) -> Result<Reply<Site>, Fault> {
+    if !cx.has_room(Lane::Hash) {
+        return Err(busy());
+    }
+    Ok(Reply::Offload(Lane::Hash, Box::new(task)))
+}
+
+/// Hashes a new password on a helper, then goes on.
+pub fn hash(
+    site: &mut Site,
+    cx: &Context<'_>,
+    password: String,
+    then: impl FnOnce(&mut Site, Hash, &mut Context<'_>) -> Reply<Site> + Send + 'static,
+) -> Result<Reply<Site>, Fault> {
+    let (cost, salt) = cost_and_salt(site)?;
+    hashing(cx, move || {
+        let hash = Hash::of(&password, salt, cost);
+        Box::new(move |site, cx| match hash {
+            Some(hash) => then(site, hash, cx),
+            None => busy().into(),
+        })
+    })
+}
+
+/// What a new hash is made with.
+pub fn cost_and_salt(site: &mut Site) -> Result<(Cost, [u8; SALT_BYTES]), Fault> {
+    let accounts = accounts(site)?;
+    Ok((accounts.cost, accounts.random()?))
+}
+
+/// Has the ledger keep a change; what it ends, ends at once. `then` is told the change's id, or `None` if it was refused.
+pub fn keep(
+    site: &mut Site,
+    cx: &mut Context<'_>,
+    change: Change,
+    then: impl FnOnce(&mut Site, Option<i64>, &mut Context<'_>) -> Reply<Site> + 'static,
+) -> Reply<Site> {
+    books::when_open(site, cx, move |site, _| {
+        if let Err(fault) = books::check(site) {
+            return fault.into();
+        }
+        let entry = Entry::Accounts(change.clone());
+        Reply::Keep(
+            entry,
+            Box::new(move |site, verdict, cx| {
+                books::heed(site, verdict);
+                let kept = match verdict {
+                    Verdict::Kept(id) => Some(id),
+                    Verdict::Refused => None,
+                    Verdict::Lost => return books::shut().into(),
+                };
+                if let (Some(id), Some(accounts)) = (kept, &mut site.accounts) {
+                    let ended = accounts.users.apply(&change, id);
+                    end_all(site, &ended, cx);
+                }
+                then(site, kept, cx)
+            }),
+        )
+    })
+}
+
+/// Ends what somebody opened with credentials that have ended: their streams are called, and find that they may not go on.
+pub fn end_all(site: &Site, ended: &[Credential], cx: &mut Context<'_>) {
+    let Some(chat) = &site.chat else { return };
+    for credential in ended {
+        for key in chat.attached.of(*credential) {
+            cx.call_for(*key);
+        }
+    }
+}
+
+/// An account as others see it.
+pub fn value(account: &Account) -> Value {
+    json!({
+        "id": account.id,
+        "name": &*account.name,
+        "admin": account.is_admin,
+        "disabled": account.is_disabled,
+        "quota": account.quota,
+        "created": date::rfc3339(account.made),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_has_one_spelling_and_no_letter_from_elsewhere() {
+        for (given, expected) in [
+            ("ada", Some("ada")),
+            ("Ada", Some("ada")),
+            ("0x.y_z-1", Some("0x.y_z-1")),
+            (&*"a".repeat(32), Some(&*"a".repeat(32))),
+            (&"a".repeat(33), None),
+            ("", None),
+            (".ada", None),
+            ("-ada", None),
+            ("_ada", None),
+            ("ad a", None),
+            ("ada\r\n", None),
+            ("ada\0", None),
+            ("\u{430}da", None),
+            ("\u{212a}arl", None),
+            ("ad\u{e0}", None),
+            ("a\u{200d}da", None),
+            ("\u{ff41}da", None),
+            ("ada/..", None),
+        ] {
+            assert_eq!(name(given).as_deref(), expected, "{given:?}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! A small post to an account's routes, as JSON or as a form, and how it is answered: a browser's form goes back to its page,
+//! everything else is told in JSON.
+
+use serde_json::Value;
+
+use crate::http::fault::Fault;
+use crate::http::headers::Field;
+use crate::http::negotiate::prefers_html;
+use crate::http::response::Response;
+use crate::http::status::Status;
+use crate::server::context::{Call, Context};
+use crate::server::reply::Reply;
+use crate::site::body::{Kind, Members};
+use crate::site::entrance::{self, Page};
+use crate::site::state::Site;
+
+/// How whoever posted is answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Back {
+    /// The page of a form; `None` for programs.
+    page: Option<Page>,
+    is_secure: bool,
+}
+
+impl Back {
+    /// Whether a person in front of a page waits for the answer.
+    pub fn is_page(self) -> bool {
+        self.page.is_some()
+    }
+
+    /// Whether cookies may be marked for encrypted connections only.
+    pub fn is_secure(self) -> bool {
+        self.is_secure
+    }
+
+    /// It is done: a person goes on to `next`, a program is told.
+    pub fn done(self, site: &Site, next: &str, status: Status, value: &Value) -> Response {
+        match self.page {
+            Some(_) => Response::redirect(Status::SEE_OTHER, &site.address(next)).header("Cache-Control", "no-store"),
+            None => Response::json(status, value),
+        }
+    }
+
+    /// It is done, and something is shown once: to a person on the page that `next` is.
+    pub fn shown_once(self, site: &Site, next: Page, note: (&str, &str), status: Status, value: &Value) -> Response {
+        let answer = self.done(site, next.path(), status, value);
+        match self.page {
+            Some(_) => answer.header("Set-Cookie", &entrance::set_note(site, self.is_secure, next, note.0, note.1)),
+            None => answer,
+        }
+    }
+
+    /// It cannot be done: a person sees the page again, with the sentence.
+    pub fn refuse(self, site: &Site, fault: Fault) -> Reply<Site> {
+        match self.page {
+            Some(page) if !fault.closes => entrance::refused(site, page, &fault).into(),
+            _ => fault.into(),
+        }
+    }
+}
+
+/// Reads the body, then goes on; a refusal is answered as the request asks for it.
+pub fn post(
+    site: &mut Site,
+    call: &Call<'_>,
+    cx: &Context<'_>,
+    page: Page,
+    then: impl FnOnce(&mut Site, Members, Back, &mut Context<'_>) -> Result<Reply<Site>, Fault> + 'static,
+) -> Result<Reply<Site>, Fault> {
+    let kind = kind(call)?;
+    let wants_page = kind == Kind::Fields && prefers_html(call.headers.all(Field::Accept));
+    let back = Back { page: wants_page.then_some(page), is_secure: cx.is_secure };
+    let limits = &site.config.limits;
+    // Nothing that is said here is long, in whatever form.
+    let most = limits.form_limit_bytes.min(limits.json_limit_bytes);
+    Ok(Reply::collect(most, move |site: &mut Site, body, cx| {
+        let done = Members::read(kind, &body).and_then(|members| then(site, members, back, cx));
+        done.unwrap_or_else(|fault| back.refuse(site, fault))
+    }))
+}
+
+/// A post that has nothing to say may leave out the kind of its body.
+fn kind(call: &Call<'_>) -> Result<Kind, Fault> {
+    use crate::http::request::BodyLength;
+    let is_empty = matches!(call.request.body, BodyLength::None | BodyLength::Known(0));
+    if is_empty && !call.headers.has(Field::ContentType) {
+        return Ok(Kind::Json);
+    }
+    Kind::of(call.request)
+}

@@ -1,0 +1,248 @@
+//! What is tried on accounts, and what comes of it.
+
+use serde_json::json;
+
+use crate::place::{FORM, HTML, JSON, OPERATOR, PASSWORD, Place, Says, TOKEN, cookie};
+
+#[test]
+fn a_session_that_was_planted_is_not_the_one_that_signs_in() {
+    let place = Place::open(&[]);
+    place.register("ada");
+    place.register("eve");
+    let made_up = "Cookie: hythe=0000000000000000000000000000000000000000000000000000000000000000";
+    let answer = place.post("/login", &[made_up], &json!({"username": "ada", "password": PASSWORD}));
+    let ada = cookie(&answer);
+    assert_ne!(ada, made_up);
+    assert_eq!(place.get("/me", &[made_up]).status, 401);
+    // Eve's own session, in Ada's browser.
+    let eve = place.sign_in("eve");
+    let answer = place.post("/login", &[&eve], &json!({"username": "ada", "password": PASSWORD}));
+    assert_eq!(place.get("/me", &[&cookie(&answer)]).json()["user"], "ada");
+    assert_eq!(place.get("/me", &[&eve]).status, 401, "what was planted has ended");
+}
+
+#[test]
+fn guessed_ids_of_sessions_and_tokens_are_nobodys() {
+    let place = Place::open(&[]);
+    place.register("ada");
+    place.register("eve");
+    let (ada, eve) = (place.sign_in("ada"), place.sign_in("eve"));
+    let token = place.token(&ada, &["files:read"]);
+    for id in ["1", "2", "3", "0", "-1", "01x", "9223372036854775808", "%31", "+1"] {
+        for path in ["sessions", "tokens"] {
+            // Her own session is the second.
+            if (path, id) != ("sessions", "2") {
+                let status = place.ask(&format!("DELETE /{path}/{id}"), &[&eve], "").status;
+                assert_eq!(status, 404, "{path}/{id}");
+            }
+        }
+    }
+    assert_eq!(place.get("/me", &[&ada]).status, 200);
+    assert_eq!(place.get("/me", &[&token]).status, 200);
+    for value in ["", "0", "hyt_", "../../x", "\"", &"a".repeat(4000)] {
+        assert_eq!(place.get("/me", &[&format!("Cookie: hythe={value}")]).status, 401, "{value}");
+        assert_eq!(place.get("/me", &[&format!("Authorization: Bearer hyt_{value}")]).status, 401, "{value}");
+    }
+}
+
+#[test]
+fn codes_that_were_used_or_made_up_set_no_password_and_nobody_learns_who_exists() {
+    let place = Place::open(&[]);
+    let recovery = place.register("ada");
+    let reset = |name: &str, code: &str| {
+        let answer =
+            place.post("/reset-password", &[], &json!({"username": name, "code": code, "new": "battery staple"}));
+        (answer.status, answer.code(), answer.json()["detail"].to_string())
+    };
+    let refused = reset("ada", "AAAA-BBBB");
+    assert_eq!((refused.0, &*refused.1), (400, "bad_reset_code"));
+    for (name, code) in [("nobody", "AAAA-BBBB"), ("nobody", &*recovery), ("no body!", "X"), ("ada", "")] {
+        assert_eq!(reset(name, code), refused, "{name}");
+    }
+    let old = place.ask("POST /admin/users/ada/reset", &[OPERATOR], "").json()["code"].as_str().unwrap().to_owned();
+    let new = place.ask("POST /admin/users/ada/reset", &[OPERATOR], "").json()["code"].as_str().unwrap().to_owned();
+    assert_eq!(reset("ada", &old), refused, "there is a newer one");
+    place.ask("POST /admin/users/ada/reset", &[OPERATOR], "");
+    assert_eq!(reset("ada", &new), refused, "there is a newer one again");
+}
+
+#[test]
+fn a_password_of_ten_megabytes_is_refused_before_it_is_hashed() {
+    let place = Place::open(&[]);
+    place.register("ada");
+    let body = json!({"username": "ada", "password": "x".repeat(10 << 20)}).to_string();
+    assert_eq!(place.ask("POST /login", &[JSON], body.clone()).status, 413);
+    assert_eq!(place.ask("POST /register", &[JSON], body).status, 413);
+    let long = json!({"username": "bob", "password": "x".repeat(257)});
+    assert_eq!(place.post("/register", &[], &long).code(), "weak_password");
+    assert_eq!(place.post("/login", &[], &json!({"username": "ada", "password": "x".repeat(60_000)})).status, 401);
+}
+
+#[test]
+fn nobody_makes_themselves_an_admin() {
+    let place = Place::open(&[]);
+    let value = json!({"username": "eve", "password": PASSWORD, "admin": true});
+    let answer = place.post("/register", &[], &value);
+    assert_eq!((answer.status, answer.code()), (400, "bad_field".into()));
+    assert!(answer.json()["detail"].as_str().unwrap().contains("admin"));
+    assert_eq!(place.ask("POST /register", &[FORM], "username=eve&password=correct+horse&admin=1").status, 201);
+    let eve = place.sign_in("eve");
+    assert_eq!(place.get("/me", &[&eve]).json()["admin"], false);
+    assert_eq!(place.ask("PATCH /admin/users/eve", &[&eve, JSON], r#"{"admin":true}"#).status, 403);
+    assert_eq!(place.ask("POST /admin/invites", &[&eve], "").status, 403);
+    for body in
+        [r#"{"username":"x","username":"y","password":"correct horse"}"#, r#"{"username":["x"],"password":"y"}"#]
+    {
+        assert_eq!(place.ask("POST /register", &[JSON], body).code(), "bad_field");
+    }
+}
+
+#[test]
+fn twins_of_a_name_are_the_same_name_or_none() {
+    let place = Place::open(&[]);
+    place.register("karl");
+    let register = |name: &str| place.post("/register", &[], &json!({"username": name, "password": PASSWORD}));
+    for twin in ["Karl", "KARL"] {
+        assert_eq!(register(twin).code(), "user_exists", "{twin}");
+    }
+    for twin in ["\u{212a}arl", "k\u{430}rl", "karl\u{200b}", "\u{ff4b}arl", " karl", "karl ", "karl\0", "karl\r\nX: y"]
+    {
+        assert_eq!(register(twin).code(), "bad_username", "{twin:?}");
+    }
+    // All that can be nobody's name counts as one.
+    for twin in ["\u{212a}arl", "k\u{430}rl", "karl\r\nX: y"] {
+        let answer = place.post("/login", &[], &json!({"username": twin, "password": PASSWORD}));
+        assert_eq!((answer.status, answer.code()), (401, "bad_credentials".into()), "{twin:?}");
+    }
+    let answer = place.ask("POST /login", &[FORM, HTML], "username=a%0d%0aSet-Cookie:x=1&password=x&next=%0d%0aX:y");
+    assert_eq!(answer.field("X"), None);
+    assert_eq!(answer.field("Set-Cookie"), None);
+    place.log_tells("failed sign-in: user=- address=127.0.0.1 by=password");
+    assert!(!place.house.log().contains("Set-Cookie"), "nothing of it is in the log");
+}
+
+#[test]
+fn a_cookie_that_is_there_twice_is_nobodys() {
+    let place = Place::open(&[]);
+    place.register("ada");
+    let ada = place.sign_in("ada");
+    let value = ada.strip_prefix("Cookie: ").unwrap();
+    for fields in [
+        &[&*format!("Cookie: {value}; {value}")][..],
+        &[&ada, &*ada],
+        &[&*format!("Cookie: hythe=x; {value}")],
+        &[&*format!("Cookie: {value}; hythe=x")],
+    ] {
+        for target in ["/me", "/", "/file-list", "/login"] {
+            assert_eq!(place.get(target, fields).status, 401, "{target} {fields:?}");
+        }
+        assert_eq!(place.get("/file-list", &[fields, &[HTML]].concat()).status, 401, "no page can mend it");
+        assert_eq!(place.ask("POST /logout", fields, "").status, 401);
+    }
+}
+
+#[test]
+fn a_token_in_the_query_is_no_token() {
+    let place = Place::open(&[]);
+    place.register("ada");
+    let ada = place.sign_in("ada");
+    let token = place.token(&ada, &["files:read"]);
+    let token = token.strip_prefix("Authorization: Bearer ").unwrap();
+    for name in ["token", "access_token", "hythe", "session"] {
+        for secret in [token, TOKEN] {
+            assert_eq!(place.get(&format!("/me?{name}={secret}"), &[]).status, 401, "{name}");
+            assert_eq!(place.get(&format!("/admin/users?{name}={secret}"), &[]).status, 401, "{name}");
+        }
+    }
+}
+
+#[test]
+fn a_page_of_another_site_can_neither_post_nor_open_a_socket() {
+    let place = Place::open(&[]);
+    place.register("ada");
+    let ada = place.sign_in("ada");
+    for foreign in [
+        &["Origin: https://evil.example"][..],
+        &["Origin: null"],
+        &["Sec-Fetch-Site: cross-site"],
+        &["Sec-Fetch-Site: same-site"],
+    ] {
+        let fields = |more: &[&'static str]| [&[&*ada], more, foreign].concat();
+        for target in ["/logout", "/password", "/tokens", "/login", "/register", "/send"] {
+            let answer = place.ask(&format!("POST {target}"), &fields(&[FORM]), "message=x");
+            assert_eq!((answer.status, answer.code()), (403, "cross_site".into()), "{target} {foreign:?}");
+        }
+        let answer = place.ask("DELETE /me", &fields(&[JSON]), json!({"password": PASSWORD}).to_string());
+        assert_eq!(answer.code(), "cross_site");
+        let upgrade = [
+            "Upgrade: websocket",
+            "Connection: Upgrade",
+            "Sec-WebSocket-Version: 13",
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        ];
+        assert_eq!(place.get("/ws", &fields(&upgrade)).status, 403, "{foreign:?}");
+    }
+    assert_eq!(place.get("/me", &[&ada]).status, 200);
+}
+
+#[test]
+fn nothing_that_was_written_goes_out_as_a_guests_when_the_session_has_ended() {
+    let place = Place::open(&[]);
+    let gone = "Cookie: hythe=1111111111111111111111111111111111111111111111111111111111111111";
+    let answer = place.post("/send", &[gone], &json!({"message": "mine"}));
+    assert_eq!((answer.status, answer.code()), (401, "session_ended".into()));
+    assert_eq!(answer.field("Set-Cookie"), None);
+    for target in ["/", "/file-list", "/messages", "/login"] {
+        let answer = place.get(target, &[gone]);
+        assert_eq!(answer.status, 200, "{target}");
+        assert!(
+            answer.field("Set-Cookie").is_some_and(|set| set.starts_with("hythe=; Max-Age=0;")),
+            "{target} {answer:?}"
+        );
+    }
+    let answer = place.get("/nothing", &[gone]);
+    assert_eq!(answer.status, 404);
+    assert!(answer.field("Set-Cookie").is_some(), "a refusal clears it too");
+    let answer = place.post("/register", &[gone], &json!({"username": "ada", "password": PASSWORD}));
+    assert_eq!(answer.status, 201);
+    let answer = place.post("/login", &[gone], &json!({"username": "ada", "password": PASSWORD}));
+    assert_eq!(place.get("/me", &[&cookie(&answer)]).status, 200, "the new one is not cleared");
+    assert_eq!(place.ask("POST /logout", &[gone], "").status, 200);
+}
+
+#[test]
+fn who_guesses_is_held_back_without_a_hash_and_the_owner_is_not_thrown_out() {
+    let place = Place::open(&[]);
+    place.register("ada");
+    let ada = place.sign_in("ada");
+    for _ in 0..5 {
+        assert_eq!(place.login("ada", "wrong password").code(), "bad_credentials");
+        assert_eq!(place.login("nobody", "wrong password").code(), "bad_credentials");
+    }
+    for name in ["ada", "nobody"] {
+        let answer = place.login(name, PASSWORD);
+        assert_eq!(
+            (answer.status, answer.code()),
+            (429, "rate_limited".into()),
+            "{name}: names without an account count alike"
+        );
+        assert!(answer.field("Retry-After").is_some());
+    }
+    assert_eq!(place.get("/me", &[&ada]).status, 200);
+}
+
+#[test]
+fn an_address_may_try_so_often_and_wrong_tokens_count() {
+    let place = Place::strict(&["--login-rate", "6/min"]);
+    place.register("ada");
+    let ada = place.sign_in("ada");
+    for _ in 0..5 {
+        assert_eq!(place.get("/messages", &["Authorization: Bearer wrong"]).status, 401);
+    }
+    let answer = place.get("/messages", &["Authorization: Bearer wrong"]);
+    assert_eq!((answer.status, answer.field("Retry-After").is_some()), (429, true), "{answer:?}");
+    assert_eq!(place.login("ada", PASSWORD).status, 429);
+    assert_eq!(place.get("/me", &[&ada]).status, 200, "whoever is in is not asked");
+    assert_eq!(place.get("/admin/users", &[OPERATOR]).status, 200, "nor is a right token");
+    place.log_tells("failed sign-in: user=- address=127.0.0.1 by=token");
+}

@@ -1,0 +1,16 @@
+//! Accounts as people, programs and attackers meet them: the real binary, real sockets, a real ledger.
+//!
+//! `place` is a server and one word for each thing a client may want of it; `people` is about what accounts do, `attacks` about
+//! what is tried on them, `who` holds every route to who may use it.
+
+#[path = "../live/house.rs"]
+#[allow(dead_code, reason = "the live suite asks more of it")]
+mod house;
+#[path = "../live/wire.rs"]
+#[allow(dead_code, reason = "the live suite asks more of it")]
+mod wire;
+
+mod attacks;
+mod people;
+mod place;
+mod who;

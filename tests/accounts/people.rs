@@ -1,0 +1,301 @@
+//! What people do with their accounts.
+
+use std::io::Read;
+use std::net::TcpStream;
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::place::{FORM, HTML, JSON, OPERATOR, PASSWORD, Place, Says, cookie};
+
+#[test]
+fn somebody_signs_up_in_and_out_again() {
+    let place = Place::open(&[]);
+    let answer = place.post("/register", &[], &json!({"username": "Ada", "password": PASSWORD}));
+    assert_eq!(answer.status, 201, "{answer:?}");
+    assert_eq!(answer.json()["user"]["name"], "ada");
+    assert!(answer.json()["recovery_code"].as_str().unwrap().len() > 20);
+    assert_eq!(place.post("/register", &[], &json!({"username": "ADA", "password": PASSWORD})).code(), "user_exists");
+    assert_eq!(place.get("/me", &[]).status, 401);
+
+    let answer = place.login("aDa", PASSWORD);
+    assert_eq!(answer.json()["user"], "ada");
+    let set = answer.field("Set-Cookie").unwrap();
+    assert!(set.contains("; HttpOnly; SameSite=Lax") && set.contains("; Path=/;") && !set.contains("Secure"), "{set}");
+    let ada = cookie(&answer);
+    for target in ["/me", "/protected"] {
+        let answer = place.get(target, &[&ada]);
+        assert_eq!((answer.status, &answer.json()["user"]), (200, &json!("ada")), "{target}");
+    }
+    let answer = place.post("/logout", &[&ada], &json!({}));
+    assert_eq!(answer.json(), json!({"status": "success"}));
+    assert!(answer.field("Set-Cookie").unwrap().starts_with("hythe=; Max-Age=0;"));
+    let answer = place.get("/me", &[&ada]);
+    assert_eq!(answer.status, 401);
+    assert_eq!(place.ask("POST /logout", &[], "").status, 200, "whoever is out may go out");
+}
+
+#[test]
+fn a_session_may_be_had_as_a_token() {
+    let place = Place::open(&[]);
+    place.register("ada");
+    let answer = place.post("/login", &[], &json!({"username": "ada", "password": PASSWORD, "token": true}));
+    assert_eq!(answer.field("Set-Cookie"), None);
+    let bearer = format!("Authorization: Bearer {}", answer.json()["token"].as_str().unwrap());
+    assert_eq!(place.get("/me", &[&bearer]).json()["user"], "ada");
+    assert_eq!(place.get("/sessions", &[&bearer]).json()["sessions"].as_array().unwrap().len(), 1);
+    assert_eq!(place.ask("POST /logout", &[&bearer], "").status, 200);
+    assert_eq!(place.get("/me", &[&bearer]).code(), "invalid_token");
+}
+
+#[test]
+fn a_new_password_ends_every_other_session_and_keeps_tokens() {
+    let place = Place::open(&[]);
+    place.register("ada");
+    let (here, there) = (place.sign_in("ada"), place.sign_in("ada"));
+    let token = place.token(&here, &["files:read"]);
+    let change = |old: &str, new: &str| place.post("/password", &[&here], &json!({"old": old, "new": new}));
+    assert_eq!((change("wrong password", "battery staple").status), 401);
+    assert_eq!(change(PASSWORD, "password").code(), "weak_password");
+    assert_eq!(change(PASSWORD, "battery staple").status, 200);
+    assert_eq!(place.get("/me", &[&here]).status, 200);
+    assert_eq!(place.get("/me", &[&there]).status, 401);
+    assert_eq!(place.get("/me", &[&token]).status, 200);
+    assert_eq!(place.login("ada", PASSWORD).code(), "bad_credentials");
+    assert_eq!(place.login("ada", "battery staple").status, 200);
+}
+
+#[test]
+fn a_forgotten_password_is_reset_with_the_recovery_code_which_then_is_another() {
+    let place = Place::open(&[]);
+    let code = place.register("ada");
+    let ada = place.sign_in("ada");
+    let token = place.token(&ada, &["files:read"]);
+    let reset = |code: &str| {
+        place.post("/reset-password", &[], &json!({"username": "ada", "code": code, "new": "battery staple"}))
+    };
+    let answer = reset(&code.to_lowercase().replace('-', " "));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.field("Set-Cookie"), None, "nobody is signed in by it");
+    let next = answer.json()["recovery_code"].as_str().unwrap().to_owned();
+    assert_ne!(next, code);
+    assert_eq!(place.get("/me", &[&ada]).status, 401);
+    assert_eq!(place.get("/me", &[&token]).status, 401);
+    assert_eq!(reset(&code).code(), "bad_reset_code");
+    assert_eq!(reset(&next).status, 200);
+    assert_eq!(place.login("ada", "battery staple").status, 200);
+}
+
+#[test]
+fn an_admin_gives_out_a_code_that_works_once() {
+    let place = Place::open(&[]);
+    place.register("ada");
+    let answer = place.ask("POST /admin/users/ada/reset", &[OPERATOR], "");
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let code = answer.json()["code"].as_str().unwrap().to_owned();
+    let reset =
+        || place.post("/reset-password", &[], &json!({"username": "ada", "code": code, "new": "battery staple"}));
+    assert_eq!((reset().status, reset().code()), (200, "bad_reset_code".to_owned()));
+    assert_eq!(place.ask("POST /admin/users/bob/reset", &[OPERATOR], "").status, 404);
+}
+
+#[test]
+fn invites_let_people_in_where_signing_up_is_not_open() {
+    let place = Place::open(&["--signup", "invite"]);
+    let register = |name: &str, invite: Option<&str>| {
+        let mut value = json!({"username": name, "password": PASSWORD});
+        if let Some(invite) = invite {
+            value["invite"] = json!(invite);
+        }
+        place.post("/register", &[], &value)
+    };
+    assert_eq!((register("ada", None).status, register("ada", Some("X")).code()), (403, "signup_closed".into()));
+    let answer = place.ask("POST /admin/invites", &[OPERATOR], "");
+    assert_eq!(answer.status, 201, "{answer:?}");
+    let invite = answer.json()["invite"].as_str().unwrap().to_owned();
+    assert_eq!(register("ada", Some(&invite)).status, 201);
+    assert_eq!(register("bob", Some(&invite)).code(), "signup_closed");
+    let closed = Place::open(&["--signup", "closed"]);
+    let answer = closed.post("/register", &[], &json!({"username": "ada", "password": PASSWORD}));
+    assert_eq!((answer.status, answer.code()), (403, "signup_closed".into()));
+}
+
+#[test]
+fn sessions_are_listed_and_ended_one_by_one_and_only_by_their_owner() {
+    let place = Place::open(&[]);
+    place.register("ada");
+    place.register("eve");
+    let (here, there, eve) = (place.sign_in("ada"), place.sign_in("ada"), place.sign_in("eve"));
+    let list = place.get("/sessions", &[&here]).json();
+    let rows = list["sessions"].as_array().unwrap();
+    assert_eq!(rows.iter().map(|row| row["current"].as_bool().unwrap()).collect::<Vec<_>>(), [true, false]);
+    let id = rows[1]["id"].as_i64().unwrap();
+    assert_eq!(place.ask(&format!("DELETE /sessions/{id}"), &[&eve], "").status, 404);
+    assert_eq!(place.get("/me", &[&there]).status, 200);
+    assert_eq!(place.ask(&format!("DELETE /sessions/{id}"), &[&here], "").status, 200);
+    assert_eq!(place.get("/me", &[&there]).status, 401);
+    assert_eq!(place.ask(&format!("DELETE /sessions/{id}"), &[&here], "").status, 404);
+    assert_eq!(place.get("/me", &[&here]).status, 200);
+    let page = place.get("/sessions", &[&here, HTML]);
+    assert!(page.text().contains("<table>") && page.field("Vary").unwrap().contains("Accept"), "{page:?}");
+}
+
+#[test]
+fn a_token_does_what_it_was_made_for() {
+    let place = Place::open(&[]);
+    place.register("ada");
+    let ada = place.sign_in("ada");
+    let (reads, writes) = (place.token(&ada, &["files:read"]), place.token(&ada, &["chat:write"]));
+    assert_eq!(place.get("/file-list", &[&reads]).status, 200);
+    assert_eq!(place.get("/messages", &[&reads]).code(), "scope_missing");
+    assert_eq!(place.post("/send", &[&reads], &json!({"message": "x"})).status, 403);
+    assert_eq!(place.post("/send", &[&writes], &json!({"message": "x"})).status, 201);
+    assert_eq!(place.get("/sessions", &[&writes]).code(), "scope_missing");
+    // The same as the password of Basic credentials, whoever they say they are.
+    let token = reads.strip_prefix("Authorization: Bearer ").unwrap();
+    let basic = |pair: String| {
+        use base64::Engine;
+        format!("Authorization: Basic {}", base64::engine::general_purpose::STANDARD.encode(pair))
+    };
+    assert_eq!(place.get("/me", &[&basic(format!("x:{token}"))]).json()["user"], "ada");
+    assert_eq!(place.get("/me", &[&basic(format!("ada:{PASSWORD}"))]).code(), "invalid_token");
+    let list = place.get("/tokens", &[&ada]).json();
+    assert!(!list.to_string().contains("hyt_"), "a token is shown once: {list}");
+    let id = list["tokens"][0]["id"].as_i64().unwrap();
+    assert!(list["tokens"][0]["expires"].is_string());
+    assert_eq!(place.ask(&format!("DELETE /tokens/{id}"), &[&ada], "").status, 200);
+    assert_eq!(place.get("/me", &[&reads]).code(), "invalid_token");
+    let make = |value| place.post("/tokens", &[&ada], &value);
+    assert_eq!(make(json!({"label": "x", "scopes": ["files:read"], "days": 0})).json()["expires"], json!(null));
+    for scopes in [json!([]), json!(["admin"])] {
+        assert_eq!(make(json!({"label": "x", "scopes": scopes})).status, 400);
+    }
+}
+
+#[test]
+fn an_account_is_disabled_enabled_made_an_admin_and_deleted() {
+    let place = Place::open(&[]);
+    place.register("ada");
+    place.register("bob");
+    let (ada, bob) = (place.sign_in("ada"), place.sign_in("bob"));
+    let patch = |value: serde_json::Value| place.ask("PATCH /admin/users/bob", &[OPERATOR, JSON], value.to_string());
+    assert_eq!(patch(json!({"disabled": true})).json()["disabled"], true);
+    assert_eq!(place.get("/me", &[&bob]).status, 401);
+    assert_eq!(place.login("bob", PASSWORD).code(), "bad_credentials");
+    assert_eq!(patch(json!({"disabled": false, "admin": true, "quota": 1000})).json()["quota"], 1000);
+    let bob = place.sign_in("bob");
+    assert_eq!(place.get("/admin/users", &[&ada]).status, 403);
+    let users = place.get("/admin/users", &[&bob]).json();
+    assert_eq!(users["users"].as_array().unwrap().len(), 2);
+    assert_eq!(place.ask("DELETE /me", &[&ada, JSON], json!({"password": "wrong password"}).to_string()).status, 401);
+    assert_eq!(place.ask("DELETE /me", &[&ada, JSON], json!({"password": PASSWORD}).to_string()).status, 200);
+    assert_eq!(place.get("/me", &[&ada]).status, 401);
+    assert_eq!(place.ask("DELETE /admin/users/bob", &[OPERATOR], "").status, 200);
+    assert_eq!(place.get("/me", &[&bob]).status, 401);
+    for name in ["ada", "bob"] {
+        let answer = place.post("/admin/users", &[OPERATOR], &json!({"username": name, "password": PASSWORD}));
+        assert_eq!(answer.code(), "user_exists", "a name stays taken");
+    }
+}
+
+#[test]
+fn open_streams_end_with_the_session_that_opened_them() {
+    let place = Place::open(&[]);
+    place.register("ada");
+    let (here, there) = (place.sign_in("ada"), place.sign_in("ada"));
+    let listen = |cookie: &str| {
+        let mut stream = TcpStream::connect(place.address()).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
+        let head = format!("GET /events HTTP/1.1\r\nHost: {}\r\n{cookie}\r\n\r\n", place.address());
+        std::io::Write::write_all(&mut stream, head.as_bytes()).unwrap();
+        let mut heard = [0; 4096];
+        assert!(stream.read(&mut heard).unwrap() > 0);
+        stream
+    };
+    let (mut one, mut other) = (listen(&here), listen(&there));
+    assert_eq!(place.post("/logout", &[&here], &json!({})).status, 200);
+    let mut rest = Vec::new();
+    one.read_to_end(&mut rest).expect("the stream ends");
+    other.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    // It may hear that somebody has come or gone; it does not end.
+    while let Ok(heard) = other.read(&mut [0; 4096]) {
+        assert!(heard > 0, "another session's goes on");
+    }
+}
+
+#[test]
+fn what_is_kept_is_there_after_a_restart_from_the_first_request_on() {
+    let mut place = Place::open(&[]);
+    place.register("ada");
+    let (ada, gone) = (place.sign_in("ada"), place.sign_in("ada"));
+    let token = place.token(&ada, &["files:read"]);
+    place.post("/logout", &[&gone], &json!({}));
+    place.house.kill_and_restart();
+    assert_eq!(place.get("/me", &[&ada]).json()["user"], "ada");
+    assert_eq!(place.get("/me", &[&gone]).status, 401);
+    assert_eq!(place.get("/me", &[&token]).json()["user"], "ada");
+}
+
+#[test]
+fn forms_of_browsers_go_back_to_their_pages_and_see_what_is_shown_once() {
+    let place = Place::open(&[]);
+    let form = [FORM, HTML];
+    let answer = place.ask("POST /register", &form, "username=ada&password=correct+horse&invite=");
+    assert_eq!((answer.status, answer.field("Location")), (303, Some("/login")), "{answer:?}");
+    let note = cookie(&answer);
+    assert!(answer.field("Set-Cookie").unwrap().contains("; Path=/login; HttpOnly; SameSite=Strict"));
+    let page = place.get("/login", &[HTML, &note]);
+    let code = note.split_once("recovery.").unwrap().1;
+    assert!(page.text().contains(&format!("<code>{code}</code>")), "{page:?}");
+    assert!(page.field("Set-Cookie").unwrap().contains("Max-Age=0"));
+    let answer = place.ask("POST /register", &form, "username=ada&password=correct+horse");
+    assert_eq!(answer.status, 409);
+    assert!(answer.text().contains("the name ada is taken") && answer.text().contains("<form"), "{answer:?}");
+
+    let answer = place.get("/account/../sessions?x=1", &[HTML]);
+    assert_eq!(answer.status, 403, "no path climbs");
+    let answer = place.get("/sessions?x=1", &[HTML]);
+    assert_eq!((answer.status, answer.field("Location")), (303, Some("/login?next=%2Fsessions%3Fx%3D1")));
+    let page = place.get("/login?next=%2Fsessions%3Fx%3D1", &[HTML]);
+    assert!(page.text().contains("name=\"next\" value=\"/sessions?x=1\""), "{page:?}");
+    let answer = place.ask("POST /login", &form, "username=ada&password=correct+horse&next=%2Fsessions%3Fx%3D1");
+    assert_eq!((answer.status, answer.field("Location")), (303, Some("/sessions?x=1")));
+    let ada = cookie(&answer);
+    let answer = place.ask("POST /login", &form, "username=ada&password=wrong+password");
+    assert_eq!(answer.status, 401);
+    assert!(answer.text().contains("is not right"), "{answer:?}");
+    let answer = place.ask("POST /tokens", &[FORM, HTML, &ada], "label=x&scopes=files:read&scopes=chat:read&days=90");
+    assert_eq!((answer.status, answer.field("Location")), (303, Some("/account")), "{answer:?}");
+    for target in ["/login", "/register", "/reset-password", "/account", "/admin", "/_hythe/style.css"] {
+        let answer = place.get(target, &[&ada]);
+        assert_eq!(answer.status, 200, "{target}");
+    }
+    assert!(place.get("/account", &[&ada]).text().contains("<strong>ada</strong>"));
+}
+
+#[test]
+fn below_a_prefix_every_address_and_the_cookie_have_it() {
+    let place = Place::open(&["--path-prefix", "/p"]);
+    let answer = place.ask("POST /p/register", &[FORM, HTML], "username=ada&password=correct+horse");
+    assert_eq!(answer.field("Location"), Some("/p/login"));
+    let answer = place.ask("POST /p/login", &[FORM, HTML], "username=ada&password=correct+horse&next=%2Fp%2Fsessions");
+    assert_eq!(answer.field("Location"), Some("/p/sessions"));
+    assert!(answer.field("Set-Cookie").unwrap().contains("; Path=/p;"));
+    let ada = cookie(&answer);
+    assert_eq!(place.get("/p/me", &[&ada]).status, 200);
+    assert_eq!(place.get("/p/sessions", &[HTML]).field("Location"), Some("/p/login?next=%2Fp%2Fsessions"));
+}
+
+#[test]
+fn a_trusted_proxy_tells_who_came_and_whether_over_tls() {
+    let place = Place::open(&["--trusted-proxy", "127.0.0.1"]);
+    place.register("ada");
+    let fields = ["X-Forwarded-For: 203.0.113.7", "X-Forwarded-Proto: https"];
+    let answer = place.post("/login", &fields, &json!({"username": "ada", "password": PASSWORD}));
+    assert!(answer.field("Set-Cookie").unwrap().starts_with("__Host-hythe="), "{answer:?}");
+    assert!(answer.field("Set-Cookie").unwrap().ends_with("; Secure"), "{answer:?}");
+    let ada = cookie(&answer);
+    let list = place.get("/sessions", &[&ada, fields[1], fields[0]]).json();
+    assert_eq!(list["sessions"][0]["address"], "203.0.113.7");
+    assert_eq!(place.get("/sessions", &[&ada]).status, 401, "such a cookie is for encrypted connections");
+}
