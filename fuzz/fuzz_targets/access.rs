@@ -4,7 +4,7 @@
 use hythe::clock::Wall;
 use hythe::http::request::{HeadLimits, HeaderTable, Request};
 use hythe::http::status::Status;
-use hythe::reactor::system::Peer;
+use hythe::reactor::system::{Entrance, Peer};
 use hythe::server::access::{AccessLog, Format, Line, write_escaped};
 use libfuzzer_sys::fuzz_target;
 
@@ -21,7 +21,7 @@ fuzz_target!(|bytes: &[u8]| {
     let head = head.concat();
     let mut table = HeaderTable::new();
     let Ok(request) = Request::parse(&head, &mut table, &HeadLimits::default()) else { return };
-    let peer = Peer { ip: [127, 0, 0, 1].into(), port: 1 };
+    let peer = Peer { ip: [127, 0, 0, 1].into(), port: 1, entrance: Entrance::Plain };
     let wall = Wall::from_seconds(1_795_169_472);
     for format in [Format::Combined, Format::Json] {
         let mut log = AccessLog::new(format);
