@@ -11,6 +11,7 @@ use crate::store::users::{Change, Users};
 /// The ledger holds this now: another process has changed it, or it has just been opened.
 pub fn replaced(site: &mut Site, users: Users, cx: &mut Context<'_>) -> Reply<Site> {
     if let Some(accounts) = &mut site.accounts {
+        accounts.unread = None;
         let ended = accounts.users.replace(users);
         end_all(site, &ended, cx);
     }
