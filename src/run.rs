@@ -533,6 +533,7 @@ fn rules(config: &Config, bound: &Bound) -> Result<Rules, RunError> {
         prefix: config.path_prefix.clone(),
         secure_port: bound.listeners.first().filter(|_| config.is_encrypted()).map(SocketAddr::port),
         hsts_seconds: config.hsts_ms / 1000,
+        painter: Some(site::frame::refusal),
         access_log: (config.access_log != AccessLog::Off).then_some(match config.log_format {
             LogFormat::Text => Format::Combined,
             LogFormat::Json => Format::Json,

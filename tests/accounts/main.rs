@@ -1,6 +1,6 @@
 //! Accounts as people, programs and attackers meet them: the real binary, real sockets, a real ledger.
 //!
-//! `place` is a server and one word for each thing a client may want of it; `people` is about what accounts do, `attacks` about
+//! `place` is a server and one word for each thing a client may want of it; `people` is about what accounts do, `pages` about what browsers are shown, `attacks` about
 //! what is tried on them, `who` holds every route to who may use it.
 
 #[path = "../live/house.rs"]
@@ -11,6 +11,7 @@ mod house;
 mod wire;
 
 mod attacks;
+mod pages;
 mod people;
 mod place;
 mod who;
