@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
 
 use crate::cli::exit::RunError;
 use crate::cli::{logging, summary};
@@ -46,6 +47,9 @@ use crate::store::users::Users;
 /// Descriptors kept for files, logs, the ledger and the loop itself.
 const DESCRIPTORS_KEPT: usize = 400;
 
+/// A command that looks after accounts holds the data folder for a moment; a server holds it for good.
+const HOLD_PATIENCE: Duration = Duration::from_secs(1);
+
 /// How long after the start what can wait does wait.
 const FIRST_MS: u64 = 20;
 
@@ -64,7 +68,8 @@ pub fn run(mut config: Config, handed_over: Vec<OwnedFd>, log: Scribe) -> Result
     fit_to_descriptors(&mut config.limits);
     let keys = read_keys(&config)?;
     // Two on one data folder would give the same ids twice and remove each other's drafts.
-    let held = os::hold_folder(&config.data).map_err(|error| RunError::Folder { path: config.data.clone(), error })?;
+    let held = os::hold_folder(&config.data, HOLD_PATIENCE)
+        .map_err(|error| RunError::Folder { path: config.data.clone(), error })?;
     let Some(_held) = held else { return Err(RunError::Taken { path: config.data }) };
     let (doors, bound) = match handed_over.is_empty() {
         true => bind(&config)?,
@@ -532,6 +537,7 @@ fn rules(config: &Config, bound: &Bound) -> Result<Rules, RunError> {
         prefix: config.path_prefix.clone(),
         secure_port: bound.listeners.first().filter(|_| config.is_encrypted()).map(SocketAddr::port),
         hsts_seconds: config.hsts_ms / 1000,
+        painter: Some(site::frame::refusal),
         access_log: (config.access_log != AccessLog::Off).then_some(match config.log_format {
             LogFormat::Text => Format::Combined,
             LogFormat::Json => Format::Json,
