@@ -107,14 +107,14 @@ fn with_keys(command: Command) -> Command {
     for group in options::GROUPS {
         command = command.next_help_heading(group.title);
         for key in group.keys {
-            command = command.arg(explained(key));
+            command = command.arg(flag(key));
         }
     }
     command.next_help_heading(None)
 }
 
 /// A key as a flag.
-fn flag(key: &'static Key) -> Arg {
+fn bare_flag(key: &'static Key) -> Arg {
     let arg = Arg::new(key.name)
         .long(key.name)
         .value_parser(builder::OsStringValueParser::new())
@@ -127,8 +127,8 @@ fn flag(key: &'static Key) -> Arg {
     }
 }
 
-/// What its help says of it.
-fn explained(key: &'static Key) -> Arg {
+/// A key as a flag, with its help.
+pub fn flag(key: &'static Key) -> Arg {
     let default = match key.default {
         "" | "(none)" => String::new(),
         "false" if key.is_switch() => String::new(),
@@ -137,7 +137,7 @@ fn explained(key: &'static Key) -> Arg {
         text => format!(" [default: {}]", text.trim_matches(['(', ')'])),
     };
     let help = format!("{}{default}", key.help);
-    flag(key)
+    bare_flag(key)
         .value_name(key.placeholder())
         .long_help(format!("{help} [env: {}]\n{}.", key.variable(), key.reason))
         .help(help)
@@ -147,7 +147,7 @@ fn explained(key: &'static Key) -> Arg {
 /// than anything else on the way to the first answer. `None`: the whole command has to look at it.
 fn hear_plainly(arguments: &[OsString]) -> Option<Words> {
     let command = Command::new("hythe").disable_help_flag(true).arg(Arg::new(PORT).value_parser(port_of));
-    let command = options::keys().fold(command, |command, key| command.arg(flag(key)));
+    let command = options::keys().fold(command, |command, key| command.arg(bare_flag(key)));
     let said = arguments.iter().enumerate().filter(|(at, word)| *at != 1 || *word != "serve").map(|(_, word)| word);
     let matches = command.try_get_matches_from(said).ok()?;
     Some(Words { task: Task::Serve, port: matches.get_one(PORT).copied(), flags: flags(&matches) })
