@@ -1,7 +1,8 @@
 //! Accounts as people, programs and attackers meet them: the real binary, real sockets, a real ledger.
 //!
 //! `place` is a server and one word for each thing a client may want of it; `people` is about what accounts do, `pages` about what
-//! browsers are shown, `attacks` about what is tried on them, `outside` about what an operator does to the data folder beside the
+//! browsers are shown, `attacks` about what is tried on them, `homes` about
+//! private files, `outside` about what an operator does to the data folder beside the
 //! server, `who` holds every route to who may use it.
 
 #[path = "../live/house.rs"]
@@ -12,6 +13,7 @@ mod house;
 mod wire;
 
 mod attacks;
+mod homes;
 mod outside;
 mod pages;
 mod people;
