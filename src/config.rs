@@ -86,6 +86,10 @@ pub struct Config {
     pub log_format: LogFormat,
     /// The file that the configuration was read from, where there was one. Default: none.
     pub config_file: Option<PathBuf>,
+    /// Whether the kernel lets the server reach its own folders only. Default: as far as it can.
+    pub sandbox: Confinement,
+    /// Whom root becomes once the addresses are bound. Default: nobody else.
+    pub user: Option<String>,
     /// Helper threads for files, at least one. Default: 4, enough to keep a disk busy while one of them waits.
     pub io_threads: usize,
     /// Every number that says how far something may grow or how long it may take.
@@ -124,6 +128,8 @@ impl Default for Config {
             log_file: None,
             log_format: LogFormat::Text,
             config_file: None,
+            sandbox: Confinement::Best,
+            user: None,
             io_threads: 4,
             limits: Limits::default(),
         }
@@ -280,6 +286,31 @@ impl Signup {
             Signup::Open => "open",
             Signup::Invite => "invite",
             Signup::Closed => "closed",
+        }
+    }
+}
+
+/// Whether the kernel confines the server to its own folders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confinement {
+    /// No.
+    Off,
+    /// As far as the kernel can.
+    Best,
+    /// Yes; where the kernel cannot, there is no start.
+    Require,
+}
+
+impl Confinement {
+    /// All of them.
+    pub const ALL: [Confinement; 3] = [Confinement::Off, Confinement::Best, Confinement::Require];
+
+    /// The word for it on the command line.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Confinement::Off => "off",
+            Confinement::Best => "best",
+            Confinement::Require => "require",
         }
     }
 }

@@ -49,7 +49,7 @@ pub use http::response::{Body, Response};
 pub use http::status::Status;
 pub use os::Keeper;
 pub use os::doors::Door;
-pub use run::run;
+pub use run::{Premises, run};
 pub use server::blocking::Asked;
 pub use server::context::{Call, Context};
 pub use server::later::{Answerer, Ticket};

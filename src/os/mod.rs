@@ -30,6 +30,7 @@ pub mod doors;
 pub mod keys;
 mod partials;
 pub mod pool;
+pub mod sandbox;
 pub mod scribe;
 pub mod sys;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
@@ -156,7 +157,9 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
         let tray = Arc::new(Tray::new(mio::Waker::new(poll.registry(), WAKER)?));
         let mut doors = parts.doors;
         doors.truncate(LISTENERS_MAX);
-        let doors = Doors::open(doors, parts.keys, poll.registry(), |at| Token(LISTENERS - at))?;
+        let mut keys = parts.keys;
+        keys.as_mut().map_or(Ok(()), Keys::watch)?;
+        let doors = Doors::open(doors, keys, poll.registry(), |at| Token(LISTENERS - at))?;
         let signals = if parts.takes_signals { Some(Signals::watch(&poll)?) } else { None };
         let (ledger, entries) = mpsc::channel();
         let theirs = tray.clone();
