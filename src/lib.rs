@@ -40,6 +40,7 @@ pub mod store;
 pub mod testing;
 
 mod embed;
+mod manage;
 mod run;
 
 pub use embed::{Handle, Running, Server};
@@ -47,6 +48,7 @@ pub use http::fault::Fault;
 pub use http::request::{Method, Request};
 pub use http::response::{Body, Response};
 pub use http::status::Status;
+pub use manage::{back_up, look_after};
 pub use os::Keeper;
 pub use os::doors::Door;
 pub use run::{Premises, run};

@@ -44,8 +44,10 @@ fn obey(handed_over: Result<Vec<OwnedFd>, String>) -> Result<ExitCode, Mistake> 
     let variables: Vec<_> = env::vars_os().collect();
     let read = |path: &Path| fs::read(path);
     let settled = layers::settle(&words, &World { variables: &variables, read: &read })?;
-    match words.task {
+    match &words.task {
         Task::Check => report(settled)?,
+        Task::User(order) => print(&hythe::look_after(settled.config, order)?)?,
+        Task::Backup(place) => print(&hythe::back_up(settled.config, place)?)?,
         Task::Serve => serve(settled, handed_over.map_err(Mistake::configuration)?)?,
     }
     Ok(Exit::Fine.into())

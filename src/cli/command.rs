@@ -3,6 +3,7 @@
 //! clap's own errors are several lines; ours are one sentence, so they are put together here from what clap knows.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command, builder};
@@ -11,15 +12,20 @@ use clap_complete::Shell;
 #[cfg(feature = "client")]
 use crate::cli::client::words;
 use crate::cli::exit::{Exit, Mistake};
+use crate::cli::manage;
 use crate::cli::options::{self, Key};
 
 /// What the program is asked to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Task {
     /// Serve until told to stop.
     Serve,
     /// Print the configuration and end.
     Check,
+    /// Look after the accounts of a data folder.
+    User(manage::Order),
+    /// Copy a data folder.
+    Backup(PathBuf),
 }
 
 /// A command line that was understood.
@@ -66,6 +72,8 @@ pub fn command() -> Command {
         .args_conflicts_with_subcommands(true)
         .subcommand(with_keys(serve))
         .subcommand(with_keys(check))
+        .subcommand(manage::user(management_keys()))
+        .subcommand(manage::backup(management_keys()))
         .subcommand(completions);
     #[cfg(feature = "client")]
     let command = words::with_commands(command);
@@ -88,6 +96,11 @@ fn is_for_client(arguments: &[OsString]) -> bool {
     }
 }
 
+/// The flags that say where the data is, for commands that do not serve.
+fn management_keys() -> impl Iterator<Item = Arg> {
+    manage::KEYS.iter().filter_map(|name| options::find(name)).map(flag)
+}
+
 fn with_keys(command: Command) -> Command {
     let port = Arg::new(PORT).help("A port for the default addresses, 127.0.0.1 and [::1]");
     let mut command = command.arg(port.value_parser(builder::OsStringValueParser::new()));
@@ -100,21 +113,11 @@ fn with_keys(command: Command) -> Command {
     command.next_help_heading(None)
 }
 
-fn flag(key: &Key) -> Arg {
-    let default = match key.default {
-        "" | "(none)" => String::new(),
-        "false" if key.is_switch() => String::new(),
-        "0" if key.is_lifted_by_zero() => " [default: 0, no limit]".to_string(),
-        text if key.is_lifted_by_zero() => format!(" [default: {text}; 0 is no limit]"),
-        text => format!(" [default: {}]", text.trim_matches(['(', ')'])),
-    };
-    let help = format!("{}{default}", key.help);
+/// A key as a flag.
+fn bare_flag(key: &'static Key) -> Arg {
     let arg = Arg::new(key.name)
         .long(key.name)
-        .value_name(key.placeholder())
         .value_parser(builder::OsStringValueParser::new())
-        .long_help(format!("{help} [env: {}]\n{}.", key.variable(), key.reason))
-        .help(help)
         .action(if key.is_list() { ArgAction::Append } else { ArgAction::Set });
     if key.is_switch() {
         // `--list` is enough; `--list=false` undoes what a file says.
@@ -124,11 +127,40 @@ fn flag(key: &Key) -> Arg {
     }
 }
 
+/// A key as a flag, with its help.
+pub fn flag(key: &'static Key) -> Arg {
+    let default = match key.default {
+        "" | "(none)" => String::new(),
+        "false" if key.is_switch() => String::new(),
+        "0" if key.is_lifted_by_zero() => " [default: 0, no limit]".to_string(),
+        text if key.is_lifted_by_zero() => format!(" [default: {text}; 0 is no limit]"),
+        text => format!(" [default: {}]", text.trim_matches(['(', ')'])),
+    };
+    let help = format!("{}{default}", key.help);
+    bare_flag(key)
+        .value_name(key.placeholder())
+        .long_help(format!("{help} [env: {}]\n{}.", key.variable(), key.reason))
+        .help(help)
+}
+
+/// Reads a command line that only asks to serve, and is right. To tell clap of every command and all their help takes longer
+/// than anything else on the way to the first answer. `None`: the whole command has to look at it.
+fn hear_plainly(arguments: &[OsString]) -> Option<Words> {
+    let command = Command::new("hythe").disable_help_flag(true).arg(Arg::new(PORT).value_parser(port_of));
+    let command = options::keys().fold(command, |command, key| command.arg(bare_flag(key)));
+    let said = arguments.iter().enumerate().filter(|(at, word)| *at != 1 || *word != "serve").map(|(_, word)| word);
+    let matches = command.try_get_matches_from(said).ok()?;
+    Some(Words { task: Task::Serve, port: matches.get_one(PORT).copied(), flags: flags(&matches) })
+}
+
 /// Reads a command line, the program's name first.
 pub fn hear(arguments: impl IntoIterator<Item = OsString>) -> Result<Heard, Mistake> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     #[cfg(feature = "client")]
     let arguments = words::in_order(arguments);
+    if let Some(words) = hear_plainly(&arguments) {
+        return heard(words);
+    }
     let matches = match command().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
@@ -147,6 +179,14 @@ pub fn hear(arguments: impl IntoIterator<Item = OsString>) -> Result<Heard, Mist
     };
     let (task, matches) = match matches.subcommand() {
         Some(("check", matches)) => (Task::Check, matches),
+        Some(("user", matches)) => {
+            let order = manage::order(matches).map_err(|error| Mistake::usage(sentence(&error, None)))?;
+            return Ok(Heard::Words(Words { task: Task::User(order), port: None, flags: flags(matches) }));
+        }
+        Some(("backup", matches)) => {
+            let task = Task::Backup(manage::place(matches));
+            return Ok(Heard::Words(Words { task, port: None, flags: flags(matches) }));
+        }
         Some(("completions", matches)) => return Ok(Heard::Text(completions(matches))),
         #[cfg(feature = "client")]
         Some((word, _)) if words::is_command(word) => {
@@ -155,7 +195,10 @@ pub fn hear(arguments: impl IntoIterator<Item = OsString>) -> Result<Heard, Mist
         Some((_, matches)) => (Task::Serve, matches),
         None => (Task::Serve, &matches),
     };
-    let words = Words { task, port: port(matches)?, flags: flags(matches) };
+    heard(Words { task, port: port(matches)?, flags: flags(matches) })
+}
+
+fn heard(words: Words) -> Result<Heard, Mistake> {
     if words.port.is_some() && words.flags.iter().any(|(name, _)| *name == "listen") {
         return Err(Mistake::usage("PORT is for the default addresses; with --listen the port belongs to the address"));
     }
@@ -167,6 +210,11 @@ fn completions(matches: &ArgMatches) -> String {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut command(), "hythe", &mut text);
     String::from_utf8_lossy(&text).into_owned()
+}
+
+/// A port that is one, and nothing else.
+fn port_of(word: &str) -> Result<u16, std::num::ParseIntError> {
+    word.parse()
 }
 
 fn port(matches: &ArgMatches) -> Result<Option<u16>, Mistake> {
@@ -188,7 +236,8 @@ fn port(matches: &ArgMatches) -> Result<Option<u16>, Mistake> {
 
 fn flags(matches: &ArgMatches) -> Vec<(&'static str, Vec<OsString>)> {
     let values = |key: &'static Key| {
-        let values = matches.get_many::<OsString>(key.name)?;
+        // Not every command knows every key.
+        let values = matches.try_get_many::<OsString>(key.name).ok()??;
         Some((key.name, values.cloned().collect()))
     };
     options::keys().filter_map(values).collect()
@@ -230,6 +279,14 @@ fn sentence(error: &clap::Error, task: Option<&OsString>) -> String {
         ErrorKind::TooManyValues => format!("{name} takes no value here; see hythe --help"),
         ErrorKind::ArgumentConflict if name.is_empty() => "one port is enough; see hythe --help".to_string(),
         ErrorKind::ArgumentConflict => format!("{name} may be given only once"),
+        ErrorKind::MissingRequiredArgument => {
+            let missing = match error.get(ContextKind::InvalidArg) {
+                Some(ContextValue::Strings(names)) => names.join(" "),
+                _ => "something".to_owned(),
+            };
+            format!("{missing} is missing; see {} --help", of_usage(error))
+        }
+        ErrorKind::MissingSubcommand => format!("a command is missing; see {} --help", of_usage(error)),
         ErrorKind::InvalidSubcommand => {
             let word = told(ContextKind::InvalidSubcommand).unwrap_or_default();
             format!("there is no command {word:?}; see hythe --help")
@@ -240,6 +297,17 @@ fn sentence(error: &clap::Error, task: Option<&OsString>) -> String {
             line.strip_prefix("error: ").unwrap_or(line).to_string()
         }
     }
+}
+
+/// The commands that clap was at, out of its usage: `hythe user add`.
+fn of_usage(error: &clap::Error) -> String {
+    let usage = match error.get(ContextKind::Usage) {
+        Some(ContextValue::StyledStr(usage)) => usage.to_string(),
+        _ => String::new(),
+    };
+    let words = usage.split_whitespace().skip_while(|word| *word != "hythe");
+    let words: Vec<_> = words.take_while(|word| word.starts_with(|first: char| first.is_ascii_lowercase())).collect();
+    if words.is_empty() { "hythe".to_owned() } else { words.join(" ") }
 }
 
 #[cfg(test)]
@@ -291,7 +359,9 @@ mod tests {
             ("--www", "--www needs a value"),
             ("--www a --www b", "--www may be given only once"),
             ("8080 9090", "one port is enough"),
-            ("user add ada", "\"user\" is neither a port nor a command"),
+            ("users add ada", "\"users\" is neither a port nor a command; the nearest command is user"),
+            ("user", "a command is missing; see hythe user --help"),
+            ("user add", "<NAME> is missing; see hythe user add --help"),
             ("--header-timeout -5s", "no value here is below 0"),
             ("--max-connections -5", "no value here is below 0"),
             ("--list false", "\"false\" is neither a port nor a command"),

@@ -13,6 +13,8 @@ use std::process::ExitCode;
 pub enum Exit {
     /// 0: it did what was asked.
     Fine,
+    /// 1: what was asked cannot be done: there is no such user, as a rule.
+    Refused,
     /// 2: the words behind one of the client's commands cannot be understood.
     ClientUsage,
     /// 64: the command line cannot be understood.
@@ -32,6 +34,7 @@ impl Exit {
     pub const fn code(self) -> u8 {
         match self {
             Exit::Fine => 0,
+            Exit::Refused => 1,
             Exit::ClientUsage => 2,
             Exit::Usage => 64,
             Exit::System => 71,
@@ -66,6 +69,11 @@ impl Mistake {
     /// A mistake in the configuration.
     pub fn configuration(sentence: impl Into<String>) -> Mistake {
         Mistake { exit: Exit::Configuration, sentence: sentence.into() }
+    }
+
+    /// Something that was understood and cannot be done.
+    pub fn refused(sentence: impl Into<String>) -> Mistake {
+        Mistake { exit: Exit::Refused, sentence: sentence.into() }
     }
 
     /// Something that cannot be made or written.

@@ -48,6 +48,13 @@ pub fn prepare(
     Ok(warnings)
 }
 
+/// Makes the data folder alone ready, for commands that do not serve.
+pub fn prepare_data(config: &mut Config, may_use: impl Fn(&Path) -> io::Result<()>) -> Result<(), Mistake> {
+    resolve(config)?;
+    make(&config.data, For::Owner, None)?;
+    check(&config.data, &may_use)
+}
+
 /// Makes all paths of a configuration absolute, and refuses folders that contain one another. Makes nothing.
 pub fn resolve(config: &mut Config) -> Result<(), Mistake> {
     for folder in [&mut config.www, &mut config.uploads, &mut config.data] {

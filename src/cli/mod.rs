@@ -13,6 +13,7 @@ pub mod exit;
 pub mod folders;
 pub mod layers;
 pub mod logging;
+pub mod manage;
 pub mod options;
 #[cfg(test)]
 mod reference;

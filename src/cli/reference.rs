@@ -90,6 +90,12 @@ fn man_page() -> String {
         man.render_synopsis_section(&mut page).expect("a Vec takes everything");
         man.render_description_section(&mut page).expect("a Vec takes everything");
         man.render_options_section(&mut page).expect("a Vec takes everything");
+        for part in task.get_subcommands().filter(|part| part.get_name() != "help") {
+            let man = clap_mangen::Man::new(part.clone());
+            man.render_synopsis_section(&mut page).expect("a Vec takes everything");
+            man.render_description_section(&mut page).expect("a Vec takes everything");
+            man.render_options_section(&mut page).expect("a Vec takes everything");
+        }
         let page = String::from_utf8(page).expect("help is UTF-8");
         // Sections of their own would hide the program's; they are parts of one.
         let _ = write!(text, ".SH \"HYTHE {}\"\n{}", task.get_name().to_uppercase(), page.replace("\n.SH ", "\n.SS "));
@@ -108,7 +114,7 @@ fn man_page() -> String {
         ("10", "the transfer is damaged"),
         ("130", "interrupted"),
     ];
-    text.push_str(".SH \"EXIT STATUS\"\nOf the server: 0, 64 usage, 71 address in use, 73 cannot write, 77 not permitted, 78 configuration. Of the client:\n");
+    text.push_str(".SH \"EXIT STATUS\"\nOf the server: 0, 1 there is no such user, 64 usage, 71 address in use, 73 cannot write, 77 not permitted, 78 configuration. Of the client:\n");
     for (number, meaning) in numbers {
         let _ = write!(text, ".TP\n\\fB{number}\\fR\n{meaning}\n");
     }

@@ -54,6 +54,9 @@ const REST_AT_LEAST: Duration = Duration::from_millis(500);
 /// How often a keeper that wants to looks around.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
+/// How often something is tried that is waited for.
+const TRY_EVERY: Duration = Duration::from_millis(10);
+
 /// Whom news is for: nobody who asked.
 const NOBODY: Key = Key { index: u32::MAX, age: 0 };
 
@@ -478,17 +481,33 @@ pub fn may_use(folder: &Path) -> io::Result<()> {
     Ok(access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
-/// Holds a folder for this process alone, as long as what it returns lives; `None` if another does.
+/// Holds a folder for this process alone, as long as what it returns lives; `None` if another does. One who holds it only for a
+/// moment is waited for.
 ///
 /// # Errors
 /// If it cannot be opened, or the file system has no locks.
-pub fn hold_folder(folder: &Path) -> io::Result<Option<OwnedFd>> {
+pub fn hold_folder(folder: &Path, patience: Duration) -> io::Result<Option<OwnedFd>> {
     use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
     let held = open(folder, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    match flock(&held, FlockOperation::NonBlockingLockExclusive) {
-        Ok(()) => Ok(Some(held)),
-        Err(rustix::io::Errno::WOULDBLOCK) => Ok(None),
-        Err(error) => Err(error.into()),
+    let locked = insist(patience, || match flock(&held, FlockOperation::NonBlockingLockExclusive) {
+        Err(rustix::io::Errno::WOULDBLOCK) => None,
+        other => Some(other),
+    });
+    match locked {
+        None => Ok(None),
+        Some(outcome) => Ok(outcome.map(|()| Some(held))?),
+    }
+}
+
+/// Tries something again and again until it comes to something; `None` if it has not within `patience`. For who serves nobody.
+pub fn insist<T>(patience: Duration, mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
+    let since = Instant::now();
+    loop {
+        let outcome = attempt();
+        if outcome.is_some() || since.elapsed() >= patience {
+            return outcome;
+        }
+        thread::sleep(TRY_EVERY);
     }
 }
 

@@ -5,16 +5,24 @@ use crate::http::fault::Fault;
 use crate::server::context::Context;
 use crate::server::reply::Reply;
 use crate::site::people::{end_all, keep};
+use crate::site::spot::remove_home_now;
 use crate::site::state::Site;
 use crate::store::users::{Change, Users};
 
 /// The ledger holds this now: another process has changed it, or it has just been opened.
 pub fn replaced(site: &mut Site, users: Users, cx: &mut Context<'_>) -> Reply<Site> {
-    if let Some(accounts) = &mut site.accounts {
-        let ended = accounts.users.replace(users);
-        end_all(site, &ended, cx);
+    let Some(accounts) = &mut site.accounts else { return nothing() };
+    accounts.unread = None;
+    let gone: Vec<i64> = users.gone().filter(|&id| accounts.users.account(id).is_some()).collect();
+    let ended = accounts.users.replace(users);
+    end_all(site, &ended, cx);
+    match site.files.as_ref().and_then(|files| files.homes.clone()) {
+        Some(homes) if !gone.is_empty() => Reply::offload(move || {
+            gone.into_iter().for_each(|id| remove_home_now(&*homes, id));
+            |_: &mut Site, _: &mut Context<'_>| nothing()
+        }),
+        _ => nothing(),
     }
-    nothing()
 }
 
 /// Once a minute. What ends by it ends its open streams too.

@@ -44,6 +44,13 @@ pub enum Error {
     File(std::io::Error),
     /// The check after an unclean stop found the database damaged; SQLite's words.
     Damaged(String),
+    /// It is that of an earlier version of this program, which is at work on it.
+    TooOld {
+        /// The version of its tables.
+        found: i64,
+        /// The one we know.
+        known: i64,
+    },
     /// It was written by a later version of this program.
     TooNew {
         /// The version of its tables.
@@ -61,6 +68,12 @@ impl fmt::Display for Error {
             Error::Damaged(words) => {
                 write!(f, "the database is damaged ({words}); restore a backup, or try sqlite3's .recover")
             }
+            Error::TooOld { found, known } => {
+                write!(
+                    f,
+                    "a server of an earlier version is at work on the database (its version {found}, ours {known})"
+                )
+            }
             Error::TooNew { found, known } => {
                 write!(f, "the database has version {found}, this program knows {known}; use a newer program")
             }
@@ -73,7 +86,7 @@ impl std::error::Error for Error {
         match self {
             Error::Sqlite(fault) => Some(fault),
             Error::File(fault) => Some(fault),
-            Error::Damaged(_) | Error::TooNew { .. } => None,
+            Error::Damaged(_) | Error::TooOld { .. } | Error::TooNew { .. } => None,
         }
     }
 }

@@ -10,6 +10,7 @@
 //!
 //! There is one `Ledger` a database, used by one thread. Who only reads has a connection of its own.
 
+use std::cmp::Ordering;
 use std::path::Path;
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
@@ -78,6 +79,8 @@ pub struct Ledger {
     connection: Connection,
     sync: Sync,
     shut_by: Option<Error>,
+    /// Whether somebody else's it is, who says how it was closed.
+    is_guest: bool,
 }
 
 impl Ledger {
@@ -101,7 +104,28 @@ impl Ledger {
         }
         migrate(&mut connection, version)?;
         set_meta(&connection, "clean", 0)?;
-        Ok(Ledger { connection, sync, shut_by: None })
+        Ok(Ledger { connection, sync, shut_by: None, is_guest: false })
+    }
+
+    /// Opens the database for a few entries of somebody who is no server. One may be at work on it: both keep out of each
+    /// other's way by SQLite's own locks. Whether the last stop was an orderly one is not its affair. Who is alone (`is_alone`:
+    /// no server runs) may make the database, or bring it up to date.
+    pub fn join(path: &Path, is_alone: bool) -> Result<Ledger, Error> {
+        make_private(path)?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+        let mut connection = connect(path, flags)?;
+        let _: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+        connection.pragma_update(None, "synchronous", Sync::Full.word())?;
+        connection.pragma_update(None, "foreign_keys", true)?;
+        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+        match version.cmp(&count(MIGRATIONS.len())) {
+            Ordering::Greater => return Err(Error::TooNew { found: version, known: count(MIGRATIONS.len()) }),
+            Ordering::Less if !is_alone => {
+                return Err(Error::TooOld { found: version, known: count(MIGRATIONS.len()) });
+            }
+            _ => migrate(&mut connection, version)?,
+        }
+        Ok(Ledger { connection, sync: Sync::Full, shut_by: None, is_guest: true })
     }
 
     /// Keeps a batch: one transaction, then one verdict an entry, in order. A refusal undoes its own entry only; if the
@@ -201,7 +225,7 @@ impl Ledger {
 impl Drop for Ledger {
     fn drop(&mut self) {
         // A ledger that lost something is to be checked at the next start.
-        if self.shut_by.is_none() {
+        if self.shut_by.is_none() && !self.is_guest {
             let _ = self.connection.execute_batch("PRAGMA optimize");
             let _ = set_meta(&self.connection, "clean", 1);
         }
@@ -229,7 +253,7 @@ mod tests {
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
-    use std::sync::atomic::{AtomicU32, Ordering};
+    use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
     static COUNT: AtomicU32 = AtomicU32::new(0);
 
@@ -238,7 +262,7 @@ mod tests {
 
     impl Room {
         fn new() -> Room {
-            let name = format!("hythe-ledger-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+            let name = format!("hythe-ledger-{}-{}", std::process::id(), COUNT.fetch_add(1, Relaxed));
             let place = std::env::temp_dir().join(name);
             fs::create_dir_all(&place).unwrap();
             Room(place)
@@ -465,7 +489,7 @@ mod tests {
 
     #[test]
     fn a_database_in_memory_is_shared_by_its_name() {
-        let name = format!("file:/ledger-{}?vfs=memdb", COUNT.fetch_add(1, Ordering::Relaxed));
+        let name = format!("file:/ledger-{}?vfs=memdb", COUNT.fetch_add(1, Relaxed));
         let path = Path::new(&name);
         let mut ledger = Ledger::open(path, Sync::Full).unwrap();
         assert_eq!(ledger.keep(vec![said("lobby", "one")]), [Kept(1)]);
@@ -501,13 +525,39 @@ mod tests {
     }
 
     #[test]
+    fn a_guest_writes_beside_the_server_and_says_nothing_of_how_it_was_closed() {
+        let room = Room::new();
+        let is_clean = || meta(&connect(&room.path(), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap(), "clean").unwrap();
+        let mut server = room.ledger();
+        server.keep(vec![said("lobby", "one")]);
+        let version = server.version().unwrap();
+        assert_eq!(Ledger::join(&room.path(), false).unwrap().keep(vec![said("den", "two")]), [Kept(2)]);
+        assert_ne!(server.version().unwrap(), version, "that is how it notices");
+        assert_eq!((server.keep(vec![said("lobby", "three")]), is_clean()), (vec![Kept(3)], 0));
+        drop(server);
+        drop(Ledger::join(&room.path(), true).unwrap());
+        assert_eq!(is_clean(), 1);
+    }
+
+    #[test]
+    fn a_guest_makes_the_tables_only_where_no_server_is_about_to() {
+        let room = Room::new();
+        let fault = Ledger::join(&room.path(), false).unwrap_err();
+        assert!(matches!(fault, Error::TooOld { found: 0, .. }), "{fault}");
+        drop(Ledger::join(&room.path(), true).unwrap());
+        assert_eq!(Ledger::join(&room.path(), false).unwrap().last_id().unwrap(), 0);
+    }
+
+    #[test]
     fn tables_of_a_later_version_are_left_alone() {
         let room = Room::new();
         drop(room.ledger());
         let connection = connect(&room.path(), OpenFlags::SQLITE_OPEN_READ_WRITE).unwrap();
         connection.pragma_update(None, "user_version", 99).unwrap();
-        let fault = Ledger::open(&room.path(), Sync::Full).unwrap_err();
-        assert!(matches!(fault, Error::TooNew { found: 99, .. }), "{fault}");
+        for opened in [Ledger::open(&room.path(), Sync::Full), Ledger::join(&room.path(), true)] {
+            let fault = opened.unwrap_err();
+            assert!(matches!(fault, Error::TooNew { found: 99, .. }), "{fault}");
+        }
     }
 
     #[test]

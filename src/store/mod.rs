@@ -5,6 +5,7 @@
 
 pub mod accounts;
 pub mod archive;
+pub mod backup;
 pub mod database;
 pub mod digest;
 pub mod disk;
