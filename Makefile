@@ -27,6 +27,7 @@ install: build
 	target/release/hythe completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/hythe.fish
 	install -D -m 644 packaging/hythe.service $(DESTDIR)$(PREFIX)/lib/systemd/system/hythe.service
 
+# The pages are tested in Chromium where that, node and npm are; what is missing is told. HYTHE_BROWSER=must makes it a failure.
 test:
 	cargo test --workspace --no-fail-fast
 

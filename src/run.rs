@@ -37,12 +37,12 @@ use crate::site::rooms::Rooms;
 use crate::site::spot;
 use crate::site::state::{Accounts, Books, Chat, Files, LedgerState, Site, Www};
 use crate::site::{books, upkeep};
+use crate::store::database;
 use crate::store::disk::{Disk, Links};
 use crate::store::ledger::{self, Entry, Ledger};
 use crate::store::owners::Owners;
 use crate::store::secret::Cost;
 use crate::store::users::Users;
-use crate::store::{accounts, database};
 
 /// Descriptors kept for files, logs, the ledger and the loop itself.
 const DESCRIPTORS_KEPT: usize = 400;
@@ -90,10 +90,9 @@ pub fn run(mut config: Config, handed_over: Vec<OwnedFd>, log: Scribe) -> Result
     site.started = Some(os::START);
     site.accounts = config.has_accounts.then(|| {
         let (memory_kib, passes) = config.password_profile.cost();
-        // Read before anyone is served, so that whoever is signed in is so from the first request on. What is wrong with the
-        // database is told when it is opened.
-        let users = books.as_ref().and_then(|books| accounts::peek(&books.database));
-        Accounts::new(users.unwrap_or_default(), Cost { memory_kib, passes }, Box::new(os::fill))
+        let mut accounts = Accounts::new(Users::default(), Cost { memory_kib, passes }, Box::new(os::fill));
+        accounts.unread = books.as_ref().map(|books| books.database.clone());
+        accounts
     });
     site.books = books;
     let server = site::server(site, hub).map_err(|error| other("make the table of routes", io::Error::other(error)))?;
@@ -539,6 +538,7 @@ fn rules(config: &Config, bound: &Bound) -> Result<Rules, RunError> {
         prefix: config.path_prefix.clone(),
         secure_port: bound.listeners.first().filter(|_| config.is_encrypted()).map(SocketAddr::port),
         hsts_seconds: config.hsts_ms / 1000,
+        painter: Some(site::frame::refusal),
         access_log: (config.access_log != AccessLog::Off).then_some(match config.log_format {
             LogFormat::Text => Format::Combined,
             LogFormat::Json => Format::Json,

@@ -54,7 +54,7 @@ impl<S: State> Connection<S> {
             // The hot path, without the detour over what must be remembered.
             Reply::Send(response) => self.answer(response, Asked::Request(request), house, port),
             Reply::Refuse(fault) => {
-                let response = problem::answer(&fault, problem::wants_page(request));
+                let response = house.refusal(&fault, problem::wants_page(request));
                 if fault.closes {
                     self.exchange.make_last();
                 }

@@ -18,7 +18,7 @@ use crate::server::access::AccessLog;
 use crate::server::context::{Answers, Call, Context};
 use crate::server::later::Mail;
 use crate::server::layer::{Layer, Next};
-use crate::server::problem;
+use crate::server::problem::{self, Painter};
 use crate::server::reply::{Reply, State};
 use crate::server::router::{Found, Router};
 
@@ -57,6 +57,8 @@ pub struct Rules {
     pub hsts_seconds: u64,
     /// The access log's form; `None` for no log.
     pub access_log: Option<crate::server::access::Format>,
+    /// Makes the pages that tell refusals, where they are to look like others.
+    pub painter: Option<Painter>,
 }
 
 impl Default for Rules {
@@ -78,6 +80,7 @@ impl Default for Rules {
             secure_port: None,
             hsts_seconds: 0,
             access_log: None,
+            painter: None,
         }
     }
 }
@@ -144,6 +147,14 @@ impl<S: State> House<S> {
         &self.common[..end]
     }
 
+    /// The answer to a refusal, as whoever asked would have it.
+    pub fn refusal(&self, fault: &Fault, wants_page: bool) -> Response {
+        match self.rules.painter.filter(|_| wants_page) {
+            Some(painter) => problem::answer_with(fault, Some(painter(fault, &self.rules.prefix).into())),
+            None => problem::answer(fault, wants_page),
+        }
+    }
+
     /// What a connection may do after its answer.
     pub fn keep_alive(&self, is_closing: bool) -> KeepAlive {
         KeepAlive { requests_max: self.rules.keepalive_requests, idle_ms: self.rules.keepalive_ms, is_closing }
@@ -192,7 +203,10 @@ impl<S: State> House<S> {
             Found::Handler(handler, parameters) => (handler, parameters),
             Found::Rest(handler) => (handler, Vec::new()),
             Found::Options(allow) => return Ok(Response::new(Status::NO_CONTENT).header("Allow", &allow).into()),
-            Found::WrongMethod(allow) => return Ok(wrong_method(&allow, problem::wants_page(request)).into()),
+            Found::WrongMethod(allow) => {
+                let refusal = self.refusal(&method_not_allowed(&allow), problem::wants_page(request));
+                return Ok(refusal.header("Allow", &allow).into());
+            }
             Found::Nothing => return Err(Fault::not_found()),
         };
         let call = Call { request, path: &path, is_folder, mail: self.mail.as_ref(), parameters };
@@ -288,10 +302,13 @@ impl<S: State> House<S> {
     }
 }
 
+fn method_not_allowed(allow: &str) -> Fault {
+    Fault::new(Status::METHOD_NOT_ALLOWED, "method_not_allowed", format!("this takes {allow}"))
+}
+
 /// 405 with what is allowed.
 pub fn wrong_method(allow: &str, wants_page: bool) -> Response {
-    let fault = Fault::new(Status::METHOD_NOT_ALLOWED, "method_not_allowed", format!("this takes {allow}"));
-    problem::answer(&fault, wants_page).header("Allow", allow)
+    problem::answer(&method_not_allowed(allow), wants_page).header("Allow", allow)
 }
 
 /// What a path that is none is answered with.

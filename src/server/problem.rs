@@ -30,11 +30,21 @@ pub fn wants_page(request: &Request<'_>) -> bool {
     request.headers.has(Field::Accept) && prefers_html(request.headers.all(Field::Accept))
 }
 
+/// Makes the page that tells a refusal; the text is what stands before every address of ours.
+pub type Painter = fn(&Fault, &str) -> String;
+
 /// The answer to a refusal.
 pub fn answer(fault: &Fault, wants_page: bool) -> Response {
-    let mut response = if wants_page {
-        let mut text = Vec::new();
+    let mut text = Vec::new();
+    if wants_page {
         write_page(fault, &mut text);
+    }
+    answer_with(fault, wants_page.then_some(text))
+}
+
+/// The answer to a refusal: this page, or without one the document.
+pub fn answer_with(fault: &Fault, page: Option<Vec<u8>>) -> Response {
+    let mut response = if let Some(text) = page {
         Response::new(fault.status)
             .header("Content-Type", "text/html; charset=utf-8")
             .header("Content-Security-Policy", PAGE_POLICY)

@@ -6,6 +6,7 @@ use crate::http::date;
 use crate::http::fault::Fault;
 use crate::server::problem::escape;
 use crate::site::ask::Ask;
+use crate::site::frame::{Here, Sheet, frame, sentence};
 use crate::store::history::Message;
 
 /// Where a room's page is.
@@ -13,13 +14,9 @@ pub fn address(prefix: &str, room: &str) -> String {
     format!("{prefix}/messages?room={room}")
 }
 
-fn head(prefix: &str, title: &str) -> String {
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n\
-         <link rel=\"stylesheet\" href=\"{prefix}/style.css\">\n<main>\n<h1>{title}</h1>\n\
-         <p><a href=\"{prefix}/\">Back to the page</a></p>\n"
-    )
+fn whole(prefix: &str, title: &str, content: &str) -> String {
+    let content = format!("  <section>\n<h1>{title}</h1>\n{content}  </section>\n");
+    frame(prefix, &Sheet { title, here: Here::Chat, script: "common.js", content: &content })
 }
 
 /// The messages that were found, and what went wrong, if something did.
@@ -33,14 +30,14 @@ pub fn messages(
 ) -> String {
     // Only a room's name stands here that is one: letters, digits, hyphens.
     let (room, limit) = (&ask.room, ask.limit);
-    let mut page = head(prefix, &format!("Chat: {room}"));
+    let mut page = String::new();
     // A line that cannot be written into memory is no case there is.
     if rooms.len() > 1 {
         let links = rooms.iter().map(|room| format!("<a href=\"{}\">{room}</a>", address(prefix, room)));
         let _ = writeln!(page, "<nav aria-label=\"Rooms\">{}</nav>", links.collect::<Vec<_>>().join(" "));
     }
     if let Some(fault) = fault {
-        let _ = writeln!(page, "<p role=\"alert\">{}</p>", escape(&fault.detail));
+        let _ = writeln!(page, "<p class=\"error\" role=\"alert\">{}</p>", sentence(&fault.detail));
     }
     if let Some(query) = &ask.query {
         let _ = writeln!(page, "<p>Messages with <q>{}</q>:</p>", escape(query));
@@ -86,19 +83,17 @@ pub fn messages(
          </form>\n<p><a href=\"{}\">Newest messages</a> <a href=\"{prefix}/rooms\">All rooms</a></p>\n",
         address(prefix, room)
     );
-    page.push_str("</main>\n</html>\n");
-    page
+    whole(prefix, &format!("Chat: {room}"), &page)
 }
 
 /// The rooms, and how many listen to each.
 pub fn rooms(prefix: &str, rooms: &[(&str, usize)]) -> String {
-    let mut page = head(prefix, "Rooms");
-    page.push_str("<ul>\n");
+    let mut page = String::from("<ul>\n");
     for (room, count) in rooms {
         let _ = writeln!(page, "<li><a href=\"{}\">{room}</a>: {count} listening</li>", address(prefix, room));
     }
-    page.push_str("</ul>\n</main>\n</html>\n");
-    page
+    page.push_str("</ul>\n");
+    whole(prefix, "Rooms", &page)
 }
 
 #[cfg(test)]
@@ -126,7 +121,7 @@ mod tests {
             "<time datetime=\"2026-11-20T10:11:12Z\">",
             "href=\"/p/messages?room=lobby&amp;before=7&amp;limit=1\"",
             "no longer kept",
-            "<p role=\"alert\">a &lt;name&gt; is bad</p>",
+            "<p class=\"error\" role=\"alert\">A &lt;name&gt; is bad.</p>",
             "<a href=\"/p/messages?room=den\">den</a>",
             "action=\"/p/send\"",
         ] {

@@ -1,16 +1,18 @@
-//! The pages of accounts, for browsers with script and without: signing in, making an account, a new password, one's own
-//! account, everybody's. They are compiled in, and what they show is filled in here.
+//! The pages, for browsers with script and without: the files, the chat, signing in, making an account, a new password, one's
+//! own account, everybody's. They are compiled in, and what they show is filled in here.
 //!
 //! What is shown only once, a recovery code for one, travels from the form's answer to the page in a cookie that lives for two
 //! minutes and for that page alone; so it stands in no address, no log and no table.
 
 use crate::http::fault::Fault;
 use crate::http::form;
-use crate::http::response::{Body, Response};
+use crate::http::response::Response;
 use crate::http::status::Status;
 use crate::server::context::{Call, Context};
 use crate::server::problem::escape;
+use crate::site::built;
 use crate::site::cookie::{Found, find_named};
+use crate::site::frame::{self, Here, Sheet};
 use crate::site::gate::Principal;
 use crate::site::people::value;
 use crate::site::state::Site;
@@ -19,6 +21,10 @@ use crate::site::table::table;
 /// A page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Page {
+    /// The shared files, and one's own.
+    Files,
+    /// The chat.
+    Chat,
     /// Signing in.
     Login,
     /// Making an account.
@@ -33,11 +39,14 @@ pub enum Page {
 
 impl Page {
     /// All of them.
-    pub const ALL: [Page; 5] = [Page::Login, Page::Register, Page::Reset, Page::Account, Page::Admin];
+    pub const ALL: [Page; 7] =
+        [Page::Files, Page::Chat, Page::Login, Page::Register, Page::Reset, Page::Account, Page::Admin];
 
     /// Where it is.
     pub const fn path(self) -> &'static str {
         match self {
+            Page::Files => "/files-ui",
+            Page::Chat => "/chat",
             Page::Login => "/login",
             Page::Register => "/register",
             Page::Reset => "/reset-password",
@@ -46,32 +55,77 @@ impl Page {
         }
     }
 
-    const fn text(self) -> &'static str {
-        match self {
+    /// What stands in it; `None` for the one that is a whole page by itself.
+    const fn content(self) -> Option<&'static str> {
+        Some(match self {
+            Page::Files => return None,
+            Page::Chat => include_str!("../../www/_hythe/chat.html"),
             Page::Login => include_str!("../../www/_hythe/login.html"),
             Page::Register => include_str!("../../www/_hythe/register.html"),
             Page::Reset => include_str!("../../www/_hythe/reset-password.html"),
             Page::Account => include_str!("../../www/_hythe/account.html"),
             Page::Admin => include_str!("../../www/_hythe/admin.html"),
+        })
+    }
+
+    const fn title(self) -> &'static str {
+        match self {
+            Page::Files => "Files",
+            Page::Chat => "Chat",
+            Page::Login => "Sign in",
+            Page::Register => "Make an account",
+            Page::Reset => "A new password",
+            Page::Account => "Account",
+            Page::Admin => "Users",
         }
     }
-}
 
-const STYLE: &[u8] = include_bytes!("../../www/style.css");
+    const fn here(self) -> Here {
+        match self {
+            Page::Files => Here::Files,
+            Page::Chat => Here::Chat,
+            _ => Here::Account,
+        }
+    }
+
+    const fn script(self) -> &'static str {
+        match self {
+            Page::Files => "files.js",
+            Page::Chat => "chat.js",
+            _ => "common.js",
+        }
+    }
+
+    /// Whether it says something of whoever asks, so that nobody may keep it.
+    const fn is_personal(self) -> bool {
+        matches!(self, Page::Account | Page::Admin)
+    }
+}
 
 const NOTE: &str = "hythe-note";
 const NOTE_SECONDS: u32 = 120;
 
-/// `GET /_hythe/style.css`.
-pub fn style(_: &mut Site, _: &Call<'_>, _: &mut Context<'_>) -> Response {
-    Response::new(Status::OK)
-        .header("Content-Type", "text/css; charset=utf-8")
-        .header("Cache-Control", "public, max-age=300")
-        .with_body(Body::Bytes(bytes::Bytes::from_static(STYLE)))
+/// `GET /_hythe/<part>`: style, scripts and pictures.
+pub fn part(_: &mut Site, call: &Call<'_>, _: &mut Context<'_>) -> Result<Response, Fault> {
+    let name = call.parameter("part").filter(|_| !call.is_folder).unwrap_or_default();
+    built::part(name).ok_or_else(Fault::not_found)?.answer(call.method, &call.headers)
+}
+
+/// `GET /_hythe/mine`: leads to the files of whoever asks.
+pub fn mine(site: &mut Site, _: &Call<'_>, who: Principal, _: &mut Context<'_>) -> Result<Response, Fault> {
+    let name = &who.user().ok_or_else(Fault::not_found)?.name;
+    let list = site.address(&format!("/file-list?prefix=~{name}"));
+    Ok(Response::redirect(Status::SEE_OTHER, &list).header("Cache-Control", "no-store"))
 }
 
 /// `GET` of any of the pages.
-pub fn show(page: Page, site: &mut Site, call: &Call<'_>, who: &Principal, cx: &Context<'_>) -> Response {
+pub fn show(
+    page: Page,
+    site: &mut Site,
+    call: &Call<'_>,
+    who: &Principal,
+    cx: &Context<'_>,
+) -> Result<Response, Fault> {
     let next = form::query(call.query.unwrap_or_default()).find(|(name, _)| name == "next");
     let next = next.and_then(|(_, next)| own_path(site, &next).map(|path| site.address(path)));
     let note = match find_named(&call.headers, NOTE) {
@@ -79,16 +133,20 @@ pub fn show(page: Page, site: &mut Site, call: &Call<'_>, who: &Principal, cx: &
         Found::None | Found::Several => None,
     };
     let parts = Parts { next: next.unwrap_or_default(), note: note.clone().unwrap_or_default(), ..Parts::default() };
-    let answer = Response::html(Status::OK, fill(page, site, who, &parts)).header("Cache-Control", "no-store");
-    match note {
+    let text = fill(page, site, who, &parts);
+    if note.is_none() && !page.is_personal() {
+        return built::page(call, text, true);
+    }
+    let answer = Response::html(Status::OK, text).header("Cache-Control", "no-store");
+    Ok(match note {
         Some(_) => answer.header("Set-Cookie", &note_cookie(site, cx.is_secure, page, "", 0)),
         None => answer,
-    }
+    })
 }
 
 /// The page of a form that was refused, with the sentence.
 pub fn refused(site: &Site, page: Page, fault: &Fault) -> Response {
-    let sentence = format!("    <p class=\"error\" role=\"alert\">{}.</p>\n", escape(&fault.detail));
+    let sentence = format!("    <p class=\"error\" role=\"alert\">{}</p>\n", frame::sentence(&fault.detail));
     let parts = Parts { sentence, ..Parts::default() };
     let answer = Response::html(fault.status, fill(page, site, &Principal::Guest, &parts));
     let answer = answer.header("Cache-Control", "no-store");
@@ -108,13 +166,12 @@ struct Parts {
 
 fn fill(page: Page, site: &Site, who: &Principal, parts: &Parts) -> String {
     let prefix = &site.config.path_prefix;
+    let Some(mut rest) = page.content() else { return frame::below(prefix, frame::FILES) };
     let mut text = String::new();
-    let mut rest = page.text();
     while let Some((before, after)) = rest.split_once("{{") {
         let (name, after) = after.split_once("}}").unwrap_or((after, ""));
-        text.push_str(before);
+        text.push_str(&frame::below(prefix, before));
         match name {
-            "prefix" => text.push_str(&escape(prefix)),
             "sentence" => text.push_str(&parts.sentence),
             "note" => text.push_str(&parts.note),
             "next" => text.push_str(&escape(&parts.next)),
@@ -124,8 +181,9 @@ fn fill(page: Page, site: &Site, who: &Principal, parts: &Parts) -> String {
         }
         rest = after;
     }
-    text.push_str(rest);
-    text
+    text.push_str(&frame::below(prefix, rest));
+    let sheet = Sheet { title: page.title(), here: page.here(), script: page.script(), content: &text };
+    frame::frame(prefix, &sheet)
 }
 
 fn who_text(prefix: &str, who: &Principal) -> String {
@@ -150,17 +208,6 @@ fn users(site: &Site, who: &Principal) -> String {
             format!("<p>This is for admins. <a href=\"{prefix}/login?next={prefix}/admin\">Sign in</a></p>")
         }
     }
-}
-
-/// A list in the frame that all pages have.
-pub fn frame(prefix: &str, title: &str, content: &str) -> String {
-    let prefix = escape(prefix);
-    format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<title>{title} · hythe</title>\n\
-         <link rel=\"stylesheet\" href=\"{prefix}/_hythe/style.css\">\n<main>\n<h1>{title}</h1>\n\
-         <p><a href=\"{prefix}/account\">Account</a></p>\n{content}</main>\n</html>\n"
-    )
 }
 
 /// A path of this site's own that somebody wants to be sent to, without the prefix. What a browser could take for another
@@ -204,6 +251,7 @@ fn read_note(value: &[u8]) -> Option<String> {
 mod tests {
     use super::*;
     use crate::config::Config;
+    use crate::http::response::Body;
     use crate::site::state::Www;
 
     fn site(prefix: &str) -> Site {
@@ -234,11 +282,12 @@ mod tests {
     #[test]
     fn a_page_holds_no_markup_but_its_own() {
         let sent = Fault::new(Status::BAD_REQUEST, "x", "<script>");
-        for page in [Page::Login, Page::Register, Page::Reset, Page::Account, Page::Admin] {
+        for page in Page::ALL.into_iter().filter(|page| page.content().is_some()) {
             let Body::Bytes(text) = refused(&site("/p"), page, &sent).body else { panic!("a page is bytes") };
             let text = String::from_utf8(text.to_vec()).unwrap();
-            assert!(text.contains("&lt;script&gt;") && !text.contains("<script") && !text.contains("{{"), "{text}");
-            assert!(!text.contains("=\"/login") && text.contains("\"/p/"), "{text}");
+            assert_eq!(text.matches("<script").count(), 1, "{text}");
+            assert!(page == Page::Chat || text.contains("&lt;script&gt;"), "{text}");
+            assert!(!text.contains("{{") && !text.contains("\"./") && !text.contains("=\"/login"), "{text}");
         }
     }
 

@@ -18,6 +18,7 @@ use crate::server::context::{Call, Context};
 use crate::server::problem::escape;
 use crate::server::reply::Reply;
 use crate::site::files::{describe, files, url};
+use crate::site::frame::{Here, Sheet, frame};
 use crate::site::gate::Principal;
 use crate::site::spot::{Spot, owner_name, when_known};
 use crate::site::state::{Site, disk_fault};
@@ -198,13 +199,12 @@ fn document(prefix: &str, ask: &Ask, listing: &Listing, owners: &[Option<Arc<str
 }
 
 fn page(prefix: &str, ask: &Ask, listing: &Listing) -> String {
-    let title = escape(&if ask.folder.is_root() { "Files".to_owned() } else { format!("Files in {}", ask.folder) });
+    let title = if ask.folder.is_root() { "Files".to_owned() } else { format!("Files in {}", ask.folder) };
+    let here = if ask.folder.as_str().starts_with('~') { Here::Mine } else { Here::Files };
     let mut page = format!(
-        "<!doctype html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n\
-         <meta name=\"viewport\" content=\"width=device-width\">\n<title>{title}</title>\n\
-         <link rel=\"stylesheet\" href=\"{prefix}/style.css\">\n<main>\n<h1>{title}</h1>\n\
-         <p><a href=\"{prefix}/\">Back to the page</a></p>\n<table>\n\
-         <thead><tr><th scope=\"col\">Name</th><th scope=\"col\">Size</th><th scope=\"col\">Changed</th></tr></thead>\n<tbody>\n"
+        "  <section>\n<h1>{}</h1>\n<table>\n\
+         <thead><tr><th scope=\"col\">Name</th><th scope=\"col\">Size</th><th scope=\"col\">Changed</th></tr></thead>\n<tbody>\n",
+        escape(&title)
     );
     // A line that cannot be written into memory is no case there is.
     let folder_row = |page: &mut String, folder: &RelPath<'_>, name: &str| {
@@ -237,8 +237,8 @@ fn page(prefix: &str, ask: &Ask, listing: &Listing) -> String {
     if listing.is_cut {
         page.push_str("<p>There are too many names to search them all; these are the first that were found.</p>\n");
     }
-    page.push_str("</main>\n</html>\n");
-    page
+    page.push_str("  </section>\n");
+    frame(prefix, &Sheet { title: &title, here, script: "common.js", content: &page })
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use crate::http::negotiate::prefers_html;
 use crate::http::response::Response;
 use crate::http::status::Status;
 use crate::server::context::Call;
-use crate::site::entrance::frame;
+use crate::site::frame::{Here, Sheet, frame};
 use crate::site::table::table;
 
 /// A list, as JSON or as a table for people.
@@ -20,7 +20,10 @@ pub fn list(
     rows: Vec<Value>,
 ) -> Response {
     let answer = if prefers_html(call.headers.all(Field::Accept)) {
-        Response::html(Status::OK, frame(prefix, title, &table(columns, &rows))).header("Cache-Control", "no-store")
+        let table = table(columns, &rows);
+        let content = format!("  <section>\n<h1>{title}</h1>\n{table}\n  </section>\n");
+        let sheet = Sheet { title, here: Here::Account, script: "common.js", content: &content };
+        Response::html(Status::OK, frame(prefix, &sheet)).header("Cache-Control", "no-store")
     } else {
         Response::json(Status::OK, &json!({name: rows}))
     };

@@ -15,6 +15,7 @@ pub mod ask;
 pub mod attached;
 pub mod body;
 pub mod books;
+pub mod built;
 pub mod changes;
 pub mod chat;
 pub mod chat_page;
@@ -24,6 +25,7 @@ pub mod draft;
 pub mod entrance;
 pub mod file_list;
 pub mod files;
+pub mod frame;
 pub mod gate;
 pub mod keeping;
 pub mod kept;
@@ -36,6 +38,7 @@ pub mod news;
 pub mod older;
 pub mod openapi;
 pub mod openapi_accounts;
+mod openapi_pages;
 mod openapi_tus;
 mod openapi_words;
 pub mod opening;
@@ -107,6 +110,7 @@ pub fn server(mut site: Site, hub: Hub) -> Result<Server<Site>, BadPattern> {
     if has_accounts {
         add_accounts(&mut server)?;
     }
+    add_pages(&mut server, has_chat, has_accounts)?;
     server.set_rest(guard(WwwRead, pages::page));
     Ok(server)
 }
@@ -131,12 +135,24 @@ fn add_accounts(server: &mut Server<Site>) -> Result<(), BadPattern> {
     route(server, &[Delete], "/admin/users/:name", Admin, admin::delete)?;
     route(server, &[Post], "/admin/users/:name/reset", Admin, admin::reset)?;
     route(server, &[Post], "/admin/invites", Admin, admin::invite)?;
-    route(server, &[Get], "/_hythe/style.css", Open, entrance::style)?;
+    route_for(server, &[Get], "/_hythe/mine", Identity, entrance::mine)
+}
+
+/// The pages, and the parts they are made of. Whoever may not do what a page is for is told so there.
+fn add_pages(server: &mut Server<Site>, has_chat: bool, has_accounts: bool) -> Result<(), BadPattern> {
+    route(server, &[Get], "/_hythe/*part", Open, entrance::part)?;
     for page in Page::ALL {
+        let is_there = match page {
+            Page::Files => true,
+            Page::Chat => has_chat,
+            Page::Login | Page::Register | Page::Reset | Page::Account | Page::Admin => has_accounts,
+        };
         let show = move |site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>| {
             entrance::show(page, site, call, &who, cx)
         };
-        route_for(server, &[Get], page.path(), Open, show)?;
+        if is_there {
+            route_for(server, &[Get], page.path(), Open, show)?;
+        }
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ use crate::site::ask;
 use crate::site::file_list;
 use crate::site::gate::{Action, Principal, Target, Terms, authorize};
 use crate::site::openapi_accounts;
+use crate::site::openapi_pages;
 use crate::site::openapi_tus;
 use crate::site::openapi_words::{
     Described, answer, content, document_answer, header, object, object_or_form, operation, query, schema,
@@ -87,12 +88,15 @@ const ROUTES: &[Row] = &[
     (Part::Accounts, Delete, "/admin/users/:name", Admin, openapi_accounts::delete_user),
     (Part::Accounts, Post, "/admin/users/:name/reset", Admin, openapi_accounts::reset_user),
     (Part::Accounts, Post, "/admin/invites", Admin, openapi_accounts::invite),
-    (Part::Accounts, Get, "/_hythe/style.css", Open, openapi_accounts::style),
-    (Part::Accounts, Get, "/login", Open, openapi_accounts::login_page),
-    (Part::Accounts, Get, "/register", Open, openapi_accounts::register_page),
-    (Part::Accounts, Get, "/reset-password", Open, openapi_accounts::reset_page),
-    (Part::Accounts, Get, "/account", Open, openapi_accounts::account_page),
-    (Part::Accounts, Get, "/admin", Open, openapi_accounts::admin_page),
+    (Part::Accounts, Get, "/_hythe/mine", Identity, openapi_pages::mine),
+    (Part::Pages, Get, "/_hythe/*part", Open, openapi_pages::part),
+    (Part::Pages, Get, "/files-ui", Open, openapi_pages::files),
+    (Part::Chat, Get, "/chat", Open, openapi_pages::chat),
+    (Part::Accounts, Get, "/login", Open, openapi_pages::login),
+    (Part::Accounts, Get, "/register", Open, openapi_pages::register),
+    (Part::Accounts, Get, "/reset-password", Open, openapi_pages::reset),
+    (Part::Accounts, Get, "/account", Open, openapi_pages::account),
+    (Part::Accounts, Get, "/admin", Open, openapi_pages::admin),
 ];
 
 /// The path templates under which static pages are described: they are no routes, but what is left when none fits.

@@ -3,9 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::config::Config;
-use crate::site::openapi_words::{
-    Described, answer, content, document_answer, object, object_or_form, operation, schema,
-};
+use crate::site::openapi_words::{Described, answer, document_answer, object, object_or_form, operation, schema};
 use crate::site::people::NAME_MAX;
 use crate::store::secret::{PASSWORD_MAX, PASSWORD_MIN};
 use crate::store::users::Scopes;
@@ -258,38 +256,4 @@ pub fn invite(_: &Config) -> Value {
     let invite = object(&["invite", "expires"], json!({"invite": text(), "expires": time()}));
     let made = (201, document_answer("Whoever has it may make an account, once.", invite));
     operation("invite", "Make an invite", &[made], &[401, 403, 409, 503])
-}
-
-/// `GET /_hythe/style.css`.
-pub fn style(_: &Config) -> Value {
-    operation("style", "How the pages look", &[(200, content("A style sheet.", "text/css", text()))], &[])
-}
-
-fn page(id: &str, summary: &str) -> Value {
-    operation(id, summary, &[(200, content("A page.", "text/html", text()))], &[])
-}
-
-/// `GET /login`.
-pub fn login_page(_: &Config) -> Value {
-    page("loginPage", "The page where one signs in")
-}
-
-/// `GET /register`.
-pub fn register_page(_: &Config) -> Value {
-    page("registerPage", "The page where one makes an account")
-}
-
-/// `GET /reset-password`.
-pub fn reset_page(_: &Config) -> Value {
-    page("resetPage", "The page where one sets a new password")
-}
-
-/// `GET /account`.
-pub fn account_page(_: &Config) -> Value {
-    page("accountPage", "The page of one's own account")
-}
-
-/// `GET /admin`.
-pub fn admin_page(_: &Config) -> Value {
-    page("adminPage", "The page of all accounts")
 }

@@ -16,6 +16,7 @@ use crate::http::negotiate::{Coding, CodingSet, accepted_codings};
 use crate::http::response::{PAGE_POLICY, Response};
 use crate::http::status::Status;
 use crate::path::RelPath;
+use crate::site::built;
 use crate::site::listing;
 use crate::site::variant::{Making, Source, Variant};
 use crate::store::disk::{Disk, FileFacts, Item, Opened};
@@ -106,7 +107,7 @@ impl Looker {
                 Err(_) => {}
             }
         }
-        Ok(match built_in(file.as_str()) {
+        Ok(match built::fallback(file.as_str()) {
             Some(bytes) => (Arc::new(Page::File(self.built_in_file(&file, bytes))), Weight::Bytes(bytes.len())),
             None => (Arc::new(Page::Absent), Weight::Absent),
         })
@@ -176,9 +177,7 @@ impl Looker {
     }
 
     fn built_in_file(&self, path: &RelPath<'_>, bytes: &'static [u8]) -> File {
-        let version = bytes
-            .iter()
-            .fold(0xcbf2_9ce4_8422_2325, |sum: u64, &byte| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3));
+        let version = built::version(bytes);
         let facts = FileFacts {
             kind: crate::store::disk::Kind::File,
             size: bytes.len() as u64,
@@ -244,18 +243,6 @@ fn is_nothing(error: &io::Error) -> bool {
 fn listing(path: &RelPath<'_>, items: Vec<Item>) -> Page {
     let (html, json) = listing::of_folder(path, items);
     Page::Listing { html: html.into(), json: json.into() }
-}
-
-/// The pages that are compiled in, served where `www/` has none of that name.
-fn built_in(path: &str) -> Option<&'static [u8]> {
-    Some(match path {
-        "index.html" => include_bytes!("../../www/index.html"),
-        "style.css" => include_bytes!("../../www/style.css"),
-        "app.js" => include_bytes!("../../www/app.js"),
-        "logo.svg" => include_bytes!("../../www/logo.svg"),
-        "favicon.ico" => include_bytes!("../../www/favicon.ico"),
-        _ => return None,
-    })
 }
 
 impl File {

@@ -1,9 +1,8 @@
 //! Accounts as people, programs and attackers meet them: the real binary, real sockets, a real ledger.
 //!
-//! `place` is a server and one word for each thing a client may want of it; `people` is about what accounts do, `attacks` about
-//! what is tried on them, `outside` about what an operator does to the data folder beside the server, `killed` about what is
-//! left when the server is killed, `who` holds every route to
-//! who may use it.
+//! `place` is a server and one word for each thing a client may want of it; `people` is about what accounts do, `pages` about what
+//! browsers are shown, `attacks` about what is tried on them, `outside` about what an operator does to the data folder beside the
+//! server, `killed` about what is left when the server is killed, `who` holds every route to who may use it.
 
 #[path = "../live/house.rs"]
 #[allow(dead_code, reason = "the live suite asks more of it")]
@@ -17,6 +16,7 @@ mod wire;
 mod attacks;
 mod killed;
 mod outside;
+mod pages;
 mod people;
 mod place;
 mod who;

@@ -250,7 +250,7 @@ fn forms_of_browsers_go_back_to_their_pages_and_see_what_is_shown_once() {
     assert!(page.field("Set-Cookie").unwrap().contains("Max-Age=0"));
     let answer = place.ask("POST /register", &form, "username=ada&password=correct+horse");
     assert_eq!(answer.status, 409);
-    assert!(answer.text().contains("the name ada is taken") && answer.text().contains("<form"), "{answer:?}");
+    assert!(answer.text().contains("The name ada is taken.") && answer.text().contains("<form"), "{answer:?}");
 
     let answer = place.get("/account/../sessions?x=1", &[HTML]);
     assert_eq!(answer.status, 403, "no path climbs");
@@ -263,7 +263,7 @@ fn forms_of_browsers_go_back_to_their_pages_and_see_what_is_shown_once() {
     let ada = cookie(&answer);
     let answer = place.ask("POST /login", &form, "username=ada&password=wrong+password");
     assert_eq!(answer.status, 401);
-    assert!(answer.text().contains("is not right"), "{answer:?}");
+    assert!(answer.text().contains("is not right."), "{answer:?}");
     let answer = place.ask("POST /tokens", &[FORM, HTML, &ada], "label=x&scopes=files:read&scopes=chat:read&days=90");
     assert_eq!((answer.status, answer.field("Location")), (303, Some("/account")), "{answer:?}");
     for target in ["/login", "/register", "/reset-password", "/account", "/admin", "/_hythe/style.css"] {

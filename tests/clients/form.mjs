@@ -11,9 +11,9 @@ try {
     const page = await browser.newPage();
     await page.setJavaScriptEnabled(false);
     await page.goto(url);
-    const input = await page.$('form[action="upload"] input[type="file"]');
+    const input = await page.$('form[action$="/upload"] input[type="file"]');
     await input.uploadFile(file);
-    const button = await page.$('form[action="upload"] button, form[action="upload"] input[type="submit"]');
+    const button = await page.$('form[action$="/upload"] button, form[action$="/upload"] input[type="submit"]');
     const [answer] = await Promise.all([page.waitForNavigation(), button.click()]);
     // The page is the one it came from: the browser may have it already.
     if (![200, 304].includes(answer.status()) || page.url() !== url) {

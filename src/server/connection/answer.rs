@@ -12,7 +12,6 @@ use crate::reactor::system::{Entrance, Lane};
 use crate::server::access::{Line, write_escaped};
 use crate::server::connection::state::{Asked, Busy, COPIED_MAX, Connection, Done, Phase, Work, drop_there, send};
 use crate::server::house::House;
-use crate::server::problem;
 use crate::server::pull::{self, Drawn, Pull};
 use crate::server::reply::State;
 
@@ -237,7 +236,8 @@ impl<S: State> Connection<S> {
         if fault.closes {
             self.exchange.make_last();
         }
-        self.answer(problem::answer(fault, self.wants_page), Asked::Kept(line), house, port);
+        let response = house.refusal(fault, self.wants_page);
+        self.answer(response, Asked::Kept(line), house, port);
     }
 
     /// The message itself is wrong: nothing of what follows can be read.

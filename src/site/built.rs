@@ -1,0 +1,72 @@
+//! What is compiled in: the Files page and the parts under `/_hythe/`, the same whatever `www/` holds.
+
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+
+use crate::clock::Wall;
+use crate::http::fault::Fault;
+use crate::http::media::media_type;
+use crate::http::response::{PAGE_POLICY, Response};
+use crate::http::status::Status;
+use crate::server::context::Call;
+use crate::site::frame::FILES;
+use crate::site::variant::{Making, Source, Variant};
+use crate::store::disk::{FileFacts, Kind};
+
+const ICON: &[u8] = include_bytes!("../../www/favicon.ico");
+
+/// The parts of the pages, by their names under `/_hythe/`.
+static PARTS: LazyLock<Vec<(&str, Variant)>> = LazyLock::new(|| {
+    let parts: [(&str, &[u8]); 5] = [
+        ("style.css", include_bytes!("../../www/_hythe/style.css")),
+        ("logo.svg", include_bytes!("../../www/_hythe/logo.svg")),
+        ("common.js", include_bytes!("../../www/_hythe/common.js")),
+        ("files.js", include_bytes!("../../www/_hythe/files.js")),
+        ("chat.js", include_bytes!("../../www/_hythe/chat.js")),
+    ];
+    parts.into_iter().map(|(name, bytes)| (name, variant(name, Bytes::from_static(bytes), true))).collect()
+});
+
+/// What is served at a path of `www/` where that has none of its name.
+pub fn fallback(path: &str) -> Option<&'static [u8]> {
+    match path {
+        "index.html" => Some(FILES.as_bytes()),
+        "favicon.ico" => Some(ICON),
+        _ => None,
+    }
+}
+
+/// A part of the pages.
+pub fn part(name: &str) -> Option<&'static Variant> {
+    PARTS.iter().find(|(known, _)| *known == name).map(|(_, part)| part)
+}
+
+/// A page that says the same to all who ask in the same way: it can be asked for with conditions.
+pub fn page(call: &Call<'_>, text: String, is_for_all: bool) -> Result<Response, Fault> {
+    variant("page.html", text.into(), is_for_all).answer(call.method, &call.headers)
+}
+
+/// Bytes with the header lines of what is compiled in. A browser asks again each time, so that after an update nothing old
+/// meets something new; it is told in few bytes that it has it already.
+fn variant(name: &str, bytes: Bytes, is_for_all: bool) -> Variant {
+    let version = version(&bytes);
+    let etag = format!("\"{version:016x}\"");
+    let caching = if is_for_all { "no-cache" } else { "private, no-cache" };
+    let brief = Response::new(Status::OK).header("ETag", &etag).header("Cache-Control", caching);
+    let media = media_type(name);
+    let mut full = Response::new(Status::OK).header("Content-Type", media).header("Accept-Ranges", "bytes");
+    if media.starts_with("text/html") || media.starts_with("image/svg") {
+        full.add_header("Content-Security-Policy", PAGE_POLICY);
+        full.add_header("Referrer-Policy", "same-origin");
+    }
+    // It has no time of its own.
+    let facts = FileFacts { kind: Kind::File, size: bytes.len() as u64, modified: Wall::default(), version };
+    Variant::new(Making { full: &full, brief: &brief, etag, facts, media, source: Source::Memory(bytes) })
+}
+
+/// What differs where the bytes differ (FNV-1a).
+pub fn version(bytes: &[u8]) -> u64 {
+    let step = |sum: u64, &byte: &u8| (sum ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, step)
+}
