@@ -21,6 +21,15 @@ const GIB: u64 = 1024 * MIB as u64;
 /// The port of the default listen addresses: the customary one for a server that no one gave a port.
 pub const DEFAULT_PORT: u16 = 8080;
 
+/// Passwords that are hashed at once. A hash takes 19 MiB and all of a core: with two, a machine of two cores would have none left.
+pub const HASHERS: usize = 1;
+
+/// Who may wait for that; whoever comes then is told 503. At some 30 ms a hash the last waits half a second.
+pub const HASH_QUEUE: usize = 16;
+
+/// Jobs that may wait for, or be with, helpers for files.
+pub const FILE_JOBS_MAX: usize = 4096;
+
 /// Everything that can be set about a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {

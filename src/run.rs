@@ -11,7 +11,7 @@ use std::time::Duration;
 use crate::cli::exit::RunError;
 use crate::cli::{logging, summary};
 use crate::clock::Wall;
-use crate::config::{AccessLog, ChatSync, Config, Limits, Listen, LogFormat};
+use crate::config::{AccessLog, ChatSync, Config, FILE_JOBS_MAX, HASH_QUEUE, HASHERS, Limits, Listen, LogFormat};
 use crate::http::fault::Fault;
 use crate::http::headers::HEADERS_MAX;
 use crate::http::host::{HostList, HostRules};
@@ -129,6 +129,7 @@ impl Premises {
 /// # Errors
 /// What kept the server from starting, or from going on.
 pub fn run(mut config: Config, premises: Premises, log: Scribe) -> Result<(), RunError> {
+    os::give_back_what_is_large();
     fit_to_descriptors(&mut config.limits);
     let Premises { keys, doors, bound, access_log, landlock, _held } = premises;
     keys.iter().flat_map(Keys::warnings).for_each(|warning| log::warn!("{warning}"));
@@ -613,7 +614,7 @@ fn marks(config: &Config) -> Marks {
         write_idle_ms: limits.write_idle_ms,
         listener_bytes_max: limits.stream_queue_bytes,
         listeners_bytes_max: limits.stream_total_bytes,
-        jobs_max: [4096, 16],
+        jobs_max: [FILE_JOBS_MAX, HASHERS + HASH_QUEUE],
         drain_ms: limits.drain_ms,
     }
 }

@@ -16,9 +16,10 @@ use rustix::net::RecvFlags;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use crate::clock::{Moment, Wall};
+use crate::config::HASHERS;
 use crate::os::doors::{Came, Door, Doors};
 use crate::os::keys::Keys;
-use crate::os::pool::{Pool, STACK, Tray};
+use crate::os::pool::{IDLE_MAX, Pool, STACK, Tray};
 use crate::os::scribe::Scribe;
 use crate::os::wire::Wire;
 use crate::reactor::system::{Happening, Job, Key, LANES, Lane, Peer, Signal, System, Verdict};
@@ -175,7 +176,7 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
             poll,
             events: Events::with_capacity(EVENTS),
             doors,
-            pool: Pool::new(lanes(parts.file_threads), tray.clone()),
+            pool: Pool::new(lanes(parts.file_threads), IDLE_MAX, tray.clone()),
             tray,
             ledger: Some(ledger),
             ledger_thread: Some(ledger_thread),
@@ -244,7 +245,7 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
 }
 
 fn lanes(file_threads: usize) -> [usize; LANES] {
-    let mut threads = [1; LANES];
+    let mut threads = [HASHERS; LANES];
     threads[Lane::Files as usize] = file_threads;
     threads
 }
@@ -509,6 +510,13 @@ pub fn insist<T>(patience: Duration, mut attempt: impl FnMut() -> Option<T>) -> 
         }
         thread::sleep(TRY_EVERY);
     }
+}
+
+/// Has large blocks of memory go back to the system when they are freed: the memory of a hash is 19 MiB that may not be needed
+/// again for days. For the whole process.
+pub fn give_back_what_is_large() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    sys::give_back_from(1 << 20);
 }
 
 /// Tells the service manager, if there is one, that requests are served (`sd_notify(3)`).
