@@ -74,6 +74,9 @@ pub struct Config {
     pub password_profile: PasswordProfile,
     /// Proxies whose word on a client's address is taken. Default: none.
     pub trusted_proxies: Vec<Network>,
+    /// Whether each connection of those proxies begins with what they say of the client (PROXY protocol, versions 1 and 2).
+    /// Default: no.
+    pub takes_proxy_protocol: bool,
     /// Host names (with or without a port, in small letters) that requests may be for, beside the listen addresses.
     /// `*` lets every host pass. Default: none; the list is what stops DNS rebinding.
     pub allow_hosts: Vec<String>,
@@ -127,6 +130,7 @@ impl Default for Config {
             signup: None,
             password_profile: PasswordProfile::Usual,
             trusted_proxies: Vec::new(),
+            takes_proxy_protocol: false,
             allow_hosts: Vec::new(),
             cors_origins: Vec::new(),
             tokens: Vec::new(),

@@ -21,6 +21,7 @@ use crate::os::doors::{self, Door};
 use crate::os::keys::Keys;
 use crate::os::sandbox::{self, Sandbox};
 use crate::os::scribe::Scribe;
+use crate::os::vestibule::Proxies;
 use crate::os::{self, Keeper, Os, Parts};
 use crate::reactor::Reactor;
 use crate::reactor::hub::Hub;
@@ -82,6 +83,10 @@ impl Premises {
     /// # Errors
     /// What kept the server from starting.
     pub fn open(config: &mut Config, handed_over: Vec<OwnedFd>) -> Result<Premises, RunError> {
+        if config.takes_proxy_protocol && config.trusted_proxies.is_empty() {
+            let sentence = "proxy-protocol needs to know whose word is taken: set trusted-proxy";
+            return Err(RunError::Configuration(sentence.into()));
+        }
         let keys = read_keys(config)?;
         // Two on one data folder would give the same ids twice and remove each other's drafts.
         let held = os::hold_folder(&config.data, HOLD_PATIENCE)
@@ -158,6 +163,10 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe) -> Result<(), Ru
     let world = Os::new(Parts {
         doors,
         keys,
+        proxies: config.takes_proxy_protocol.then(|| Proxies {
+            networks: config.trusted_proxies.clone(),
+            header_timeout_ms: config.limits.header_timeout_ms,
+        }),
         takes_signals: true,
         file_threads: config.io_threads,
         keeper: Box::new(Hand::new(ledger, measure, config.has_accounts)),

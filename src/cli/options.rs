@@ -693,7 +693,15 @@ pub static GROUPS: &[Group] = &[
                 }),
                 default: "",
                 help: "A proxy (10.0.0.0/8, or one address) whose X-Forwarded-For or Forwarded is believed",
-                reason: "Anybody else could claim any address. Setting it ends the loopback defaults",
+                reason: "Anybody else could claim any address. Setting it ends the loopback defaults. Whoever comes by a Unix \
+                         socket counts as 127.0.0.1",
+            },
+            Key {
+                name: "proxy-protocol",
+                kind: Switch(true, |config| &mut config.takes_proxy_protocol),
+                default: "false",
+                help: "Each connection of a trusted-proxy begins with a PROXY header (version 1 or 2), which is believed",
+                reason: "For proxies that pass bytes on. One without the header is closed; from anybody else it is a mistake (400)",
             },
         ],
     },
