@@ -113,21 +113,11 @@ fn with_keys(command: Command) -> Command {
     command.next_help_heading(None)
 }
 
-fn flag(key: &Key) -> Arg {
-    let default = match key.default {
-        "" | "(none)" => String::new(),
-        "false" if key.is_switch() => String::new(),
-        "0" if key.is_lifted_by_zero() => " [default: 0, no limit]".to_string(),
-        text if key.is_lifted_by_zero() => format!(" [default: {text}; 0 is no limit]"),
-        text => format!(" [default: {}]", text.trim_matches(['(', ')'])),
-    };
-    let help = format!("{}{default}", key.help);
+/// A key as a flag.
+fn bare_flag(key: &'static Key) -> Arg {
     let arg = Arg::new(key.name)
         .long(key.name)
-        .value_name(key.placeholder())
         .value_parser(builder::OsStringValueParser::new())
-        .long_help(format!("{help} [env: {}]\n{}.", key.variable(), key.reason))
-        .help(help)
         .action(if key.is_list() { ArgAction::Append } else { ArgAction::Set });
     if key.is_switch() {
         // `--list` is enough; `--list=false` undoes what a file says.
@@ -137,11 +127,40 @@ fn flag(key: &Key) -> Arg {
     }
 }
 
+/// A key as a flag, with its help.
+pub fn flag(key: &'static Key) -> Arg {
+    let default = match key.default {
+        "" | "(none)" => String::new(),
+        "false" if key.is_switch() => String::new(),
+        "0" if key.is_lifted_by_zero() => " [default: 0, no limit]".to_string(),
+        text if key.is_lifted_by_zero() => format!(" [default: {text}; 0 is no limit]"),
+        text => format!(" [default: {}]", text.trim_matches(['(', ')'])),
+    };
+    let help = format!("{}{default}", key.help);
+    bare_flag(key)
+        .value_name(key.placeholder())
+        .long_help(format!("{help} [env: {}]\n{}.", key.variable(), key.reason))
+        .help(help)
+}
+
+/// Reads a command line that only asks to serve, and is right. To tell clap of every command and all their help takes longer
+/// than anything else on the way to the first answer. `None`: the whole command has to look at it.
+fn hear_plainly(arguments: &[OsString]) -> Option<Words> {
+    let command = Command::new("hythe").disable_help_flag(true).arg(Arg::new(PORT).value_parser(port_of));
+    let command = options::keys().fold(command, |command, key| command.arg(bare_flag(key)));
+    let said = arguments.iter().enumerate().filter(|(at, word)| *at != 1 || *word != "serve").map(|(_, word)| word);
+    let matches = command.try_get_matches_from(said).ok()?;
+    Some(Words { task: Task::Serve, port: matches.get_one(PORT).copied(), flags: flags(&matches) })
+}
+
 /// Reads a command line, the program's name first.
 pub fn hear(arguments: impl IntoIterator<Item = OsString>) -> Result<Heard, Mistake> {
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     #[cfg(feature = "client")]
     let arguments = words::in_order(arguments);
+    if let Some(words) = hear_plainly(&arguments) {
+        return heard(words);
+    }
     let matches = match command().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         Err(error) if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) => {
@@ -176,7 +195,10 @@ pub fn hear(arguments: impl IntoIterator<Item = OsString>) -> Result<Heard, Mist
         Some((_, matches)) => (Task::Serve, matches),
         None => (Task::Serve, &matches),
     };
-    let words = Words { task, port: port(matches)?, flags: flags(matches) };
+    heard(Words { task, port: port(matches)?, flags: flags(matches) })
+}
+
+fn heard(words: Words) -> Result<Heard, Mistake> {
     if words.port.is_some() && words.flags.iter().any(|(name, _)| *name == "listen") {
         return Err(Mistake::usage("PORT is for the default addresses; with --listen the port belongs to the address"));
     }
@@ -188,6 +210,11 @@ fn completions(matches: &ArgMatches) -> String {
     let mut text = Vec::new();
     clap_complete::generate(shell, &mut command(), "hythe", &mut text);
     String::from_utf8_lossy(&text).into_owned()
+}
+
+/// A port that is one, and nothing else.
+fn port_of(word: &str) -> Result<u16, std::num::ParseIntError> {
+    word.parse()
 }
 
 fn port(matches: &ArgMatches) -> Result<Option<u16>, Mistake> {

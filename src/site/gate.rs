@@ -275,6 +275,14 @@ struct Entered {
 
 fn admit(site: &mut Site, call: &Call<'_>, action: Action, cx: &mut Context<'_>) -> Result<Entered, Fault> {
     let request = call.request;
+    if let Some(accounts) = &mut site.accounts
+        && accounts.unread.is_some()
+        && (action != Action::WwwRead
+            || request.headers.has(Field::Authorization)
+            || request.headers.has(Field::Cookie))
+    {
+        accounts.read_at_last();
+    }
     let entered = enter(site, request, action, cx)?;
     let came_directly = !is_proxied(request);
     if !came_directly && !site.has_warned_of_proxy && site.rights != site.network_rights {

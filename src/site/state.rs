@@ -16,6 +16,7 @@ use crate::site::rate::Buckets;
 use crate::site::rooms::{NoRoom, Rooms};
 use crate::site::shelved::Shelved;
 use crate::site::throttle::Throttle;
+use crate::store::accounts;
 use crate::store::digest::Digests;
 use crate::store::disk::Disk;
 use crate::store::history::History;
@@ -147,6 +148,8 @@ pub struct Chat {
 pub struct Accounts {
     /// Who there is.
     pub users: Users,
+    /// The database they have still to be read from: nobody has asked for them yet.
+    pub unread: Option<PathBuf>,
     /// Who guesses.
     pub throttle: Throttle,
     /// What hashing a password costs.
@@ -163,7 +166,16 @@ pub type Draw = Box<dyn FnMut(&mut [u8]) -> bool + Send>;
 impl Accounts {
     /// The accounts of these people.
     pub fn new(users: Users, cost: Cost, draw: Draw) -> Accounts {
-        Accounts { users, throttle: Throttle::default(), cost, dummy: Hash::dummy(cost), draw }
+        Accounts { users, unread: None, throttle: Throttle::default(), cost, dummy: Hash::dummy(cost), draw }
+    }
+
+    /// Reads them now, for whoever comes as somebody before the ledger is open: it would be a guest otherwise. That the loop
+    /// reads a file here is no habit: it happens once at most, in the first moments of a run. What is wrong with the database
+    /// is told when it is opened.
+    pub fn read_at_last(&mut self) {
+        if let Some(users) = self.unread.take().and_then(|database| accounts::peek(&database)) {
+            self.users.replace(users);
+        }
     }
 
     /// So many random bytes.

@@ -12,6 +12,7 @@ use crate::store::users::{Change, Users};
 /// The ledger holds this now: another process has changed it, or it has just been opened.
 pub fn replaced(site: &mut Site, users: Users, cx: &mut Context<'_>) -> Reply<Site> {
     let Some(accounts) = &mut site.accounts else { return nothing() };
+    accounts.unread = None;
     let gone: Vec<i64> = users.gone().filter(|&id| accounts.users.account(id).is_some()).collect();
     let ended = accounts.users.replace(users);
     end_all(site, &ended, cx);
