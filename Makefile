@@ -35,10 +35,12 @@ test:
 sim:
 	cargo test --test sim -- --nocapture
 
-# Uploads, changes and removals from several clients while the server is killed at random, so many times.
+# Uploads, changes and removals, and then accounts, sessions and passwords, from several clients while the server is killed at
+# random, so many times each.
 KILLS ?= 200
 kill:
 	KILLS=$(KILLS) cargo test --test uploads killed -- --nocapture
+	KILLS=$(KILLS) cargo test --test accounts killed -- --nocapture
 
 # Other people's clients (curl, wget, aria2c, a browser, tus-js-client; ws, websockets) against a real server. What is not there is skipped.
 clients:

@@ -21,6 +21,15 @@ const GIB: u64 = 1024 * MIB as u64;
 /// The port of the default listen addresses: the customary one for a server that no one gave a port.
 pub const DEFAULT_PORT: u16 = 8080;
 
+/// Passwords that are hashed at once. A hash takes 19 MiB and all of a core: with two, a machine of two cores would have none left.
+pub const HASHERS: usize = 1;
+
+/// Who may wait for that; whoever comes then is told 503. At some 30 ms a hash the last waits half a second.
+pub const HASH_QUEUE: usize = 16;
+
+/// Jobs that may wait for, or be with, helpers for files.
+pub const FILE_JOBS_MAX: usize = 4096;
+
 /// Everything that can be set about a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
@@ -65,6 +74,9 @@ pub struct Config {
     pub password_profile: PasswordProfile,
     /// Proxies whose word on a client's address is taken. Default: none.
     pub trusted_proxies: Vec<Network>,
+    /// Whether each connection of those proxies begins with what they say of the client (PROXY protocol, versions 1 and 2).
+    /// Default: no.
+    pub takes_proxy_protocol: bool,
     /// Host names (with or without a port, in small letters) that requests may be for, beside the listen addresses.
     /// `*` lets every host pass. Default: none; the list is what stops DNS rebinding.
     pub allow_hosts: Vec<String>,
@@ -86,6 +98,10 @@ pub struct Config {
     pub log_format: LogFormat,
     /// The file that the configuration was read from, where there was one. Default: none.
     pub config_file: Option<PathBuf>,
+    /// Whether the kernel lets the server reach its own folders only. Default: as far as it can.
+    pub sandbox: Confinement,
+    /// Whom root becomes once the addresses are bound. Default: nobody else.
+    pub user: Option<String>,
     /// Helper threads for files, at least one. Default: 4, enough to keep a disk busy while one of them waits.
     pub io_threads: usize,
     /// Every number that says how far something may grow or how long it may take.
@@ -114,6 +130,7 @@ impl Default for Config {
             signup: None,
             password_profile: PasswordProfile::Usual,
             trusted_proxies: Vec::new(),
+            takes_proxy_protocol: false,
             allow_hosts: Vec::new(),
             cors_origins: Vec::new(),
             tokens: Vec::new(),
@@ -124,6 +141,8 @@ impl Default for Config {
             log_file: None,
             log_format: LogFormat::Text,
             config_file: None,
+            sandbox: Confinement::Best,
+            user: None,
             io_threads: 4,
             limits: Limits::default(),
         }
@@ -280,6 +299,31 @@ impl Signup {
             Signup::Open => "open",
             Signup::Invite => "invite",
             Signup::Closed => "closed",
+        }
+    }
+}
+
+/// Whether the kernel confines the server to its own folders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confinement {
+    /// No.
+    Off,
+    /// As far as the kernel can.
+    Best,
+    /// Yes; where the kernel cannot, there is no start.
+    Require,
+}
+
+impl Confinement {
+    /// All of them.
+    pub const ALL: [Confinement; 3] = [Confinement::Off, Confinement::Best, Confinement::Require];
+
+    /// The word for it on the command line.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Confinement::Off => "off",
+            Confinement::Best => "best",
+            Confinement::Require => "require",
         }
     }
 }

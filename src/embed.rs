@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Moment;
+use crate::config::{HASH_QUEUE, HASHERS};
 use crate::http::fault::Fault;
 use crate::http::request::Method;
 use crate::http::response::Response;
@@ -63,7 +64,7 @@ impl<S: State> Server<S> {
             keeper: Box::new(NoKeeper),
             takes_signals: false,
             rules: Rules::default(),
-            marks: Marks { jobs_max: [QUEUE_MAX, 16], ..Marks::default() },
+            marks: Marks { jobs_max: [QUEUE_MAX, HASHERS + HASH_QUEUE], ..Marks::default() },
         }
     }
 
@@ -247,6 +248,7 @@ impl<S: State> Server<S> {
         let world: World<S> = Os::new(Parts {
             doors: self.doors,
             keys: None,
+            proxies: None,
             takes_signals: self.takes_signals,
             file_threads: self.helpers,
             keeper: self.keeper,

@@ -51,7 +51,7 @@ pub use http::status::Status;
 pub use manage::{back_up, look_after};
 pub use os::Keeper;
 pub use os::doors::Door;
-pub use run::run;
+pub use run::{Premises, run};
 pub use server::blocking::Asked;
 pub use server::context::{Call, Context};
 pub use server::later::{Answerer, Ticket};

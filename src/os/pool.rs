@@ -1,16 +1,21 @@
 //! Helper threads in lanes. A lane begins with no thread and gets one more whenever a job comes and all are busy, up to its
-//! number: a server nobody has asked for a file has no helpers.
+//! number: a server nobody has asked for a file has no helpers. One that has had nothing to do for a while ends, and what it
+//! kept for its work goes with it.
 //!
 //! What a job brings home waits in a tray; the loop is woken once for a full tray, however many jobs filled it.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 use crate::reactor::system::{Happening, Job, Key, LANES, Lane};
 
 /// Stacks of helpers: file work and SQLite need a fraction of it, and a router has little memory.
 pub const STACK: usize = 256 << 10;
+
+/// A helper with nothing to do for so long ends.
+pub const IDLE_MAX: Duration = Duration::from_secs(10);
 
 /// What helpers have brought and the loop has not yet taken.
 pub struct Tray<D> {
@@ -52,6 +57,7 @@ struct LaneOf<D> {
     queue: Mutex<Queue<D>>,
     bell: Condvar,
     threads_max: usize,
+    idle_max: Duration,
 }
 
 /// All lanes.
@@ -61,11 +67,12 @@ pub struct Pool<D: Send + 'static> {
 }
 
 impl<D: Send + 'static> Pool<D> {
-    /// Lanes with at most so many threads each.
-    pub fn new(threads_max: [usize; LANES], tray: Arc<Tray<D>>) -> Pool<D> {
+    /// Lanes with at most so many threads each, which end when they have had nothing to do for so long.
+    pub fn new(threads_max: [usize; LANES], idle_max: Duration, tray: Arc<Tray<D>>) -> Pool<D> {
         let lane = |threads_max: usize| {
             let queue = Queue { jobs: VecDeque::new(), idle: 0, threads: 0, is_over: false };
-            Arc::new(LaneOf { queue: Mutex::new(queue), bell: Condvar::new(), threads_max: threads_max.max(1) })
+            let (bell, threads_max) = (Condvar::new(), threads_max.max(1));
+            Arc::new(LaneOf { queue: Mutex::new(queue), bell, threads_max, idle_max })
         };
         Pool { lanes: threads_max.map(lane), tray }
     }
@@ -104,6 +111,7 @@ impl<D: Send + 'static> Drop for Pool<D> {
 
 fn help<D>(lane: &LaneOf<D>, tray: &Tray<D>) {
     loop {
+        let since = Instant::now();
         let mut queue = lane.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let (key, job) = loop {
             if let Some(job) = queue.jobs.pop_front() {
@@ -112,11 +120,68 @@ fn help<D>(lane: &LaneOf<D>, tray: &Tray<D>) {
             if queue.is_over {
                 return;
             }
+            // Whoever is rung for has a job, also when it comes at the last moment: the queue was looked at first.
+            let left = lane.idle_max.saturating_sub(since.elapsed());
+            if left.is_zero() {
+                queue.threads -= 1;
+                return;
+            }
             queue.idle += 1;
-            queue = lane.bell.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue = lane.bell.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
             queue.idle -= 1;
         };
         drop(queue);
         tray.put(Happening::Done { key, done: job() });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+
+    const NOBODY: Key = Key { index: u32::MAX, age: 0 };
+
+    fn threads(pool: &Pool<()>, lane: Lane) -> usize {
+        pool.lanes[lane as usize].queue.lock().unwrap().threads
+    }
+
+    #[test]
+    fn a_helper_with_nothing_to_do_ends_and_the_next_job_has_a_new_one() {
+        let poll = mio::Poll::new().unwrap();
+        let tray = Arc::new(Tray::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap()));
+        let pool = Pool::new([2, 1], Duration::from_millis(30), tray);
+        let (say, hear) = mpsc::channel();
+        for round in 0..3 {
+            for lane in [Lane::Files, Lane::Hash] {
+                let say = say.clone();
+                pool.spawn(lane, NOBODY, Box::new(move || say.send((round, lane)).unwrap()));
+                assert_eq!(hear.recv().unwrap(), (round, lane));
+                assert_eq!(threads(&pool, lane), 1);
+            }
+            let since = Instant::now();
+            while threads(&pool, Lane::Files) + threads(&pool, Lane::Hash) > 0 {
+                assert!(since.elapsed() < Duration::from_secs(10), "they stay");
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+    }
+
+    #[test]
+    fn no_job_is_lost_though_helpers_end_all_the_time() {
+        let poll = mio::Poll::new().unwrap();
+        let tray = Arc::new(Tray::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap()));
+        let pool = Pool::new([2, 1], Duration::from_micros(50), tray);
+        let (say, hear) = mpsc::channel();
+        for round in 0..500u64 {
+            let say = say.clone();
+            pool.spawn(Lane::Files, NOBODY, Box::new(move || say.send(round).unwrap()));
+            // About as long as a helper waits before it ends.
+            thread::sleep(Duration::from_micros(round % 150));
+        }
+        let mut heard: Vec<u64> =
+            (0..500).map(|_| hear.recv_timeout(Duration::from_secs(10)).expect("every job is done")).collect();
+        heard.sort_unstable();
+        assert_eq!(heard, (0..500).collect::<Vec<_>>());
     }
 }

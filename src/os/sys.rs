@@ -26,6 +26,14 @@ pub fn limit_unsent(socket: BorrowedFd<'_>, bytes: libc::c_int) -> io::Result<()
     set_option(socket, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, bytes)
 }
 
+/// Has blocks of memory from so many bytes on given back to the system when they are freed (`mallopt(3)`). By itself glibc keeps
+/// them, once one has been freed.
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub fn give_back_from(bytes: libc::c_int) {
+    // SAFETY: two numbers are passed; the allocator takes its own lock.
+    unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, bytes) };
+}
+
 /// Takes a descriptor that this process was started with, and keeps it from those it starts itself.
 ///
 /// # Errors

@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::Bytes;
 
 use crate::clock::{Moment, Wall};
+use crate::config::{FILE_JOBS_MAX, HASH_QUEUE, HASHERS};
 use crate::content::FileSpan;
 use crate::reactor::hub::{Dialect, Hub, Seat, Topic};
 use crate::reactor::outbox::Outbox;
@@ -129,7 +130,7 @@ impl Default for Marks {
             write_idle_ms: 30_000,
             listener_bytes_max: 64 << 10,
             listeners_bytes_max: 64 << 20,
-            jobs_max: [4096, 16],
+            jobs_max: [FILE_JOBS_MAX, HASHERS + HASH_QUEUE],
             drain_ms: 10_000,
         }
     }

@@ -164,6 +164,9 @@ impl<S: State> Reply<S> {
             },
             Reply::Receive { most, sink } => Reply::Receive { most, sink: Box::new(EndingSink { sink, ending }) },
             Reply::Offload(lane, task) => Reply::Offload(lane, Box::new(move || end_step(task(), ending))),
+            Reply::Within(ticket, lane, task) => {
+                Reply::Within(ticket, lane, Box::new(move || end_step(task(), ending)))
+            }
             Reply::Keep(entry, decided) => Reply::Keep(
                 entry,
                 Box::new(move |state, verdict, cx| decided(state, verdict, cx).in_the_end(state, cx, ending)),

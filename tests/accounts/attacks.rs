@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use crate::place::{FORM, HTML, JSON, OPERATOR, PASSWORD, Place, Says, TOKEN, cookie};
+use crate::wire::Wire;
 
 #[test]
 fn a_session_that_was_planted_is_not_the_one_that_signs_in() {
@@ -245,4 +246,31 @@ fn an_address_may_try_so_often_and_wrong_tokens_count() {
     assert_eq!(place.get("/me", &[&ada]).status, 200, "whoever is in is not asked");
     assert_eq!(place.get("/admin/users", &[OPERATOR]).status, 200, "nor is a right token");
     place.log_tells("failed sign-in: user=- address=127.0.0.1 by=token");
+}
+
+#[test]
+fn a_flood_of_sign_ins_waits_in_a_bounded_queue_and_the_rest_is_told_to_come_later() {
+    let place = Place::open(&[]);
+    place.register("ada");
+    // All come in one moment: each connection sends before any answer is read.
+    let mut wires: Vec<Wire> = (0..60).map(|_| Wire::connect(place.address())).collect();
+    for (number, wire) in wires.iter_mut().enumerate() {
+        let body = json!({"username": format!("nobody{number}"), "password": PASSWORD}).to_string();
+        let head = format!("POST /login HTTP/1.1\r\nHost: {}\r\n{JSON}\r\n", place.address());
+        wire.send_quietly(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
+    }
+    let mut told = [0, 0];
+    for wire in &mut wires {
+        let answer = wire.hear_within(false, std::time::Duration::from_secs(30)).unwrap();
+        match answer.status {
+            401 => told[0] += 1,
+            503 => {
+                assert_eq!((answer.code().as_str(), answer.field("Retry-After")), ("overloaded", Some("2")));
+                told[1] += 1;
+            }
+            other => panic!("{other}: {answer:?}"),
+        }
+    }
+    assert!(told[0] >= 17 && told[1] > 0, "one is hashed and sixteen wait: {told:?}");
+    assert_eq!(place.login("ada", PASSWORD).status, 200, "and then there is room again");
 }

@@ -137,7 +137,10 @@ fn sessions_are_listed_and_ended_one_by_one_and_only_by_their_owner() {
     assert_eq!(place.ask(&format!("DELETE /sessions/{id}"), &[&here], "").status, 404);
     assert_eq!(place.get("/me", &[&here]).status, 200);
     let page = place.get("/sessions", &[&here, HTML]);
-    assert!(page.text().contains("<table>") && page.field("Vary").unwrap().contains("Accept"), "{page:?}");
+    assert!(
+        page.text().contains("<table id=\"sessions\">") && page.field("Vary").unwrap().contains("Accept"),
+        "{page:?}"
+    );
 }
 
 #[test]
@@ -298,4 +301,29 @@ fn a_trusted_proxy_tells_who_came_and_whether_over_tls() {
     let list = place.get("/sessions", &[&ada, fields[1], fields[0]]).json();
     assert_eq!(list["sessions"][0]["address"], "203.0.113.7");
     assert_eq!(place.get("/sessions", &[&ada]).status, 401, "such a cookie is for encrypted connections");
+}
+
+/// Memory of the server that is in use, in KiB.
+fn resident_kib(place: &Place) -> u64 {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", place.house.process())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+#[test]
+fn the_memory_of_a_hash_is_given_back_when_nobody_signs_in_for_ten_seconds() {
+    let place = Place::with_usual_passwords(&[]);
+    place.register("ada");
+    // Twice: what is freed once is not always what is freed for good.
+    for round in 0..2 {
+        place.sign_in("ada");
+        let held = resident_kib(&place);
+        let since = std::time::Instant::now();
+        while resident_kib(&place) + 18_000 > held {
+            let waited = since.elapsed();
+            assert!(waited < Duration::from_secs(14), "{held} KiB, and {} now (round {round})", resident_kib(&place));
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        assert!(since.elapsed() > Duration::from_secs(9), "it was not kept for the next who signs in");
+    }
 }

@@ -32,6 +32,11 @@ impl Place {
         Place { house: House::open(&[&["--token", TOKEN, "--password-profile", "low"], flags].concat()) }
     }
 
+    /// A place where hashing costs what it usually does.
+    pub fn with_usual_passwords(flags: &[&str]) -> Place {
+        Place { house: House::open(&[&["--token", TOKEN, "--login-rate", "0"], flags].concat()) }
+    }
+
     pub fn address(&self) -> SocketAddr {
         self.house.address()
     }

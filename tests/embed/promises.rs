@@ -127,6 +127,35 @@ fn a_blocking_handler_has_its_time_and_helpers_have_their_measure() {
 }
 
 #[test]
+fn a_layer_sees_what_every_way_to_answer_comes_to_in_the_end() {
+    let mut server = Server::new(Seen::default());
+    server.add_layer(|seen: &mut Seen, call: &Call<'_>, cx: &mut Context<'_>, next: Next<'_, Seen>| {
+        let path = call.path.as_str().to_owned();
+        let ending = move |reply, seen: &mut Seen, _: &mut Context<'_>| {
+            let came = if matches!(reply, Reply::Send(_)) { "is answered" } else { "is not" };
+            seen.0.push(format!("{path} {came}"));
+            reply
+        };
+        next.run(seen, call, cx).in_the_end(seen, cx, Box::new(ending))
+    });
+    let said = || Response::text("said");
+    server
+        .add_route(&[Method::Get], "/at-once", move |_: &mut Seen, _: &Call<'_>, _: &mut Context<'_>| said())
+        .unwrap();
+    server.add_blocking(&[Method::Get], "/by-a-helper", move |_| said()).unwrap();
+    server
+        .add_route(&[Method::Get], "/in-steps", move |_: &mut Seen, _: &Call<'_>, _: &mut Context<'_>| {
+            Reply::<Seen>::offload(move || move |_: &mut Seen, _: &mut Context<'_>| said().into())
+        })
+        .unwrap();
+    let mut stage = server.rehearse();
+    for path in ["at-once", "by-a-helper", "in-steps"] {
+        assert!(stage.ask(&get(&format!("/{path}"))).ends_with(b"said"));
+        assert_eq!(stage.state().0.pop(), Some(format!("{path} is answered")));
+    }
+}
+
+#[test]
 fn layers_run_in_order_and_may_answer_themselves() {
     let mut server = Server::new(Seen::default());
     server.add_layer(|seen: &mut Seen, call: &Call<'_>, cx: &mut Context<'_>, next: Next<'_, Seen>| {

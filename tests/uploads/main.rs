@@ -7,6 +7,8 @@
 #[path = "../live/house.rs"]
 #[allow(dead_code, reason = "the live suite asks more of it")]
 mod house;
+#[path = "../live/mortal.rs"]
+mod mortal;
 #[path = "../live/wire.rs"]
 #[allow(dead_code, reason = "the live suite asks more of it")]
 mod wire;
