@@ -20,12 +20,8 @@ use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
 use crate::site::body::check;
 use crate::site::files::{bad_name, describe, files, note_stored, url};
-<<<<<<< HEAD
 use crate::site::gate::{Action, Principal, rights_of};
-=======
-use crate::site::gate::{Principal, rights_of};
 use crate::site::plain::page_of;
->>>>>>> main
 use crate::site::receive::{Allowance, Complete, FileSink, FormSink, Parts, Room, Store, Stored};
 use crate::site::spot::{Actor, Area, early_right, keep, owner_name, private_area, when_known};
 use crate::site::state::{Lots, Site};
