@@ -14,7 +14,8 @@ use crate::reactor::system::{Entrance, Key, Lane, Peer, Signal, Verdict};
 use crate::server::access::Line;
 use crate::server::connection::answer::LINGER_SILENCE_MS;
 use crate::server::connection::state::{
-    Asked, Busy, DESK_HIGH, Phase, Waiting, Work, context, drop_there, follow_orphan, overloaded, too_large, too_slow,
+    Asked, Busy, DESK_HIGH, Phase, Waiting, Work, context, done_there, drop_there, follow_orphan, overloaded,
+    too_large, too_slow,
 };
 use crate::server::connection::talking::follow_said_orphan;
 use crate::server::house::House;
@@ -345,7 +346,7 @@ impl<S: State> Protocol for Connection<S> {
     }
 
     fn on_end(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
-        match &self.phase {
+        match &mut self.phase {
             // A request that is all there is answered though its client has shut its half (RFC 9112, section 9.6).
             Phase::Away(_) | Phase::Sending(_) | Phase::Later(_) => self.exchange.make_last(),
             Phase::Busy(busy)
@@ -360,7 +361,13 @@ impl<S: State> Protocol for Connection<S> {
             }
             // A body that ends too early, a stream whose listener is gone, a head that stays half: nothing to answer.
             // But answers to what came before may still be leaving.
-            Phase::Busy(_) => {
+            Phase::Busy(busy) => {
+                if let Work::Receive(pump) = &mut busy.work
+                    && pump.must_wait()
+                {
+                    port.pause();
+                    return port.no_deadline();
+                }
                 self.take_work(port);
                 port.leave();
                 port.close();
@@ -475,9 +482,9 @@ impl<S: State> Protocol for Connection<S> {
             Phase::Talk(talking) => talking.end(house, yard, self.peer),
             Phase::Busy(busy) => {
                 if let Work::Receive(pump) = busy.work
-                    && let Some(sink) = pump.abandon()
+                    && let Some(rest) = pump.abandon()
                 {
-                    yard.spawn(nobody, Lane::Files, move || drop_there(sink));
+                    yard.spawn(nobody, Lane::Files, move || done_there(rest));
                 }
             }
             Phase::Sending(pull) => {

@@ -10,7 +10,9 @@ use crate::http::status::Status;
 use crate::reactor::slot::Port;
 use crate::reactor::system::{Entrance, Lane};
 use crate::server::access::{Line, write_escaped};
-use crate::server::connection::state::{Asked, Busy, COPIED_MAX, Connection, Done, Phase, Work, drop_there, send};
+use crate::server::connection::state::{
+    Asked, Busy, COPIED_MAX, Connection, Done, Phase, Work, done_there, drop_there, send,
+};
 use crate::server::house::House;
 use crate::server::pull::{self, Drawn, Pull};
 use crate::server::reply::State;
@@ -263,9 +265,9 @@ impl<S: State> Connection<S> {
             Phase::Busy(busy) => {
                 let Busy { work, line, .. } = *busy;
                 if let Work::Receive(pump) = work
-                    && let Some(sink) = pump.abandon()
+                    && let Some(rest) = pump.abandon()
                 {
-                    port.spawn(Lane::Files, move || drop_there(sink));
+                    port.spawn(Lane::Files, move || done_there(rest));
                 }
                 port.resume();
                 line

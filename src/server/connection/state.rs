@@ -165,6 +165,12 @@ pub(super) fn send<S: State>(bytes: Bytes, port: &mut Port<'_, Connection<S>>) {
 }
 
 /// Drops a sink or a source on a helper, where it may block.
+/// What a helper does last for something that is over.
+pub(super) fn done_there<S: State>(rest: impl FnOnce()) -> Done<S> {
+    rest();
+    Done::Dropped
+}
+
 pub(super) fn drop_there<S: State, T: ?Sized>(what: Box<T>) -> Done<S> {
     drop(what);
     Done::Dropped
