@@ -50,20 +50,22 @@ impl<S: State> Connection<S> {
         {
             self.cors = u8::try_from(at + 1).unwrap_or(0);
         }
-        let reply = house.answer(request, &mut context(port.yard, house.answers, self.peer));
+        let mut cx = context(port.yard, house.answers, self.peer);
+        let reply = house.answer(request, &mut cx);
+        let ip = cx.peer.ip;
         match reply {
             // The hot path, without the detour over what must be remembered.
-            Reply::Send(response) => self.answer(response, Asked::Request(request), house, port),
+            Reply::Send(response) => self.answer(response, Asked::Request(request, ip), house, port),
             Reply::Refuse(fault) => {
                 let response = house.refusal(&fault, problem::wants_page(request));
                 if fault.closes {
                     self.exchange.make_last();
                 }
-                self.answer(response, Asked::Request(request), house, port);
+                self.answer(response, Asked::Request(request, ip), house, port);
             }
             later => {
                 self.wants_page = problem::wants_page(request);
-                let line = house.access.is_some().then(|| Box::new(Line::of(request)));
+                let line = house.access.is_some().then(|| Box::new(Line::of(request, ip)));
                 self.follow(later, line, house, port);
             }
         }

@@ -1,5 +1,7 @@
 //! What a connection is made of: its phases, and what each of them owns.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 
 use crate::clock::Moment;
@@ -129,7 +131,8 @@ pub struct Connection<S: State> {
 
 /// Where the line of the access log comes from.
 pub(super) enum Asked<'a, 'r> {
-    Request(&'a Request<'r>),
+    /// The request itself, and the client that sent it: a trusted proxy may tell of another than our peer.
+    Request(&'a Request<'r>, IpAddr),
     Kept(Option<Box<Line>>),
 }
 
