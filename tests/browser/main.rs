@@ -113,3 +113,8 @@ fn people_talk_and_nothing_is_lost() {
 fn every_page_is_sound_in_light_and_dark_narrow_and_wide() {
     play("looks");
 }
+
+#[test]
+fn large_uploads_go_on_after_cuts_pauses_and_a_new_page() {
+    play("uploads");
+}
