@@ -19,8 +19,8 @@ use crate::server::problem::escape;
 use crate::server::reply::Reply;
 use crate::site::files::{describe, files, url};
 use crate::site::frame::{Here, Sheet, frame};
-use crate::site::gate::Principal;
-use crate::site::spot::{Spot, owner_name, when_known};
+use crate::site::gate::{Action, Principal, rights_of};
+use crate::site::spot::{Actor, Spot, owner_name, when_known};
 use crate::site::state::{Site, disk_fault};
 use crate::site::table::{size, time};
 use crate::store::disk::Disk;
@@ -127,6 +127,7 @@ fn read_prefix(text: &str) -> Result<RelPath<'static>, Fault> {
 pub fn list(site: &mut Site, call: &Call<'_>, who: Principal, _: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     let ask = Ask::of(call.query.unwrap_or_default())?;
     let spot = Spot::of(&who, &ask.folder)?;
+    Actor { rights: rights_of(site, call.request), who }.may_use(Action::SharedRead, &spot.area)?;
     let wants_page = prefers_html(call.headers.all(Field::Accept));
     let disk = spot.area.disk(files(site)?)?;
     Ok(Reply::offload(move || {

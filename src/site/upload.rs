@@ -20,7 +20,7 @@ use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
 use crate::site::body::check;
 use crate::site::files::{bad_name, describe, files, note_stored, url};
-use crate::site::gate::{Principal, rights_of};
+use crate::site::gate::{Action, Principal, rights_of};
 use crate::site::plain::page_of;
 use crate::site::receive::{Allowance, Complete, FileSink, FormSink, Parts, Room, Store, Stored};
 use crate::site::spot::{Actor, Area, early_right, keep, owner_name, private_area, when_known};
@@ -156,6 +156,7 @@ impl Kind {
 
 /// A JSON document: small enough to be looked at as a whole before it is stored.
 fn take_json(site: &mut Site, ask: Ask, sender: Sender) -> Result<Reply<Site>, Fault> {
+    sender.actor.may_use(Action::SharedWrite, &Area::Shared)?;
     let min_free = site.config.limits.min_free_bytes;
     files(site)?;
     Ok(Reply::collect(site.config.limits.json_limit_bytes, move |site: &mut Site, body, cx| {
@@ -226,6 +227,7 @@ fn check_right(
 
 /// The bytes of one file.
 fn take_raw(site: &mut Site, call: &Call<'_>, ask: Ask, sender: Sender) -> Result<Reply<Site>, Fault> {
+    sender.actor.may_use(Action::SharedWrite, &Area::Shared)?;
     let Some(path) = ask.path else {
         return Err(Fault::new(
             Status::UNSUPPORTED_MEDIA_TYPE,
@@ -337,10 +339,11 @@ fn take_form(
     let files = files(site)?;
     let store = Store::of(files, &Area::Shared, limits.min_free_bytes)?;
     let private = private_area(&sender.actor.who).and_then(|area| Store::of(files, &area, limits.min_free_bytes));
+    let may_share = sender.actor.may_use(Action::SharedWrite, &Area::Shared);
     let allowance = Allowance::of(site, &sender.actor);
     Ok(Reply::offload(move || {
         let prepared = Room::new(&store, length, allowance).map(|room| {
-            let parts = Parts::new(store, room, ask.on_conflict, limits.parts, private);
+            let parts = Parts::new(store, room, ask.on_conflict, limits.parts, may_share, private);
             FormSink::new(*form, parts, move |site, cx, complete| {
                 when_known(site, cx, move |site, _| place_form(site, complete, sender, page))
             })
