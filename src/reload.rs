@@ -55,7 +55,7 @@ fn taken_over(old: &Config, fresh: &Config) -> Config {
             history_messages: start.history_messages,
             history_days: start.history_days,
             max_per_ip: start.max_per_ip,
-            ..fresh.limits.clone()
+            ..fresh.limits
         },
         ..old.clone()
     }

@@ -87,6 +87,7 @@ pub fn run(mut config: Config, handed_over: Vec<OwnedFd>, log: Scribe, reread: R
         let (memory_kib, passes) = config.password_profile.cost();
         let mut accounts = Accounts::new(Users::default(), Cost { memory_kib, passes }, Box::new(os::fill));
         accounts.unread = books.as_ref().map(|books| books.database.clone());
+        accounts.stillness = Some(hub.topic());
         accounts
     });
     site.books = books;
