@@ -74,6 +74,9 @@ pub struct Config {
     pub password_profile: PasswordProfile,
     /// Proxies whose word on a client's address is taken. Default: none.
     pub trusted_proxies: Vec<Network>,
+    /// Whether each connection of those proxies begins with what they say of the client (PROXY protocol, versions 1 and 2).
+    /// Default: no.
+    pub takes_proxy_protocol: bool,
     /// Host names (with or without a port, in small letters) that requests may be for, beside the listen addresses.
     /// `*` lets every host pass. Default: none; the list is what stops DNS rebinding.
     pub allow_hosts: Vec<String>,
@@ -95,6 +98,10 @@ pub struct Config {
     pub log_format: LogFormat,
     /// The file that the configuration was read from, where there was one. Default: none.
     pub config_file: Option<PathBuf>,
+    /// Whether the kernel lets the server reach its own folders only. Default: as far as it can.
+    pub sandbox: Confinement,
+    /// Whom root becomes once the addresses are bound. Default: nobody else.
+    pub user: Option<String>,
     /// Helper threads for files, at least one. Default: 4, enough to keep a disk busy while one of them waits.
     pub io_threads: usize,
     /// Every number that says how far something may grow or how long it may take.
@@ -123,6 +130,7 @@ impl Default for Config {
             signup: None,
             password_profile: PasswordProfile::Usual,
             trusted_proxies: Vec::new(),
+            takes_proxy_protocol: false,
             allow_hosts: Vec::new(),
             cors_origins: Vec::new(),
             tokens: Vec::new(),
@@ -133,6 +141,8 @@ impl Default for Config {
             log_file: None,
             log_format: LogFormat::Text,
             config_file: None,
+            sandbox: Confinement::Best,
+            user: None,
             io_threads: 4,
             limits: Limits::default(),
         }
@@ -289,6 +299,31 @@ impl Signup {
             Signup::Open => "open",
             Signup::Invite => "invite",
             Signup::Closed => "closed",
+        }
+    }
+}
+
+/// Whether the kernel confines the server to its own folders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Confinement {
+    /// No.
+    Off,
+    /// As far as the kernel can.
+    Best,
+    /// Yes; where the kernel cannot, there is no start.
+    Require,
+}
+
+impl Confinement {
+    /// All of them.
+    pub const ALL: [Confinement; 3] = [Confinement::Off, Confinement::Best, Confinement::Require];
+
+    /// The word for it on the command line.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Confinement::Off => "off",
+            Confinement::Best => "best",
+            Confinement::Require => "require",
         }
     }
 }

@@ -248,6 +248,7 @@ impl<S: State> Server<S> {
         let world: World<S> = Os::new(Parts {
             doors: self.doors,
             keys: None,
+            proxies: None,
             takes_signals: self.takes_signals,
             file_threads: self.helpers,
             keeper: self.keeper,

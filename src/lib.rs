@@ -54,7 +54,7 @@ pub use manage::{back_up, look_after};
 pub use os::Keeper;
 pub use os::doors::Door;
 pub use reload::Reread;
-pub use run::run;
+pub use run::{Premises, run};
 pub use server::blocking::Asked;
 pub use server::context::{Call, Context};
 pub use server::later::{Answerer, Ticket};

@@ -7,14 +7,16 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::process::ExitCode;
 
+use hythe::Premises;
 #[cfg(feature = "client")]
 use hythe::cli::client::{self, failure::Ending};
 use hythe::cli::command::{self, Heard, Task, Words};
-use hythe::cli::exit::{Exit, Mistake};
+use hythe::cli::exit::{Exit, Mistake, RunError};
 use hythe::cli::layers::{self, Settled, World};
 use hythe::cli::{check, folders, logging, summary};
 use hythe::config::Config;
 use hythe::os::doors;
+use hythe::os::sandbox::User;
 use hythe::os::scribe::Scribe;
 
 fn main() -> ExitCode {
@@ -51,15 +53,26 @@ fn obey(handed_over: Result<Vec<OwnedFd>, String>) -> Result<ExitCode, Mistake> 
     Ok(Exit::Fine.into())
 }
 
+/// In this order: what needs the rights of whoever started us, then fewer rights, then the first other thread.
 fn serve(settled: Settled, words: Words, handed_over: Vec<OwnedFd>) -> Result<(), Mistake> {
     let Settled { mut config, mut warnings, .. } = settled;
-    warnings.extend(folders::prepare(&mut config, hythe::os::may_use)?);
+    let user = config.user.as_deref().map(User::find).transpose().map_err(Mistake::configuration)?;
+    let owner = user.as_ref().map(User::ids);
+    warnings.extend(folders::prepare(&mut config, owner, hythe::os::may_use)?);
     warnings.extend(summary::warnings(&config));
-    let scribe = start_log(&config)?;
+    let first_log = logging::open(&config)?;
+    let mut premises = Premises::open(&mut config, handed_over)?;
+    if let (Some(user), Some(name)) = (user, &config.user) {
+        folders::give_logs(&config, user.ids())?;
+        user.become_it().map_err(|error| RunError::User { name: name.clone(), error })?;
+        folders::check_all(&config, hythe::os::may_use)?;
+    }
+    premises.confine(&config)?;
+    let scribe = start_log(&config, first_log)?;
     for warning in warnings {
         log::warn!("{warning}");
     }
-    let served = hythe::run(config, handed_over, scribe.clone(), Box::new(move || read_again(&words)));
+    let served = hythe::run(config, premises, scribe.clone(), Box::new(move || read_again(&words)));
     scribe.close();
     Ok(served?)
 }
@@ -78,8 +91,8 @@ fn read_again(words: &Words) -> Result<Config, String> {
 }
 
 /// The log is written off the loop: a console that stands still stops nobody, and a file that was moved away is opened anew.
-fn start_log(config: &Config) -> Result<Scribe, Mistake> {
-    let mut first = Some(logging::open(config)?);
+fn start_log(config: &Config, first: Box<dyn Write + Send>) -> Result<Scribe, Mistake> {
+    let mut first = Some(first);
     let kept = config.clone();
     let sink = move || first.take().map_or_else(|| logging::open(&kept).map_err(io::Error::other), Ok);
     let scribe = Scribe::start(Box::new(sink))

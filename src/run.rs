@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
@@ -17,7 +17,9 @@ use crate::measures::{Bound, fit_to_descriptors, marks, rules};
 use crate::os::disk::FolderDisk;
 use crate::os::doors::{self, Door};
 use crate::os::keys::Keys;
+use crate::os::sandbox::{self, Sandbox};
 use crate::os::scribe::Scribe;
+use crate::os::vestibule::Proxies;
 use crate::os::{self, Keeper, Os, Parts};
 use crate::reactor::Reactor;
 use crate::reactor::hub::Hub;
@@ -53,24 +55,89 @@ const TRIM_EVERY: usize = 1_000;
 /// So many messages are put into the index in one go, while new ones may be waiting.
 const INDEXED_AT_ONCE: usize = 4_096;
 
-/// Serves until told to stop. `reread` is asked for the configuration as it is then, whenever the operator wishes it read anew. The folders of `config` exist, and the log has begun; `log` is who writes it.
-/// `handed_over` are listeners that a service manager has opened; with any, those of `config` are not.
+/// What is opened before a server has fewer rights than whoever started it: its addresses, its certificates, the hold on its data
+/// folder, its logs.
+pub struct Premises {
+    keys: Option<Keys>,
+    doors: Vec<Door>,
+    bound: Bound,
+    access_log: Option<Opening>,
+    /// The version of Landlock that confines us.
+    landlock: Option<u32>,
+    /// The configuration as it was read, before what was found on the way changed it.
+    as_started: Config,
+    _held: OwnedFd,
+}
+
+/// How a log is opened, first and again.
+type Opening = Box<dyn FnMut() -> io::Result<Box<dyn Write + Send>> + Send>;
+
+impl Premises {
+    /// Opens them. The folders of `config` exist. `handed_over` are listeners that a service manager has opened; with any, those of
+    /// `config` are not.
+    ///
+    /// # Errors
+    /// What kept the server from starting.
+    pub fn open(config: &mut Config, handed_over: Vec<OwnedFd>) -> Result<Premises, RunError> {
+        if config.takes_proxy_protocol && config.trusted_proxies.is_empty() {
+            let sentence = "proxy-protocol needs to know whose word is taken: set trusted-proxy";
+            return Err(RunError::Configuration(sentence.into()));
+        }
+        let as_started = config.clone();
+        let keys = read_keys(config)?;
+        // Two on one data folder would give the same ids twice and remove each other's drafts.
+        let held = os::hold_folder(&config.data, HOLD_PATIENCE)
+            .map_err(|error| RunError::Folder { path: config.data.clone(), error })?;
+        let Some(_held) = held else { return Err(RunError::Taken { path: config.data.clone() }) };
+        let (doors, bound) = match handed_over.is_empty() {
+            true => bind(config)?,
+            false => take_over(handed_over, config),
+        };
+        let access_log = open_access_log(config)?;
+        Ok(Premises { keys, doors, bound, access_log, landlock: None, as_started, _held })
+    }
+
+    /// Has the kernel let this process reach nothing but what is opened here and the folders of `config`. There must be no other
+    /// thread yet.
+    ///
+    /// # Errors
+    /// If it is required and the kernel cannot.
+    pub fn confine(&mut self, config: &Config) -> Result<(), RunError> {
+        let mut sandbox = Sandbox::new();
+        sandbox.may_read(&config.www).may_write(&config.data);
+        if config.has_files {
+            sandbox.may_write(&config.uploads);
+        }
+        let again =
+            config.tls_certs.iter().chain(&config.tls_keys).chain(&config.token_file).chain(&config.config_file);
+        again.for_each(|path| _ = sandbox.may_read_again(path));
+        let access_log = match &config.access_log {
+            AccessLog::File(path) => Some(path),
+            AccessLog::Off | AccessLog::Stderr => None,
+        };
+        access_log.into_iter().chain(&config.log_file).for_each(|path| _ = sandbox.may_log(path));
+        self.bound.listeners.iter().chain(&self.bound.detours).for_each(|at| _ = sandbox.may_bind(at.port()));
+        sandbox::own_folders().iter().for_each(|folder| _ = sandbox.may_run(folder));
+        if let Some(manager) = std::env::var_os("NOTIFY_SOCKET") {
+            sandbox.may_speak_to(Path::new(&manager));
+        }
+        self.landlock = sandbox.enter(config.sandbox).map_err(|error| RunError::Sandbox { error })?;
+        Ok(())
+    }
+}
+
+/// Serves until told to stop. `log` is who writes the log. `reread` is asked for the configuration as it is then, whenever the
+/// operator wishes it read anew.
 ///
 /// # Errors
 /// What kept the server from starting, or from going on.
-pub fn run(mut config: Config, handed_over: Vec<OwnedFd>, log: Scribe, reread: Reread) -> Result<(), RunError> {
-    let as_started = config.clone();
+pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) -> Result<(), RunError> {
     os::give_back_what_is_large();
     fit_to_descriptors(&mut config.limits);
-    let keys = read_keys(&config)?;
-    // Two on one data folder would give the same ids twice and remove each other's drafts.
-    let held = os::hold_folder(&config.data, HOLD_PATIENCE)
-        .map_err(|error| RunError::Folder { path: config.data.clone(), error })?;
-    let Some(_held) = held else { return Err(RunError::Taken { path: config.data }) };
-    let (doors, bound) = match handed_over.is_empty() {
-        true => bind(&config)?,
-        false => take_over(handed_over, &mut config),
-    };
+    let Premises { keys, doors, bound, access_log, landlock, as_started, _held } = premises;
+    keys.iter().flat_map(Keys::warnings).for_each(|warning| log::warn!("{warning}"));
+    let access_log =
+        access_log.map(|opening| Scribe::start(opening).map_err(|error| other("begin the access log", error)));
     let mut hub = Hub::default();
     let books = make_books(&config, &mut hub)?;
     let database = books.as_ref().map(|books| books.database.clone());
@@ -95,10 +162,14 @@ pub fn run(mut config: Config, handed_over: Vec<OwnedFd>, log: Scribe, reread: R
     let world = Os::new(Parts {
         doors,
         keys,
+        proxies: config.takes_proxy_protocol.then(|| Proxies {
+            networks: config.trusted_proxies.clone(),
+            header_timeout_ms: config.limits.header_timeout_ms,
+        }),
         takes_signals: true,
         file_threads: config.io_threads,
         keeper: Box::new(Hand::new(ledger, measure, config.has_accounts)),
-        access_log: open_access_log(&config)?,
+        access_log: access_log.transpose()?,
         logs: vec![log.clone()],
     });
     let world = world.map_err(|error| other("make the event loop", error))?;
@@ -107,6 +178,7 @@ pub fn run(mut config: Config, handed_over: Vec<OwnedFd>, log: Scribe, reread: R
     for line in summary::summary(&config, &bound.listeners, &bound.detours).lines() {
         log::info!("{line}");
     }
+    log::info!("{}", summary::confinement(&config, landlock));
     log.catch_up();
     // A stderr that nobody holds open is no reason not to serve.
     let _ = writeln!(io::stderr(), "{}", summary::ready(&config, &bound.listeners));
@@ -199,9 +271,7 @@ fn read_keys(config: &Config) -> Result<Option<Keys>, RunError> {
         };
     }
     let pairs: Vec<_> = config.tls_certs.iter().cloned().zip(config.tls_keys.iter().cloned()).collect();
-    let keys = Keys::read(&pairs).map_err(RunError::Configuration)?;
-    keys.warnings().iter().for_each(|warning| log::warn!("{warning}"));
-    Ok(Some(keys))
+    Keys::read(&pairs).map(Some).map_err(RunError::Configuration)
 }
 
 /// Binds every listener. One that is optional is left out where the machine has no such address.
@@ -469,18 +539,18 @@ impl Keeper<Entry, Brought<Done<Site>>> for Hand {
     }
 }
 
-fn open_access_log(config: &Config) -> Result<Option<Scribe>, RunError> {
-    let path: Option<PathBuf> = match &config.access_log {
+fn open_access_log(config: &Config) -> Result<Option<Opening>, RunError> {
+    let path = match &config.access_log {
         AccessLog::Off => return Ok(None),
-        AccessLog::Stderr => None,
-        AccessLog::File(path) => Some(path.clone()),
+        AccessLog::Stderr => return Ok(Some(Box::new(|| Ok(Box::new(io::stderr()))))),
+        AccessLog::File(path) => path.clone(),
     };
-    let shown = path.clone().unwrap_or_else(|| "stderr".into());
-    let sink = move || -> io::Result<Box<dyn Write + Send>> {
-        match &path {
-            None => Ok(Box::new(io::stderr())),
-            Some(path) => Ok(Box::new(logging::open_at_end(path)?)),
-        }
+    let mut first = match logging::open_at_end(&path) {
+        Ok(file) => Some(file),
+        Err(error) => return Err(RunError::Folder { path, error }),
     };
-    Scribe::start(Box::new(sink)).map(Some).map_err(|error| RunError::Folder { path: shown, error })
+    Ok(Some(Box::new(move || match first.take() {
+        Some(file) => Ok(Box::new(file)),
+        None => Ok(Box::new(logging::open_at_end(&path)?)),
+    })))
 }

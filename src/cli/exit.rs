@@ -119,6 +119,18 @@ pub enum RunError {
         /// The folder.
         path: PathBuf,
     },
+    /// The kernel cannot confine us, and must.
+    Sandbox {
+        /// What it said.
+        error: io::Error,
+    },
+    /// It cannot go on as the user that was named.
+    User {
+        /// The user.
+        name: String,
+        /// What the system said.
+        error: io::Error,
+    },
     /// What was configured cannot be.
     Configuration(String),
     /// Anything else that the system refused.
@@ -136,6 +148,8 @@ impl RunError {
         match self {
             RunError::Folder { .. } | RunError::Taken { .. } => Exit::CannotWrite,
             RunError::Configuration(_) => Exit::Configuration,
+            RunError::Sandbox { .. } => Exit::System,
+            RunError::User { .. } => Exit::NotPermitted,
             RunError::Listen { error, .. } | RunError::Unix { error, .. } | RunError::Other { error, .. } => {
                 match error.kind() {
                     ErrorKind::PermissionDenied => Exit::NotPermitted,
@@ -184,6 +198,12 @@ impl fmt::Display for RunError {
                 )
             }
             RunError::Configuration(sentence) => f.write_str(sentence),
+            RunError::Sandbox { error } => {
+                write!(f, "the kernel cannot confine this process ({error}); sandbox best does without where it must")
+            }
+            RunError::User { name, error } => {
+                write!(f, "not permitted to go on as {name}: {error}; only root can become somebody else")
+            }
             RunError::Folder { path, error } => write!(f, "cannot use {}: {error}", path.display()),
             RunError::Other { doing, error } => write!(f, "cannot {doing}: {error}"),
         }

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Component, Path, PathBuf};
 
 use crate::cli::exit::Mistake;
@@ -18,12 +18,17 @@ enum For {
 }
 
 /// Makes the folders of a configuration ready: their paths absolute, the folders made where missing. Answers with
-/// what is odd about them, a sentence each. `may_use` asks the system whether this process may read and write in a folder.
-pub fn prepare(config: &mut Config, may_use: impl Fn(&Path) -> io::Result<()>) -> Result<Vec<String>, Mistake> {
+/// what is odd about them, a sentence each. What is made is for `owner` (user and group), where one is given. `may_use` asks the
+/// system whether this process may read and write in a folder.
+pub fn prepare(
+    config: &mut Config,
+    owner: Option<(u32, u32)>,
+    may_use: impl Fn(&Path) -> io::Result<()>,
+) -> Result<Vec<String>, Mistake> {
     let asked_for_www = config.www != Config::default().www;
     resolve(config)?;
     let mut warnings = Vec::new();
-    match make(&config.www, For::All) {
+    match make(&config.www, For::All, owner) {
         // Only the site can do without its folder: there is a copy inside the program.
         Err(_) if !asked_for_www && !config.www.exists() => {
             warnings.push(format!("cannot make {}; the built-in pages are served", config.www.display()));
@@ -31,11 +36,10 @@ pub fn prepare(config: &mut Config, may_use: impl Fn(&Path) -> io::Result<()>) -
         outcome => outcome?,
     }
     if config.has_files {
-        make(&config.uploads, For::All)?;
-        check(&config.uploads, &may_use)?;
+        make(&config.uploads, For::All, owner)?;
     }
-    make(&config.data, For::Owner)?;
-    check(&config.data, &may_use)?;
+    make(&config.data, For::Owner, owner)?;
+    check_all(config, &may_use)?;
     let mode = fs::metadata(&config.data).map(|metadata| metadata.permissions().mode()).unwrap_or(0);
     if mode & 0o077 != 0 {
         let path = config.data.display();
@@ -47,7 +51,7 @@ pub fn prepare(config: &mut Config, may_use: impl Fn(&Path) -> io::Result<()>) -
 /// Makes the data folder alone ready, for commands that do not serve.
 pub fn prepare_data(config: &mut Config, may_use: impl Fn(&Path) -> io::Result<()>) -> Result<(), Mistake> {
     resolve(config)?;
-    make(&config.data, For::Owner)?;
+    make(&config.data, For::Owner, None)?;
     check(&config.data, &may_use)
 }
 
@@ -118,7 +122,7 @@ fn real(path: &Path) -> io::Result<PathBuf> {
     Ok(real)
 }
 
-fn make(folder: &Path, whom: For) -> Result<(), Mistake> {
+fn make(folder: &Path, whom: For, owner: Option<(u32, u32)>) -> Result<(), Mistake> {
     let shown = folder.display();
     match fs::metadata(folder) {
         Ok(metadata) if metadata.is_dir() => return Ok(()),
@@ -129,9 +133,34 @@ fn make(folder: &Path, whom: For) -> Result<(), Mistake> {
         if let Some(parent) = folder.parent() {
             fs::create_dir_all(parent)?;
         }
-        DirBuilder::new().mode(if whom == For::Owner { 0o700 } else { 0o777 }).create(folder)
+        DirBuilder::new().mode(if whom == For::Owner { 0o700 } else { 0o777 }).create(folder)?;
+        match owner {
+            Some((user, group)) => chown(folder, Some(user), Some(group)),
+            None => Ok(()),
+        }
     };
     build().map_err(|error| Mistake::cannot_write(format!("cannot make the folder {shown}: {error}")))
+}
+
+/// Gives the logs to whom we will be when they are opened again.
+pub fn give_logs(config: &Config, (user, group): (u32, u32)) -> Result<(), Mistake> {
+    let access_log = match &config.access_log {
+        AccessLog::File(path) => Some(path),
+        AccessLog::Off | AccessLog::Stderr => None,
+    };
+    for log in access_log.into_iter().chain(&config.log_file) {
+        let refused = |error| Mistake::cannot_write(format!("cannot give away the log {}: {error}", log.display()));
+        chown(log, Some(user), Some(group)).map_err(refused)?;
+    }
+    Ok(())
+}
+
+/// Asks once more whether the folders can be written: whoever asked first was root.
+pub fn check_all(config: &Config, may_use: impl Fn(&Path) -> io::Result<()>) -> Result<(), Mistake> {
+    if config.has_files {
+        check(&config.uploads, &may_use)?;
+    }
+    check(&config.data, &may_use)
 }
 
 fn check(folder: &Path, may_use: impl Fn(&Path) -> io::Result<()>) -> Result<(), Mistake> {
@@ -161,14 +190,14 @@ mod tests {
     fn folders_are_made_where_missing_and_data_for_its_owner_alone() {
         let room = room("made");
         let mut config = config(&room, "a/www", "b/uploads", "c/../data");
-        assert_eq!(prepare(&mut config, MAY).unwrap(), [] as [&str; 0]);
+        assert_eq!(prepare(&mut config, None, MAY).unwrap(), [] as [&str; 0]);
         assert_eq!(config.data, room.join("data"));
         for folder in [&config.www, &config.uploads, &config.data] {
             assert!(folder.is_dir(), "{}", folder.display());
         }
         assert_eq!(fs::metadata(&config.data).unwrap().permissions().mode() & 0o777, 0o700);
         fs::set_permissions(&config.data, fs::Permissions::from_mode(0o755)).unwrap();
-        assert!(prepare(&mut config, MAY).unwrap()[0].contains("mode 755"));
+        assert!(prepare(&mut config, None, MAY).unwrap()[0].contains("mode 755"));
         fs::remove_dir_all(room).unwrap();
     }
 
@@ -187,12 +216,12 @@ mod tests {
             ("link", "uploads", "real"),
             ("", "uploads", "data"),
         ] {
-            let mistake = prepare(&mut config(&room, www, uploads, data), MAY).unwrap_err();
+            let mistake = prepare(&mut config(&room, www, uploads, data), None, MAY).unwrap_err();
             assert_eq!(mistake.exit.code(), 78, "{mistake}");
         }
         assert_eq!(fs::read_dir(&room).unwrap().count(), 2, "only what the test has made");
         // A name that begins with another is not inside it.
-        prepare(&mut config(&room, "www", "www-uploads", "www.data"), MAY).unwrap();
+        prepare(&mut config(&room, "www", "www-uploads", "www.data"), None, MAY).unwrap();
         fs::remove_dir_all(room).unwrap();
     }
 
@@ -200,7 +229,7 @@ mod tests {
     fn without_files_the_folder_of_the_shared_area_does_not_matter() {
         let room = room("without");
         let mut config = Config { has_files: false, ..config(&room, "www", "www/uploads", "data") };
-        prepare(&mut config, MAY).unwrap();
+        prepare(&mut config, None, MAY).unwrap();
         assert!(!room.join("www/uploads").exists());
         fs::remove_dir_all(room).unwrap();
     }
@@ -212,7 +241,7 @@ mod tests {
         for (www, uploads, data) in
             [("file", "uploads", "data"), ("www", "file", "data"), ("www", "uploads", "file/data")]
         {
-            let mistake = prepare(&mut config(&room, www, uploads, data), MAY).unwrap_err();
+            let mistake = prepare(&mut config(&room, www, uploads, data), None, MAY).unwrap_err();
             assert_eq!(mistake.exit.code(), 73, "{mistake}");
         }
         fs::remove_dir_all(room).unwrap();
@@ -222,7 +251,7 @@ mod tests {
     fn a_folder_that_may_not_be_written_is_told() {
         let room = room("unwritable");
         let never = |_: &Path| Err(io::Error::from(ErrorKind::PermissionDenied));
-        let mistake = prepare(&mut config(&room, "www", "uploads", "data"), never).unwrap_err();
+        let mistake = prepare(&mut config(&room, "www", "uploads", "data"), None, never).unwrap_err();
         assert_eq!(mistake.exit.code(), 73, "{mistake}");
         assert!(mistake.to_string().contains("uploads: permission denied"), "{mistake}");
         fs::remove_dir_all(room).unwrap();

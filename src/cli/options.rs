@@ -9,8 +9,8 @@ use std::path::PathBuf;
 
 use crate::cli::units;
 use crate::config::{
-    Access, AccessLog, ChatSync, Config, Listen, LogFormat, Network, OperatorToken, PasswordProfile, Rate, Secret,
-    Signup, TokenSource,
+    Access, AccessLog, ChatSync, Config, Confinement, Listen, LogFormat, Network, OperatorToken, PasswordProfile, Rate,
+    Secret, Signup, TokenSource,
 };
 
 /// One key.
@@ -344,6 +344,41 @@ pub static GROUPS: &[Group] = &[
         ],
     },
     Group {
+        title: "Confinement",
+        keys: &[
+            Key {
+                name: "sandbox",
+                kind: Choice(
+                    &["off", "best", "require"],
+                    |config, word| {
+                        let chosen = Confinement::ALL.into_iter().find(|how| how.word() == word);
+                        config.sandbox = chosen.expect("one of the words of the table");
+                    },
+                    |config| Some(config.sandbox.word().to_string()),
+                ),
+                default: "best",
+                help: "Whether the kernel (Landlock) lets the server reach its own folders only, and connect nowhere",
+                reason: "As far as the kernel can; require refuses to start where it cannot (before Linux 6.7). Keep logs, \
+                         certificates, tokens and the configuration in folders of their own, for those are allowed with them",
+            },
+            Key {
+                name: "user",
+                kind: Text(
+                    "NAME",
+                    |config, name| {
+                        config.user = Some(name.to_string());
+                        Ok(())
+                    },
+                    |config| config.user.clone(),
+                ),
+                default: "(none)",
+                help: "Whom root becomes, with all groups, once the addresses are bound",
+                reason: "For ports below 1024 without a service manager. Folders that are made then are this user's; \
+                         certificates that are to be read again must be readable to it",
+            },
+        ],
+    },
+    Group {
         title: "Logs",
         keys: &[
             Key {
@@ -437,7 +472,7 @@ pub static GROUPS: &[Group] = &[
                 name: "headers",
                 kind: Count(NoLimit, 0, |config| &mut config.limits.headers),
                 default: "100",
-                help: "The header lines of a request (beyond them 431)",
+                help: "The header lines of a request (beyond them 431); there is room for 100, whatever is said here",
                 reason: "Browsers send about 20",
             },
             Key {
@@ -658,7 +693,15 @@ pub static GROUPS: &[Group] = &[
                 }),
                 default: "",
                 help: "A proxy (10.0.0.0/8, or one address) whose X-Forwarded-For or Forwarded is believed",
-                reason: "Anybody else could claim any address. Setting it ends the loopback defaults",
+                reason: "Anybody else could claim any address. Setting it ends the loopback defaults. Whoever comes by a Unix \
+                         socket counts as 127.0.0.1",
+            },
+            Key {
+                name: "proxy-protocol",
+                kind: Switch(true, |config| &mut config.takes_proxy_protocol),
+                default: "false",
+                help: "Each connection of a trusted-proxy begins with a PROXY header (version 1 or 2), which is believed",
+                reason: "For proxies that pass bytes on. One without the header is closed; from anybody else it is a mistake (400)",
             },
         ],
     },

@@ -5,7 +5,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::config::{Access, AccessLog, Config, TokenSource};
+use crate::config::{Access, AccessLog, Config, Confinement, TokenSource};
 
 /// A token of fewer bytes is warned of: with 16 random ones nobody guesses it.
 const TOKEN_BYTES_LEAST: usize = 16;
@@ -42,6 +42,19 @@ pub fn summary(config: &Config, bound: &[SocketAddr], detours: &[SocketAddr]) ->
         several => format!("{:<13}whoever holds one of {several} tokens", "operator"),
     });
     lines.join("\n")
+}
+
+/// What keeps the process from the rest of the machine; `landlock` is the version that does.
+pub fn confinement(config: &Config, landlock: Option<u32>) -> String {
+    let told = match landlock {
+        _ if config.sandbox == Confinement::Off => "the process may do what its user may".to_string(),
+        None => "this kernel has no Landlock: the process may do what its user may".to_string(),
+        Some(version @ 1..=3) => {
+            format!("Landlock {version}: the process reaches its own folders only, but may connect elsewhere")
+        }
+        Some(version) => format!("Landlock {version}: the process reaches its own folders only, and connects nowhere"),
+    };
+    format!("{:<13}{:<9}{told}", "sandbox", config.sandbox.word())
 }
 
 /// What is allowed and yet seldom meant: one sentence each.

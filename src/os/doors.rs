@@ -1,5 +1,6 @@
 //! The doors: listeners, what kind of guest each lets in, and who of them has something to say.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -10,8 +11,10 @@ use mio::unix::SourceFd;
 use mio::{Interest, Registry, Token};
 use rustix::net::{SocketFlags, acceptfrom_with};
 
+use crate::clock::Moment;
 use crate::os::keys::Keys;
 use crate::os::sys;
+use crate::os::vestibule::{Entry, Vestibule};
 use crate::os::wire::Wire;
 use crate::reactor::system::{Entrance, Peer};
 
@@ -53,6 +56,10 @@ pub(super) struct Doors {
     listeners: Vec<Listener>,
     /// For the doors where encryption is spoken.
     pub keys: Option<Keys>,
+    /// Where those wait of whom a proxy has still to speak.
+    pub vestibule: Option<Vestibule>,
+    /// Those of whom it has.
+    known: VecDeque<(OwnedFd, Peer)>,
 }
 
 /// What one look at the doors came to.
@@ -79,7 +86,7 @@ impl Doors {
             registry.register(&mut SourceFd(&door.socket.as_raw_fd()), token(at), Interest::READABLE)?;
             listeners.push(Listener { door, is_ready: true });
         }
-        Ok(Doors { listeners, keys })
+        Ok(Doors { listeners, keys, vestibule: None, known: VecDeque::new() })
     }
 
     /// Someone may be waiting at a door.
@@ -89,29 +96,52 @@ impl Doors {
         }
     }
 
+    /// Whether a token is of one of whom a proxy has still to speak.
+    pub fn is_waiting(&self, token: Token) -> bool {
+        self.vestibule.as_ref().is_some_and(|vestibule| vestibule.knows(token))
+    }
+
+    /// More of what a proxy has to say has come. Says whether somebody may come in now.
+    pub fn ring_waiting(&mut self, token: Token, is_shut: bool) -> bool {
+        if let Some(Entry::Known(socket, peer)) = self.vestibule.as_mut().map(|hall| hall.ring(token, is_shut)) {
+            self.known.push_back((socket, peer));
+        }
+        !self.known.is_empty()
+    }
+
+    /// Closes those of whom no proxy has spoken in time; says when the next will be.
+    pub fn expire(&mut self, now: Moment) -> Option<Moment> {
+        let vestibule = self.vestibule.as_mut()?;
+        vestibule.expire(now);
+        vestibule.due()
+    }
+
     /// Closes them for good.
     pub fn close(&mut self) {
         self.listeners.clear();
+        self.known.clear();
+        self.vestibule.iter_mut().for_each(Vestibule::close);
     }
 
     /// Lets the next one in.
-    pub fn accept(&mut self) -> Came {
-        for listener in &mut self.listeners {
-            while listener.is_ready {
-                match acceptfrom_with(&listener.door.socket, SocketFlags::CLOEXEC | SocketFlags::NONBLOCK) {
+    pub fn accept(&mut self, now: Moment) -> Came {
+        if let Some((socket, peer)) = self.known.pop_front() {
+            return self.let_in(socket, peer);
+        }
+        for at in 0..self.listeners.len() {
+            let entrance = self.listeners[at].door.entrance;
+            while self.listeners[at].is_ready {
+                let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+                match acceptfrom_with(&self.listeners[at].door.socket, flags) {
                     Ok((socket, address)) => {
-                        let entrance = listener.door.entrance;
-                        let session = match (entrance, &mut self.keys) {
-                            (Entrance::Secure, Some(keys)) => match keys.open() {
-                                Ok(session) => Some(session),
-                                Err(error) => return Came::Want(error),
-                            },
-                            _ => None,
-                        };
                         let address = address.and_then(|address| SocketAddr::try_from(address).ok());
-                        return Came::In(Wire::new(socket, session), peer(address, entrance));
+                        let peer = peer(address, entrance);
+                        let Some(vestibule) = &mut self.vestibule else { return self.let_in(socket, peer) };
+                        if let Entry::Known(socket, peer) = vestibule.enter(socket, peer, now) {
+                            return self.let_in(socket, peer);
+                        }
                     }
-                    Err(rustix::io::Errno::AGAIN) => listener.is_ready = false,
+                    Err(rustix::io::Errno::AGAIN) => self.listeners[at].is_ready = false,
                     Err(error) if is_want(error) => return Came::Want(error.into()),
                     // Everything else is one connection's misfortune (accept(2)).
                     Err(_) => {}
@@ -119,6 +149,17 @@ impl Doors {
             }
         }
         Came::Nobody
+    }
+
+    fn let_in(&mut self, socket: OwnedFd, peer: Peer) -> Came {
+        let session = match (peer.entrance, &mut self.keys) {
+            (Entrance::Secure, Some(keys)) => match keys.open() {
+                Ok(session) => Some(session),
+                Err(error) => return Came::Want(error),
+            },
+            _ => None,
+        };
+        Came::In(Wire::new(socket, session), peer)
     }
 }
 

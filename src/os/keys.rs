@@ -40,12 +40,20 @@ type Looks = Vec<Option<(SystemTime, u64)>>;
 pub struct Keys {
     config: Arc<ServerConfig>,
     warnings: Vec<String>,
+    pairs: Vec<Pair>,
+    looks: Looks,
+    tickets: Arc<dyn ProducesTickets>,
+    watched: Option<Watched>,
+}
+
+/// The thread that looks at the files.
+struct Watched {
     fresh: Receiver<Arc<ServerConfig>>,
     ask: Sender<()>,
 }
 
 impl Keys {
-    /// Reads all pairs; the first is for clients that ask for no name of ours. They are watched from now on.
+    /// Reads all pairs; the first is for clients that ask for no name of ours.
     ///
     /// # Errors
     /// A sentence on the first that cannot be used.
@@ -53,20 +61,28 @@ impl Keys {
         let tickets = Ticketer::new().map_err(|error| format!("cannot make tickets: {error}"))?;
         let looks = look(pairs);
         let (config, warnings) = configure(pairs, &tickets)?;
+        Ok(Keys { config, warnings, pairs: pairs.to_vec(), looks, tickets, watched: None })
+    }
+
+    /// Looks at the files from now on, and reads them again when they have changed.
+    ///
+    /// # Errors
+    /// If no thread can be had.
+    pub(super) fn watch(&mut self) -> io::Result<()> {
         let (give, fresh) = mpsc::channel();
         let (ask, asked) = mpsc::channel();
-        let pairs = pairs.to_vec();
+        let (pairs, looks, tickets) = (self.pairs.clone(), self.looks.clone(), self.tickets.clone());
         thread::Builder::new()
             .name("hythe-keys".into())
             .stack_size(2 * STACK)
-            .spawn(move || watch(&pairs, looks, &tickets, &asked, &give))
-            .map_err(|error| format!("cannot watch the certificates: {error}"))?;
-        Ok(Keys { config, warnings, fresh, ask })
+            .spawn(move || watch(&pairs, looks, &tickets, &asked, &give))?;
+        self.watched = Some(Watched { fresh, ask });
+        Ok(())
     }
 
     /// What encrypts a new connection.
     pub(super) fn open(&mut self) -> io::Result<Box<Session>> {
-        while let Ok(config) = self.fresh.try_recv() {
+        while let Some(config) = self.watched.as_ref().and_then(|watched| watched.fresh.try_recv().ok()) {
             self.config = config;
         }
         Session::new(self.config.clone())
@@ -75,7 +91,7 @@ impl Keys {
     /// Has the files read anew.
     pub(super) fn reload(&self) {
         // Its thread lives as long as this does.
-        let _ = self.ask.send(());
+        let _ = self.watched.as_ref().map(|watched| watched.ask.send(()));
     }
 
     /// What an operator should know of them.

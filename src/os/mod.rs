@@ -21,6 +21,7 @@ use crate::os::doors::{Came, Door, Doors};
 use crate::os::keys::Keys;
 use crate::os::pool::{IDLE_MAX, Pool, STACK, Tray};
 use crate::os::scribe::Scribe;
+use crate::os::vestibule::{Proxies, Vestibule};
 use crate::os::wire::Wire;
 use crate::reactor::system::{Happening, Job, Key, LANES, Lane, Peer, Signal, System, Verdict};
 
@@ -31,10 +32,13 @@ pub mod doors;
 pub mod keys;
 mod partials;
 pub mod pool;
+pub mod proxied;
+pub mod sandbox;
 pub mod scribe;
 pub mod sys;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 pub mod tls;
+pub mod vestibule;
 pub mod wire;
 
 /// How many events one sleep may bring.
@@ -65,6 +69,8 @@ const SIGNALS: Token = Token(usize::MAX - 1);
 /// Listeners count down from here.
 const LISTENERS: usize = usize::MAX - 2;
 const LISTENERS_MAX: usize = 64;
+/// And from here those of whom a proxy has still to speak.
+const VESTIBULE: usize = LISTENERS - LISTENERS_MAX;
 
 /// On targets with narrow pointers a token holds twelve bits of age, else all of it.
 #[cfg(target_pointer_width = "64")]
@@ -106,6 +112,8 @@ pub struct Parts<E, D> {
     pub doors: Vec<Door>,
     /// What is spoken with at the doors where encryption is.
     pub keys: Option<Keys>,
+    /// The proxies that speak ahead of their clients (PROXY protocol), if any do.
+    pub proxies: Option<Proxies>,
     /// Whether the process's signals are for this loop.
     pub takes_signals: bool,
     /// Helpers for files.
@@ -160,7 +168,13 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
         let tray = Arc::new(Tray::new(mio::Waker::new(poll.registry(), WAKER)?));
         let mut doors = parts.doors;
         doors.truncate(LISTENERS_MAX);
-        let doors = Doors::open(doors, parts.keys, poll.registry(), |at| Token(LISTENERS - at))?;
+        let mut keys = parts.keys;
+        keys.as_mut().map_or(Ok(()), Keys::watch)?;
+        let doors = Doors::open(doors, keys, poll.registry(), |at| Token(LISTENERS - at))?;
+        let mut doors = doors;
+        if let Some(proxies) = parts.proxies {
+            doors.vestibule = Some(Vestibule::new(proxies, VESTIBULE, poll.registry().try_clone()?));
+        }
         let signals = if parts.takes_signals { Some(Signals::watch(&poll)?) } else { None };
         let (ledger, entries) = mpsc::channel();
         let theirs = tray.clone();
@@ -342,6 +356,9 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
                 until = Some(until.map_or(due, |until| until.min(due)));
             }
         }
+        if let Some(due) = self.doors.expire(self.now) {
+            until = Some(until.map_or(due, |until| until.min(due)));
+        }
         // The loop's time is the time since its last turn began: a deadline that has come meanwhile is not slept past, since
         // the sleep is reckoned from the clock as it is.
         let timeout = until.map(|until| {
@@ -363,9 +380,14 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
             match event.token() {
                 WAKER => self.tray.take(happened),
                 SIGNALS => has_signals = true,
-                Token(at) if at > LISTENERS - LISTENERS_MAX => {
+                Token(at) if at > VESTIBULE => {
                     self.doors.ring(LISTENERS - at);
                     happened.push(Happening::Incoming);
+                }
+                token if self.doors.is_waiting(token) => {
+                    if self.doors.ring_waiting(token, event.is_read_closed() || event.is_error()) {
+                        happened.push(Happening::Incoming);
+                    }
                 }
                 token => happened.push(Happening::Ready {
                     key: key(token),
@@ -384,7 +406,7 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
 
     fn accept(&mut self) -> io::Result<(Wire, Peer)> {
         loop {
-            match self.doors.accept() {
+            match self.doors.accept(self.now) {
                 Came::In(wire, peer) => return Ok((wire, peer)),
                 Came::Nobody => break,
                 Came::Want(error) => match self.spare.take() {

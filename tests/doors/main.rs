@@ -1,8 +1,11 @@
 //! The ways in beside a TCP address: Unix sockets, listeners that a service manager hands over, and the word to it; and the
 //! data folder, which takes one server at a time.
 
+mod proxied;
+
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
 use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -44,18 +47,24 @@ impl Drop for Folder {
 }
 
 /// A server that is ready, and is stopped in good order.
-struct Running(Child);
+struct Running(Child, String);
 
 impl Running {
     fn start(mut command: Command) -> Running {
         let mut child = command.spawn().expect("it starts");
         let errors = child.stderr.take().expect("stderr was asked for");
         let mut lines = BufReader::new(errors).lines();
-        let is_ready = lines.by_ref().map_while(Result::ok).any(|line| line.starts_with("hythe is ready"));
-        assert!(is_ready, "it is ready");
+        let ready = lines.by_ref().map_while(Result::ok).find(|line| line.starts_with("hythe is ready"));
+        let ready = ready.expect("it is ready");
         // Whatever else it says is read, so that it never waits for us.
         thread::spawn(move || lines.map_while(Result::ok).for_each(drop));
-        Running(child)
+        Running(child, ready)
+    }
+
+    /// Where it listens.
+    fn address(&self) -> SocketAddr {
+        let address = self.1.split("http://").nth(1).and_then(|rest| rest.split('/').next());
+        address.and_then(|address| address.parse().ok()).expect("an address")
     }
 }
 

@@ -213,3 +213,22 @@ fn an_idle_encrypted_connection_keeps_little() {
     println!("an idle encrypted connection has {each} bytes");
     assert!(each <= 6 << 10, "{each} bytes each");
 }
+
+#[test]
+fn a_proxys_word_on_its_client_comes_ahead_of_the_handshake() {
+    let (house, folder) =
+        open("proxied", &["--proxy-protocol", "--trusted-proxy", "127.0.0.1", "--access-log", "access"]);
+    let mut client = Client::new(house.address(), usual(), "localhost");
+    client.socket.write_all(b"PROXY TCP6 2001:db8::9 ::1 1234 443\r\n").expect("it is taken");
+    client.shake().expect("hands are shaken behind it");
+    assert!(client.ask(HEALTH, HEALTHY).ends_with(HEALTHY));
+    let noted = || fs::read_to_string(house.folder().join("access")).is_ok_and(|log| log.starts_with("2001:db8::9 "));
+    let latest = Instant::now() + Duration::from_secs(5);
+    while !noted() {
+        assert!(Instant::now() < latest, "the client is noted");
+        thread::sleep(Duration::from_millis(10));
+    }
+    let mut plain = Client::new(house.address(), usual(), "localhost");
+    assert!(plain.shake().is_err(), "a handshake without the header is not answered");
+    drop(folder);
+}
