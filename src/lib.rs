@@ -41,6 +41,8 @@ pub mod testing;
 
 mod embed;
 mod manage;
+mod measures;
+mod reload;
 mod run;
 
 pub use embed::{Handle, Running, Server};
@@ -51,6 +53,7 @@ pub use http::status::Status;
 pub use manage::{back_up, look_after};
 pub use os::Keeper;
 pub use os::doors::Door;
+pub use reload::Reread;
 pub use run::{Premises, run};
 pub use server::blocking::Asked;
 pub use server::context::{Call, Context};

@@ -11,11 +11,9 @@ use std::time::Duration;
 use crate::cli::exit::RunError;
 use crate::cli::{logging, summary};
 use crate::clock::Wall;
-use crate::config::{AccessLog, ChatSync, Config, FILE_JOBS_MAX, HASH_QUEUE, HASHERS, Limits, Listen, LogFormat};
+use crate::config::{AccessLog, ChatSync, Config, Limits, Listen};
 use crate::http::fault::Fault;
-use crate::http::headers::HEADERS_MAX;
-use crate::http::host::{HostList, HostRules};
-use crate::http::request::HeadLimits;
+use crate::measures::{Bound, fit_to_descriptors, marks, rules};
 use crate::os::disk::FolderDisk;
 use crate::os::doors::{self, Door};
 use crate::os::keys::Keys;
@@ -25,12 +23,11 @@ use crate::os::vestibule::Proxies;
 use crate::os::{self, Keeper, Os, Parts};
 use crate::reactor::Reactor;
 use crate::reactor::hub::Hub;
-use crate::reactor::slot::{Brought, Marks};
+use crate::reactor::slot::Brought;
 use crate::reactor::system::{Entrance, Key, Lane, System, Verdict};
-use crate::server::access::Format;
+use crate::reload::{self, Reread};
 use crate::server::connection::{Connection, Done};
 use crate::server::context::Context;
-use crate::server::house::Rules;
 use crate::server::reply::{Reply, Step};
 use crate::site;
 use crate::site::opening::{self, Found, HISTORY_MESSAGES};
@@ -45,9 +42,6 @@ use crate::store::ledger::{self, Entry, Ledger};
 use crate::store::owners::Owners;
 use crate::store::secret::Cost;
 use crate::store::users::Users;
-
-/// Descriptors kept for files, logs, the ledger and the loop itself.
-const DESCRIPTORS_KEPT: usize = 400;
 
 /// A command that looks after accounts holds the data folder for a moment; a server holds it for good.
 const HOLD_PATIENCE: Duration = Duration::from_secs(1);
@@ -70,6 +64,8 @@ pub struct Premises {
     access_log: Option<Opening>,
     /// The version of Landlock that confines us.
     landlock: Option<u32>,
+    /// The configuration as it was read, before what was found on the way changed it.
+    as_started: Config,
     _held: OwnedFd,
 }
 
@@ -87,6 +83,7 @@ impl Premises {
             let sentence = "proxy-protocol needs to know whose word is taken: set trusted-proxy";
             return Err(RunError::Configuration(sentence.into()));
         }
+        let as_started = config.clone();
         let keys = read_keys(config)?;
         // Two on one data folder would give the same ids twice and remove each other's drafts.
         let held = os::hold_folder(&config.data, HOLD_PATIENCE)
@@ -97,7 +94,7 @@ impl Premises {
             false => take_over(handed_over, config),
         };
         let access_log = open_access_log(config)?;
-        Ok(Premises { keys, doors, bound, access_log, landlock: None, _held })
+        Ok(Premises { keys, doors, bound, access_log, landlock: None, as_started, _held })
     }
 
     /// Has the kernel let this process reach nothing but what is opened here and the folders of `config`. There must be no other
@@ -129,14 +126,15 @@ impl Premises {
     }
 }
 
-/// Serves until told to stop. `log` is who writes the log.
+/// Serves until told to stop. `log` is who writes the log. `reread` is asked for the configuration as it is then, whenever the
+/// operator wishes it read anew.
 ///
 /// # Errors
 /// What kept the server from starting, or from going on.
-pub fn run(mut config: Config, premises: Premises, log: Scribe) -> Result<(), RunError> {
+pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) -> Result<(), RunError> {
     os::give_back_what_is_large();
     fit_to_descriptors(&mut config.limits);
-    let Premises { keys, doors, bound, access_log, landlock, _held } = premises;
+    let Premises { keys, doors, bound, access_log, landlock, as_started, _held } = premises;
     keys.iter().flat_map(Keys::warnings).for_each(|warning| log::warn!("{warning}"));
     let access_log =
         access_log.map(|opening| Scribe::start(opening).map_err(|error| other("begin the access log", error)));
@@ -156,6 +154,7 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe) -> Result<(), Ru
         let (memory_kib, passes) = config.password_profile.cost();
         let mut accounts = Accounts::new(Users::default(), Cost { memory_kib, passes }, Box::new(os::fill));
         accounts.unread = books.as_ref().map(|books| books.database.clone());
+        accounts.stillness = Some(hub.topic());
         accounts
     });
     site.books = books;
@@ -175,6 +174,7 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe) -> Result<(), Ru
     });
     let world = world.map_err(|error| other("make the event loop", error))?;
     let mut reactor = server.in_world(world, rules(&config, &bound)?, marks(&config));
+    reactor.parts().0.reload = Some(reload::reload(reread, as_started, bound.clone()));
     for line in summary::summary(&config, &bound.listeners, &bound.detours).lines() {
         log::info!("{line}");
     }
@@ -257,18 +257,6 @@ fn other(doing: &'static str, error: io::Error) -> RunError {
     RunError::Other { doing, error }
 }
 
-/// Raises the descriptors to what the system allows, and lowers the connections to what that leaves.
-fn fit_to_descriptors(limits: &mut Limits) {
-    let descriptors = os::raise_descriptors();
-    let fitting = descriptors.saturating_sub(DESCRIPTORS_KEPT).max(16);
-    if limits.max_connections > fitting {
-        if limits.max_connections != usize::MAX {
-            log::warn!("max_connections is lowered to {fitting}: this process may have {descriptors} descriptors");
-        }
-        limits.max_connections = fitting;
-    }
-}
-
 /// Reads the certificates and their keys.
 fn read_keys(config: &Config) -> Result<Option<Keys>, RunError> {
     let (certs, keys) = (config.tls_certs.len(), config.tls_keys.len());
@@ -284,15 +272,6 @@ fn read_keys(config: &Config) -> Result<Option<Keys>, RunError> {
     }
     let pairs: Vec<_> = config.tls_certs.iter().cloned().zip(config.tls_keys.iter().cloned()).collect();
     Keys::read(&pairs).map(Some).map_err(RunError::Configuration)
-}
-
-/// Where we listen.
-#[derive(Default)]
-struct Bound {
-    /// Where requests are served.
-    listeners: Vec<SocketAddr>,
-    /// Where they are sent elsewhere.
-    detours: Vec<SocketAddr>,
 }
 
 /// Binds every listener. One that is optional is left out where the machine has no such address.
@@ -580,56 +559,4 @@ fn open_access_log(config: &Config) -> Result<Option<Opening>, RunError> {
         Some(file) => Ok(Box::new(file)),
         None => Ok(Box::new(logging::open_at_end(&path)?)),
     })))
-}
-
-fn rules(config: &Config, bound: &Bound) -> Result<Rules, RunError> {
-    let limits = &config.limits;
-    let reaches_out = !config.is_loopback_only();
-    let machine = os::machine_name();
-    let listeners = [bound.listeners.as_slice(), &bound.detours].concat();
-    let hosts = HostList::new(HostRules {
-        listeners: &listeners,
-        default_port: if config.is_encrypted() { 443 } else { 80 },
-        machine: machine.as_deref().filter(|_| reaches_out),
-        passes_addresses: reaches_out,
-        allowed: &config.allow_hosts,
-    });
-    Ok(Rules {
-        heads: HeadLimits {
-            request_line_bytes: limits.request_line_bytes,
-            header_bytes: limits.header_bytes,
-            headers: limits.headers.min(HEADERS_MAX),
-        },
-        header_timeout_ms: limits.header_timeout_ms,
-        body_idle_ms: limits.body_idle_ms,
-        body_rate_bytes: limits.body_min_rate_bytes_per_s,
-        body_rate_after_ms: limits.body_min_rate_after_ms,
-        keepalive_ms: limits.keepalive_ms,
-        keepalive_requests: if limits.keepalive_requests == u32::MAX { 0 } else { limits.keepalive_requests },
-        hosts: Some(hosts.map_err(|error| other("answer to that host", io::Error::other(error)))?),
-        cors_origins: config.cors_origins.clone(),
-        prefix: config.path_prefix.clone(),
-        secure_port: bound.listeners.first().filter(|_| config.is_encrypted()).map(SocketAddr::port),
-        hsts_seconds: config.hsts_ms / 1000,
-        painter: Some(site::frame::refusal),
-        access_log: (config.access_log != AccessLog::Off).then_some(match config.log_format {
-            LogFormat::Text => Format::Combined,
-            LogFormat::Json => Format::Json,
-        }),
-        ..Rules::default()
-    })
-}
-
-fn marks(config: &Config) -> Marks {
-    let limits = &config.limits;
-    Marks {
-        connections_max: limits.max_connections,
-        per_address_max: if limits.max_per_ip == usize::MAX { 0 } else { limits.max_per_ip },
-        outbox_bytes_high: 256 << 10,
-        write_idle_ms: limits.write_idle_ms,
-        listener_bytes_max: limits.stream_queue_bytes,
-        listeners_bytes_max: limits.stream_total_bytes,
-        jobs_max: [FILE_JOBS_MAX, HASHERS + HASH_QUEUE],
-        drain_ms: limits.drain_ms,
-    }
 }

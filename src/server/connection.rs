@@ -27,6 +27,7 @@ use crate::server::reply::{Again, Reply, State, Step};
 mod answer;
 mod body;
 mod state;
+mod status;
 mod streaming;
 mod talking;
 
@@ -427,7 +428,8 @@ impl<S: State> Protocol for Connection<S> {
             Done::Drawn(drawn) => self.take_drawn(drawn, house, port),
             Done::Late(number, step) => self.take_late(number, step, house, port),
             Done::Thought(thought) => self.take_thought(thought, house, port),
-            Done::Dropped => {}
+            // A house is set up for nobody in particular.
+            Done::Dropped | Done::Change(_) => {}
         }
     }
 
@@ -512,6 +514,7 @@ impl<S: State> Protocol for Connection<S> {
                 let said = thought(&mut house.state, &mut context(yard, house.answers, peer));
                 follow_said_orphan(said, yard);
             }
+            Done::Change(change) => yard.marks = change(house),
             Done::Sunk(Sunk::Refused(_)) | Done::Dropped => {}
         }
     }
@@ -531,14 +534,32 @@ impl<S: State> Protocol for Connection<S> {
         }
     }
 
-    fn on_signal(signal: Signal, _house: &mut House<S>, yard: &mut Yard<Self>) {
-        if signal == Signal::Status {
-            log::info!(
-                "{:?}, {} listening, {} helpers' jobs",
-                yard.counts,
-                yard.hub.listeners(),
-                yard.jobs_out(Lane::Files)
-            );
+    fn on_signal(signal: Signal, census: &[(&'static str, usize)], house: &mut House<S>, yard: &mut Yard<Self>) {
+        match signal {
+            Signal::Status => log::info!("{}", status::line(census, house, yard)),
+            Signal::Reload => {
+                if let Some(reload) = house.reload.clone() {
+                    yard.spawn(Key::NOBODY, Lane::Files, move || Done::Change(reload()));
+                }
+            }
+            Signal::Drain => {}
+        }
+    }
+
+    fn doing(&self) -> &'static str {
+        match &self.phase {
+            Phase::Head if self.is_in_head => "in a head",
+            Phase::Head => "idle",
+            Phase::Away(_) => "at helpers",
+            Phase::Later(_) => "answered later",
+            Phase::Stream(_) => "on streams",
+            Phase::Talk(_) => "on WebSockets",
+            Phase::Sending(_) => "being sent",
+            Phase::Lingering(_) => "lingering",
+            Phase::Busy(busy) => match &busy.work {
+                Work::Collect { .. } | Work::Receive(_) => "sending a body",
+                Work::Wait { .. } => "waiting for news",
+            },
         }
     }
 
