@@ -1,5 +1,5 @@
-// The Chat page: `#den` is the room den. What is said goes out by post, one after the other, and stands in the page at once, marked
-// until the server has it; what was under way when the line was cut is looked for before it is sent again. live.js hears.
+// The Chat page: `#den` is the room den. What is said stands there at once, marked until the server has it; what was under way when
+// the line was cut is looked for before it is sent again. live.js hears.
 
 import { $, ask, button, calendar, clock, isSameDay, link, make, server, signIn, sleep, stored, timeElement } from './common.js';
 import { again, listen, types, want } from './live.js';
@@ -8,7 +8,7 @@ const PAGE = 100;
 const log = $('log');
 const here = await server;
 
-// `known` has the item of each id; `outgoing` what was written here and is not acknowledged, in order; `unread` counts by room.
+// `known` has the item of each id; `outgoing` what is not acknowledged, in order; `unread` counts by room.
 const chat = { room: '', known: new Map(), outgoing: [], unread: {}, heard: {}, names: [] };
 const own = new Set(stored('own') || []);
 const madeUp = stored('guest') || 'guest-' + Math.random().toString(16).slice(2, 6);
@@ -25,8 +25,6 @@ function toEnd() {
 	$('newest').hidden = true;
 }
 
-// What is shown
-
 const linked = (text) => text.split(/(https?:\/\/[^\s<>"]*[^\s<>".,;:!?)\]'])/).map((part, place) => (place % 2 ? link(part, part, { target: '_blank' }) : part));
 
 function messageItem(message) {
@@ -36,11 +34,10 @@ function messageItem(message) {
 	if (id && (isBy(message) || here.may.includes('admin'))) {
 		who.append(button('Take back', () => ask(`messages/${id}`, { method: 'DELETE' }).then(() => erase(id), ({ message }) => showError(message)), 'back'));
 	}
-	const facts = { className: !id || own.has(id) || isBy(message) ? 'own' : '', number: id ?? Infinity, author: user || name, date };
-	return make('li', facts, make('p', 'day'), who, make('p', { className: 'text', dir: 'auto' }, ...linked(text)));
+	return make('li', { className: !id || own.has(id) || isBy(message) ? 'own' : '', number: id ?? Infinity, author: user || name, date }, make('p', 'day'), who, make('p', { className: 'text', dir: 'auto' }, ...linked(text)));
 }
 
-/** Puts an item where its id belongs; what has none yet stays at the end. */
+/** Puts an item where its id belongs. */
 function place(item) {
 	const wasAtEnd = isAtEnd();
 	let above = $('messages').lastElementChild;
@@ -102,14 +99,12 @@ function erase(id) {
 	dress(below);
 }
 
-// What comes in
-
 const isIt = (one, message) => one.room === message.room && one.text === message.message.trim() && one.name === message.name && message.id > one.after;
 
-/** A message that has just come, by whichever way. It may be one of ours, before or in place of its answer. */
+/** A message that has come by whichever way; it may be one of ours, in place of its answer. */
 function receive(message) {
 	if (message.room !== chat.room) return countUnread(message);
-	// What comes before the history is looked for after it; what is older than all that is shown belongs to it.
+	// Before the history is there it is looked for later; what is older than all that is shown belongs to it.
 	if (chat.isOpening) return (chat.hasMissed = true);
 	if (chat.known.has(message.id) || (chat.known.size && message.id < chat.first)) return;
 	const one = chat.outgoing.find((each) => each.state !== 'waiting' && isIt(each, message));
@@ -153,18 +148,15 @@ function showState(state) {
 	sendWaiting();
 }
 
-/** Whatever has come since what is known; says whether there was something. */
+/** Whatever has come since; says whether there was something. */
 async function catchUp() {
 	await chat.loaded;
 	const { room, last } = chat;
-	for (let since = last; room === chat.room; ) {
-		const page = await ask(`messages?room=${room}&limit=1000&since=${since}`).catch(() => null);
-		if (!page || room !== chat.room) break;
-		page.messages.forEach(receive);
-		if (page.gap) tellGap();
-		since = page.last;
-		if (page.messages.length < 1000) break;
-	}
+	const page = await ask(`messages?room=${room}&limit=1000&since=${last}`).catch(() => null);
+	if (!page || room !== chat.room) return;
+	if (page.gap) tellGap();
+	page.messages.forEach(receive);
+	if (page.messages.length === 1000) await catchUp();
 	return chat.last > last;
 }
 
@@ -192,15 +184,13 @@ async function lookRooms() {
 	showUnread();
 }
 
-/** How much was said in other rooms since they were last looked into. */
+/** What was said in other rooms since they were looked into. */
 async function countMissed() {
 	const read = stored('read') || {};
 	for (const room of chat.names.filter((name) => name !== chat.room && read[name]).slice(0, 12)) {
 		await ask(`messages?room=${room}&since=${read[room]}`).then((page) => page.messages.forEach(countUnread), () => {});
 	}
 }
-
-// What was said before
 
 async function readBack(query) {
 	const { room } = chat;
@@ -236,7 +226,8 @@ function openRoom() {
 async function loadRoom() {
 	const { room } = chat;
 	$('log-note').textContent = 'Looking…';
-	Object.assign(chat, { isOpening: true, hasMissed: false });
+	chat.isOpening = true;
+	chat.hasMissed = false;
 	try {
 		await readBack('').finally(() => (chat.isOpening = false));
 		if (room !== chat.room) return;
@@ -251,8 +242,6 @@ async function loadRoom() {
 	}
 }
 
-// What goes out
-
 function say(text, facts) {
 	const one = { text, name: nameHere(), room: chat.room, after: chat.last, line: make('p', 'line'), ...facts };
 	one.item = messageItem({ name: one.name, user: here.user, ts: Date.now(), message: text });
@@ -263,7 +252,7 @@ function say(text, facts) {
 	toEnd();
 }
 
-const remember = () => stored('outgoing', chat.outgoing.map(({ text, name, room, after }) => ({ text, name, room, after, isDoubtful: true })), 'sessionStorage');
+const remember = () => stored('outgoing', chat.outgoing.map(({ text, name, room, after }) => ({ text, name, room, after })), 'sessionStorage');
 
 function hold(one) {
 	one.state = 'waiting';
@@ -273,7 +262,6 @@ function hold(one) {
 	sendWaiting();
 }
 
-/** Sends what waits, in order, one at a time. */
 async function sendWaiting() {
 	if (chat.isSending) return;
 	chat.isSending = true;
@@ -288,7 +276,6 @@ async function sendWaiting() {
 				await sleep(trouble.waitMs);
 				one.state = 'waiting';
 			} else if (!trouble.status || trouble.status >= 500) {
-				// It goes out when the line is back, and is looked for first.
 				Object.assign(one, { state: 'waiting', isDoubtful: true });
 				offer(one, 'Not sent yet. ');
 				setTimeout(sendWaiting, 3000);
@@ -307,7 +294,6 @@ const post = ({ text, name, room }) => ask('send', {
 	signal: AbortSignal.timeout(20_000),
 });
 
-/** A message that may have come through though its answer did not. */
 async function find(one) {
 	const page = await ask(`messages?room=${one.room}&since=${one.after}&limit=1000`);
 	return page.messages.find((message) => isIt(one, message) && !own.has(message.id));
@@ -352,8 +338,6 @@ function retry(one) {
 	if (one.state === 'failed') one.name = nameHere();
 	hold(one);
 }
-
-// The page
 
 function startBox() {
 	const box = $('message');
@@ -409,7 +393,7 @@ async function start() {
 	startBox();
 	startLog();
 	await openRoom();
-	for (const { text, ...facts } of stored('outgoing', undefined, 'sessionStorage') || []) say(text, facts);
+	for (const { text, ...facts } of stored('outgoing', undefined, 'sessionStorage') || []) say(text, { ...facts, isDoubtful: true });
 	await lookRooms();
 	listen([...chat.names, chat.room], chosenName(), hear);
 	await countMissed();

@@ -5,7 +5,7 @@ import { $, ask, at, button, copy, dialog, link, make, question, server, signIn,
 import { resume, upload } from './uploads.js';
 
 const PAGE = 200;
-const list = { folder: '', entries: [], next: null, text: '', fresh: new Set(), looks: 0 };
+const list = { folder: '', entries: [], next: null, text: '', looks: 0 };
 const here = await server;
 
 const escapePath = (path) => path.split('/').map(encodeURIComponent).join('/');
@@ -43,13 +43,12 @@ async function load(after = '') {
 function show(words, isCut) {
 	const focused = document.activeElement?.closest('#list a')?.getAttribute('href');
 	$('list').replaceChildren(...list.entries.map((entry) => (entry.dir ? row(hrefOf(entry.path), '▸', entry.dir, 'Folder') : fileRow(entry))));
-	$('list-note').textContent = isCut ? 'There are too many files to search them all; these were found first.' :
+	$('list-note').textContent = isCut ? 'There are too many files to search them all.' :
 		list.entries.length ? '' :
 		words ? `Nothing here has “${words}” in its name.` :
 		list.folder ? 'There is nothing in this folder.' : `Nothing is shared yet.${mayWrite() ? ' Choose a file, or drop one here.' : ''}`;
 	$('more').hidden = !list.next;
 	if (focused) rowOf(focused)?.focus();
-	list.fresh.clear();
 }
 
 function row(href, kind, name, ...meta) {
@@ -62,7 +61,6 @@ function fileRow(file) {
 	const ending = /[^.]\.([a-z0-9]{1,5})$/i.exec(file.name)?.[1] ?? 'file';
 	const where = list.folder ? file.path.slice(list.folder.length + 1) : file.path;
 	const item = row(file.url, ending, where, sizeText(file.size), ' · ', timeElement(new Date(file.modified)), file.owner && !isMine(file.path) ? ` · ${file.owner}` : '');
-	item.classList.toggle('fresh', list.fresh.has(file.path));
 	item.firstChild.onclick = (event) => {
 		if (event.ctrlKey || event.metaKey || event.shiftKey) return;
 		event.preventDefault();
@@ -75,13 +73,12 @@ function fileRow(file) {
 function preview({ type, url, name, size }) {
 	const [kind] = type.split(';');
 	const facts = { src: url + '?inline=1', controls: true, ariaLabel: name };
-	if (/^image\/(png|jpeg|gif|webp|avif)$/.test(kind)) return make('img', { src: facts.src, alt: `Picture: ${name}` });
-	if (/^video\/(mp4|webm|ogg)$/.test(kind)) return make('video', facts);
-	if (/^audio\/(mpeg|mp3|ogg|wav|x-wav|flac|webm|mp4)$/.test(kind)) return make('audio', facts);
+	if (/^image\/(png|jpeg|gif|webp|avif)$/.test(kind)) return make('img', { ...facts, alt: name });
+	const [, media] = /^(video|audio)\/(mp4|webm|ogg|mpeg|mp3|x?-?wav|flac)$/.exec(kind) ?? [];
+	if (media) return make(media, facts);
 	if (!/^text\/|json|xml|javascript|toml|yaml/.test(kind) || !size) return '';
-	const text = make('pre', { tabIndex: 0, dir: 'auto', ariaLabel: `Text of ${name}`, role: 'region' }, 'Looking…');
-	fetch(url, { headers: { Range: 'bytes=0-65535' } }).then((answer) => answer.text())
-		.then((begin) => (text.textContent = begin + (size > 65536 ? '\n…' : '')), () => text.remove());
+	const text = make('pre', { tabIndex: 0, dir: 'auto', ariaLabel: `Text of ${name}`, role: 'region' });
+	fetch(url, { headers: { Range: 'bytes=0-65535' } }).then(async (answer) => (text.textContent = (await answer.text()) + (size > 65536 ? '\n…' : '')));
 	return text;
 }
 
@@ -223,10 +220,7 @@ function start() {
 	$('sort').onchange = () => load();
 	$('more').onclick = () => load(list.next);
 	on(window, 'hashchange', openFolder);
-	on(window, 'stored', ({ detail }) => {
-		list.fresh.add(detail);
-		load();
-	});
+	on(window, 'stored', () => load());
 	on(document, 'visibilitychange', () => document.hidden || load());
 	setInterval(() => document.hidden || load(), 30_000);
 	openFolder();

@@ -98,7 +98,9 @@ async function begin(one) {
 	const isMine = first.startsWith('~');
 	const metadata = { filename: one.name, on_conflict: one.onConflict, dir: isMine ? below.join('/') : one.folder, private: isMine ? '1' : '0' };
 	const fields = { ...TUS, 'Upload-Length': one.size, 'Upload-Metadata': Object.entries(metadata).map(([key, value]) => `${key} ${base64(value)}`).join(',') };
-	const { headers } = await fetched(at('tus'), { method: 'POST', headers: fields });
+	const answer = await fetched(at('tus'), { method: 'POST', headers: fields });
+	const { headers } = answer;
+	await answer.text(); // or the browser counts it as broken off
 	Object.assign(one, { url: headers.get('Location'), sent: 0, place: headers.get('Content-Location') });
 	remember();
 }
@@ -146,11 +148,10 @@ function sendRest(one) {
 }
 
 function finish(one) {
-	const path = decodeURIComponent((one.place || '').replace(/^.*?\/files\//, ''));
-	const name = path.split('/').pop() || one.name;
+	const name = decodeURIComponent((one.place || '').split('/').pop()) || one.name;
 	show(one, 'done', name === one.name ? 'Stored' : `Stored as ${name}`);
 	remember();
-	dispatchEvent(new CustomEvent('stored', { detail: path }));
+	dispatchEvent(new Event('stored'));
 	setTimeout(() => forget(one), 4000);
 	const count = all.filter(({ state }) => state === 'done').length;
 	if (!all.some(isOpen)) tell(count === 1 ? `${name} is stored.` : `${count} files are stored.`);
@@ -203,8 +204,8 @@ function pace(sent, left) {
 	const now = performance.now();
 	const seconds = (now - rate.at) / 1000;
 	const value = (sent - rate.sent) / seconds;
-	if (seconds > 5 || value < 0) Object.assign(rate, { at: now, sent, value: 0 });
-	else if (seconds >= 1) Object.assign(rate, { at: now, sent, value: rate.value ? (rate.value + value) / 2 : value });
+	const isAnew = seconds > 5 || value < 0;
+	if (isAnew || seconds >= 1) Object.assign(rate, { at: now, sent, value: isAnew ? 0 : (rate.value || value) / 2 + value / 2 });
 	const time = left / rate.value;
 	const text = time < 90 ? `${Math.ceil(time)} s` : time < 5400 ? `${Math.ceil(time / 60)} min` : `${Math.ceil(time / 3600)} h`;
 	return rate.value ? ` · ${sizeText(rate.value)}/s · ${text} left` : '';
