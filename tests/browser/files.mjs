@@ -101,6 +101,7 @@ await play(async () => {
     await page.keyboard.type('other');
     await page.keyboard.press('Enter');
     await page.getByRole('link', { name: 'other.html' }).waitFor();
+    await until('it has its name', () => fs.existsSync(house.stored('other.html')));
     check(fs.existsSync(house.stored('other.html')) && !fs.existsSync(house.stored('page.html')), 'it is where it was');
     await page.getByRole('link', { name: 'other.html' }).press('Enter');
     await page.getByRole('button', { name: 'Delete' }).press('Enter');
@@ -126,6 +127,7 @@ await play(async () => {
     await page.keyboard.press('Control+A');
     await page.keyboard.type('renamed');
     await page.keyboard.press('Enter');
+    await page.waitForURL('**/#/renamed');
     await page.getByRole('link', { name: 'needle.txt' }).waitFor();
     check(fs.existsSync(house.stored('renamed/needle.txt')), 'it is not there');
     await page.goto('/');
