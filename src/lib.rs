@@ -39,10 +39,12 @@ pub mod site;
 pub mod store;
 pub mod testing;
 
+mod certify;
 mod embed;
 mod manage;
 mod run;
 
+pub use certify::certify;
 pub use embed::{Handle, Running, Server};
 pub use http::fault::Fault;
 pub use http::request::{Method, Request};

@@ -48,6 +48,7 @@ fn obey(handed_over: Result<Vec<OwnedFd>, String>) -> Result<ExitCode, Mistake> 
         Task::Check => report(settled)?,
         Task::User(order) => print(&hythe::look_after(settled.config, order)?)?,
         Task::Backup(place) => print(&hythe::back_up(settled.config, place)?)?,
+        Task::Cert(order) => print(&hythe::certify(order)?)?,
         Task::Serve => serve(settled, handed_over.map_err(Mistake::configuration)?)?,
     }
     Ok(Exit::Fine.into())

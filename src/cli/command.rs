@@ -9,6 +9,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command, builder};
 use clap_complete::Shell;
 
+use crate::cli::cert;
 #[cfg(feature = "client")]
 use crate::cli::client::words;
 use crate::cli::exit::{Exit, Mistake};
@@ -26,6 +27,8 @@ pub enum Task {
     User(manage::Order),
     /// Copy a data folder.
     Backup(PathBuf),
+    /// Make a certificate.
+    Cert(cert::Order),
 }
 
 /// A command line that was understood.
@@ -74,6 +77,7 @@ pub fn command() -> Command {
         .subcommand(with_keys(check))
         .subcommand(manage::user(management_keys()))
         .subcommand(manage::backup(management_keys()))
+        .subcommand(cert::command())
         .subcommand(completions);
     #[cfg(feature = "client")]
     let command = words::with_commands(command);
@@ -186,6 +190,10 @@ pub fn hear(arguments: impl IntoIterator<Item = OsString>) -> Result<Heard, Mist
         Some(("backup", matches)) => {
             let task = Task::Backup(manage::place(matches));
             return Ok(Heard::Words(Words { task, port: None, flags: flags(matches) }));
+        }
+        Some(("cert", matches)) => {
+            let order = cert::order(matches).map_err(|error| Mistake::usage(sentence(&error, None)))?;
+            return Ok(Heard::Words(Words { task: Task::Cert(order), port: None, flags: Vec::new() }));
         }
         Some(("completions", matches)) => return Ok(Heard::Text(completions(matches))),
         #[cfg(feature = "client")]
