@@ -43,6 +43,7 @@ mod certify;
 mod embed;
 mod manage;
 mod run;
+mod upgrade;
 
 pub use certify::certify;
 pub use embed::{Handle, Running, Server};
@@ -61,3 +62,4 @@ pub use server::layer::Next;
 pub use server::reply::{Dialect, Lane, Reply, Sink, State, Step, Topic, Verdict};
 pub use server::router::BadPattern;
 pub use server::talk::{CloseCode, Handshake, Message, Said, Talk};
+pub use upgrade::upgrade;

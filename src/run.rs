@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
@@ -21,6 +21,7 @@ use crate::os::doors::{self, Door};
 use crate::os::keys::Keys;
 use crate::os::sandbox::{self, Sandbox};
 use crate::os::scribe::Scribe;
+use crate::os::succession::{Given, Handover, Note, Successor};
 use crate::os::vestibule::Proxies;
 use crate::os::{self, Keeper, Os, Parts};
 use crate::reactor::Reactor;
@@ -70,7 +71,9 @@ pub struct Premises {
     access_log: Option<Opening>,
     /// The version of Landlock that confines us.
     landlock: Option<u32>,
-    _held: OwnedFd,
+    held: OwnedFd,
+    /// The server whose place we take.
+    before: Option<Handover>,
 }
 
 /// How a log is opened, first and again.
@@ -78,26 +81,42 @@ type Opening = Box<dyn FnMut() -> io::Result<Box<dyn Write + Send>> + Send>;
 
 impl Premises {
     /// Opens them. The folders of `config` exist. `handed_over` are listeners that a service manager has opened; with any, those of
-    /// `config` are not.
+    /// `config` are not. Nor are they, and nor is the hold on the data folder taken, if another server gives us its own.
     ///
     /// # Errors
     /// What kept the server from starting.
-    pub fn open(config: &mut Config, handed_over: Vec<OwnedFd>) -> Result<Premises, RunError> {
+    pub fn open(
+        config: &mut Config,
+        handed_over: Vec<OwnedFd>,
+        before: Option<Handover>,
+    ) -> Result<Premises, RunError> {
         if config.takes_proxy_protocol && config.trusted_proxies.is_empty() {
             let sentence = "proxy-protocol needs to know whose word is taken: set trusted-proxy";
             return Err(RunError::Configuration(sentence.into()));
         }
         let keys = read_keys(config)?;
-        // Two on one data folder would give the same ids twice and remove each other's drafts.
-        let held = os::hold_folder(&config.data, HOLD_PATIENCE)
-            .map_err(|error| RunError::Folder { path: config.data.clone(), error })?;
-        let Some(_held) = held else { return Err(RunError::Taken { path: config.data.clone() }) };
-        let (doors, bound) = match handed_over.is_empty() {
-            true => bind(config)?,
-            false => take_over(handed_over, config),
+        let (held, doors, bound, before) = match before {
+            Some(mut before) => {
+                let (doors, bound) = take_over(std::mem::take(&mut before.listeners), config);
+                let held =
+                    before.held.try_clone().map_err(|error| other("share the hold on the data folder", error))?;
+                (held, doors, bound, Some(before))
+            }
+            None => {
+                // Two on one data folder would give the same ids twice and remove each other's drafts.
+                let held = os::hold_folder(&config.data, HOLD_PATIENCE)
+                    .map_err(|error| RunError::Folder { path: config.data.clone(), error })?;
+                let held = held.ok_or_else(|| RunError::Taken { path: config.data.clone() })?;
+                let given = handed_over.into_iter().map(|socket| Given { socket, is_detour: false });
+                let (doors, bound) = match given.len() {
+                    0 => bind(config)?,
+                    _ => take_over(given.collect(), config),
+                };
+                (held, doors, bound, None)
+            }
         };
         let access_log = open_access_log(config)?;
-        Ok(Premises { keys, doors, bound, access_log, landlock: None, _held })
+        Ok(Premises { keys, doors, bound, access_log, landlock: None, held, before })
     }
 
     /// Has the kernel let this process reach nothing but what is opened here and the folders of `config`. There must be no other
@@ -106,6 +125,11 @@ impl Premises {
     /// # Errors
     /// If it is required and the kernel cannot.
     pub fn confine(&mut self, config: &Config) -> Result<(), RunError> {
+        self.landlock = self.before.as_ref().and_then(|before| before.landlock);
+        if self.landlock.is_some() {
+            // Born confined, as the one before was: nothing could be added that is not there.
+            return Ok(());
+        }
         let mut sandbox = Sandbox::new();
         sandbox.may_read(&config.www).may_write(&config.data);
         if config.has_files {
@@ -136,7 +160,10 @@ impl Premises {
 pub fn run(mut config: Config, premises: Premises, log: Scribe) -> Result<(), RunError> {
     os::give_back_what_is_large();
     fit_to_descriptors(&mut config.limits);
-    let Premises { keys, doors, bound, access_log, landlock, _held } = premises;
+    let Premises { keys, doors, bound, access_log, landlock, held, before } = premises;
+    let note = Note::of(&config.data);
+    let successor = Successor::new(held.as_fd(), landlock, note.clone());
+    let successor = successor.map_err(|error| other("share the hold on the data folder", error))?;
     keys.iter().flat_map(Keys::warnings).for_each(|warning| log::warn!("{warning}"));
     let access_log =
         access_log.map(|opening| Scribe::start(opening).map_err(|error| other("begin the access log", error)));
@@ -168,6 +195,7 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe) -> Result<(), Ru
             header_timeout_ms: config.limits.header_timeout_ms,
         }),
         takes_signals: true,
+        successor: Some(successor),
         file_threads: config.io_threads,
         keeper: Box::new(Hand::new(ledger, measure, config.has_accounts)),
         access_log: access_log.transpose()?,
@@ -180,6 +208,14 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe) -> Result<(), Ru
     }
     log::info!("{}", summary::confinement(&config, landlock));
     log.catch_up();
+    if let Some(before) = before {
+        before.say_ready();
+    }
+    // Not before: until then another server may be at them.
+    if let Some(files) = &mut reactor.parts().0.state.files {
+        load_partials(files);
+    }
+    note.begin();
     // A stderr that nobody holds open is no reason not to serve.
     let _ = writeln!(io::stderr(), "{}", summary::ready(&config, &bound.listeners));
     os::tell_ready();
@@ -226,6 +262,7 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe) -> Result<(), Ru
         });
     }
     reactor.run().map_err(|error| other("wait for events", error))?;
+    note.end();
     log::info!("closed");
     Ok(())
 }
@@ -332,14 +369,19 @@ fn bind(config: &Config) -> Result<(Vec<Door>, Bound), RunError> {
     Ok((opened, bound))
 }
 
-/// What a service manager has opened for us takes the place of every listener of the configuration, which from now on says so:
+/// What a service manager, or the server before us, has opened for us takes the place of every listener of the configuration, which from now on says so:
 /// who may do what depends on where we listen.
-fn take_over(sockets: Vec<OwnedFd>, config: &mut Config) -> (Vec<Door>, Bound) {
+fn take_over(given: Vec<Given>, config: &mut Config) -> (Vec<Door>, Bound) {
     let mut bound = Bound::default();
     (config.listen, config.unix, config.redirect_http) = (Vec::new(), Vec::new(), None);
     let secure = if config.is_encrypted() { Entrance::Secure } else { Entrance::Plain };
-    let opened = sockets.into_iter().map(|socket| {
+    let opened = given.into_iter().map(|Given { socket, is_detour }| {
         let entrance = match doors::address_of(&socket) {
+            Ok(Some(address)) if is_detour => {
+                config.redirect_http = Some(address);
+                bound.detours.push(address);
+                Entrance::Detour
+            }
             Ok(Some(address)) => {
                 config.listen.push(Listen::on(address));
                 bound.listeners.push(address);
@@ -383,10 +425,14 @@ fn open_files(config: &Config) -> Result<Option<Files>, RunError> {
         make_private_folder(&place).map_err(|error| RunError::Folder { path: place.clone(), error })?;
         files.homes = Some(folder(&place, Links::Never)?);
     }
+    Ok(Some(files))
+}
+
+/// What an earlier run has left unfinished, to be continued.
+fn load_partials(files: &mut Files) {
     for disk in [Some(&files.disk), files.homes.as_ref()].into_iter().flatten() {
         resume::load(&mut files.partials, &**disk, os::wall());
     }
-    Ok(Some(files))
 }
 
 /// Makes the folder of the homes, which nobody else may look into.
@@ -486,12 +532,24 @@ struct Hand {
     has_accounts: bool,
     version: Option<i64>,
     looks: u32,
+    /// Whether another process works on the ledger by now.
+    has_passed_on: bool,
 }
 
 impl Hand {
     fn new(opened: Receiver<Ledger>, measure: Measure, has_accounts: bool) -> Hand {
         let (ledger, version) = (None, None);
-        Hand { opened, measure, ledger, since_trim: 0, has_told: false, has_accounts, version, looks: 0 }
+        Hand {
+            opened,
+            measure,
+            ledger,
+            since_trim: 0,
+            has_told: false,
+            has_accounts,
+            version,
+            looks: 0,
+            has_passed_on: false,
+        }
     }
 
     /// Whether another process has written since the last look.
@@ -503,6 +561,16 @@ impl Hand {
 }
 
 impl Keeper<Entry, Brought<Done<Site>>> for Hand {
+    fn pass_on(&mut self) {
+        self.has_passed_on = true;
+        if self.ledger.is_none() {
+            self.ledger = self.opened.try_recv().ok();
+        }
+        if let Some(Err(error)) = self.ledger.as_mut().map(Ledger::pass_on) {
+            log::warn!("the next server will check the ledger: {error}");
+        }
+    }
+
     fn looks(&self) -> bool {
         self.has_accounts
     }
@@ -529,6 +597,10 @@ impl Keeper<Entry, Brought<Done<Site>>> for Hand {
             self.ledger = self.opened.recv().ok();
         }
         let Some(ledger) = &mut self.ledger else { return vec![Verdict::Lost; batch.len()] };
+        if self.has_passed_on && batch.iter().any(|entry| matches!(entry, Entry::Chat(_))) {
+            // Another server gives the ids now, and would not hear of this one.
+            return vec![Verdict::Lost; batch.len()];
+        }
         self.since_trim += batch.len();
         let verdicts = ledger.keep(batch);
         if let Some(error) = ledger.shut_by()
@@ -545,7 +617,7 @@ impl Keeper<Entry, Brought<Done<Site>>> for Hand {
     }
 
     fn rest(&mut self) -> bool {
-        let Some(ledger) = &mut self.ledger else { return false };
+        let Some(ledger) = self.ledger.as_mut().filter(|_| !self.has_passed_on) else { return false };
         if self.since_trim >= TRIM_EVERY {
             self.since_trim = 0;
             self.measure.apply(ledger);

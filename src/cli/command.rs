@@ -27,6 +27,8 @@ pub enum Task {
     User(manage::Order),
     /// Copy a data folder.
     Backup(PathBuf),
+    /// Have the server of a data folder give way to a new one.
+    Upgrade,
     /// Make a certificate.
     Cert(cert::Order),
 }
@@ -62,6 +64,9 @@ pub fn command() -> Command {
     let serve = Command::new("serve").about("Serve (what hythe does without a command, too)");
     let check =
         Command::new("check").about("Print the configuration that would be in force, and what is wrong with it");
+    let upgrade = Command::new("upgrade")
+        .about("Start the binary anew in place of the server that runs, without refusing or losing anything")
+        .args(management_keys());
     let completions = Command::new("completions")
         .about("Print what a shell needs to complete our commands and flags")
         .arg(Arg::new(SHELL).required(true).value_parser(builder::EnumValueParser::<Shell>::new()));
@@ -78,6 +83,7 @@ pub fn command() -> Command {
         .subcommand(manage::user(management_keys()))
         .subcommand(manage::backup(management_keys()))
         .subcommand(cert::command())
+        .subcommand(upgrade)
         .subcommand(completions);
     #[cfg(feature = "client")]
     let command = words::with_commands(command);
@@ -190,6 +196,9 @@ pub fn hear(arguments: impl IntoIterator<Item = OsString>) -> Result<Heard, Mist
         Some(("backup", matches)) => {
             let task = Task::Backup(manage::place(matches));
             return Ok(Heard::Words(Words { task, port: None, flags: flags(matches) }));
+        }
+        Some(("upgrade", matches)) => {
+            return Ok(Heard::Words(Words { task: Task::Upgrade, port: None, flags: flags(matches) }));
         }
         Some(("cert", matches)) => {
             let order = cert::order(matches).map_err(|error| Mistake::usage(sentence(&error, None)))?;
