@@ -138,7 +138,7 @@ fn bare_flag(key: &'static Key) -> Arg {
 }
 
 /// A key as a flag, with its help.
-pub fn flag(key: &'static Key) -> Arg {
+fn flag(key: &'static Key) -> Arg {
     let default = match key.default {
         "" | "(none)" => String::new(),
         "false" if key.is_switch() => String::new(),

@@ -31,14 +31,10 @@ impl Handshake {
     /// 426 if it asks for no WebSocket, or one of another version; HTTP/1.0 cannot ask (RFC 9110, section 7.8). 400 if what it
     /// asks with is broken.
     pub fn of(request: &Request<'_>, protocols: &[&str]) -> Result<Handshake, Fault> {
-        let headers = &request.headers;
-        let lists = |field, wanted: &[u8]| {
-            headers.all(field).any(|value| tokens(value).any(|token| token.eq_ignore_ascii_case(wanted)))
-        };
         let asks = !request.is_http10
             && request.method == Method::Get
-            && lists(Field::Upgrade, b"websocket")
-            && lists(Field::Connection, b"upgrade");
+            && names_websocket(request)
+            && lists(request, Field::Connection, b"upgrade");
         if !asks {
             return Err(upgrade_required("this is a WebSocket; ask for one with Upgrade and Connection"));
         }
@@ -82,6 +78,16 @@ impl Handshake {
 /// 426; the answer says what to upgrade to.
 fn upgrade_required(detail: &'static str) -> Fault {
     Fault::new(Status::UPGRADE_REQUIRED, "upgrade_required", detail)
+}
+
+/// Whether a request would change to this protocol, rightly or not: what must not come from another site's page.
+pub fn names_websocket(request: &Request<'_>) -> bool {
+    lists(request, Field::Upgrade, b"websocket")
+}
+
+/// Whether a field has this member in lower case.
+fn lists(request: &Request<'_>, field: Field, wanted: &[u8]) -> bool {
+    request.headers.all(field).any(|value| tokens(value).any(|token| token.eq_ignore_ascii_case(wanted)))
 }
 
 /// The values of a field by its name in lower case.

@@ -353,7 +353,12 @@ impl<S: State> Protocol for Connection<S> {
             {
                 self.exchange.make_last()
             }
-            // A body that ends too early, a poll or stream whose listener is gone, a head that stays half: nothing to answer.
+            // Most who end their half have gone; who has not gets what there is, and is not waited for.
+            Phase::Busy(busy) if matches!(busy.work, Work::Wait { .. }) && !self.exchange.has_body() => {
+                self.exchange.make_last();
+                self.wake(true, house, port);
+            }
+            // A body that ends too early, a stream whose listener is gone, a head that stays half: nothing to answer.
             // But answers to what came before may still be leaving.
             Phase::Busy(_) => {
                 self.take_work(port);

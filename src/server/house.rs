@@ -12,6 +12,7 @@ use crate::http::host::{Authority, HostList, is_cross_site};
 use crate::http::request::{HeadLimits, Method, Request};
 use crate::http::response::Response;
 use crate::http::status::Status;
+use crate::http::upgrade::names_websocket;
 use crate::path::{PathFault, RelPath};
 use crate::reactor::system::Entrance;
 use crate::server::access::AccessLog;
@@ -185,7 +186,7 @@ impl<S: State> House<S> {
         if request.method == Method::Unknown {
             return Err(Fault::new(Status::NOT_IMPLEMENTED, "method_not_implemented", "this method is not known here"));
         }
-        if !request.method.is_safe() || request.headers.has(Field::Upgrade) {
+        if !request.method.is_safe() || names_websocket(request) {
             self.check_site(request)?;
         }
         if request.expects_unknown {

@@ -12,6 +12,7 @@ use crate::site::entrance::Page;
 use crate::site::listed::list;
 use crate::site::people::{accounts, hash, keep, new_name, new_password, user_exists, value};
 use crate::site::post::post;
+use crate::site::rows;
 use crate::site::spot::remove_home;
 use crate::site::state::Site;
 use crate::store::secret::{CODE_BYTES, Digest, RECOVERY_BYTES, code};
@@ -21,8 +22,7 @@ use crate::store::users::{CODE_MS, Change, INVITE_MS, INVITES_MAX};
 pub fn users(site: &mut Site, call: &Call<'_>, _: &mut Context<'_>) -> Result<Response, Fault> {
     let prefix = site.config.path_prefix.clone();
     let rows = accounts(site)?.users.accounts().map(value).collect();
-    let shown = [("name", "Name"), ("admin", "Admin"), ("disabled", "Disabled"), ("created", "Since")];
-    Ok(list(call, &prefix, "Users", "users", &shown, rows))
+    Ok(list(call, &prefix, "Users", "users", &rows::USERS, rows))
 }
 
 /// `POST /admin/users`: makes an account, whatever `signup` says.

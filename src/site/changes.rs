@@ -20,8 +20,9 @@ use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
 use crate::site::body::{Kind as BodyKind, bad_field};
 use crate::site::files::{bad_name, describe, etag, files, note_stored, shown, target, url};
-use crate::site::gate::{Principal, rights_of};
+use crate::site::gate::{Action, Principal, rights_of};
 use crate::site::kept::KeptHeaders;
+use crate::site::plain::page_of;
 use crate::site::receive::{Allowance, FileSink, Room, Store, Stored, read_place};
 use crate::site::spot::{Actor, Area, Spot, early_right, keep, owner_name, when_known};
 use crate::site::state::{Site, disk_fault};
@@ -223,6 +224,7 @@ impl Asker {
     }
 
     fn change(self, site: &mut Site, spot: Spot) -> Result<Change, Fault> {
+        self.actor.may_use(Action::SharedWrite, &spot.area)?;
         let min_free = site.config.limits.min_free_bytes;
         let store = Store::of(files(site)?, &spot.area, min_free)?;
         Ok(Change { store, from: spot, asker: self })
@@ -466,7 +468,7 @@ fn post(
     files(site)?;
     let mut asker = Asker::of(site, call, who, cx);
     if kind == BodyKind::Fields && prefers_html(call.headers.all(Field::Accept)) {
-        asker.page = Some(site.address("/"));
+        asker.page = Some(page_of(site, call));
     }
     let limits = &site.config.limits;
     let most = if kind == BodyKind::Json { limits.json_limit_bytes } else { limits.form_limit_bytes };

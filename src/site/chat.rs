@@ -35,9 +35,11 @@ pub fn send(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'
         site.tallies.throttled += 1;
         return Ok(refuse(site, &throttled(seconds), wants_page.then_some(LOBBY)));
     }
-    // The text is bounded by its own limit; around it a form or a document needs room for escapes and names.
-    let limits = &site.config.limits;
-    let most = limits.message_limit_bytes.saturating_mul(3).saturating_add(1024).min(limits.form_limit_bytes);
+    // The text has a limit of its own; a form or a document may spend several bytes on each of it.
+    let most = match form {
+        Form::Text => site.config.limits.message_limit_bytes,
+        Form::Fields | Form::Json => site.config.limits.form_limit_bytes,
+    };
     Ok(Reply::collect(most, move |site: &mut Site, body, cx| {
         let draft = match form.read(&body) {
             Ok(draft) => draft,

@@ -7,6 +7,7 @@ use crate::http::fault::Fault;
 use crate::server::problem::escape;
 use crate::site::ask::Ask;
 use crate::site::frame::{Here, Sheet, frame, sentence};
+use crate::site::table::time;
 use crate::store::history::Message;
 
 /// Where a room's page is.
@@ -53,11 +54,11 @@ pub fn messages(
     }
     page.push_str("<ol id=\"messages\">\n");
     for message in found {
-        let (name, text, ts) = (escape(&message.name), escape(&message.text), date::rfc3339(message.ts));
+        let (name, text, time) = (escape(&message.name), escape(&message.text), time(&date::rfc3339(message.ts)));
         let _ = writeln!(
             page,
-            "<li id=\"m{}\"><p class=\"who\">{name} <time datetime=\"{ts}\">{ts}</time></p>\
-             <p class=\"text\">{text}</p></li>",
+            "<li id=\"m{}\"><p class=\"who\"><bdi>{name}</bdi> {time}</p>\
+             <p class=\"text\" dir=\"auto\">{text}</p></li>",
             message.id
         );
     }
@@ -74,11 +75,11 @@ pub fn messages(
     }
     let _ = write!(
         page,
-        "<form method=\"post\" action=\"{prefix}/send\">\n<input type=\"hidden\" name=\"room\" value=\"{room}\">\n\
+        "<form class=\"fields\" method=\"post\" action=\"{prefix}/send\">\n<input type=\"hidden\" name=\"room\" value=\"{room}\">\n\
          <p><label>Message <textarea name=\"message\" rows=\"3\" required></textarea></label></p>\n\
          <p><label>Name <input name=\"name\" maxlength=\"32\" autocomplete=\"nickname\"></label>\n\
          <button>Send</button></p>\n</form>\n\
-         <form action=\"{prefix}/messages\">\n<input type=\"hidden\" name=\"room\" value=\"{room}\">\n\
+         <form class=\"fields\" action=\"{prefix}/messages\">\n<input type=\"hidden\" name=\"room\" value=\"{room}\">\n\
          <p><label>Search <input type=\"search\" name=\"q\" maxlength=\"200\"></label> <button>Find</button></p>\n\
          </form>\n<p><a href=\"{}\">Newest messages</a> <a href=\"{prefix}/rooms\">All rooms</a></p>\n",
         address(prefix, room)
@@ -117,7 +118,7 @@ mod tests {
         let fault = Fault::new(Status::BAD_REQUEST, "bad_name", "a <name> is bad");
         let page = messages("/p", &[LOBBY, "den"], &[&message], &ask, true, Some(&fault));
         for line in [
-            "<p class=\"text\">&lt;b&gt;&amp;</p>",
+            "<p class=\"text\" dir=\"auto\">&lt;b&gt;&amp;</p>",
             "<time datetime=\"2026-11-20T10:11:12Z\">",
             "href=\"/p/messages?room=lobby&amp;before=7&amp;limit=1\"",
             "no longer kept",

@@ -2,7 +2,6 @@
 
 use serde_json::{Value, json};
 
-use crate::http::date;
 use crate::http::fault::Fault;
 use crate::http::response::Response;
 use crate::http::status::Status;
@@ -15,9 +14,10 @@ use crate::site::gate::Principal;
 use crate::site::listed::list;
 use crate::site::people::{accounts, keep};
 use crate::site::post::post;
+use crate::site::rows;
 use crate::site::state::Site;
 use crate::store::secret::{Digest, SECRET_BYTES, hex};
-use crate::store::users::{Change, Credential, Scopes, Session, TOKENS_MAX, Token, Which};
+use crate::store::users::{Change, Scopes, TOKENS_MAX, Which};
 
 /// What every API token begins with, so that one is known where it should not be.
 const TOKEN_START: &str = "hyt_";
@@ -34,22 +34,8 @@ pub fn sessions(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Conte
     let user = signed_in(&who)?;
     let prefix = site.config.path_prefix.clone();
     let own = accounts(site)?.users.sessions_of(user.id, cx.wall);
-    let rows: Vec<Value> = own.map(|session| session_value(session, user.via)).collect();
-    let shown = [("created", "Began"), ("used", "Last used"), ("address", "From"), ("agent", "With")];
-    Ok(list(call, &prefix, "Sessions", "sessions", &shown, rows))
-}
-
-fn session_value(session: &Session, via: Credential) -> Value {
-    json!({
-        "id": session.id,
-        "created": date::rfc3339(session.made),
-        "used": date::rfc3339(session.used),
-        "expires": date::rfc3339(session.until()),
-        "address": session.address,
-        "agent": session.agent,
-        "token": session.is_token,
-        "current": via == Credential::Session(session.id),
-    })
+    let rows: Vec<Value> = own.map(|session| rows::session(session, user.via)).collect();
+    Ok(list(call, &prefix, "Sessions", "sessions", &rows::SESSIONS, rows))
 }
 
 /// `DELETE /sessions/<id>`.
@@ -72,19 +58,8 @@ pub fn end_session(
 pub fn tokens(site: &mut Site, call: &Call<'_>, who: Principal, _: &mut Context<'_>) -> Result<Response, Fault> {
     let user = signed_in(&who)?;
     let prefix = site.config.path_prefix.clone();
-    let rows = accounts(site)?.users.tokens_of(user.id).map(token_value).collect();
-    let shown = [("label", "Label"), ("scopes", "May"), ("created", "Made"), ("expires", "Until")];
-    Ok(list(call, &prefix, "Tokens", "tokens", &shown, rows))
-}
-
-fn token_value(token: &Token) -> Value {
-    json!({
-        "id": token.id,
-        "label": token.label,
-        "scopes": token.scopes.names().collect::<Vec<_>>(),
-        "created": date::rfc3339(token.made),
-        "expires": token.until.map(date::rfc3339),
-    })
+    let rows = accounts(site)?.users.tokens_of(user.id).map(rows::token).collect();
+    Ok(list(call, &prefix, "Tokens", "tokens", &rows::TOKENS, rows))
 }
 
 /// `POST /tokens`.
@@ -120,7 +95,7 @@ pub fn make_token(
                 .accounts
                 .as_ref()
                 .and_then(|accounts| accounts.users.token(id))
-                .map_or_else(|| json!({"id": id}), token_value);
+                .map_or_else(|| json!({"id": id}), rows::token);
             value["token"] = json!(token);
             back.shown_once(site, Page::Account, ("token", &token), Status::CREATED, &value).into()
         }))

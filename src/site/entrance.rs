@@ -4,6 +4,7 @@
 //! What is shown only once, a recovery code for one, travels from the form's answer to the page in a cookie that lives for two
 //! minutes and for that page alone; so it stands in no address, no log and no table.
 
+use crate::clock::Wall;
 use crate::http::fault::Fault;
 use crate::http::form;
 use crate::http::response::Response;
@@ -15,6 +16,7 @@ use crate::site::cookie::{Found, find_named};
 use crate::site::frame::{self, Here, Sheet};
 use crate::site::gate::Principal;
 use crate::site::people::value;
+use crate::site::rows;
 use crate::site::state::Site;
 use crate::site::table::table;
 
@@ -92,7 +94,17 @@ impl Page {
         match self {
             Page::Files => "files.js",
             Page::Chat => "chat.js",
-            _ => "common.js",
+            Page::Account | Page::Admin => "account.js",
+            Page::Login | Page::Register | Page::Reset => "common.js",
+        }
+    }
+
+    /// Whether it is for this one.
+    fn is_of(self, who: &Principal) -> bool {
+        match self {
+            Page::Account => who.user().is_some(),
+            Page::Admin => who.is_chief(),
+            _ => true,
         }
     }
 
@@ -133,7 +145,7 @@ pub fn show(
         Found::None | Found::Several => None,
     };
     let parts = Parts { next: next.unwrap_or_default(), note: note.clone().unwrap_or_default(), ..Parts::default() };
-    let text = fill(page, site, who, &parts);
+    let text = fill(page, site, Some((who, cx.wall)), &parts);
     if note.is_none() && !page.is_personal() {
         return built::page(call, text, true);
     }
@@ -148,7 +160,7 @@ pub fn show(
 pub fn refused(site: &Site, page: Page, fault: &Fault) -> Response {
     let sentence = format!("    <p class=\"error\" role=\"alert\">{}</p>\n", frame::sentence(&fault.detail));
     let parts = Parts { sentence, ..Parts::default() };
-    let answer = Response::html(fault.status, fill(page, site, &Principal::Guest, &parts));
+    let answer = Response::html(fault.status, fill(page, site, None, &parts));
     let answer = answer.header("Cache-Control", "no-store");
     match fault.retry_after {
         Some(seconds) => answer.header("Retry-After", &seconds.to_string()),
@@ -164,50 +176,69 @@ struct Parts {
     next: String,
 }
 
-fn fill(page: Page, site: &Site, who: &Principal, parts: &Parts) -> String {
+/// Fills a page in. Where nobody knows who asks, for a form was refused, it is the page of somebody who may use it, without what
+/// is theirs.
+fn fill(page: Page, site: &Site, asks: Option<(&Principal, Wall)>, parts: &Parts) -> String {
     let prefix = &site.config.path_prefix;
     let Some(mut rest) = page.content() else { return frame::below(prefix, frame::FILES) };
     let mut text = String::new();
     while let Some((before, after)) = rest.split_once("{{") {
         let (name, after) = after.split_once("}}").unwrap_or((after, ""));
         text.push_str(&frame::below(prefix, before));
-        match name {
-            "sentence" => text.push_str(&parts.sentence),
-            "note" => text.push_str(&parts.note),
-            "next" => text.push_str(&escape(&parts.next)),
-            "who" => text.push_str(&who_text(prefix, who)),
-            "users" => text.push_str(&users(site, who)),
+        rest = after;
+        match (name, asks) {
+            ("sentence", _) => text.push_str(&parts.sentence),
+            ("note", _) => text.push_str(&parts.note),
+            ("next", _) => text.push_str(&escape(&parts.next)),
+            // What follows is for those who may use it.
+            ("only", Some((who, _))) if !page.is_of(who) => {
+                text.push_str(&sign_in(prefix, page));
+                rest = "  </section>\n";
+            }
+            ("who", Some((who, _))) => text.push_str(&who_text(prefix, who)),
+            ("name", Some((who, _))) => text.push_str(who.user().map_or("", |user| &user.name)),
+            ("users", Some(_)) => text.push_str(&users(site)),
+            ("sessions", Some((who, now))) => text.push_str(&sessions(site, who, now)),
+            ("tokens", Some((who, _))) => text.push_str(&tokens(site, who)),
             _ => {}
         }
-        rest = after;
     }
     text.push_str(&frame::below(prefix, rest));
     let sheet = Sheet { title: page.title(), here: page.here(), script: page.script(), content: &text };
     frame::frame(prefix, &sheet)
 }
 
-fn who_text(prefix: &str, who: &Principal) -> String {
-    match who {
-        Principal::User(user) => format!("Signed in as <strong>{}</strong>.", escape(&user.name)),
-        Principal::Operator => "This is the operator's token.".into(),
-        Principal::Guest => {
-            let prefix = escape(prefix);
-            format!("You are not signed in. <a href=\"{prefix}/login?next={prefix}/account\">Sign in</a>")
-        }
-    }
+/// Where whoever may not use a page is sent.
+fn sign_in(prefix: &str, page: Page) -> String {
+    let (prefix, path) = (escape(prefix), page.path());
+    let sentence = if page == Page::Admin { "This is for admins." } else { "You are not signed in." };
+    format!(
+        "    <p>{sentence} <a href=\"{prefix}/login?next={prefix}{path}\">Sign in</a> · \
+         <a href=\"{prefix}/register\">Make an account</a></p>\n"
+    )
 }
 
-fn users(site: &Site, who: &Principal) -> String {
-    match &site.accounts {
-        Some(accounts) if who.is_chief() => {
-            let rows: Vec<_> = accounts.users.accounts().map(value).collect();
-            table(&[("name", "Name"), ("admin", "Admin"), ("disabled", "Disabled"), ("created", "Since")], &rows)
-        }
-        _ => {
-            let prefix = escape(&site.config.path_prefix);
-            format!("<p>This is for admins. <a href=\"{prefix}/login?next={prefix}/admin\">Sign in</a></p>")
-        }
-    }
+fn who_text(prefix: &str, who: &Principal) -> String {
+    let Some(user) = who.user() else { return String::new() };
+    let admin = format!(" As an admin you look after <a href=\"{}/admin\">all users</a>.", escape(prefix));
+    let admin = if user.is_admin { &admin } else { "" };
+    format!("Signed in as <strong>{}</strong>.{admin}", escape(&user.name))
+}
+
+fn sessions(site: &Site, who: &Principal, now: Wall) -> String {
+    let (Some(accounts), Some(user)) = (&site.accounts, who.user()) else { return String::new() };
+    let own = accounts.users.sessions_of(user.id, now);
+    table("sessions", &rows::SESSIONS, &own.map(|session| rows::session(session, user.via)).collect::<Vec<_>>())
+}
+
+fn tokens(site: &Site, who: &Principal) -> String {
+    let (Some(accounts), Some(user)) = (&site.accounts, who.user()) else { return String::new() };
+    table("tokens", &rows::TOKENS, &accounts.users.tokens_of(user.id).map(rows::token).collect::<Vec<_>>())
+}
+
+fn users(site: &Site) -> String {
+    let Some(accounts) = &site.accounts else { return String::new() };
+    table("users", &rows::USERS, &accounts.users.accounts().map(value).collect::<Vec<_>>())
 }
 
 /// A path of this site's own that somebody wants to be sent to, without the prefix. What a browser could take for another
@@ -244,7 +275,7 @@ fn read_note(value: &[u8]) -> Option<String> {
         _ => return None,
     };
     let is_ours = text.len() <= 128 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte));
-    is_ours.then(|| format!("    <p class=\"note\" role=\"status\">{what}:<br><code>{text}</code></p>\n"))
+    is_ours.then(|| format!("    <p class=\"once\" role=\"status\">{what}:<br><code>{text}</code></p>\n"))
 }
 
 #[cfg(test)]

@@ -19,9 +19,10 @@ use crate::server::problem::escape;
 use crate::server::reply::Reply;
 use crate::site::files::{describe, files, url};
 use crate::site::frame::{Here, Sheet, frame};
-use crate::site::gate::Principal;
-use crate::site::spot::{Spot, owner_name, when_known};
+use crate::site::gate::{Action, Principal, rights_of};
+use crate::site::spot::{Actor, Spot, owner_name, when_known};
 use crate::site::state::{Site, disk_fault};
+use crate::site::table::{size, time};
 use crate::store::disk::Disk;
 use crate::store::tree::{self, ListAsk, Listing, Order, Sort};
 
@@ -126,6 +127,7 @@ fn read_prefix(text: &str) -> Result<RelPath<'static>, Fault> {
 pub fn list(site: &mut Site, call: &Call<'_>, who: Principal, _: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     let ask = Ask::of(call.query.unwrap_or_default())?;
     let spot = Spot::of(&who, &ask.folder)?;
+    Actor { rights: rights_of(site, call.request), who }.may_use(Action::SharedRead, &spot.area)?;
     let wants_page = prefers_html(call.headers.all(Field::Accept));
     let disk = spot.area.disk(files(site)?)?;
     Ok(Reply::offload(move || {
@@ -201,18 +203,17 @@ fn document(prefix: &str, ask: &Ask, listing: &Listing, owners: &[Option<Arc<str
 fn page(prefix: &str, ask: &Ask, listing: &Listing) -> String {
     let title = if ask.folder.is_root() { "Files".to_owned() } else { format!("Files in {}", ask.folder) };
     let here = if ask.folder.as_str().starts_with('~') { Here::Mine } else { Here::Files };
-    let mut page = format!(
-        "  <section>\n<h1>{}</h1>\n<table>\n\
-         <thead><tr><th scope=\"col\">Name</th><th scope=\"col\">Size</th><th scope=\"col\">Changed</th></tr></thead>\n<tbody>\n",
-        escape(&title)
-    );
+    let mut page = format!("  <section>\n<h1>{}</h1>\n{}", escape(&title), send_form(prefix, ask));
     // A line that cannot be written into memory is no case there is.
+    page.push_str(
+        "<table id=\"files\">\n<tr><th scope=\"col\">Name</th><th scope=\"col\">Size</th>\
+        <th scope=\"col\">Changed</th><th scope=\"col\">Do</th></tr>\n",
+    );
     let folder_row = |page: &mut String, folder: &RelPath<'_>, name: &str| {
         let (query, name) = (encode_query(folder.as_str()), escape(name));
-        let _ = writeln!(
-            page,
-            "<tr><td><a href=\"{prefix}/file-list?prefix={query}\">{name}</a></td><td></td><td></td></tr>"
-        );
+        let link = format!("<a href=\"{prefix}/file-list?prefix={query}\">{name}</a>");
+        let deeds = if name == ".." { String::new() } else { deeds(prefix, folder) };
+        let _ = writeln!(page, "<tr><td>{link}</td><td></td><td></td><td>{deeds}</td></tr>");
     };
     if let Some(above) = ask.folder.parent() {
         folder_row(&mut page, &above, "..");
@@ -222,11 +223,14 @@ fn page(prefix: &str, ask: &Ask, listing: &Listing) -> String {
     }
     for file in &listing.files {
         let name = escape(below(ask, &file.path).as_str());
-        let (size, changed) = (file.facts.size, date::rfc3339(file.facts.modified));
-        let href = url(prefix, &file.path);
-        let _ = writeln!(page, "<tr><td><a href=\"{href}\">{name}</a></td><td>{size}</td><td>{changed}</td></tr>");
+        let (size, changed) = (size(file.facts.size), time(&date::rfc3339(file.facts.modified)));
+        let (href, deeds) = (url(prefix, &file.path), deeds(prefix, &file.path));
+        let _ = writeln!(
+            page,
+            "<tr><td><a href=\"{href}\"><bdi>{name}</bdi></a></td><td>{size}</td><td>{changed}</td><td>{deeds}</td></tr>"
+        );
     }
-    page.push_str("</tbody>\n</table>\n");
+    page.push_str("</table>\n");
     if listing.dirs.is_empty() && listing.files.is_empty() {
         page.push_str("<p>There is nothing here.</p>\n");
     }
@@ -237,8 +241,54 @@ fn page(prefix: &str, ask: &Ask, listing: &Listing) -> String {
     if listing.is_cut {
         page.push_str("<p>There are too many names to search them all; these are the first that were found.</p>\n");
     }
+    page.push_str(&folder_form(prefix, ask));
     page.push_str("  </section>\n");
     frame(prefix, &Sheet { title: &title, here, script: "common.js", content: &page })
+}
+
+/// Sends files here, and searches.
+fn send_form(prefix: &str, ask: &Ask) -> String {
+    let folder = ask.folder.as_str();
+    let (private, dir) = match folder.strip_prefix('~') {
+        Some(home) => ("1", home.split_once('/').map_or("", |(_, dir)| dir)),
+        None => ("0", folder),
+    };
+    let (dir, folder) = (escape(dir), escape(folder));
+    let words = escape(ask.search.as_deref().unwrap_or_default());
+    format!(
+        "<form action=\"{prefix}/upload\" method=\"post\" enctype=\"multipart/form-data\">\n\
+         <input type=\"hidden\" name=\"dir\" value=\"{dir}\"><input type=\"hidden\" name=\"private\" value=\"{private}\">\n\
+         <p class=\"choices\"><input type=\"file\" name=\"file\" aria-label=\"Choose files\" multiple required>\
+         <button>Upload</button></p>\n</form>\n\
+         <form action=\"{prefix}/file-list\" role=\"search\">\n<input type=\"hidden\" name=\"prefix\" value=\"{folder}\">\n\
+         <p class=\"choices\"><input type=\"search\" name=\"q\" aria-label=\"Search the files\" value=\"{words}\">\
+         <select name=\"sort\" aria-label=\"Sort the files\"><option value=\"name\">By name</option>\
+         <option value=\"time\">Oldest first</option><option value=\"size\">Smallest first</option></select>\
+         <button class=\"pale\">Show</button></p>\n</form>\n"
+    )
+}
+
+/// Makes a folder: a path, for there is no script to put the name behind where one is.
+fn folder_form(prefix: &str, ask: &Ask) -> String {
+    let start = if ask.folder.is_root() { String::new() } else { format!("{}/", ask.folder) };
+    format!(
+        "<form action=\"{prefix}/dirs\" method=\"post\">\n<p class=\"choices\"><input name=\"path\" aria-label=\"New folder\" \
+         placeholder=\"New folder\" value=\"{}\" required><button class=\"pale\">Make the folder</button></p>\n</form>\n",
+        escape(&start)
+    )
+}
+
+/// What can be done with a file or a folder.
+fn deeds(prefix: &str, path: &RelPath<'_>) -> String {
+    let path = escape(path.as_str());
+    format!(
+        "<details><summary aria-label=\"Change {path}\">Change</summary>\
+         <form action=\"{prefix}/rename\" method=\"post\"><input type=\"hidden\" name=\"from\" value=\"{path}\">\
+         <p class=\"choices\"><input name=\"to\" aria-label=\"New path\" value=\"{path}\" required>\
+         <button class=\"pale\">Rename</button></p></form>\
+         <form action=\"{prefix}/remove\" method=\"post\"><input type=\"hidden\" name=\"name\" value=\"{path}\">\
+         <p class=\"choices\"><button class=\"pale warn\">Delete</button></p></form></details>"
+    )
 }
 
 #[cfg(test)]
@@ -294,9 +344,11 @@ mod tests {
         let page = page("/p", &ask, &listing);
         for line in [
             "<a href=\"/p/file-list?prefix=f%2F%3Cb%3E\">&lt;b&gt;/</a>",
-            "<a href=\"/p/files/f/a%26%22b.txt\">a&amp;&quot;b.txt</a>",
+            "<a href=\"/p/files/f/a%26%22b.txt\"><bdi>a&amp;&quot;b.txt</bdi></a>",
             "/p/file-list?prefix=f&amp;sort=name&amp;order=asc&amp;limit=2&amp;after=f%2Fa%26%22b.txt\"",
             "<a href=\"/p/file-list?prefix=\">..</a>",
+            "<input type=\"hidden\" name=\"dir\" value=\"f\">",
+            "<input type=\"hidden\" name=\"name\" value=\"f/a&amp;&quot;b.txt\">",
         ] {
             assert!(page.contains(line), "{line}\n{page}");
         }

@@ -126,6 +126,9 @@ pub enum Target<'a> {
     Shared,
     /// The private files of an account, by its name.
     Home(&'a str),
+    /// Shared or private files: which of them, the query or the body tells, or an upload that is going on knows. Whoever may
+    /// use either passes for now; the handler asks again once it knows (`Actor::may_use`).
+    Untold,
 }
 
 impl<'a> Target<'a> {
@@ -161,7 +164,10 @@ pub fn authorize(principal: &Principal, action: Action, target: Target<'_>, term
     let needed = match action {
         Action::Open | Action::Enter => Access::Anyone,
         Action::WwwRead => rights.www_read,
-        Action::SharedRead | Action::SharedWrite if target != Target::Shared => Access::User,
+        Action::SharedRead | Action::SharedWrite if matches!(target, Target::Home(_)) => Access::User,
+        Action::SharedRead | Action::SharedWrite if target == Target::Untold && principal.user().is_some() => {
+            Access::User
+        }
         Action::SharedRead => rights.shared_read,
         Action::SharedWrite => rights.shared_write,
         Action::ChatRead => rights.chat_read,
@@ -355,6 +361,7 @@ fn listener(via: Credential) -> Ending<Site> {
 fn target<'a>(action: Action, call: &Call<'a>) -> Target<'a> {
     match (action, call.parameter("path")) {
         (Action::SharedRead | Action::SharedWrite, Some(path)) => Target::of_path(path),
+        (Action::SharedRead | Action::SharedWrite, None) => Target::Untold,
         _ => Target::Shared,
     }
 }

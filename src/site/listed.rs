@@ -20,9 +20,9 @@ pub fn list(
     rows: Vec<Value>,
 ) -> Response {
     let answer = if prefers_html(call.headers.all(Field::Accept)) {
-        let table = table(columns, &rows);
+        let table = table(name, columns, &rows);
         let content = format!("  <section>\n<h1>{title}</h1>\n{table}\n  </section>\n");
-        let sheet = Sheet { title, here: Here::Account, script: "common.js", content: &content };
+        let sheet = Sheet { title, here: Here::Account, script: "account.js", content: &content };
         Response::html(Status::OK, frame(prefix, &sheet)).header("Cache-Control", "no-store")
     } else {
         Response::json(Status::OK, &json!({name: rows}))

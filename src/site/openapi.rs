@@ -218,11 +218,14 @@ fn schemas(config: &Config) -> Value {
         },
         "Api": {
             "type": "object",
-            "required": ["name", "version", "features", "limits"],
+            "required": ["name", "version", "features", "user", "may", "signup", "limits"],
             "properties": {
                 "name": {"type": "string", "const": "hythe"},
                 "version": {"type": "string"},
                 "features": {"type": "array", "items": {"type": "string"}},
+                "user": {"type": ["string", "null"], "description": "Who asks."},
+                "may": {"type": "array", "items": {"type": "string"}, "description": "What who asks may, by the switches."},
+                "signup": {"type": "string", "enum": ["open", "invite", "closed"]},
                 "limits": {"type": "object", "additionalProperties": limit},
             },
         },

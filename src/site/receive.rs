@@ -294,6 +294,8 @@ pub struct Parts {
     room: Room,
     on_conflict: OnConflict,
     files_max: usize,
+    /// Whether the files may stay in the shared area: only a wish for privacy, which may come last, takes them out of it.
+    may_share: Result<(), Fault>,
     /// What `private=1` means: another store, or a refusal.
     private: Result<Store, Fault>,
     folder: Option<RelPath<'static>>,
@@ -313,16 +315,18 @@ enum Open {
 }
 
 impl Parts {
-    /// A form of which nothing has come. `private` is where a wish for privacy leads.
+    /// A form of which nothing has come. `may_share` and `private` say whether the files may be for all, and
+    /// where a wish for privacy leads.
     pub fn new(
         store: Store,
         room: Room,
         on_conflict: OnConflict,
         files_max: usize,
+        may_share: Result<(), Fault>,
         private: Result<Store, Fault>,
     ) -> Parts {
         let (folder, files, open) = (None, Vec::new(), Open::Ignored);
-        Parts { store, room, on_conflict, files_max, private, folder, files, open }
+        Parts { store, room, on_conflict, files_max, may_share, private, folder, files, open }
     }
 
     fn begin(&mut self, part: &Part) -> Result<(), Fault> {
@@ -406,7 +410,10 @@ impl Parts {
 
     /// All has come: where the files are to come to lie, and the files, synced.
     fn complete(self) -> Result<Complete, Fault> {
-        let Parts { store, on_conflict, folder, mut files, .. } = self;
+        let Parts { store, on_conflict, folder, mut files, may_share, .. } = self;
+        if store.area.is_shared() {
+            may_share?;
+        }
         let folder = folder.unwrap_or_default();
         if files.is_empty() {
             return Err(bad("the form has no file; its field is named file"));

@@ -24,7 +24,7 @@ use crate::server::context::{Call, Context};
 use crate::server::problem;
 use crate::server::reply::Reply;
 use crate::site::files::{bad_name, files, url};
-use crate::site::gate::{Principal, rights_of};
+use crate::site::gate::{Action, Principal, rights_of};
 use crate::site::piece::{
     Asked, Bearer, Piece, answer, created, imf, refused, too_large, unfinished, whole, wrong_offset,
 };
@@ -238,6 +238,7 @@ fn create_now(site: &mut Site, call: &Call<'_>, who: &Principal, cx: &Context<'_
     let store = Store::of(files, &wish.area, limits.min_free_bytes)?;
     let disks = Disks::of(site)?;
     let actor = Actor { who: who.clone(), rights: rights_of(site, call.request) };
+    actor.may_use(Action::SharedWrite, &wish.area)?;
     let allowance = Allowance::of(site, &actor);
     let early = early_right(site, &actor, &wish.area, &wish.path);
     let mut state = State {

@@ -10,7 +10,7 @@ use crate::path::RelPath;
 use crate::server::context::Context;
 use crate::server::reply::{Reply, Verdict};
 use crate::site::books::{self, heed};
-use crate::site::gate::{Principal, User, may_change};
+use crate::site::gate::{Action, Principal, Target, Terms, User, authorize, may_change};
 use crate::site::state::{Files, LedgerState, Site};
 use crate::store::disk::Disk;
 use crate::store::ledger::Entry;
@@ -128,6 +128,15 @@ impl Actor {
             Principal::User(user) => Some(Owner::Account(user.id)),
             Principal::Guest => Some(Owner::Guest),
         }
+    }
+
+    /// Whether this one may do something in an area at all: the gate did not know yet which one it would be.
+    ///
+    /// # Errors
+    /// 401 or 403, as [`authorize`] says.
+    pub fn may_use(&self, action: Action, area: &Area) -> Result<(), Fault> {
+        let terms = Terms { rights: self.rights, is_local: false };
+        if area.is_shared() { authorize(&self.who, action, Target::Shared, &terms) } else { Ok(()) }
     }
 
     /// Whether what lies at a path of an area, and all below it, may be replaced, moved or removed.

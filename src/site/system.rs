@@ -8,6 +8,7 @@ use crate::http::response::{Body, Response};
 use crate::http::status::Status;
 use crate::server::context::{Call, Context};
 use crate::server::reply::Lane;
+use crate::site::gate::{Action, Principal, Target, Terms, authorize, rights_of};
 use crate::site::openapi;
 use crate::site::state::Site;
 
@@ -19,8 +20,18 @@ pub fn health(_: &mut Site, _: &Call<'_>, cx: &mut Context<'_>) -> Response {
     Response::json(Status::OK, &json!({"status": "ok"}))
 }
 
-/// `GET /api`: name, version, features, limits.
-pub fn api(site: &mut Site, _: &Call<'_>, _: &mut Context<'_>) -> Response {
+/// What the pages ask for, by the names of the switches.
+const SWITCHES: [(&str, Action); 6] = [
+    ("www_read", Action::WwwRead),
+    ("shared_read", Action::SharedRead),
+    ("shared_write", Action::SharedWrite),
+    ("chat_read", Action::ChatRead),
+    ("chat_write", Action::ChatWrite),
+    ("admin", Action::Admin),
+];
+
+/// `GET /api`: name, version, features, limits; and who asks, and what they may.
+pub fn api(site: &mut Site, call: &Call<'_>, who: Principal, _: &mut Context<'_>) -> Response {
     let mut features = vec!["static"];
     if site.files.is_some() {
         features.push("files");
@@ -31,6 +42,10 @@ pub fn api(site: &mut Site, _: &Call<'_>, _: &mut Context<'_>) -> Response {
     if site.accounts.is_some() {
         features.push("accounts");
     }
+    let rights = rights_of(site, call.request);
+    let terms = Terms { rights, is_local: false };
+    let may = SWITCHES.into_iter().filter(|(_, action)| authorize(&who, *action, Target::Shared, &terms).is_ok());
+    let may: Vec<&str> = may.map(|(name, _)| name).collect();
     let limits = &site.config.limits;
     // A limit that is off has the largest number there is; JSON has null for that.
     let bytes = |value: usize| (value != usize::MAX).then_some(value);
@@ -41,6 +56,9 @@ pub fn api(site: &mut Site, _: &Call<'_>, _: &mut Context<'_>) -> Response {
             "name": "hythe",
             "version": env!("CARGO_PKG_VERSION"),
             "features": features,
+            "user": who.user().map(|user| &*user.name),
+            "may": may,
+            "signup": rights.signup.word(),
             "limits": {
                 "request_line": bytes(limits.request_line_bytes),
                 "header_bytes": bytes(limits.header_bytes),

@@ -20,7 +20,8 @@ use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
 use crate::site::body::check;
 use crate::site::files::{bad_name, describe, files, note_stored, url};
-use crate::site::gate::{Principal, rights_of};
+use crate::site::gate::{Action, Principal, rights_of};
+use crate::site::plain::page_of;
 use crate::site::receive::{Allowance, Complete, FileSink, FormSink, Parts, Room, Store, Stored};
 use crate::site::spot::{Actor, Area, early_right, keep, owner_name, private_area, when_known};
 use crate::site::state::{Lots, Site};
@@ -155,6 +156,7 @@ impl Kind {
 
 /// A JSON document: small enough to be looked at as a whole before it is stored.
 fn take_json(site: &mut Site, ask: Ask, sender: Sender) -> Result<Reply<Site>, Fault> {
+    sender.actor.may_use(Action::SharedWrite, &Area::Shared)?;
     let min_free = site.config.limits.min_free_bytes;
     files(site)?;
     Ok(Reply::collect(site.config.limits.json_limit_bytes, move |site: &mut Site, body, cx| {
@@ -225,6 +227,7 @@ fn check_right(
 
 /// The bytes of one file.
 fn take_raw(site: &mut Site, call: &Call<'_>, ask: Ask, sender: Sender) -> Result<Reply<Site>, Fault> {
+    sender.actor.may_use(Action::SharedWrite, &Area::Shared)?;
     let Some(path) = ask.path else {
         return Err(Fault::new(
             Status::UNSUPPORTED_MEDIA_TYPE,
@@ -331,17 +334,18 @@ fn take_form(
         BodyLength::None => None,
         _ => body_length(site, call.request)?,
     };
-    let wants_page = prefers_html(call.headers.all(Field::Accept));
+    let page = prefers_html(call.headers.all(Field::Accept)).then(|| page_of(site, call));
     let limits = site.config.limits;
     let files = files(site)?;
     let store = Store::of(files, &Area::Shared, limits.min_free_bytes)?;
     let private = private_area(&sender.actor.who).and_then(|area| Store::of(files, &area, limits.min_free_bytes));
+    let may_share = sender.actor.may_use(Action::SharedWrite, &Area::Shared);
     let allowance = Allowance::of(site, &sender.actor);
     Ok(Reply::offload(move || {
         let prepared = Room::new(&store, length, allowance).map(|room| {
-            let parts = Parts::new(store, room, ask.on_conflict, limits.parts, private);
+            let parts = Parts::new(store, room, ask.on_conflict, limits.parts, may_share, private);
             FormSink::new(*form, parts, move |site, cx, complete| {
-                when_known(site, cx, move |site, _| place_form(site, complete, sender, wants_page))
+                when_known(site, cx, move |site, _| place_form(site, complete, sender, page))
             })
         });
         move |_: &mut Site, _: &mut Context<'_>| match prepared {
@@ -352,7 +356,7 @@ fn take_form(
 }
 
 /// All of a form has come: its files take their places, if they may.
-fn place_form(site: &mut Site, complete: Complete, sender: Sender, wants_page: bool) -> Reply<Site> {
+fn place_form(site: &mut Site, complete: Complete, sender: Sender, page: Option<String>) -> Reply<Site> {
     let area = complete.store.area.clone();
     let rights: Vec<_> = complete.places.iter().map(|path| sender.actor.may_change(site, &area, path)).collect();
     let replaces = complete.on_conflict == OnConflict::Overwrite;
@@ -365,18 +369,18 @@ fn place_form(site: &mut Site, complete: Complete, sender: Sender, wants_page: b
             };
             let changes = changes_of(site, &stored, folders, replaces, &sender.actor);
             keep(site, area.is_shared(), changes, cx, move |site, _| {
-                answer_form(site, &area, &stored, wants_page, sender.ip)
+                answer_form(site, &area, &stored, page.as_deref(), sender.ip)
             })
         }
     })
 }
 
-fn answer_form(site: &mut Site, area: &Area, stored: &[Stored], wants_page: bool, ip: IpAddr) -> Reply<Site> {
+fn answer_form(site: &mut Site, area: &Area, stored: &[Stored], page: Option<&str>, ip: IpAddr) -> Reply<Site> {
     for (path, facts) in stored {
         note_stored(site, &area.show(path), facts, ip);
     }
-    if wants_page {
-        return Response::redirect(Status::SEE_OTHER, &site.address("/")).into();
+    if let Some(page) = page {
+        return Response::redirect(Status::SEE_OTHER, page).into();
     }
     let prefix = &site.config.path_prefix;
     let rows: Vec<_> = stored

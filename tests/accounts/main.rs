@@ -1,8 +1,9 @@
 //! Accounts as people, programs and attackers meet them: the real binary, real sockets, a real ledger.
 //!
 //! `place` is a server and one word for each thing a client may want of it; `people` is about what accounts do, `pages` about what
-//! browsers are shown, `attacks` about what is tried on them, `outside` about what an operator does to the data folder beside the
-//! server, `killed` about what is left when the server is killed, `who` holds every route to who may use it.
+//! browsers are shown, `attacks` about what is tried on them, `homes` about private files, `outside` about what an operator does to
+//! the data folder beside the server, `killed` about what is left when the server is killed, `who` holds every route to who may
+//! use it.
 
 #[path = "../live/house.rs"]
 #[allow(dead_code, reason = "the live suite asks more of it")]
@@ -14,6 +15,7 @@ mod mortal;
 mod wire;
 
 mod attacks;
+mod homes;
 mod killed;
 mod outside;
 mod pages;

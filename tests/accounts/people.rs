@@ -137,7 +137,10 @@ fn sessions_are_listed_and_ended_one_by_one_and_only_by_their_owner() {
     assert_eq!(place.ask(&format!("DELETE /sessions/{id}"), &[&here], "").status, 404);
     assert_eq!(place.get("/me", &[&here]).status, 200);
     let page = place.get("/sessions", &[&here, HTML]);
-    assert!(page.text().contains("<table>") && page.field("Vary").unwrap().contains("Accept"), "{page:?}");
+    assert!(
+        page.text().contains("<table id=\"sessions\">") && page.field("Vary").unwrap().contains("Accept"),
+        "{page:?}"
+    );
 }
 
 #[test]

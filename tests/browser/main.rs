@@ -108,3 +108,8 @@ fn files_are_sent_shown_and_changed() {
 fn people_talk_and_nothing_is_lost() {
     play("chat");
 }
+
+#[test]
+fn every_page_is_sound_in_light_and_dark_narrow_and_wide() {
+    play("looks");
+}

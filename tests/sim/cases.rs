@@ -444,6 +444,21 @@ fn who_posts_and_ends_its_half_is_answered_though_the_ledger_is_still_being_open
 }
 
 #[test]
+fn a_poll_whose_client_ends_its_half_is_answered_with_what_there_is() {
+    let mut scene = Scene::new(&Setting::calm());
+    let wire = scene.come(&get("/messages?since=0&wait=60"));
+    scene.turns(3);
+    assert_eq!(scene.heard(wire), (String::new(), Ended::No), "nothing has been said yet");
+    scene.0.net.borrow_mut().shut(wire);
+    scene.turns(5);
+    let (heard, ended) = scene.heard(wire);
+    assert!(heard.starts_with("HTTP/1.1 200 ") && heard.contains("Connection: close\r\n"), "{heard}");
+    assert!(heard.ends_with("{\"messages\":[],\"last\":0,\"gap\":false}\n"), "{heard}");
+    assert_eq!(ended, Ended::Fin);
+    scene.end();
+}
+
+#[test]
 fn a_message_is_heard_though_its_sender_has_gone() {
     let mut scene = Scene::new(&Setting::calm());
     let stream = scene.come(&get("/events"));

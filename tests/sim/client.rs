@@ -207,6 +207,7 @@ impl Client {
     fn shut(&mut self, net: &mut Net, wire: usize) {
         net.shut(wire);
         self.has_shut = true;
+        self.under_way.iter_mut().for_each(|ask| ask.has_ended = true);
     }
 
     fn read(&mut self, net: &mut Net, truth: &mut Truth, wire: usize) {
@@ -317,13 +318,9 @@ impl Client {
         }
     }
 
-    /// A poll or a stream whose client has ended is over: so it does not half-close there.
+    /// A stream whose client has ended is over: so it does not half-close there.
     fn half_close_is_fair(&self) -> bool {
-        self.under_way.iter().all(|ask| {
-            let polls = matches!(&ask.want, Want::Text(text) if text == b"awaited");
-            let waits = matches!(ask.want, Want::Messages { wait_s: 1.., .. } | Want::Stream { .. });
-            ask.after.is_empty() && !polls && !waits
-        })
+        self.under_way.iter().all(|ask| ask.after.is_empty() && !matches!(ask.want, Want::Stream { .. }))
     }
 
     /// The server has ended its half: was everything answered, or is there an excuse?

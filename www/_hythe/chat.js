@@ -1,31 +1,44 @@
-// The Chat page.
+// The Chat page: `#den` is the room den. What is said goes out by post, one after the other, and stands in the page at once, marked
+// until the server has it; what was under way when the line was cut is looked for before it is sent again. What comes in is the
+// affair of live.js.
 
-import { $, ask, at, button, calendar, clock, isSameDay, make, sleep, stored, timeElement } from './common.js';
+import { $, ask, at, button, calendar, clock, isSameDay, link, make, server, sleep, stored, timeElement } from './common.js';
+import { again, holdsLine, listen, types, want } from './live.js';
 
-// -------------------------------------------------- Chat: what is shown
-
-// `known` has the item of each id; `outgoing` what was written here and is not acknowledged, in order.
-const chat = { last: 0, known: new Map(), outgoing: [], isSending: false, unread: 0, source: null, hasStreamed: false };
 const PAGE = 100;
-const LOST = 'Some messages are no longer kept.';
-const own = new Set(JSON.parse(stored(sessionStorage, 'hythe.own') || '[]'));
 const log = $('log');
+
+// `known` has the item of each id; `outgoing` what was written here and is not acknowledged, in order; `unread` counts by room.
+const chat = { room: '', last: 0, known: new Map(), outgoing: [], isSending: false, unread: {}, names: [], isEnd: false, isLoading: false, typists: new Map() };
+const own = new Set(stored('own') || []);
+const madeUp = stored('guest') || 'guest-' + Math.floor(Math.random() * 65536).toString(16).padStart(4, '0');
+let here;
+
+const nameHere = () => here.user || $('name').value.trim() || madeUp;
+const chosenName = () => (here.user ? '' : $('name').value.trim());
+const isSeen = () => !document.hidden && isAtEnd();
+
+// -------------------------------------------------- What is shown
 
 /** Text whose web addresses are links. */
 function linked(text) {
-  return text.split(/(https?:\/\/[^\s<>"]*[^\s<>".,;:!?)\]'])/).map((part, at) => {
-    if (at % 2 === 0) return part;
-    const link = make('a', '', part);
-    return Object.assign(link, { href: part, target: '_blank', rel: 'noopener noreferrer' });
+  return text.split(/(https?:\/\/[^\s<>"]*[^\s<>".,;:!?)\]'])/).map((part, place) => {
+    return place % 2 ? Object.assign(link(part, part), { target: '_blank', rel: 'noopener noreferrer' }) : part;
   });
 }
 
-function messageItem({ id, name, ts, message }) {
+function messageItem({ id, name, user, ts, message }) {
   const date = new Date(ts);
-  const text = make('p', 'text', ...linked(message));
-  text.dir = 'auto';
-  const item = make('li', own.has(id) ? 'own' : '', make('p', 'day'), make('p', 'who', make('bdi', '', name), timeElement(date, clock)), text);
-  return Object.assign(item, { number: id ?? Infinity, author: name, date });
+  const text = Object.assign(make('p', 'text', ...linked(message)), { dir: 'auto' });
+  const isOwn = id ? own.has(id) || (user && user === here.user) : true;
+  const who = make('p', 'who', make('bdi', user ? 'user' : '', name), timeElement(date, clock));
+  const item = make('li', isOwn ? 'own' : '', make('p', 'day'), who, text);
+  if (id && (here.may.includes('admin') || (user && user === here.user))) {
+    const back = button('Take back', () => ask(`messages/${id}`, { method: 'DELETE' }).then(() => erase(id), (trouble) => showError(trouble.message)), 'back');
+    back.ariaLabel = `Take back: ${message.slice(0, 40)}`;
+    who.append(back);
+  }
+  return Object.assign(item, { number: id ?? Infinity, author: user || name, date });
 }
 
 /** Puts an item where its id belongs; what has none yet stays at the end. */
@@ -58,16 +71,32 @@ function toEnd() {
   $('newest').hidden = true;
 }
 
-const isSeen = () => !document.hidden && log.offsetParent;
+const showError = (text) => ($('send-error').textContent = text);
 
-function showUnread(count) {
-  chat.unread = count;
-  document.title = count ? `(${count}) Chat · hythe` : 'Chat · hythe';
+/** What is unread, of this room and of others. */
+function showUnread() {
+  const { room, unread, names } = chat;
+  const total = Object.values(unread).reduce((sum, count) => sum + count, 0);
+  document.title = `${total ? `(${total}) ` : ''}${room} · Chat · hythe`;
+  $('elsewhere').hidden = !(total - (unread[room] || 0));
+  $('elsewhere').textContent = `${total - (unread[room] || 0)} new elsewhere`;
+  $('rooms').replaceChildren(...[...new Set(['lobby', ...names, room])].map((name) => {
+    const entry = link(name, '#' + name);
+    if (name === room) entry.ariaCurrent = 'page';
+    const count = make('span', 'count', unread[name] ?? '');
+    count.hidden = !unread[name];
+    entry.append(' ', count);
+    if (unread[name]) entry.ariaLabel = `${name}, ${unread[name]} unread`;
+    return make('li', '', entry);
+  }));
 }
 
-function showLink(state, text) {
-  $('link').dataset.state = state;
-  if ($('link').textContent !== text) $('link').textContent = text;
+function markRead() {
+  if (!isSeen()) return;
+  stored('read', { ...stored('read'), [chat.room]: chat.last });
+  if (!chat.unread[chat.room]) return;
+  delete chat.unread[chat.room];
+  showUnread();
 }
 
 /** Shows a message once, in the order of ids. */
@@ -80,121 +109,203 @@ function put(message) {
   return true;
 }
 
+function erase(id) {
+  const item = chat.known.get(id);
+  const below = item?.nextElementSibling;
+  item?.remove();
+  if (below) dress(below);
+}
+
+/** Something that is no message, in its place. */
+const tellInLog = (text) => place(Object.assign(make('li', 'gap', text), { number: chat.last }));
+
+// -------------------------------------------------- What comes in
+
 /** A message that has just come, by whichever way. It may be one of ours, before or in place of its answer. */
 function receive(message) {
-  const isOurs = (one) => one.text === message.message && (one.name ? one.name === message.name : message.name.startsWith('guest-'));
-  const one = !chat.known.has(message.id) && chat.outgoing.find((each) => each.state !== 'waiting' && isOurs(each));
+  if (message.room !== chat.room) return countUnread(message);
+  chat.typists.delete(message.name);
+  showTypists();
+  const one = !chat.known.has(message.id) && chat.outgoing.find((each) => each.state !== 'waiting' && isIt(each, message));
   if (one) return acknowledge(one, message);
   if (!put(message)) return;
   $('newest').hidden = isAtEnd();
-  if (!isSeen()) showUnread(chat.unread + 1);
+  if (!isSeen()) countUnread(message);
+  markRead();
 }
 
-// -------------------------------------------------- Chat: what comes in
+const isIt = (one, message) => one.room === message.room && one.text.trim() === message.message.trim() && one.name === message.name && message.id > one.after;
+
+const heardOf = {};
+function countUnread({ room, id, user }) {
+  if (id <= (heardOf[room] || 0)) return;
+  heardOf[room] = id;
+  if (own.has(id) || (user && user === here.user)) return;
+  chat.unread[room] = (chat.unread[room] || 0) + 1;
+  if (!chat.names.includes(room)) chat.names.push(room);
+  showUnread();
+}
+
+function hear(event) {
+  const { type, room, names = [] } = event;
+  if (type === 'message') receive(event);
+  else if (type === 'delete') erase(event.id);
+  else if (type === 'gap') tellInLog('Some messages are no longer kept.');
+  else if (type === 'state') showState(event.state);
+  else if (type === 'ended') location.reload();
+  else if (room !== chat.room) return;
+  else if (type === 'join' || type === 'leave') lookWho();
+  else if (type === 'typing') for (const name of names) showTypist(name);
+}
+
+function showState(state) {
+  const text = { live: 'Live', lost: 'Reconnecting…', connecting: 'Connecting…' }[state];
+  $('link').dataset.state = state;
+  if ($('link').textContent !== text) $('link').textContent = text;
+  if (state !== 'live') return;
+  catchUp();
+  lookWho();
+  sendWaiting();
+}
+
+/** Whatever has come since what is known; it can have come before the line did. */
+async function catchUp() {
+  const { room } = chat;
+  for (let since = chat.last; ; ) {
+    const page = await ask(`messages?room=${room}&limit=1000&since=${since}`).catch(() => null);
+    if (!page || room !== chat.room) return false;
+    const isNew = page.messages.some(({ id }) => !chat.known.has(id));
+    page.messages.forEach(receive);
+    if (page.gap) tellInLog('Some messages are no longer kept.');
+    if (page.messages.length < 1000) return isNew;
+    since = page.last;
+  }
+}
+
+async function lookWho() {
+  const { room } = chat;
+  const who = await ask(`who?room=${room}`).catch(() => null);
+  if (!who || room !== chat.room) return;
+  const others = who.count - who.names.length;
+  const list = [...who.names, ...(others > 0 ? [`${others} without a name`] : [])].join(', ');
+  $('who').textContent = who.count ? `${who.count} here: ${list}` : '';
+}
+
+function showTypist(name) {
+  if (name === nameHere()) return;
+  clearTimeout(chat.typists.get(name));
+  chat.typists.set(name, setTimeout(() => {
+    chat.typists.delete(name);
+    showTypists();
+  }, 5000));
+  showTypists();
+}
+
+function showTypists() {
+  const names = [...chat.typists.keys()];
+  $('typing').textContent = names.length > 3 ? 'Several are typing…' : names.length ? `${names.join(', ')} ${names.length > 1 ? 'are' : 'is'} typing…` : '';
+}
+
+async function lookRooms() {
+  const found = await ask('rooms').catch(() => null);
+  if (!found) return;
+  chat.names = found.rooms.map(({ name }) => name);
+  $('other-room').hidden = !found.open;
+  want(chat.names);
+  showUnread();
+}
+
+/** How much was said in other rooms since they were last looked into. */
+async function countMissed() {
+  const read = stored('read') || {};
+  for (const room of chat.names.filter((name) => name !== chat.room && read[name]).slice(0, 12)) {
+    const page = await ask(`messages?room=${room}&since=${read[room]}&limit=100`).catch(() => null);
+    page?.messages.forEach(countUnread);
+  }
+}
+
+// -------------------------------------------------- What was said before
 
 async function readBack(query) {
+  const { room } = chat;
+  chat.isLoading = true;
   log.ariaBusy = 'true'; // old messages are not read out as new ones
-  const page = await ask(`messages?limit=${PAGE}${query}`).finally(() => (log.ariaBusy = 'false'));
-  page.messages.forEach(put);
-  $('earlier').hidden = page.messages.length < PAGE;
-}
-
-async function loadHistory() {
   try {
-    await readBack('');
-    if (!chat.last) $('log-note').textContent = 'No one has spoken yet. Say hello.';
-    toEnd();
-    listen();
-  } catch (trouble) {
-    showLink('lost', 'Not connected');
-    $('log-note').replaceChildren(trouble.message, make('br'), button('Try again', loadHistory));
+    const page = await ask(`messages?room=${room}&limit=${PAGE}${query}`);
+    if (room !== chat.room) return;
+    page.messages.forEach(put);
+    chat.isEnd = page.messages.length < PAGE;
+    $('earlier').hidden = chat.isEnd;
+  } finally {
+    chat.isLoading = false;
+    log.ariaBusy = 'false';
   }
 }
 
 async function loadEarlier() {
+  if (chat.isLoading || chat.isEnd || !chat.known.size) return;
   const below = log.scrollHeight - log.scrollTop;
-  await readBack('&before=' + Math.min(...chat.known.keys())).catch((trouble) => showLink('lost', trouble.message));
+  const hadFocus = document.activeElement === $('earlier');
+  await readBack('&before=' + Math.min(...chat.known.keys())).catch((trouble) => showError(trouble.message));
   log.scrollTop = log.scrollHeight - below;
-  log.focus();
+  if (hadFocus && chat.isEnd) log.focus();
 }
 
-/** Something that is no message, in its place. */
-const tell = (text) => place(Object.assign(make('li', 'gap', text), { number: chat.last }));
-
-/** The event stream. The browser resumes it by Last-Event-ID; where it gives up, we open it anew; where streams never pass, we poll. */
-function listen(fails = 0) {
-  const source = new EventSource(at(`events?since=${chat.last}`));
-  const end = () => {
-    clearTimeout(patience);
-    source.close();
-    if (source !== chat.source) return;
-    if (!chat.hasStreamed && fails >= 2) poll();
-    else setTimeout(() => source === chat.source && listen(fails + 1), Math.min(1000 * 2 ** fails, 30_000));
-  };
-  const patience = setTimeout(end, 8000);
-  chat.source?.close();
-  chat.source = source;
-  source.onopen = () => {
-    clearTimeout(patience);
-    fails = 0;
-    chat.hasStreamed = true;
-    showLink('live', 'Live');
-  };
-  source.onmessage = ({ data }) => receive(JSON.parse(data));
-  source.addEventListener('gap', () => tell(LOST));
-  source.onerror = () => {
-    showLink('lost', 'Reconnecting…');
-    if (source.readyState === EventSource.CLOSED) end();
-  };
+async function openRoom() {
+  const room = /^#[a-z0-9-]{1,32}$/.test(location.hash) ? location.hash.slice(1) : 'lobby';
+  if (room === chat.room) return;
+  Object.assign(chat, { room, last: 0, known: new Map(), isEnd: false });
+  for (const timer of chat.typists.values()) clearTimeout(timer);
+  chat.typists.clear();
+  showTypists();
+  delete chat.unread[room];
+  $('room-name').textContent = room;
+  $('messages').replaceChildren();
+  $('earlier').hidden = true;
+  $('who').textContent = '';
+  showError('');
+  showUnread();
+  want([room]);
+  await loadRoom();
 }
 
-/** Long polls, one after the other; the first after a failure is short, to tell soon that all is well. */
-async function poll() {
-  chat.source = null;
-  for (let wait = 0, fails = 0; ; ) {
-    const began = performance.now();
-    try {
-      const page = await ask(`messages?since=${chat.last}&wait=${wait}`, { signal: AbortSignal.timeout(40_000) });
-      showLink('live', 'Live');
-      if (page.gap) tell(LOST);
-      page.messages.forEach(receive);
-      if (wait && !page.messages.length && performance.now() - began < 1000) await sleep(2000);
-      wait = 25;
-      fails = 0;
-    } catch (trouble) {
-      showLink('lost', 'Reconnecting…');
-      await sleep(Math.max(Math.min(1000 * 2 ** fails++, 30_000), trouble.waitMs));
-      wait = 0;
-    }
+async function loadRoom() {
+  const { room } = chat;
+  $('log-note').textContent = 'Looking…';
+  try {
+    await readBack('');
+    if (room !== chat.room) return;
+    if (!chat.last) $('log-note').textContent = 'No one has spoken here yet. Say hello.';
+    for (const one of chat.outgoing.filter((each) => each.room === room)) place(one.item);
+    toEnd();
+    markRead();
+    lookWho();
+  } catch (trouble) {
+    $('log-note').replaceChildren(trouble.message, make('br'), button('Try again', loadRoom, 'pale'));
   }
 }
 
-/** After sleep, or on another network, a stream can be dead and not say so: ask once, and open it anew if it was. */
-async function catchUp() {
-  const page = chat.source && (await ask(`messages?since=${chat.last}`).catch(() => null));
-  if (!page?.messages.some(({ id }) => !chat.known.has(id))) return;
-  page.messages.forEach(receive);
-  listen();
-}
+// -------------------------------------------------- What goes out
 
-// -------------------------------------------------- Chat: what goes out
-
-function say(text) {
-  const name = $('name').value.trim();
-  const item = messageItem({ name: name || 'guest', ts: Date.now(), message: text });
-  const one = { text, item, line: make('p', 'line') };
-  item.append(one.line);
+function say(text, facts = {}) {
+  const name = nameHere();
+  const one = { text, name, room: chat.room, after: chat.last, line: make('p', 'line'), ...facts };
+  one.item = messageItem({ name: one.name, user: here.user === one.name ? one.name : null, ts: Date.now(), message: text });
+  one.item.append(one.line);
   chat.outgoing.push(one);
+  if (one.room === chat.room) place(one.item);
   hold(one);
-  place(item);
   toEnd();
 }
 
+/** What is not acknowledged yet is still known when the page is loaded anew. */
+const remember = () => stored('outgoing', chat.outgoing.map(({ text, name, room, after }) => ({ text, name, room, after, isDoubtful: true })), 'sessionStorage');
+
 function hold(one) {
   one.state = 'waiting';
-  one.name = $('name').value.trim();
   one.item.className = 'own waiting';
   one.line.textContent = 'Sending…';
+  remember();
   sendWaiting();
 }
 
@@ -204,15 +315,18 @@ async function sendWaiting() {
   chat.isSending = true;
   for (let one; (one = chat.outgoing.find((each) => each.state === 'waiting')); ) {
     one.state = 'sending';
-    const body = new URLSearchParams({ message: one.text, ...(one.name && { name: one.name }) });
     try {
-      acknowledge(one, await ask('send', { method: 'POST', body, signal: AbortSignal.timeout(20_000) }));
+      const sent = (one.isDoubtful && (await find(one))) || (await post(one));
+      acknowledge(one, sent);
     } catch (trouble) {
       if (!chat.outgoing.includes(one)) continue; // the answer was lost, but the message came back to us
       if (trouble.status === 429) {
-        one.state = 'waiting';
         one.line.textContent = 'A little fast: this goes out in a moment.';
         await sleep(trouble.waitMs);
+        if (one.state === 'sending') one.state = 'waiting';
+      } else if (!trouble.status || trouble.status >= 500) {
+        postpone(one);
+        break;
       } else {
         refuse(one, trouble);
       }
@@ -221,38 +335,80 @@ async function sendWaiting() {
   chat.isSending = false;
 }
 
-function forget(one) {
-  chat.outgoing = chat.outgoing.filter((each) => each !== one);
-  one.item.remove();
+const post = ({ text, name, room }) => ask('send', {
+  method: 'POST',
+  body: new URLSearchParams({ message: text, room, ...(!here.user && { name }) }),
+  signal: AbortSignal.timeout(20_000),
+});
+
+/** A message that may have come through though its answer did not. */
+async function find(one) {
+  const page = await ask(`messages?room=${one.room}&since=${one.after}&limit=1000`);
+  return page.messages.find((message) => isIt(one, message) && !own.has(message.id));
 }
 
 function acknowledge(one, message) {
   const wasAtEnd = isAtEnd();
   forget(one);
   own.add(message.id);
-  stored(sessionStorage, 'hythe.own', JSON.stringify([...own].slice(-500)));
-  $('send-error').textContent = '';
+  stored('own', [...own].slice(-500));
+  showError('');
+  if (message.room !== chat.room) return;
   if (!put(message)) chat.known.get(message.id).classList.add('own');
   if (wasAtEnd) toEnd();
+  markRead();
+}
+
+function forget(one) {
+  chat.outgoing = chat.outgoing.filter((each) => each !== one);
+  one.item.remove();
+  remember();
+}
+
+const backTo = (act, one) => () => {
+  act(one);
+  $('message').focus();
+};
+
+/** It cannot go out now: it does when the line is back, and is looked for first. */
+function postpone(one) {
+  Object.assign(one, { state: 'waiting', isDoubtful: true });
+  one.line.replaceChildren('Not sent yet. ', button('Send again', backTo(hold, one)), button('Discard', backTo(forget, one)));
+  clearTimeout(postpone.timer);
+  postpone.timer = setTimeout(sendWaiting, 3000);
 }
 
 function refuse(one, trouble) {
-  const then = (act) => () => {
-    act(one);
-    $('message').focus();
-  };
   one.state = 'failed';
   one.item.className = 'own failed';
-  one.line.replaceChildren('Not sent. ', button('Send again', then(hold)), button('Discard', then(forget)));
-  $('send-error').textContent = `Not sent. ${trouble.message}`;
+  one.line.replaceChildren('Not sent. ', button('Send again', backTo(retry, one)), button('Discard', backTo(forget, one)));
+  showError(`Not sent. ${trouble.message}`);
   if (trouble.code === 'name_taken') $('name').focus();
   toEnd();
 }
 
-function startChat() {
+function retry(one) {
+  one.name = nameHere();
+  hold(one);
+}
+
+// -------------------------------------------------- The page
+
+function startBox() {
   const box = $('message');
-  $('name').value = stored(localStorage, 'hythe.name') || '';
-  $('name').onchange = () => stored(localStorage, 'hythe.name', $('name').value.trim());
+  let typed = 0;
+  $('name').value = stored('name') || '';
+  $('name').placeholder = madeUp;
+  $('name').onchange = () => {
+    stored('name', $('name').value.trim());
+    if ($('name').checkValidity()) again(chosenName());
+  };
+  $('name-line').hidden = Boolean(here.user);
+  box.oninput = () => {
+    if (Date.now() - typed < 2500 || !box.value) return;
+    typed = Date.now();
+    types(chat.room);
+  };
   box.onkeydown = (event) => {
     if (event.key !== 'Enter' || event.shiftKey || event.isComposing) return;
     event.preventDefault();
@@ -263,19 +419,52 @@ function startChat() {
     const text = box.value.trim();
     box.value = '';
     box.focus();
+    typed = 0;
     if (text) say(text);
   };
-  log.onscroll = () => isAtEnd() && ($('newest').hidden = true);
-  $('newest').onclick = toEnd;
-  $('earlier').onclick = loadEarlier;
-  loadHistory();
+  if (!here.may.includes('chat_write') && !here.isAway) {
+    $('send').replaceChildren(make('p', 'soft', 'To write here, ', link('sign in', at('login?next=' + encodeURIComponent(location.pathname))), '.'));
+  }
 }
 
-window.ononline = catchUp;
-document.onvisibilitychange = () => {
-  if (document.hidden) return;
-  showUnread(0);
-  catchUp();
-};
+function startLog() {
+  log.onscroll = () => {
+    if (isAtEnd()) {
+      $('newest').hidden = true;
+      markRead();
+    }
+    if (log.scrollTop < 200) loadEarlier();
+  };
+  $('newest').onclick = toEnd;
+  $('earlier').onclick = loadEarlier;
+  $('other-room').onsubmit = (event) => {
+    event.preventDefault();
+    location.hash = $('room').value;
+    $('room').value = '';
+  };
+  const wide = matchMedia('(min-width: 56rem)');
+  wide.onchange = () => ($('rooms-box').open = wide.matches);
+  wide.onchange();
+}
 
-startChat();
+here = await server;
+stored('guest', madeUp);
+if (!here.may.includes('chat_read') && !here.isAway) {
+  document.querySelector('main section').replaceChildren(make('h1', '', 'Chat'), make('p', 'note', 'The chat is for those who are signed in. ', link('Sign in', at('login?next=' + encodeURIComponent(location.pathname)))));
+} else {
+  startBox();
+  startLog();
+  await openRoom();
+  for (const { text, ...facts } of stored('outgoing', undefined, 'sessionStorage') || []) say(text, facts);
+  await lookRooms();
+  listen([...chat.names, chat.room], chosenName(), hear);
+  await countMissed();
+  addEventListener('hashchange', openRoom);
+  document.addEventListener('visibilitychange', async () => {
+    if (document.hidden) return;
+    markRead();
+    // After sleep, or on another network, a line can be dead and not say so.
+    if ((await catchUp()) && holdsLine()) again();
+  });
+  setInterval(() => document.hidden || lookRooms().then(lookWho), 30_000);
+}

@@ -1,221 +1,248 @@
-// The Files page: the list and uploads.
+// The Files page: a folder of the shared files or of one's own, what is in it, and what one does with it. `#/trips` is a shared
+// folder, `#/~ada` ada's own files. What is sent there is the affair of uploads.js.
 
-import { $, Trouble, ask, at, button, calendar, clock, isSameDay, make, sizeText, timeElement } from './common.js';
+import { $, ask, at, button, copy, link, make, question, server, sizeText, tell, timeElement } from './common.js';
+import { resume, upload } from './uploads.js';
 
-// -------------------------------------------------- Files: the list
-
-const LIST_MOST = 5000;
-const list = { folder: '', files: [], dirs: [], text: '', fresh: new Set() };
-
-const orders = {
-  newest: (a, b) => b.modified.localeCompare(a.modified),
-  oldest: (a, b) => a.modified.localeCompare(b.modified),
-  name: (a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }),
-  largest: (a, b) => b.size - a.size,
-};
+const PAGE = 200;
+const list = { folder: '', entries: [], next: null, text: '', fresh: new Set(), looks: 0 };
+let here;
 
 const escapePath = (path) => path.split('/').map(encodeURIComponent).join('/');
+const folderHref = (folder) => '#/' + escapePath(folder);
+const inside = (folder, name) => (folder ? folder + '/' + name : name);
+const above = (path) => path.split('/').slice(0, -1).join('/');
+const nameOf = (path) => path.split('/').pop();
+const isMine = (folder) => folder.startsWith('~');
 
-/** Reads the folder that is shown, and shows it if anything has changed. */
-async function loadList() {
-  const { folder } = list;
-  const files = [];
-  const dirs = [];
-  let after;
-  try {
-    do {
-      const query = new URLSearchParams({ prefix: folder, limit: 500 });
-      if (after) query.set('after', after);
-      const page = await ask('file-list?' + query);
-      files.push(...page.files);
-      dirs.push(...page.dirs);
-      after = page.next;
-    } while (after && files.length < LIST_MOST);
-  } catch (trouble) {
-    if (!list.files.length) $('list-note').replaceChildren(trouble.message, make('br'), button('Try again', loadList));
-    return;
-  }
-  const text = JSON.stringify([folder, files, dirs]);
-  if (folder !== list.folder || text === list.text) return;
-  Object.assign(list, { files, dirs: [...new Set(dirs)], text });
-  showList();
+function mayWrite() {
+  return here.may.includes('shared_write') || (isMine(list.folder) && here.user);
 }
 
-function showList() {
+/** Reads the folder, or what is found below it; shows it if anything has changed. */
+async function load({ after } = {}) {
+  const look = ++list.looks;
+  const { folder } = list;
   const words = $('search').value.trim();
-  const isWanted = (name) => name.toLowerCase().includes(words.toLowerCase());
-  const files = list.files.filter((file) => isWanted(file.name)).sort(orders[$('sort').value]);
-  const rows = [...list.dirs.filter(isWanted).sort().map(folderRow), ...files.map(fileRow)];
-  const up = list.folder.split('/').slice(0, -1).join('/');
-  const focused = document.activeElement.getAttribute('href');
+  const query = new URLSearchParams({ prefix: folder, q: words, limit: after ? PAGE : Math.min(Math.max(list.entries.length, PAGE), 1000) });
+  if (after) query.set('after', after);
+  try {
+    const page = await ask(`file-list?${query}&sort=${$('sort').value}`);
+    if (look !== list.looks) return;
+    const entries = [...page.dirs.map((name) => ({ dir: name, path: inside(folder, name) })), ...page.files];
+    const text = JSON.stringify([folder, words, entries, page.next]);
+    if (after) list.entries.push(...entries);
+    else if (text === list.text) return;
+    else Object.assign(list, { entries, text });
+    list.next = page.next;
+    show(words, page.cut);
+  } catch (trouble) {
+    if (look !== list.looks || list.entries.length) return;
+    const isAway = folder && trouble.status === 404;
+    list.text = '';
+    $('list').replaceChildren();
+    $('list-note').replaceChildren(isAway ? 'There is no such folder.' : trouble.message, make('br'), isAway ? link('All files', '#/') : button('Try again', () => load(), 'pale'));
+  }
+}
 
-  $('list').replaceChildren(...(list.folder ? [row('#/' + escapePath(up), '↑', up || 'All files', 'Up from ' + list.folder)] : []), ...rows);
-  $('list-note').textContent = rows.length ? '' :
-    words ? `No file here has “${words}” in its name.` :
-    list.folder ? 'This folder is empty.' : 'Nothing is shared yet. Choose a file, or drop one here.';
-  if (focused) $('list').querySelector(`[href="${CSS.escape(focused)}"]`)?.focus();
+function show(words, isCut) {
+  const focused = document.activeElement?.closest('#list a')?.href;
+  $('list').replaceChildren(...list.entries.map((entry) => (entry.dir ? folderRow(entry) : fileRow(entry))));
+  $('list-note').textContent = isCut ? 'There are too many files to search them all; these were found first.' :
+    list.entries.length ? '' :
+    words ? `Nothing here has “${words}” in its name.` :
+    list.folder ? 'There is nothing in this folder.' : mayWrite() ? 'Nothing is shared yet. Choose a file, or drop one here.' : 'Nothing is shared yet.';
+  $('more').hidden = !list.next;
+  if (focused) [...$('list').querySelectorAll('a')].find((each) => each.href === focused)?.focus();
   list.fresh.clear();
 }
 
 function row(href, kind, name, ...meta) {
   const badge = make('span', 'kind', kind);
   badge.ariaHidden = 'true';
-  const link = make('a', '', badge, make('bdi', 'file-name', name), make('span', 'meta', ...meta));
-  link.href = href;
-  return make('li', '', link);
+  const entry = link('', href);
+  entry.append(badge, make('bdi', 'file-name', name), make('span', 'meta', ...meta));
+  return make('li', '', entry);
 }
 
-function folderRow(dir) {
-  return row('#/' + escapePath(list.folder ? `${list.folder}/${dir}` : dir), '▸', dir, 'Folder');
+function folderRow({ dir, path }) {
+  return row(folderHref(path), '▸', dir, 'Folder');
 }
 
 function fileRow(file) {
   const ending = /[^.]\.([a-z0-9]{1,5})$/i.exec(file.name)?.[1] ?? 'file';
-  const date = new Date(file.modified);
-  const time = timeElement(date, isSameDay(date, new Date()) ? clock : calendar);
-  const item = row(at('files/') + escapePath(file.path), ending, file.name, sizeText(file.size), ' · ', time);
-  item.firstChild.download = file.name;
+  const where = list.folder ? file.path.slice(list.folder.length + 1) : file.path;
+  const item = row(file.url, ending, where, sizeText(file.size), ' · ', timeElement(new Date(file.modified)), file.owner && !isMine(file.path) ? ` · ${file.owner}` : '');
   item.classList.toggle('fresh', list.fresh.has(file.path));
+  item.firstChild.onclick = (event) => {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    open(file);
+  };
   return item;
 }
 
-function openFolder(folder) {
-  if (list.text && folder === list.folder) return;
-  Object.assign(list, { folder, files: [], dirs: [], text: '' });
+/** What a file looks or sounds like, where a browser can tell without danger. */
+function preview({ type, url, name, size }) {
+  const kind = type.split(';')[0];
+  const source = { src: url + '?inline=1' };
+  if (/^image\/(png|jpeg|gif|webp|avif)$/.test(kind)) return Object.assign(make('img'), source, { alt: `Picture: ${name}` });
+  if (/^video\/(mp4|webm|ogg)$/.test(kind)) return Object.assign(make('video'), source, { controls: true, ariaLabel: name });
+  if (/^audio\/(mpeg|mp3|ogg|wav|x-wav|flac|webm|mp4)$/.test(kind)) return Object.assign(make('audio'), source, { controls: true, ariaLabel: name });
+  if (!/^text\/|json|xml|javascript|toml|yaml/.test(kind) || !size) return '';
+  const text = Object.assign(make('pre', '', 'Looking…'), { tabIndex: 0, dir: 'auto', ariaLabel: `Text of ${name}`, role: 'region' });
+  fetch(url, { headers: { Range: 'bytes=0-65535' } }).then((answer) => answer.text())
+    .then((begin) => (text.textContent = begin + (size > 65536 ? '\n…' : '')), () => text.remove());
+  return text;
+}
+
+/** A file from near: its preview, and all that can be done with it. */
+function open(file) {
+  const box = make('dialog', 'file');
+  const close = () => box.close();
+  const act = (deed) => async () => {
+    close();
+    await deed(file.path);
+  };
+  const download = Object.assign(link('Download', file.url), { download: file.name, className: 'press' });
+  const title = Object.assign(make('h2', '', make('bdi', '', file.name)), { id: 'file-title' });
+  box.append(
+    title,
+    make('p', 'soft', `${sizeText(file.size)} · ${new Date(file.modified).toLocaleString()}${file.owner ? ` · ${file.owner}` : ''}`),
+    preview(file),
+    make('p', 'choices', download, button('Copy link', () => copy(new URL(file.url, location).href), 'pale'),
+      ...(mayWrite() ? [button('Rename', act(rename), 'pale'), button('Delete', act(remove), 'pale warn')] : []),
+      button('Close', close, 'pale')),
+  );
+  box.setAttribute('aria-labelledby', 'file-title');
+  box.onclose = () => {
+    box.remove();
+    [...$('list').querySelectorAll('a')].find((each) => each.getAttribute('href') === file.url)?.focus();
+  };
+  box.onclick = (event) => event.target === box && close();
+  document.body.append(box);
+  box.showModal();
+}
+
+/** Does something, tells what came of it, and looks again. */
+async function change(deed, done) {
+  try {
+    await deed();
+    tell(done);
+    await load();
+    return true;
+  } catch (trouble) {
+    tell(trouble.message);
+    return false;
+  }
+}
+
+async function rename(path) {
+  const name = await question(`A new name for “${nameOf(path)}”`, [['Rename', 'yes']], { value: nameOf(path) });
+  if (!name || name === nameOf(path)) return null;
+  const to = inside(above(path), name);
+  const isDone = await change(() => ask('rename', { json: { from: path, to } }), `It is called ${name} now.`);
+  return isDone && to;
+}
+
+async function remove(path) {
+  const isSure = await question(`Delete “${nameOf(path)}”? It cannot be brought back.`, [['Delete', 'yes', 'warn']]);
+  return isSure && change(() => ask('remove', { json: { name: path } }), `${nameOf(path)} is deleted.`);
+}
+
+async function makeFolder() {
+  const name = await question('A name for the new folder', [['Make it', 'yes']], { value: '' });
+  if (name) await change(() => ask('dirs', { json: { path: inside(list.folder, name) } }), `The folder ${name} is there.`);
+}
+
+/** Where one is, and what can be done with the folder. */
+function showPlace() {
+  const { folder } = list;
+  const parts = folder ? folder.split('/') : [];
+  const isHome = isMine(folder);
+  const isRoot = !parts.length || (isHome && parts.length === 1);
+  document.title = `${isRoot ? (isHome ? 'My files' : 'Files') : nameOf(folder)} · hythe`;
+  $('title').textContent = isHome ? 'My files' : 'Files';
+  for (const entry of document.querySelectorAll('.top nav a')) {
+    if (entry.textContent === $('title').textContent) entry.ariaCurrent = 'page';
+    else entry.removeAttribute('aria-current');
+  }
+  $('crumbs').hidden = isRoot;
+  $('crumbs').replaceChildren(...(isHome ? [] : [link('All files', '#/')]), ...parts.map((part, depth) => {
+    const crumb = link(isHome && !depth ? 'My files' : part, folderHref(parts.slice(0, depth + 1).join('/')));
+    if (depth === parts.length - 1) crumb.ariaCurrent = 'location';
+    crumb.dir = 'auto';
+    return crumb;
+  }));
+  const leave = () => (location.hash = folderHref(above(folder)));
+  const tools = [];
+  if (mayWrite()) tools.push(button('New folder', makeFolder, 'pale'));
+  if (!isRoot) {
+    tools.push(Object.assign(link('Download all', at(`files/${escapePath(folder)}?archive=zip`)), { className: 'press pale' }));
+    if (mayWrite()) {
+      tools.push(
+        button('Rename', async () => {
+          const to = await rename(folder);
+          if (to) location.replace(folderHref(to));
+        }, 'pale'),
+        button('Delete', async () => (await remove(folder)) && leave(), 'pale warn'),
+      );
+    }
+  }
+  $('folder-tools').replaceChildren(...tools);
+  $('upload').hidden = !mayWrite() && !here.isAway;
+}
+
+function openFolder() {
+  const hash = location.hash.startsWith('#/') ? location.hash.slice(2) : '';
+  let folder = '';
+  try {
+    folder = decodeURIComponent(hash);
+  } catch {
+    // An address that somebody has cut: the root is shown.
+  }
+  Object.assign(list, { folder, entries: [], next: null, text: '' });
   $('search').value = '';
   $('list').replaceChildren();
+  $('more').hidden = true;
   $('list-note').textContent = 'Looking…';
-  loadList();
+  showPlace();
+  if (here.may.includes('shared_read') || here.user || here.isAway) return load();
+  $('list-note').replaceChildren('The files are for those who are signed in. ', link('Sign in', at('login?next=' + encodeURIComponent(location.pathname + location.hash))));
 }
 
-// -------------------------------------------------- Files: uploads
+// -------------------------------------------------- What is dropped, chosen or pasted
 
-// Each upload is `waiting`, `sending`, `done`, or `stuck` until someone chooses what becomes of it.
-const uploads = { all: [], isRunning: false, most: 0, since: 0, sentBefore: 0 };
-const isOpen = (one) => one.state === 'waiting' || one.state === 'sending';
-const total = (all, figure) => all.reduce((sum, one) => sum + figure(one), 0);
+/** The files of an entry of a drop, each with the folder it lies in. */
+async function filesOf(entry, folder) {
+  if (entry.isFile) return [{ file: await new Promise((done, fail) => entry.file(done, fail)), folder }];
+  const reader = entry.createReader();
+  const found = [];
+  for (let some; (some = await new Promise((done, fail) => reader.readEntries(done, fail))).length; ) found.push(...some);
+  const below = await Promise.all(found.map((each) => filesOf(each, inside(folder, entry.name))));
+  return below.flat();
+}
 
-function upload(files) {
-  for (const file of files) {
-    const one = { file, folder: list.folder, sent: 0, line: make('p'), bar: make('progress'), choices: make('div', 'choices') };
-    one.bar.ariaLabel = `Upload of ${file.name}`;
-    one.row = make('li', '', make('bdi', 'file-name', file.name), one.line, one.bar, one.choices);
-    $('upload-list').append(one.row);
-    uploads.all.push(one);
-    if (uploads.most && file.size > uploads.most) {
-      show(one, 'stuck', `${sizeText(file.size)} is too large: the server takes ${sizeText(uploads.most)} a file at most.`, button('Dismiss', () => remove(one)));
-    } else {
-      wait(one);
+async function take(transfer) {
+  const { folder } = list;
+  const items = [...transfer.items].filter((item) => item.kind === 'file');
+  // Entries and files must be taken before the first wait: then the transfer is emptied.
+  const taken = items.map((item) => [item.webkitGetAsEntry?.(), item.getAsFile()]);
+  for (const [entry, file] of taken) {
+    try {
+      send(entry?.isDirectory ? await filesOf(entry, folder) : [{ file, folder }]);
+    } catch {
+      tell(`${entry.name} cannot be read.`);
     }
   }
-  runUploads();
 }
 
-function wait(one, onConflict = 'error') {
-  Object.assign(one, { onConflict, sent: 0 });
-  one.bar.value = 0;
-  show(one, 'waiting', `${sizeText(one.file.size)} · waiting`, button('Cancel', () => remove(one)));
+function send(files) {
+  if (!mayWrite()) return tell('To upload, sign in first.');
+  upload(files);
 }
 
-/** Sends what waits, one after the other. */
-async function runUploads() {
-  if (uploads.isRunning) return;
-  Object.assign(uploads, { isRunning: true, since: performance.now(), sentBefore: total(uploads.all, (one) => one.sent) });
-  let count = 0;
-  for (let one; (one = uploads.all.find((each) => each.state === 'waiting')); ) {
-    const { status, response } = await transfer(one);
-    const again = (choice) => () => {
-      wait(one, choice);
-      runUploads();
-    };
-    const drop = () => remove(one);
-    if (!uploads.all.includes(one)) continue;
-    if (status === 201) {
-      const file = response.files[0];
-      count += 1;
-      one.sent = one.file.size;
-      list.fresh.add(file.path);
-      show(one, 'done', file.name === one.file.name ? 'Stored' : `Stored as ${file.name}`);
-      setTimeout(drop, 4000);
-    } else if (response?.code === 'file_exists') {
-      show(one, 'stuck', 'There is a file of this name already.', button('Keep both', again('rename')), button('Replace', again('overwrite')), button('Skip', drop));
-    } else {
-      const why = status ? new Trouble(status, response).message : 'The connection was lost; nothing of this file was kept.';
-      show(one, 'stuck', why, button('Try again', again(one.onConflict)), button('Dismiss', drop));
-    }
-  }
-  uploads.isRunning = false;
-  showOverall();
-  if (count) $('upload-status').textContent = count === 1 ? 'One file is stored.' : `${count} files are stored.`;
-  if (count) loadList();
-}
-
-function transfer(one) {
-  const form = new FormData();
-  if (one.folder) form.append('dir', one.folder);
-  form.append('file', one.file);
-  const request = (one.request = new XMLHttpRequest()); // fetch tells no progress
-  request.open('POST', at(`upload?on_conflict=${one.onConflict}`));
-  request.responseType = 'json';
-  request.setRequestHeader('Accept', 'application/json');
-  request.upload.onprogress = ({ loaded, total: all }) => {
-    one.sent = Math.min(one.file.size, loaded);
-    one.bar.value = loaded / all;
-    one.line.textContent = loaded < all ? `${Math.floor((100 * loaded) / all)} % of ${sizeText(one.file.size)}` : 'Being stored…';
-    showOverall();
-  };
-  show(one, 'sending', sizeText(one.file.size), button('Cancel', () => remove(one)));
-  return new Promise((done) => {
-    request.onloadend = () => done(request);
-    request.send(form);
-  });
-}
-
-function show(one, state, text, ...choices) {
-  one.state = state;
-  one.row.className = state;
-  one.line.textContent = text;
-  one.bar.hidden = state !== 'sending';
-  one.choices.replaceChildren(...choices);
-  showOverall();
-}
-
-function remove(one) {
-  const hadFocus = one.row.contains(document.activeElement);
-  uploads.all = uploads.all.filter((each) => each !== one);
-  one.request?.abort();
-  one.row.remove();
-  if (hadFocus) $('file').focus();
-  showOverall();
-}
-
-function showOverall() {
-  const { all } = uploads;
-  const open = all.filter(isOpen);
-  const stuck = all.filter((one) => one.state === 'stuck').length;
-  const sent = total(all, (one) => one.sent);
-  const seconds = (performance.now() - uploads.since) / 1000;
-  const rate = (sent - uploads.sentBefore) / seconds;
-  const left = total(open, (one) => one.file.size - one.sent) / rate;
-  let text = stuck ? (stuck === 1 ? 'One file was not stored' : `${stuck} files were not stored`) : '';
-  if (open.length) text = all.length > 1 ? `Uploading, ${open.length} of ${all.length} to go` : 'Uploading';
-  if (open.length && seconds > 2 && rate > 0) text += ` · ${sizeText(rate)}/s · ${left < 90 ? `${Math.ceil(left)} s` : `${Math.ceil(left / 60)} min`} left`;
-  $('overall').textContent = text;
-  $('overall-bar').hidden = !open.length || all.length === 1;
-  $('overall-bar').max = total(all, (one) => one.file.size) || 1;
-  $('overall-bar').value = sent;
-  $('uploads').hidden = !all.length;
-}
-
-/** The files of a drop or a paste. A folder is told, rather than sent as a file that cannot be read. */
-function filesOf({ items }) {
-  const all = [...items].filter((item) => item.kind === 'file');
-  const files = all.filter((item) => !item.webkitGetAsEntry?.()?.isDirectory);
-  $('upload-status').textContent = files.length < all.length ? 'A folder cannot be dropped here: open it, and drop the files in it.' : '';
-  return files.map((item) => item.getAsFile());
-}
-
-function startFiles() {
+function startDrops() {
   const main = document.querySelector('main');
   const hasFiles = (event) => event.dataTransfer?.types.includes('Files');
   let depth = 0;
@@ -228,27 +255,40 @@ function startFiles() {
     event.preventDefault(); // beside main too, or the browser leaves the page to show the file
     depth = 0;
     main.classList.remove('dropping');
-    if (main.contains(event.target)) upload(filesOf(event.dataTransfer));
+    if (main.contains(event.target)) take(event.dataTransfer);
   };
-  window.onpaste = ({ clipboardData }) => clipboardData.files.length && upload(filesOf(clipboardData));
-  window.onbeforeunload = (event) => uploads.isRunning && event.preventDefault();
+  window.onpaste = ({ clipboardData }) => clipboardData.files.length && take(clipboardData);
+}
 
-  $('file').onchange = ({ target }) => {
-    $('upload-status').textContent = '';
-    upload([...target.files]);
+function startChoosers() {
+  $('file').onchange = $('folder').onchange = ({ target }) => {
+    send([...target.files].map((file) => ({ file, folder: [list.folder, above(file.webkitRelativePath)].filter(Boolean).join('/') })));
     target.value = '';
   };
   $('upload').onsubmit = $('tools').onsubmit = (event) => event.preventDefault();
-  $('search').oninput = $('sort').onchange = showList;
-  setInterval(() => document.hidden || loadList(), 30_000);
-  ask('api').then(({ limits }) => (uploads.most = limits?.upload_limit), () => {});
 }
 
-/** `#/folder`: which folder is shown. */
-const showFolder = () => openFolder(decodeURIComponent(location.hash.replace(/^#\//, '')));
+let typing;
+$('search').oninput = () => {
+  clearTimeout(typing);
+  typing = setTimeout(load, 200);
+};
+$('sort').onchange = () => load();
+$('more').onclick = () => load({ after: list.next });
+addEventListener('hashchange', () => openFolder());
+addEventListener('stored', ({ detail }) => {
+  list.fresh.add(detail);
+  load();
+});
+document.addEventListener('visibilitychange', () => document.hidden || load());
+setInterval(() => document.hidden || load(), 30_000);
 
-window.onhashchange = showFolder;
-document.onvisibilitychange = () => document.hidden || loadList();
-
-startFiles();
-showFolder();
+here = await server;
+if (!here.features.includes('files')) {
+  document.querySelector('main section').replaceChildren(make('h1', '', 'Files'), make('p', 'note', 'This server shares no files.'));
+} else {
+  startDrops();
+  startChoosers();
+  openFolder();
+  resume();
+}

@@ -90,6 +90,18 @@ pub fn cases() -> Vec<Case> {
         )
         .keeps_word(),
         case(
+            "A message of 4 KiB passes though each of its bytes is escaped",
+            LARGE,
+            send(&[JSON], format!("{{\"message\":\"{}\"}}", "\\u006d".repeat(4096))),
+            is(201),
+        ),
+        case(
+            "A form passes with as many other fields as it has room for",
+            LARGE,
+            send(&[FORM], format!("other={}&message=hi", "o".repeat(65_000))),
+            is(201),
+        ),
+        case(
             "A form of 64 KiB and a byte is too large",
             LARGE,
             send(&[FORM], format!("message={}", "m".repeat(65_529))),

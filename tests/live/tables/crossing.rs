@@ -52,6 +52,15 @@ pub fn cases() -> Vec<Case> {
         .keeps_word(),
         case("Another site's page may not post", FETCH, say(&["Sec-Fetch-Site: cross-site"], "message=hi"), refused())
             .keeps_word(),
+        case(
+            "Who would change to another protocol than WebSocket only reads",
+            GUARD,
+            get_with(
+                "/hello.txt",
+                &["Connection: Upgrade, HTTP2-Settings", "Upgrade: h2c", "Origin: http://evil.test"],
+            ),
+            is(200),
+        ),
         case("A word nobody knows may not post", FETCH, say(&["Sec-Fetch-Site: friendly"], "message=hi"), refused())
             .keeps_word(),
         case("An empty word may not post", FETCH, say(&["Sec-Fetch-Site:"], "message=hi"), refused()).keeps_word(),
