@@ -1,7 +1,7 @@
 //! A folder with a binary of its own, and whichever process of it serves.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -28,8 +28,14 @@ impl Place {
         fs::copy(env!("CARGO_BIN_EXE_hythe"), folder.join("bin/hythe")).expect("copied");
         let mut command = Command::new(folder.join("bin/hythe"));
         command.current_dir(&folder).args(["--listen", "127.0.0.1:0", "--config", "etc/hythe.toml"]).args(words);
-        let mut child =
-            command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        // Another test's child may still have the copy open for writing, for the moment between its fork and its exec.
+        let mut child = loop {
+            match command.spawn() {
+                Err(error) if error.kind() == ErrorKind::ExecutableFileBusy => thread::sleep(Duration::from_millis(5)),
+                started => break started.expect("it starts"),
+            }
+        };
         let errors = child.stderr.take().expect("stderr was asked for");
         // The first of them ends when the second serves, and is nobody's concern then; but somebody has to bury it.
         thread::spawn(move || child.wait());
