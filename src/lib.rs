@@ -42,6 +42,8 @@ pub mod testing;
 mod certify;
 mod embed;
 mod manage;
+mod measures;
+mod reload;
 mod run;
 mod upgrade;
 
@@ -54,6 +56,7 @@ pub use http::status::Status;
 pub use manage::{back_up, look_after};
 pub use os::Keeper;
 pub use os::doors::Door;
+pub use reload::Reread;
 pub use run::{Premises, run};
 pub use server::blocking::Asked;
 pub use server::context::{Call, Context};

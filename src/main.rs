@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use hythe::Premises;
 #[cfg(feature = "client")]
 use hythe::cli::client::{self, failure::Ending};
-use hythe::cli::command::{self, Heard, Task};
+use hythe::cli::command::{self, Heard, Task, Words};
 use hythe::cli::exit::{Exit, Mistake, RunError};
 use hythe::cli::layers::{self, Settled, World};
 use hythe::cli::{check, folders, logging, summary};
@@ -57,14 +57,14 @@ fn obey(
         Task::Upgrade => print(&hythe::upgrade(settled.config)?)?,
         Task::Serve => {
             let before = before.map_err(Mistake::configuration)?;
-            serve(settled, handed_over.map_err(Mistake::configuration)?, before)?;
+            serve(settled, words.clone(), handed_over.map_err(Mistake::configuration)?, before)?;
         }
     }
     Ok(Exit::Fine.into())
 }
 
 /// In this order: what needs the rights of whoever started us, then fewer rights, then the first other thread.
-fn serve(settled: Settled, handed_over: Vec<OwnedFd>, before: Option<Handover>) -> Result<(), Mistake> {
+fn serve(settled: Settled, words: Words, handed_over: Vec<OwnedFd>, before: Option<Handover>) -> Result<(), Mistake> {
     let Settled { mut config, mut warnings, .. } = settled;
     // Whose place we take has become its user already, and may be kept from looking others up.
     let named = config.user.as_deref().filter(|_| before.is_none());
@@ -84,9 +84,22 @@ fn serve(settled: Settled, handed_over: Vec<OwnedFd>, before: Option<Handover>) 
     for warning in warnings {
         log::warn!("{warning}");
     }
-    let served = hythe::run(config, premises, scribe.clone());
+    let served = hythe::run(config, premises, scribe.clone(), Box::new(move || read_again(&words)));
     scribe.close();
     Ok(served?)
+}
+
+/// The configuration as it is now, read in the way of the start. Nothing is made, and no folder changes while we serve.
+fn read_again(words: &Words) -> Result<Config, String> {
+    let variables: Vec<_> = env::vars_os().collect();
+    let read = |path: &Path| fs::read(path);
+    let settled = layers::settle(words, &World { variables: &variables, read: &read });
+    let Settled { mut config, warnings, .. } = settled.map_err(|mistake| mistake.sentence)?;
+    folders::resolve(&mut config).map_err(|mistake| mistake.sentence)?;
+    for warning in warnings.iter().chain(&summary::warnings(&config)) {
+        log::warn!("{warning}");
+    }
+    Ok(config)
 }
 
 /// The log is written off the loop: a console that stands still stops nobody, and a file that was moved away is opened anew.

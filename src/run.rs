@@ -11,11 +11,9 @@ use std::time::Duration;
 use crate::cli::exit::RunError;
 use crate::cli::{logging, summary};
 use crate::clock::Wall;
-use crate::config::{AccessLog, ChatSync, Config, FILE_JOBS_MAX, HASH_QUEUE, HASHERS, Limits, Listen, LogFormat};
+use crate::config::{AccessLog, ChatSync, Config, Limits, Listen};
 use crate::http::fault::Fault;
-use crate::http::headers::HEADERS_MAX;
-use crate::http::host::{HostList, HostRules};
-use crate::http::request::HeadLimits;
+use crate::measures::{Bound, fit_to_descriptors, marks, rules};
 use crate::os::disk::FolderDisk;
 use crate::os::doors::{self, Door};
 use crate::os::keys::Keys;
@@ -26,12 +24,11 @@ use crate::os::vestibule::Proxies;
 use crate::os::{self, Keeper, Os, Parts};
 use crate::reactor::Reactor;
 use crate::reactor::hub::Hub;
-use crate::reactor::slot::{Brought, Marks};
+use crate::reactor::slot::Brought;
 use crate::reactor::system::{Entrance, Key, Lane, System, Verdict};
-use crate::server::access::Format;
+use crate::reload::{self, Reread};
 use crate::server::connection::{Connection, Done};
 use crate::server::context::Context;
-use crate::server::house::Rules;
 use crate::server::reply::{Reply, Step};
 use crate::site;
 use crate::site::opening::{self, Found, HISTORY_MESSAGES};
@@ -46,9 +43,6 @@ use crate::store::ledger::{self, Entry, Ledger};
 use crate::store::owners::Owners;
 use crate::store::secret::Cost;
 use crate::store::users::Users;
-
-/// Descriptors kept for files, logs, the ledger and the loop itself.
-const DESCRIPTORS_KEPT: usize = 400;
 
 /// A command that looks after accounts holds the data folder for a moment; a server holds it for good.
 const HOLD_PATIENCE: Duration = Duration::from_secs(1);
@@ -71,6 +65,8 @@ pub struct Premises {
     access_log: Option<Opening>,
     /// The version of Landlock that confines us.
     landlock: Option<u32>,
+    /// The configuration as it was read, before what was found on the way changed it.
+    as_started: Config,
     held: OwnedFd,
     /// The server whose place we take.
     before: Option<Handover>,
@@ -94,6 +90,7 @@ impl Premises {
             let sentence = "proxy-protocol needs to know whose word is taken: set trusted-proxy";
             return Err(RunError::Configuration(sentence.into()));
         }
+        let as_started = config.clone();
         let keys = read_keys(config)?;
         let (held, doors, bound, before) = match before {
             Some(mut before) => {
@@ -116,7 +113,7 @@ impl Premises {
             }
         };
         let access_log = open_access_log(config)?;
-        Ok(Premises { keys, doors, bound, access_log, landlock: None, held, before })
+        Ok(Premises { keys, doors, bound, access_log, landlock: None, as_started, held, before })
     }
 
     /// Has the kernel let this process reach nothing but what is opened here and the folders of `config`. There must be no other
@@ -153,14 +150,15 @@ impl Premises {
     }
 }
 
-/// Serves until told to stop. `log` is who writes the log.
+/// Serves until told to stop. `log` is who writes the log. `reread` is asked for the configuration as it is then, whenever the
+/// operator wishes it read anew.
 ///
 /// # Errors
 /// What kept the server from starting, or from going on.
-pub fn run(mut config: Config, premises: Premises, log: Scribe) -> Result<(), RunError> {
+pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) -> Result<(), RunError> {
     os::give_back_what_is_large();
     fit_to_descriptors(&mut config.limits);
-    let Premises { keys, doors, bound, access_log, landlock, held, before } = premises;
+    let Premises { keys, doors, bound, access_log, landlock, as_started, held, before } = premises;
     let note = Note::of(&config.data);
     let successor = Successor::new(held.as_fd(), landlock, note.clone());
     let successor = successor.map_err(|error| other("share the hold on the data folder", error))?;
@@ -183,6 +181,7 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe) -> Result<(), Ru
         let (memory_kib, passes) = config.password_profile.cost();
         let mut accounts = Accounts::new(Users::default(), Cost { memory_kib, passes }, Box::new(os::fill));
         accounts.unread = books.as_ref().map(|books| books.database.clone());
+        accounts.stillness = Some(hub.topic());
         accounts
     });
     site.books = books;
@@ -203,6 +202,7 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe) -> Result<(), Ru
     });
     let world = world.map_err(|error| other("make the event loop", error))?;
     let mut reactor = server.in_world(world, rules(&config, &bound)?, marks(&config));
+    reactor.parts().0.reload = Some(reload::reload(reread, as_started, bound.clone()));
     for line in summary::summary(&config, &bound.listeners, &bound.detours).lines() {
         log::info!("{line}");
     }
@@ -221,7 +221,7 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe) -> Result<(), Ru
     os::tell_ready();
     serve_first(&mut reactor)?;
     if let Some(disk) = files {
-        spawn_task(&mut reactor, move || {
+        spawn_task(&mut reactor, Lane::Files, move || {
             sweep(&*disk);
             Box::new(|_, _| Fault::not_found().into())
         });
@@ -231,7 +231,8 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe) -> Result<(), Ru
             ChatSync::Full => ledger::Sync::Full,
             ChatSync::Off => ledger::Sync::Off,
         };
-        spawn_task(&mut reactor, move || {
+        // Whoever has a password hashed needs the ledger anyway, and who is to take our place waits for this lane.
+        spawn_task(&mut reactor, Lane::Hash, move || {
             let opened = open_ledger(&path, sync, &measure).map_err(|error| error.to_string());
             let opened = opened.and_then(|(ledger, held)| {
                 hand.send(ledger).map_err(|_| "its keeper is gone".to_owned())?;
@@ -281,29 +282,20 @@ where
 }
 
 /// Has a helper do something that nobody asked for; the step it returns is run in the loop.
-fn spawn_task<W>(reactor: &mut Reactor<Connection<Site>, W>, task: impl FnOnce() -> Step<Site> + Send + 'static)
-where
+fn spawn_task<W>(
+    reactor: &mut Reactor<Connection<Site>, W>,
+    lane: Lane,
+    task: impl FnOnce() -> Step<Site> + Send + 'static,
+) where
     W: System<Brought<Done<Site>>, Entry>,
 {
     let nobody = Key { index: u32::MAX, age: 0 };
     let (_, yard) = reactor.parts();
-    yard.spawn(nobody, Lane::Files, move || Done::Step(task()));
+    yard.spawn(nobody, lane, move || Done::Step(task()));
 }
 
 fn other(doing: &'static str, error: io::Error) -> RunError {
     RunError::Other { doing, error }
-}
-
-/// Raises the descriptors to what the system allows, and lowers the connections to what that leaves.
-fn fit_to_descriptors(limits: &mut Limits) {
-    let descriptors = os::raise_descriptors();
-    let fitting = descriptors.saturating_sub(DESCRIPTORS_KEPT).max(16);
-    if limits.max_connections > fitting {
-        if limits.max_connections != usize::MAX {
-            log::warn!("max_connections is lowered to {fitting}: this process may have {descriptors} descriptors");
-        }
-        limits.max_connections = fitting;
-    }
 }
 
 /// Reads the certificates and their keys.
@@ -321,15 +313,6 @@ fn read_keys(config: &Config) -> Result<Option<Keys>, RunError> {
     }
     let pairs: Vec<_> = config.tls_certs.iter().cloned().zip(config.tls_keys.iter().cloned()).collect();
     Keys::read(&pairs).map(Some).map_err(RunError::Configuration)
-}
-
-/// Where we listen.
-#[derive(Default)]
-struct Bound {
-    /// Where requests are served.
-    listeners: Vec<SocketAddr>,
-    /// Where they are sent elsewhere.
-    detours: Vec<SocketAddr>,
 }
 
 /// Binds every listener. One that is optional is left out where the machine has no such address.
@@ -597,9 +580,8 @@ impl Keeper<Entry, Brought<Done<Site>>> for Hand {
             self.ledger = self.opened.recv().ok();
         }
         let Some(ledger) = &mut self.ledger else { return vec![Verdict::Lost; batch.len()] };
-        if self.has_passed_on && batch.iter().any(|entry| matches!(entry, Entry::Chat(_))) {
-            // Another server gives the ids now, and would not hear of this one.
-            return vec![Verdict::Lost; batch.len()];
+        if self.has_passed_on {
+            return keep_the_rest(ledger, batch);
         }
         self.since_trim += batch.len();
         let verdicts = ledger.keep(batch);
@@ -608,12 +590,7 @@ impl Keeper<Entry, Brought<Done<Site>>> for Hand {
         {
             log::error!("the ledger takes nothing more: {error}");
         }
-        let verdicts = verdicts.into_iter().map(|verdict| match verdict {
-            database::Verdict::Kept(id) => Verdict::Kept(id),
-            database::Verdict::Refused => Verdict::Refused,
-            database::Verdict::Lost => Verdict::Lost,
-        });
-        verdicts.collect()
+        verdicts.into_iter().map(told).collect()
     }
 
     fn rest(&mut self) -> bool {
@@ -632,6 +609,23 @@ impl Keeper<Entry, Brought<Done<Site>>> for Hand {
     }
 }
 
+/// Another server gives the ids of messages now, and would not hear of one from here: it is lost. What else there is, is kept: of
+/// that the other hears.
+fn keep_the_rest(ledger: &mut Ledger, batch: Vec<Entry>) -> Vec<Verdict> {
+    let is_said: Vec<bool> = batch.iter().map(|entry| matches!(entry, Entry::Chat(_))).collect();
+    let rest = batch.into_iter().filter(|entry| !matches!(entry, Entry::Chat(_)));
+    let mut verdicts = ledger.keep(rest.collect()).into_iter().map(told);
+    is_said.into_iter().map(|is_said| if is_said { None } else { verdicts.next() }.unwrap_or(Verdict::Lost)).collect()
+}
+
+fn told(verdict: database::Verdict) -> Verdict {
+    match verdict {
+        database::Verdict::Kept(id) => Verdict::Kept(id),
+        database::Verdict::Refused => Verdict::Refused,
+        database::Verdict::Lost => Verdict::Lost,
+    }
+}
+
 fn open_access_log(config: &Config) -> Result<Option<Opening>, RunError> {
     let path = match &config.access_log {
         AccessLog::Off => return Ok(None),
@@ -646,56 +640,4 @@ fn open_access_log(config: &Config) -> Result<Option<Opening>, RunError> {
         Some(file) => Ok(Box::new(file)),
         None => Ok(Box::new(logging::open_at_end(&path)?)),
     })))
-}
-
-fn rules(config: &Config, bound: &Bound) -> Result<Rules, RunError> {
-    let limits = &config.limits;
-    let reaches_out = !config.is_loopback_only();
-    let machine = os::machine_name();
-    let listeners = [bound.listeners.as_slice(), &bound.detours].concat();
-    let hosts = HostList::new(HostRules {
-        listeners: &listeners,
-        default_port: if config.is_encrypted() { 443 } else { 80 },
-        machine: machine.as_deref().filter(|_| reaches_out),
-        passes_addresses: reaches_out,
-        allowed: &config.allow_hosts,
-    });
-    Ok(Rules {
-        heads: HeadLimits {
-            request_line_bytes: limits.request_line_bytes,
-            header_bytes: limits.header_bytes,
-            headers: limits.headers.min(HEADERS_MAX),
-        },
-        header_timeout_ms: limits.header_timeout_ms,
-        body_idle_ms: limits.body_idle_ms,
-        body_rate_bytes: limits.body_min_rate_bytes_per_s,
-        body_rate_after_ms: limits.body_min_rate_after_ms,
-        keepalive_ms: limits.keepalive_ms,
-        keepalive_requests: if limits.keepalive_requests == u32::MAX { 0 } else { limits.keepalive_requests },
-        hosts: Some(hosts.map_err(|error| other("answer to that host", io::Error::other(error)))?),
-        cors_origins: config.cors_origins.clone(),
-        prefix: config.path_prefix.clone(),
-        secure_port: bound.listeners.first().filter(|_| config.is_encrypted()).map(SocketAddr::port),
-        hsts_seconds: config.hsts_ms / 1000,
-        painter: Some(site::frame::refusal),
-        access_log: (config.access_log != AccessLog::Off).then_some(match config.log_format {
-            LogFormat::Text => Format::Combined,
-            LogFormat::Json => Format::Json,
-        }),
-        ..Rules::default()
-    })
-}
-
-fn marks(config: &Config) -> Marks {
-    let limits = &config.limits;
-    Marks {
-        connections_max: limits.max_connections,
-        per_address_max: if limits.max_per_ip == usize::MAX { 0 } else { limits.max_per_ip },
-        outbox_bytes_high: 256 << 10,
-        write_idle_ms: limits.write_idle_ms,
-        listener_bytes_max: limits.stream_queue_bytes,
-        listeners_bytes_max: limits.stream_total_bytes,
-        jobs_max: [FILE_JOBS_MAX, HASHERS + HASH_QUEUE],
-        drain_ms: limits.drain_ms,
-    }
 }

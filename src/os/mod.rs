@@ -555,6 +555,10 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
     }
 
     fn accept(&mut self) -> io::Result<(Wire, Peer)> {
+        if matches!(self.succession, Succession::Ready(..) | Succession::Done) {
+            // The listeners live on: whoever waits there is the successor's.
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         loop {
             match self.doors.accept(self.now) {
                 Came::In(wire, peer) => return Ok((wire, peer)),

@@ -17,6 +17,10 @@ pub const STACK: usize = 256 << 10;
 /// A helper with nothing to do for so long ends.
 pub const IDLE_MAX: Duration = Duration::from_secs(10);
 
+/// By so much a patient lane lets others go first (`nice(2)`): beside the loop on one core it gets a tenth.
+#[cfg(target_os = "linux")]
+const PATIENCE: i32 = 10;
+
 /// What helpers have brought and the loop has not yet taken.
 pub struct Tray<D> {
     happened: Mutex<Vec<Happening<D>>>,
@@ -65,6 +69,8 @@ struct LaneOf<D> {
     bell: Condvar,
     threads_max: usize,
     idle_max: Duration,
+    /// Whether its work lets all others go first.
+    is_patient: bool,
 }
 
 /// All lanes.
@@ -76,12 +82,18 @@ pub struct Pool<D: Send + 'static> {
 impl<D: Send + 'static> Pool<D> {
     /// Lanes with at most so many threads each, which end when they have had nothing to do for so long.
     pub fn new(threads_max: [usize; LANES], idle_max: Duration, tray: Arc<Tray<D>>) -> Pool<D> {
-        let lane = |threads_max: usize| {
+        let lane = |at: usize| {
             let queue = Queue { jobs: VecDeque::new(), idle: 0, threads: 0, is_over: false };
-            let (bell, threads_max) = (Condvar::new(), threads_max.max(1));
-            Arc::new(LaneOf { queue: Mutex::new(queue), bell, threads_max, idle_max })
+            let (bell, threads_max) = (Condvar::new(), threads_max[at].max(1));
+            Arc::new(LaneOf {
+                queue: Mutex::new(queue),
+                bell,
+                threads_max,
+                idle_max,
+                is_patient: at == Lane::Hash as usize,
+            })
         };
-        Pool { lanes: threads_max.map(lane), tray }
+        Pool { lanes: std::array::from_fn(lane), tray }
     }
 
     /// Gives a helper work.
@@ -117,6 +129,11 @@ impl<D: Send + 'static> Drop for Pool<D> {
 }
 
 fn help<D>(lane: &LaneOf<D>, tray: &Tray<D>) {
+    // A hash takes all of a core for a while. On Linux this is a thread's own affair; elsewhere it would be the process's.
+    #[cfg(target_os = "linux")]
+    if lane.is_patient {
+        let _ = rustix::process::nice(PATIENCE);
+    }
     loop {
         let since = Instant::now();
         let mut queue = lane.queue.lock().unwrap_or_else(PoisonError::into_inner);

@@ -86,9 +86,33 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
         self.stop();
         self.hand_out();
         self.reap();
+        self.change_marks();
         self.lock_up();
         self.measure();
         Ok(())
+    }
+
+    /// Takes new measures, once nothing is being measured. How many an address may have is counted from the start and stays, and
+    /// so do the queues of the helpers.
+    fn change_marks(&mut self) {
+        if let Some(marks) = self.slots.yard.marks.take() {
+            let Marks { per_address_max, jobs_max, .. } = self.slots.marks;
+            self.slots.marks = Marks { per_address_max, jobs_max, ..marks };
+        }
+    }
+
+    /// How many connections are at what, the most first.
+    fn census(&self) -> Vec<(&'static str, usize)> {
+        let mut census: Vec<(&str, usize)> = Vec::new();
+        for (_, slot) in &self.slots.slab {
+            let doing = slot.protocol.doing();
+            match census.iter_mut().find(|(word, _)| *word == doing) {
+                Some((_, count)) => *count += 1,
+                None => census.push((doing, 1)),
+            }
+        }
+        census.sort_by_key(|&(word, count)| (std::cmp::Reverse(count), word));
+        census
     }
 
     /// Notes how long the turn took. A turn in which little happened is not worth a look at the clock.
@@ -243,7 +267,10 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
                 None => self.close_house(),
                 Some(_) => self.is_over = true,
             },
-            Happening::Signal(signal) => P::on_signal(signal, &mut self.slots.shared, &mut self.slots.yard),
+            Happening::Signal(signal) => {
+                let census = if signal == Signal::Status { self.census() } else { Vec::new() };
+                P::on_signal(signal, &census, &mut self.slots.shared, &mut self.slots.yard);
+            }
         }
     }
 

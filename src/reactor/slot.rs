@@ -90,8 +90,12 @@ pub trait Protocol: Sized {
     /// The ledger has decided for a connection that is gone.
     fn on_orphan_verdict(promise: Self::Promise, verdict: Verdict, shared: &mut Self::Shared, yard: &mut Yard<Self>);
 
-    /// An operator's wish that concerns what all share.
-    fn on_signal(signal: Signal, shared: &mut Self::Shared, yard: &mut Yard<Self>);
+    /// An operator's wish that concerns what all share. For [`Signal::Status`] the census says how many connections are at what
+    /// ([`doing`](Protocol::doing)).
+    fn on_signal(signal: Signal, census: &[(&'static str, usize)], shared: &mut Self::Shared, yard: &mut Yard<Self>);
+
+    /// What it is at, in a word or two for a person.
+    fn doing(&self) -> &'static str;
 
     /// The address at the other end.
     fn peer_ip(&self) -> IpAddr;
@@ -183,6 +187,8 @@ pub struct Yard<P: Protocol> {
     pub is_closing: bool,
     /// Whose call this is.
     pub speaker: Key,
+    /// Measures that are to hold from the end of this turn on.
+    pub marks: Option<Marks>,
     /// When [`Protocol::on_alarm`] is to be asked.
     pub alarm: Option<Moment>,
     /// Connections whose [`Protocol::on_call`] is to be asked, if they are still there.
@@ -234,6 +240,7 @@ impl<P: Protocol> Yard<P> {
             log: Vec::new(),
             is_closing: false,
             speaker: Key::NOBODY,
+            marks: None,
             alarm: None,
             called: Vec::new(),
             close_within_ms: None,

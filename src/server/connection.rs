@@ -26,6 +26,7 @@ use crate::server::reply::{Again, Reply, State, Step};
 mod answer;
 mod body;
 mod state;
+mod status;
 mod streaming;
 mod talking;
 
@@ -121,7 +122,7 @@ impl<S: State> Connection<S> {
                 self.go_away(line, port);
             }
             Reply::Wait { topic, until, outlasts, again } => {
-                if port.yard.is_closing || port.has_ended() && !outlasts {
+                if !outlasts && (port.yard.is_closing || port.has_ended()) {
                     return self.ask_again(again, true, line, house, port);
                 }
                 port.wait_for(topic);
@@ -405,6 +406,8 @@ impl<S: State> Protocol for Connection<S> {
         match &self.phase {
             Phase::Head if self.exchange.is_between() && !self.is_in_head => port.close(),
             Phase::Stream(_) => self.end_stream(house, port),
+            // What it waits for will come, and it was there before.
+            Phase::Busy(busy) if matches!(busy.work, Work::Wait { outlasts: true, .. }) => {}
             Phase::Busy(_) => self.wake(true, house, port),
             Phase::Talk(_) => self.end_talk(Some(CloseCode::GOING_AWAY), "the server is closing", house, port),
             _ => {}
@@ -418,7 +421,8 @@ impl<S: State> Protocol for Connection<S> {
             Done::Drawn(drawn) => self.take_drawn(drawn, house, port),
             Done::Late(number, step) => self.take_late(number, step, house, port),
             Done::Thought(thought) => self.take_thought(thought, house, port),
-            Done::Dropped => {}
+            // A house is set up for nobody in particular.
+            Done::Dropped | Done::Change(_) => {}
         }
     }
 
@@ -503,6 +507,7 @@ impl<S: State> Protocol for Connection<S> {
                 let said = thought(&mut house.state, &mut context(yard, house.answers, peer));
                 follow_said_orphan(said, yard);
             }
+            Done::Change(change) => yard.marks = change(house),
             Done::Sunk(Sunk::Refused(_)) | Done::Dropped => {}
         }
     }
@@ -522,14 +527,32 @@ impl<S: State> Protocol for Connection<S> {
         }
     }
 
-    fn on_signal(signal: Signal, _house: &mut House<S>, yard: &mut Yard<Self>) {
-        if signal == Signal::Status {
-            log::info!(
-                "{:?}, {} listening, {} helpers' jobs",
-                yard.counts,
-                yard.hub.listeners(),
-                yard.jobs_out(Lane::Files)
-            );
+    fn on_signal(signal: Signal, census: &[(&'static str, usize)], house: &mut House<S>, yard: &mut Yard<Self>) {
+        match signal {
+            Signal::Status => log::info!("{}", status::line(census, house, yard)),
+            Signal::Reload => {
+                if let Some(reload) = house.reload.clone() {
+                    yard.spawn(Key::NOBODY, Lane::Files, move || Done::Change(reload()));
+                }
+            }
+            Signal::Drain | Signal::Upgrade => {}
+        }
+    }
+
+    fn doing(&self) -> &'static str {
+        match &self.phase {
+            Phase::Head if self.is_in_head => "in a head",
+            Phase::Head => "idle",
+            Phase::Away(_) => "at helpers",
+            Phase::Later(_) => "answered later",
+            Phase::Stream(_) => "on streams",
+            Phase::Talk(_) => "on WebSockets",
+            Phase::Sending(_) => "being sent",
+            Phase::Lingering(_) => "lingering",
+            Phase::Busy(busy) => match &busy.work {
+                Work::Collect { .. } | Work::Receive(_) => "sending a body",
+                Work::Wait { .. } => "waiting for news",
+            },
         }
     }
 

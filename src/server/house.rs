@@ -14,6 +14,7 @@ use crate::http::response::Response;
 use crate::http::status::Status;
 use crate::http::upgrade::names_websocket;
 use crate::path::{PathFault, RelPath};
+use crate::reactor::slot::Marks;
 use crate::reactor::system::Entrance;
 use crate::server::access::AccessLog;
 use crate::server::context::{Answers, Call, Context};
@@ -86,6 +87,12 @@ impl Default for Rules {
     }
 }
 
+/// How a house is set up anew: its rules, what its state remembers of the configuration, and the loop's measures.
+pub type Change<S> = Box<dyn FnOnce(&mut House<S>) -> Option<Marks> + Send>;
+
+/// Reads anew how a house is to be set up. A helper does it, for it reads files.
+pub type Reload<S> = Arc<dyn Fn() -> Change<S> + Send + Sync>;
+
 const RESOURCE_POLICY: &[u8] = b"Cross-Origin-Resource-Policy: same-origin\r\n";
 
 /// What all connections share.
@@ -106,6 +113,8 @@ pub struct House<S: State> {
     pub answers: Answers,
     /// The access log's lines, if they are wanted.
     pub access: Option<AccessLog>,
+    /// What to do when the operator wishes the configuration read anew.
+    pub reload: Option<Reload<S>>,
     /// Header lines that every answer has, made once a second.
     common: Vec<u8>,
     common_at: u64,
@@ -125,6 +134,7 @@ impl<S: State> House<S> {
             mail,
             answers: Answers::default(),
             access,
+            reload: None,
             common: Vec::new(),
             common_at: u64::MAX,
         }

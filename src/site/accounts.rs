@@ -16,10 +16,9 @@ use crate::site::entrance::Page;
 use crate::site::gate::{Principal, User, rights_of, session_ended, tell_failure};
 use crate::site::login::shown;
 use crate::site::people::{
-    accounts, bad_credentials, begin_try, count_try, hash, hashing, keep, name, new_name, new_password, user_exists,
-    value,
+    accounts, bad_credentials, begin_try, hash, hashing, keep, name, new_name, new_password, user_exists, value,
 };
-use crate::site::post::post;
+use crate::site::post::{post, post_try};
 use crate::site::rate;
 use crate::site::spot::remove_home;
 use crate::site::state::Site;
@@ -28,9 +27,8 @@ use crate::store::users::{Change, Credential, Proof};
 
 /// `POST /register`.
 pub fn register(site: &mut Site, call: &Call<'_>, _: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
-    count_try(site, cx)?;
     let signup = rights_of(site, call.request).signup;
-    post(site, call, cx, Page::Register, move |site, mut members, back, cx| {
+    post_try(site, call, cx, Page::Register, move |site, mut members, back, cx| {
         let (given, password) = (members.need("username")?, members.need("password")?);
         let invite = members.text("invite")?.filter(|invite| !invite.is_empty());
         members.end()?;
@@ -170,9 +168,8 @@ fn bad_reset_code() -> Fault {
 
 /// `POST /reset-password`: with the recovery code, or a one-time code of an admin's or the operator's.
 pub fn reset(site: &mut Site, call: &Call<'_>, _: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
-    count_try(site, cx)?;
     let ip = cx.peer.ip;
-    post(site, call, cx, Page::Reset, move |site, mut members, back, cx| {
+    post_try(site, call, cx, Page::Reset, move |site, mut members, back, cx| {
         let (given, typed, new) = (members.need("username")?, members.need("code")?, members.need("new")?);
         members.end()?;
         let name = name(&given).unwrap_or_default();

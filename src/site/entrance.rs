@@ -5,6 +5,7 @@
 //! minutes and for that page alone; so it stands in no address, no log and no table.
 
 use crate::clock::Wall;
+use crate::config::Signup;
 use crate::http::fault::Fault;
 use crate::http::form;
 use crate::http::response::Response;
@@ -14,7 +15,7 @@ use crate::server::problem::escape;
 use crate::site::built;
 use crate::site::cookie::{Found, find_named};
 use crate::site::frame::{self, Here, Sheet};
-use crate::site::gate::Principal;
+use crate::site::gate::{Principal, rights_of};
 use crate::site::people::value;
 use crate::site::rows;
 use crate::site::state::Site;
@@ -144,7 +145,9 @@ pub fn show(
         Found::One(note) => read_note(note),
         Found::None | Found::Several => None,
     };
-    let parts = Parts { next: next.unwrap_or_default(), note: note.clone().unwrap_or_default(), ..Parts::default() };
+    let is_closed = rights_of(site, call.request).signup == Signup::Closed;
+    let (next, shown) = (next.unwrap_or_default(), note.clone().unwrap_or_default());
+    let parts = Parts { next, note: shown, is_closed, ..Parts::default() };
     let text = fill(page, site, Some((who, cx.wall)), &parts);
     if note.is_none() && !page.is_personal() {
         return built::page(call, text, true);
@@ -174,6 +177,8 @@ struct Parts {
     sentence: String,
     note: String,
     next: String,
+    /// Whether nobody may make an account.
+    is_closed: bool,
 }
 
 /// Fills a page in. Where nobody knows who asks, for a form was refused, it is the page of somebody who may use it, without what
@@ -190,6 +195,10 @@ fn fill(page: Page, site: &Site, asks: Option<(&Principal, Wall)>, parts: &Parts
             ("sentence", _) => text.push_str(&parts.sentence),
             ("note", _) => text.push_str(&parts.note),
             ("next", _) => text.push_str(&escape(&parts.next)),
+            ("only", _) if page == Page::Register && parts.is_closed => {
+                text.push_str("    <p>No accounts are made here; ask who runs this server for one.</p>\n");
+                rest = "  </section>\n";
+            }
             // What follows is for those who may use it.
             ("only", Some((who, _))) if !page.is_of(who) => {
                 text.push_str(&sign_in(prefix, page));

@@ -14,8 +14,8 @@ use crate::server::reply::Reply;
 use crate::site::cookie;
 use crate::site::entrance::{Page, own_path};
 use crate::site::gate::{Principal, tell_failure};
-use crate::site::people::{accounts, bad_credentials, begin_try, cost_and_salt, count_try, hashing, keep, name};
-use crate::site::post::{Back, post};
+use crate::site::people::{accounts, bad_credentials, begin_try, cost_and_salt, hashing, keep, name};
+use crate::site::post::{Back, post, post_try};
 use crate::site::rate;
 use crate::site::state::Site;
 use crate::store::secret::{Digest, Hash, SECRET_BYTES, hex};
@@ -38,7 +38,6 @@ struct Visit {
 
 /// `POST /login`.
 pub fn login(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
-    count_try(site, cx)?;
     let replaces = match who.user().map(|user| user.via) {
         Some(Credential::Session(id)) if !call.headers.has(Field::Authorization) => Some(id),
         _ => None,
@@ -46,7 +45,7 @@ pub fn login(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<
     let agent = call.headers.text(Field::UserAgent).unwrap_or_default();
     let agent = agent.chars().take(AGENT_MAX).collect::<String>();
     let ip = cx.peer.ip;
-    post(site, call, cx, Page::Login, move |site, mut members, back, cx| {
+    post_try(site, call, cx, Page::Login, move |site, mut members, back, cx| {
         let (given, password) = (members.need("username")?, members.need("password")?);
         let as_token = members.flag("token")?.unwrap_or(false);
         let next = if back.is_page() { members.text("next")? } else { None };

@@ -8,7 +8,7 @@ use crate::http::date;
 use crate::http::fault::Fault;
 use crate::http::status::Status;
 use crate::server::context::Context;
-use crate::server::reply::{Lane, Reply, Step, Verdict};
+use crate::server::reply::{Lane, Reply, Step, Topic, Verdict};
 use crate::site::books;
 use crate::site::gate::throttled;
 use crate::site::rate;
@@ -74,6 +74,17 @@ pub fn count_try(site: &mut Site, cx: &Context<'_>) -> Result<(), Fault> {
         site.tallies.throttled += 1;
         throttled(seconds)
     })
+}
+
+/// Whether an address is refused more often than anybody is who waits as they are told.
+pub fn is_flooding(site: &mut Site, cx: &Context<'_>) -> bool {
+    let Some(accounts) = &mut site.accounts else { return false };
+    accounts.refusals.take(cx.peer.ip, cx.now).is_err()
+}
+
+/// A topic on which nothing is ever said.
+pub fn stillness(site: &Site) -> Option<Topic> {
+    site.accounts.as_ref()?.stillness
 }
 
 /// Begins a try at an account from an address: it counts as a failure until it succeeds.

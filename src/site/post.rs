@@ -12,7 +12,11 @@ use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
 use crate::site::body::{Kind, Members};
 use crate::site::entrance::{self, Page};
+use crate::site::people;
 use crate::site::state::Site;
+
+/// How long a refusal is held back from an address that floods us with tries: two a second on each connection are no load.
+const HELD_BACK_MS: u64 = 500;
 
 /// How whoever posted is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +63,22 @@ impl Back {
     }
 }
 
+/// Reads the body of somebody who tries to come in, then goes on. An address may try so often; one that floods us is read out
+/// before it is refused, so that it can be kept waiting.
+pub fn post_try(
+    site: &mut Site,
+    call: &Call<'_>,
+    cx: &Context<'_>,
+    page: Page,
+    then: impl FnOnce(&mut Site, Members, Back, &mut Context<'_>) -> Result<Reply<Site>, Fault> + 'static,
+) -> Result<Reply<Site>, Fault> {
+    match people::count_try(site, cx) {
+        Ok(()) => post(site, call, cx, page, then),
+        Err(fault) if people::is_flooding(site, cx) => post(site, call, cx, page, move |_, _, _, _| Err(fault)),
+        Err(fault) => Err(fault),
+    }
+}
+
 /// Reads the body, then goes on; a refusal is answered as the request asks for it.
 pub fn post(
     site: &mut Site,
@@ -75,7 +95,21 @@ pub fn post(
     let most = limits.form_limit_bytes.min(limits.json_limit_bytes);
     Ok(Reply::collect(most, move |site: &mut Site, body, cx| {
         let done = Members::read(kind, &body).and_then(|members| then(site, members, back, cx));
-        done.unwrap_or_else(|fault| back.refuse(site, fault))
+        match done {
+            Ok(reply) => reply,
+            // Whoever is told to come later and comes at once is told it a little later.
+            Err(fault) if fault.retry_after.is_some() && people::is_flooding(site, cx) => match people::stillness(site)
+            {
+                Some(topic) => Reply::Wait {
+                    topic,
+                    until: cx.now.plus(HELD_BACK_MS),
+                    outlasts: false,
+                    again: Box::new(move |site, _| back.refuse(site, fault)),
+                },
+                None => back.refuse(site, fault),
+            },
+            Err(fault) => back.refuse(site, fault),
+        }
     }))
 }
 

@@ -156,9 +156,16 @@ pub struct Accounts {
     pub cost: Cost,
     /// A hash for names that are nobody's, which costs the same.
     pub dummy: Hash,
+    /// Refusals an address is told at once; what is beyond is told later.
+    pub refusals: Buckets,
+    /// What those wait on who are told later; without it nobody is kept waiting.
+    pub stillness: Option<Topic>,
     /// Where secrets come from.
     pub draw: Draw,
 }
+
+/// So many refusals to come in are told an address at once.
+const REFUSALS: Rate = Rate { count: 10, per_ms: 1000, burst: 30 };
 
 /// Fills in random bytes; says whether there were any.
 pub type Draw = Box<dyn FnMut(&mut [u8]) -> bool + Send>;
@@ -166,7 +173,16 @@ pub type Draw = Box<dyn FnMut(&mut [u8]) -> bool + Send>;
 impl Accounts {
     /// The accounts of these people.
     pub fn new(users: Users, cost: Cost, draw: Draw) -> Accounts {
-        Accounts { users, unread: None, throttle: Throttle::default(), cost, dummy: Hash::dummy(cost), draw }
+        Accounts {
+            users,
+            unread: None,
+            throttle: Throttle::default(),
+            cost,
+            dummy: Hash::dummy(cost),
+            refusals: Buckets::new(REFUSALS),
+            stillness: None,
+            draw,
+        }
     }
 
     /// Reads them now, for whoever comes as somebody before the ledger is open: it would be a guest otherwise. That the loop

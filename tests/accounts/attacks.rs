@@ -1,5 +1,7 @@
 //! What is tried on accounts, and what comes of it.
 
+use std::time::{Duration, Instant};
+
 use serde_json::json;
 
 use crate::place::{FORM, HTML, JSON, OPERATOR, PASSWORD, Place, Says, TOKEN, cookie};
@@ -261,7 +263,7 @@ fn a_flood_of_sign_ins_waits_in_a_bounded_queue_and_the_rest_is_told_to_come_lat
     }
     let mut told = [0, 0];
     for wire in &mut wires {
-        let answer = wire.hear_within(false, std::time::Duration::from_secs(30)).unwrap();
+        let answer = wire.hear_within(false, Duration::from_secs(30)).unwrap();
         match answer.status {
             401 => told[0] += 1,
             503 => {
@@ -273,4 +275,29 @@ fn a_flood_of_sign_ins_waits_in_a_bounded_queue_and_the_rest_is_told_to_come_lat
     }
     assert!(told[0] >= 17 && told[1] > 0, "one is hashed and sixteen wait: {told:?}");
     assert_eq!(place.login("ada", PASSWORD).status, 200, "and then there is room again");
+}
+
+#[test]
+fn who_is_told_to_come_later_and_floods_us_is_told_it_later_and_nobody_else_is() {
+    let place = Place::strict(&[]);
+    let mut wire = Wire::connect(place.address());
+    let body = json!({"username": "nobody", "password": PASSWORD}).to_string();
+    let mut told = Vec::new();
+    for _ in 0..70 {
+        let head = format!("POST /login HTTP/1.1\r\nHost: {}\r\n{JSON}\r\n", place.address());
+        let since = Instant::now();
+        wire.send_quietly(format!("{head}Content-Length: {}\r\n\r\n{body}", body.len()).as_bytes()).unwrap();
+        let answer = wire.hear_within(false, Duration::from_secs(5)).unwrap();
+        told.push((answer.status, since.elapsed()));
+        if told.len() > 25 && since.elapsed() > Duration::from_millis(450) {
+            break;
+        }
+    }
+    let (status, took) = told.last().unwrap();
+    assert!(*status == 429 && *took > Duration::from_millis(450), "{told:?}");
+    let quick = told.iter().filter(|(status, took)| *status == 429 && *took < Duration::from_millis(400)).count();
+    assert!(quick >= 20, "whoever comes again a few times is answered at once: {told:?}");
+    let since = Instant::now();
+    assert_eq!(place.get("/healthz", &[]).status, 200);
+    assert!(since.elapsed() < Duration::from_millis(400), "only tries to come in are kept waiting");
 }

@@ -113,3 +113,18 @@ fn people_talk_and_nothing_is_lost() {
 fn every_page_is_sound_in_light_and_dark_narrow_and_wide() {
     play("looks");
 }
+
+#[test]
+fn large_uploads_go_on_after_cuts_pauses_and_a_new_page() {
+    play("uploads");
+}
+
+#[test]
+fn accounts_are_made_used_recovered_and_looked_after() {
+    play("accounts");
+}
+
+#[test]
+fn every_form_works_without_script() {
+    play("plain");
+}

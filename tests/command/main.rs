@@ -1,5 +1,7 @@
 //! The program as one who starts it sees it: what ends by itself, with its exit code and its sentence.
 
+mod signals;
+
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Output};

@@ -105,7 +105,15 @@ pub fn live_through<C: Client>(house: &mut House, line: &Line, kills: u64, seed:
             })
             .collect();
         for _ in 0..kills {
+            let told = line.told.load(Ordering::Relaxed);
             thread::sleep(Duration::from_millis(30 + dice.below(220)));
+            // On a busy machine that may be too short for anything to be lost.
+            for _ in 0..1000 {
+                if line.told.load(Ordering::Relaxed) > told + 10 {
+                    break;
+                }
+                thread::sleep(Duration::from_millis(10));
+            }
             *line.address.lock().unwrap() = None;
             house.kill_and_restart();
             *line.address.lock().unwrap() = Some(house.address());

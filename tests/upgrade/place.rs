@@ -87,6 +87,9 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         self.stop();
+        if thread::panicking() {
+            println!("{}", self.log());
+        }
         let _ = fs::remove_dir_all(&self.folder);
     }
 }

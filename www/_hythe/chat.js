@@ -104,6 +104,7 @@ function put(message) {
   if (chat.known.has(message.id)) return false;
   const item = messageItem(message);
   chat.known.set(message.id, item);
+  chat.first = Math.min(chat.first, message.id);
   chat.last = Math.max(chat.last, message.id);
   place(item);
   return true;
@@ -124,6 +125,9 @@ const tellInLog = (text) => place(Object.assign(make('li', 'gap', text), { numbe
 /** A message that has just come, by whichever way. It may be one of ours, before or in place of its answer. */
 function receive(message) {
   if (message.room !== chat.room) return countUnread(message);
+  // What is older than all that is shown belongs to the history; what comes before that is there is looked for after it.
+  if (chat.isOpening) return (chat.hasMissed = true);
+  if (chat.known.size && message.id < chat.first) return;
   chat.typists.delete(message.name);
   showTypists();
   const one = !chat.known.has(message.id) && chat.outgoing.find((each) => each.state !== 'waiting' && isIt(each, message));
@@ -138,7 +142,8 @@ const isIt = (one, message) => one.room === message.room && one.text.trim() === 
 
 const heardOf = {};
 function countUnread({ room, id, user }) {
-  if (id <= (heardOf[room] || 0)) return;
+  heardOf[room] ??= stored('read')?.[room] || 0;
+  if (id <= heardOf[room]) return;
   heardOf[room] = id;
   if (own.has(id) || (user && user === here.user)) return;
   chat.unread[room] = (chat.unread[room] || 0) + 1;
@@ -170,6 +175,7 @@ function showState(state) {
 
 /** Whatever has come since what is known; it can have come before the line did. */
 async function catchUp() {
+  await chat.loaded;
   const { room } = chat;
   for (let since = chat.last; ; ) {
     const page = await ask(`messages?room=${room}&limit=1000&since=${since}`).catch(() => null);
@@ -246,7 +252,7 @@ async function loadEarlier() {
   if (chat.isLoading || chat.isEnd || !chat.known.size) return;
   const below = log.scrollHeight - log.scrollTop;
   const hadFocus = document.activeElement === $('earlier');
-  await readBack('&before=' + Math.min(...chat.known.keys())).catch((trouble) => showError(trouble.message));
+  await readBack('&before=' + chat.first).catch((trouble) => showError(trouble.message));
   log.scrollTop = log.scrollHeight - below;
   if (hadFocus && chat.isEnd) log.focus();
 }
@@ -254,7 +260,7 @@ async function loadEarlier() {
 async function openRoom() {
   const room = /^#[a-z0-9-]{1,32}$/.test(location.hash) ? location.hash.slice(1) : 'lobby';
   if (room === chat.room) return;
-  Object.assign(chat, { room, last: 0, known: new Map(), isEnd: false });
+  Object.assign(chat, { room, first: Infinity, last: 0, known: new Map(), isEnd: false });
   for (const timer of chat.typists.values()) clearTimeout(timer);
   chat.typists.clear();
   showTypists();
@@ -266,15 +272,17 @@ async function openRoom() {
   showError('');
   showUnread();
   want([room]);
-  await loadRoom();
+  await (chat.loaded = loadRoom());
 }
 
 async function loadRoom() {
   const { room } = chat;
   $('log-note').textContent = 'Looking…';
+  Object.assign(chat, { isOpening: true, hasMissed: false });
   try {
-    await readBack('');
+    await readBack('').finally(() => (chat.isOpening = false));
     if (room !== chat.room) return;
+    if (chat.hasMissed) setTimeout(catchUp);
     if (!chat.last) $('log-note').textContent = 'No one has spoken here yet. Say hello.';
     for (const one of chat.outgoing.filter((each) => each.room === room)) place(one.item);
     toEnd();

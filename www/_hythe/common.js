@@ -118,7 +118,7 @@ export function question(title, answers, line) {
 /** A code that is shown once gets a button that copies it. */
 function dressCodes() {
   for (const code of document.querySelectorAll('.once code')) {
-    if (!code.nextElementSibling) code.after(' ', button('Copy', () => copy(code.textContent)));
+    if (code.nextElementSibling?.tagName !== 'BUTTON') code.after(' ', button('Copy', () => copy(code.textContent)));
   }
 }
 

@@ -119,7 +119,7 @@ function open(file) {
     box.remove();
     [...$('list').querySelectorAll('a')].find((each) => each.getAttribute('href') === file.url)?.focus();
   };
-  box.onclick = (event) => event.target === box && close();
+  box.addEventListener('click', ({ target }) => target === box && close());
   document.body.append(box);
   box.showModal();
 }
@@ -247,9 +247,9 @@ function startDrops() {
   const hasFiles = (event) => event.dataTransfer?.types.includes('Files');
   let depth = 0;
   const enter = (step) => (event) => main.classList.toggle('dropping', hasFiles(event) && (depth += step) > 0);
-  main.ondragenter = enter(1);
-  main.ondragleave = enter(-1);
-  window.ondragover = (event) => hasFiles(event) && event.preventDefault();
+  main.addEventListener('dragenter', enter(1));
+  main.addEventListener('dragleave', enter(-1));
+  addEventListener('dragover', (event) => hasFiles(event) && event.preventDefault());
   window.ondrop = (event) => {
     if (!hasFiles(event)) return;
     event.preventDefault(); // beside main too, or the browser leaves the page to show the file

@@ -102,6 +102,7 @@ const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(te
 async function tus(method, url, headers) {
   const answer = await fetch(url, { method, headers: { 'Tus-Resumable': '1.0.0', Accept: 'application/json', ...headers } }).catch(() => null);
   if (!answer?.ok) throw new Trouble(answer?.status, await answer?.json().catch(() => null), answer?.headers.get('Retry-After'));
+  await answer.text();
   return answer;
 }
 

@@ -4,9 +4,11 @@
 //! - [`servers`]: hythe, the floor, nginx and lighttpd, each started, watched and ended the same way;
 //! - [`tools`]: the loads: our own, and wrk;
 //! - [`report`]: medians, ratios, a table, and a record by date;
-//! - [`scenarios`]: what is measured.
+//! - [`scenarios`]: what is measured;
+//! - [`logins`]: what is measured of signing in.
 
 pub mod house;
+pub mod logins;
 pub mod report;
 pub mod scenarios;
 pub mod servers;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use hythe_bench::process;
 
 use super::house::{House, Outcome, find_program, on_core};
+use super::logins;
 use super::report::Results;
 use super::servers::{Server, Start, ask_once, end, free_address};
 use super::tools::{Figures, Held, load, pick, wrk};
@@ -31,7 +32,7 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
 /// All of them, in the order they are run.
-pub const ALL: [Scenario; 13] = [
+pub const ALL: [Scenario; 15] = [
     Scenario { name: "start", about: "from exec to the first answer", largest_file_bytes: KIB, run: start },
     Scenario { name: "small", about: "1 KiB, 64 keep-alive connections", largest_file_bytes: KIB, run: small },
     Scenario { name: "small-log", about: "the same, access log off and on", largest_file_bytes: KIB, run: small_log },
@@ -50,6 +51,18 @@ pub const ALL: [Scenario; 13] = [
         run: siege,
     },
     Scenario { name: "refusal", about: "refused while sending 10 MB", largest_file_bytes: 10 * MIB, run: refusal },
+    Scenario {
+        name: "login-flood",
+        about: "1 KiB beside 200 clients that sign in without a break",
+        largest_file_bytes: KIB,
+        run: logins::flood,
+    },
+    Scenario {
+        name: "login-time",
+        about: "a name that is nobody's, and a wrong password",
+        largest_file_bytes: KIB,
+        run: logins::time,
+    },
 ];
 
 const SPEED: [&str; 6] = ["requests_per_s", "server_us", "client_us", "p50_us", "p99_us", "errors"];

@@ -13,7 +13,7 @@ pub type Figures = Vec<(String, f64)>;
 
 /// Runs our load to its end and takes these figures out of its line.
 pub fn load(house: &House, server: &Server, words: &str, wanted: &[&str]) -> Outcome<Figures> {
-    let output = on_core(house.load_core, || load_command(house, server, words).stdin(Stdio::null()).output())?;
+    let output = on_core(house.load_core, || load_command(house, server, "load", words).stdin(Stdio::null()).output())?;
     let text = String::from_utf8_lossy(&output.stdout);
     let Some(line) = text.lines().last() else {
         return Err(format!("load {words}: {}", String::from_utf8_lossy(&output.stderr).trim()).into());
@@ -27,8 +27,8 @@ pub fn pick(line: &str, wanted: &[&str]) -> Figures {
     wanted.iter().filter_map(|name| Some(((*name).to_string(), json::number(line, name)?))).collect()
 }
 
-fn load_command(house: &House, server: &Server, words: &str) -> Command {
-    let mut command = Command::new(house.program("load"));
+fn load_command(house: &House, server: &Server, program: &str, words: &str) -> Command {
+    let mut command = Command::new(house.program(program));
     command.args(words.split_whitespace());
     command.args(["--target", &server.address.to_string(), "--watch", &server.pid().to_string()]);
     command
@@ -46,8 +46,13 @@ pub struct Held {
 impl Held {
     /// Starts it and waits until it is ready.
     pub fn start(house: &House, server: &Server, words: &str) -> Outcome<Self> {
+        Self::start_program(house, server, "load", words)
+    }
+
+    /// The same of another of our programs.
+    pub fn start_program(house: &House, server: &Server, program: &str, words: &str) -> Outcome<Self> {
         let mut child = on_core(house.load_core, || {
-            load_command(house, server, words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()
+            load_command(house, server, program, words).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()
         })?;
         let mut lines = BufReader::new(child.stdout.take().ok_or("no pipe")?);
         let mut ready = String::new();

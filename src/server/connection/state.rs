@@ -12,7 +12,7 @@ use crate::reactor::slot::{Port, Yard};
 use crate::reactor::system::{Entrance, Key, LANES, Lane, Peer};
 use crate::server::access::Line;
 use crate::server::context::{Answers, Context};
-use crate::server::house::House;
+use crate::server::house::{Change, House};
 use crate::server::later::Ticket;
 use crate::server::pull::{Drawn, Pull};
 use crate::server::pump::{Pump, Sunk};
@@ -38,6 +38,8 @@ pub enum Done<S: State> {
     Late(u64, Step<S>),
     /// What a helper has thought of for a conversation.
     Thought(Thought<S>),
+    /// The house is set up anew.
+    Change(Change<S>),
     /// Something was dropped where dropping may block.
     Dropped,
 }

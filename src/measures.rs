@@ -1,0 +1,99 @@
+//! What of the configuration the loop and the house go by, at the start and after a reload: where we listen, who is answered to,
+//! limits and times.
+
+use std::io;
+use std::net::SocketAddr;
+
+use crate::cli::exit::RunError;
+use crate::config::{AccessLog, Config, FILE_JOBS_MAX, HASH_QUEUE, HASHERS, Limits, LogFormat};
+use crate::http::headers::HEADERS_MAX;
+use crate::http::host::{HostList, HostRules};
+use crate::http::request::HeadLimits;
+use crate::os;
+use crate::reactor::slot::Marks;
+use crate::server::access::Format;
+use crate::server::house::Rules;
+use crate::site;
+
+/// Descriptors kept for files, logs, the ledger and the loop itself.
+const DESCRIPTORS_KEPT: usize = 400;
+
+/// Where we listen.
+#[derive(Clone, Default)]
+pub struct Bound {
+    /// Where requests are served.
+    pub listeners: Vec<SocketAddr>,
+    /// Where they are sent elsewhere.
+    pub detours: Vec<SocketAddr>,
+}
+
+/// Raises the descriptors to what the system allows, and lowers the connections to what that leaves.
+pub fn fit_to_descriptors(limits: &mut Limits) {
+    let descriptors = os::raise_descriptors();
+    let fitting = descriptors.saturating_sub(DESCRIPTORS_KEPT).max(16);
+    if limits.max_connections > fitting {
+        if limits.max_connections != usize::MAX {
+            log::warn!("max_connections is lowered to {fitting}: this process may have {descriptors} descriptors");
+        }
+        limits.max_connections = fitting;
+    }
+}
+
+/// What the house goes by.
+///
+/// # Errors
+/// If a host cannot be one.
+pub fn rules(config: &Config, bound: &Bound) -> Result<Rules, RunError> {
+    let limits = &config.limits;
+    let reaches_out = !config.is_loopback_only();
+    let machine = os::machine_name();
+    let listeners = [bound.listeners.as_slice(), &bound.detours].concat();
+    let hosts = HostList::new(HostRules {
+        listeners: &listeners,
+        default_port: if config.is_encrypted() { 443 } else { 80 },
+        machine: machine.as_deref().filter(|_| reaches_out),
+        passes_addresses: reaches_out,
+        allowed: &config.allow_hosts,
+    });
+    Ok(Rules {
+        heads: HeadLimits {
+            request_line_bytes: limits.request_line_bytes,
+            header_bytes: limits.header_bytes,
+            headers: limits.headers.min(HEADERS_MAX),
+        },
+        header_timeout_ms: limits.header_timeout_ms,
+        body_idle_ms: limits.body_idle_ms,
+        body_rate_bytes: limits.body_min_rate_bytes_per_s,
+        body_rate_after_ms: limits.body_min_rate_after_ms,
+        keepalive_ms: limits.keepalive_ms,
+        keepalive_requests: if limits.keepalive_requests == u32::MAX { 0 } else { limits.keepalive_requests },
+        hosts: Some(
+            hosts.map_err(|error| RunError::Other { doing: "answer to that host", error: io::Error::other(error) })?,
+        ),
+        cors_origins: config.cors_origins.clone(),
+        prefix: config.path_prefix.clone(),
+        secure_port: bound.listeners.first().filter(|_| config.is_encrypted()).map(SocketAddr::port),
+        hsts_seconds: config.hsts_ms / 1000,
+        painter: Some(site::frame::refusal),
+        access_log: (config.access_log != AccessLog::Off).then_some(match config.log_format {
+            LogFormat::Text => Format::Combined,
+            LogFormat::Json => Format::Json,
+        }),
+        ..Rules::default()
+    })
+}
+
+/// What the loop goes by.
+pub fn marks(config: &Config) -> Marks {
+    let limits = &config.limits;
+    Marks {
+        connections_max: limits.max_connections,
+        per_address_max: if limits.max_per_ip == usize::MAX { 0 } else { limits.max_per_ip },
+        outbox_bytes_high: 256 << 10,
+        write_idle_ms: limits.write_idle_ms,
+        listener_bytes_max: limits.stream_queue_bytes,
+        listeners_bytes_max: limits.stream_total_bytes,
+        jobs_max: [FILE_JOBS_MAX, HASHERS + HASH_QUEUE],
+        drain_ms: limits.drain_ms,
+    }
+}

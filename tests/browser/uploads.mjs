@@ -1,0 +1,84 @@
+// Large uploads: cut and taken up again, paused, given up, and gone on with after the page was loaded anew.
+
+import fs from 'node:fs';
+import { House, check, made, person, play, same, shaOfFile, step, until } from './stage.mjs';
+
+const CHOOSER = 'input[type=file][name=file]';
+
+/** Slows a page's uploads down, so that there is a middle to cut them in. */
+async function slow(page, bytesPerSecond) {
+  const session = await page.context().newCDPSession(page);
+  await session.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: bytesPerSecond });
+}
+
+/** How much of an upload has come, as the server has it. */
+async function offset(page) {
+  const [one] = await page.evaluate(() => JSON.parse(localStorage['hythe.uploads'] || '[]'));
+  return one ? page.evaluate((url) => fetch(url).then((answer) => answer.json()).then(({ offset }) => offset), one.url) : 0;
+}
+
+await play(async () => {
+  const house = await House.open('house');
+  const page = await person(house);
+  const offsets = [];
+  page.on('request', (request) => request.method() === 'PATCH' && offsets.push(Number(request.headers()['upload-offset'])));
+
+  await step('200 MiB are cut by the death of the server, and come through whole', async () => {
+    const file = made('large.bin', 200 << 20);
+    await page.goto('/');
+    await slow(page, 60 << 20);
+    await page.setInputFiles(CHOOSER, file);
+    await page.getByText(/ % of 209/).waitFor();
+    await until('a good part has come', async () => (await offset(page)) > 40 << 20);
+    await house.kill();
+    await page.getByText('the connection was lost, trying again').waitFor();
+    await slow(page, -1);
+    await house.start();
+    await until('it is stored', () => fs.existsSync(house.stored('large.bin')), 40_000);
+    await page.getByText('large.bin is stored.').waitFor();
+    same(shaOfFile(house.stored('large.bin')), shaOfFile(file));
+    check(offsets.length >= 2 && offsets.at(-1) > 0, `it began anew: ${offsets}`);
+  });
+
+  await step('an upload is paused and goes on', async () => {
+    const file = made('paused.bin', 40 << 20);
+    await slow(page, 10 << 20);
+    await page.setInputFiles(CHOOSER, file);
+    await until('some of it has come', async () => (await offset(page)) > 1 << 20);
+    await page.getByRole('button', { name: 'Pause' }).click();
+    await page.getByText('paused', { exact: false }).first().waitFor();
+    const before = offsets.length;
+    await page.waitForTimeout(300);
+    same(offsets.length, before);
+    await slow(page, -1);
+    await page.getByRole('button', { name: 'Go on' }).click();
+    await until('it is stored', () => fs.existsSync(house.stored('paused.bin')));
+    check(offsets.at(-1) > 0, 'it began anew');
+    same(shaOfFile(house.stored('paused.bin')), shaOfFile(file));
+  });
+
+  await step('an upload goes on after the page was loaded anew', async () => {
+    const file = made('reloaded.bin', 40 << 20);
+    await slow(page, 10 << 20);
+    await page.setInputFiles(CHOOSER, file);
+    await until('some of it has come', async () => (await offset(page)) > 1 << 20);
+    await page.reload();
+    await page.getByText('had come through when the page was left').waitFor();
+    await slow(page, -1);
+    await page.setInputFiles(CHOOSER, file);
+    await until('it is stored', () => fs.existsSync(house.stored('reloaded.bin')));
+    check(offsets.at(-1) > 0, 'it began anew');
+    same(shaOfFile(house.stored('reloaded.bin')), shaOfFile(file));
+  });
+
+  await step('an upload that is given up leaves nothing', async () => {
+    await slow(page, 5 << 20);
+    await page.setInputFiles(CHOOSER, made('cancelled.bin', 40 << 20));
+    await until('some of it has come', async () => (await offset(page)) > 1 << 20);
+    const [{ url }] = await page.evaluate(() => JSON.parse(localStorage['hythe.uploads']));
+    await page.getByRole('button', { name: 'Cancel' }).click();
+    await until('the server has forgotten it', async () => (await fetch(house.at(url))).status === 404);
+    same(await page.locator('#upload-list li', { hasText: 'cancelled.bin' }).count(), 0);
+    check(!fs.existsSync(house.stored('cancelled.bin')), 'it is there');
+  });
+});
