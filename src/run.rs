@@ -50,7 +50,7 @@ const HOLD_PATIENCE: Duration = Duration::from_secs(1);
 /// How long after the start what can wait does wait.
 const FIRST_MS: u64 = 20;
 
-/// The ledger forgets what is beyond its measure after so many new messages.
+/// The ledger forgets what is beyond its measure after so many new messages at most, and after a tenth of the measure.
 const TRIM_EVERY: usize = 1_000;
 
 /// So many messages are put into the index in one go, while new ones may be waiting.
@@ -390,6 +390,12 @@ fn folder(path: &Path, links: Links) -> Result<Arc<dyn Disk>, RunError> {
     Ok(Arc::new(disk))
 }
 
+/// What only its owners see.
+fn private_folder(path: &Path) -> Result<Arc<dyn Disk>, RunError> {
+    let disk = FolderDisk::open_private(path, Links::Never);
+    Ok(Arc::new(disk.map_err(|error| RunError::Folder { path: path.to_owned(), error })?))
+}
+
 fn open_www(config: &Config) -> Result<Www, RunError> {
     // Without the folder the built-in pages are served.
     let disk = if config.www.is_dir() { Some(folder(&config.www, Links::Inside)?) } else { None };
@@ -406,7 +412,7 @@ fn open_files(config: &Config) -> Result<Option<Files>, RunError> {
     if config.has_accounts {
         let place = config.data.join("home");
         make_private_folder(&place).map_err(|error| RunError::Folder { path: place.clone(), error })?;
-        files.homes = Some(folder(&place, Links::Never)?);
+        files.homes = Some(private_folder(&place)?);
     }
     Ok(Some(files))
 }
@@ -595,7 +601,7 @@ impl Keeper<Entry, Brought<Done<Site>>> for Hand {
 
     fn rest(&mut self) -> bool {
         let Some(ledger) = self.ledger.as_mut().filter(|_| !self.has_passed_on) else { return false };
-        if self.since_trim >= TRIM_EVERY {
+        if self.since_trim >= (self.measure.messages / 10).clamp(1, TRIM_EVERY) {
             self.since_trim = 0;
             self.measure.apply(ledger);
         }

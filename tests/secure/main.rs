@@ -1,6 +1,6 @@
 //! Encrypted connections as their clients see them: the real binary, rustls as a client, and the clients people have.
 //!
-//! `keys` makes certificates, `client` is a connection whose every record a test can cut as it likes.
+//! `keys` makes certificates, `ours` is our own client, `client` is a connection whose every record a test can cut as it likes.
 #![cfg(feature = "tls")]
 
 #[path = "../live/house.rs"]
@@ -11,5 +11,6 @@ mod cert;
 mod client;
 mod keys;
 mod others;
+mod ours;
 mod records;
 mod refusals;

@@ -2,43 +2,42 @@
 // until the server has it; what was under way when the line was cut is looked for before it is sent again. What comes in is the
 // affair of live.js.
 
-import { $, ask, at, button, calendar, clock, isSameDay, link, make, server, sleep, stored, timeElement } from './common.js';
-import { again, holdsLine, listen, types, want } from './live.js';
+import { $, ask, button, calendar, clock, isSameDay, link, make, server, signIn, sleep, stored, timeElement } from './common.js';
+import { again, listen, types, want } from './live.js';
 
 const PAGE = 100;
+const GAP = 'Some messages are no longer kept.';
 const log = $('log');
+const here = await server;
 
 // `known` has the item of each id; `outgoing` what was written here and is not acknowledged, in order; `unread` counts by room.
-const chat = { room: '', last: 0, known: new Map(), outgoing: [], isSending: false, unread: {}, names: [], isEnd: false, isLoading: false, typists: new Map() };
+const chat = { room: '', known: new Map(), outgoing: [], unread: {}, heard: {}, names: [], typists: new Map() };
 const own = new Set(stored('own') || []);
 const madeUp = stored('guest') || 'guest-' + Math.floor(Math.random() * 65536).toString(16).padStart(4, '0');
-let here;
 
-const nameHere = () => here.user || $('name').value.trim() || madeUp;
 const chosenName = () => (here.user ? '' : $('name').value.trim());
+const nameHere = () => here.user || chosenName() || madeUp;
 const isSeen = () => !document.hidden && isAtEnd();
+const isOurs = ({ id, user }) => own.has(id) || Boolean(user && user === here.user);
 
 // -------------------------------------------------- What is shown
 
 /** Text whose web addresses are links. */
 function linked(text) {
   return text.split(/(https?:\/\/[^\s<>"]*[^\s<>".,;:!?)\]'])/).map((part, place) => {
-    return place % 2 ? Object.assign(link(part, part), { target: '_blank', rel: 'noopener noreferrer' }) : part;
+    return place % 2 ? link(part, part, { target: '_blank', rel: 'noopener noreferrer' }) : part;
   });
 }
 
 function messageItem({ id, name, user, ts, message }) {
   const date = new Date(ts);
-  const text = Object.assign(make('p', 'text', ...linked(message)), { dir: 'auto' });
-  const isOwn = id ? own.has(id) || (user && user === here.user) : true;
   const who = make('p', 'who', make('bdi', user ? 'user' : '', name), timeElement(date, clock));
-  const item = make('li', isOwn ? 'own' : '', make('p', 'day'), who, text);
   if (id && (here.may.includes('admin') || (user && user === here.user))) {
-    const back = button('Take back', () => ask(`messages/${id}`, { method: 'DELETE' }).then(() => erase(id), (trouble) => showError(trouble.message)), 'back');
-    back.ariaLabel = `Take back: ${message.slice(0, 40)}`;
-    who.append(back);
+    const takeBack = () => ask(`messages/${id}`, { method: 'DELETE' }).then(() => erase(id), (trouble) => showError(trouble.message));
+    who.append(Object.assign(button('Take back', takeBack, 'back'), { ariaLabel: `Take back: ${message.slice(0, 40)}` }));
   }
-  return Object.assign(item, { number: id ?? Infinity, author: user || name, date });
+  const facts = { className: !id || isOurs({ id, user }) ? 'own' : '', number: id ?? Infinity, author: user || name, date };
+  return make('li', facts, make('p', 'day'), who, make('p', { className: 'text', dir: 'auto' }, ...linked(message)));
 }
 
 /** Puts an item where its id belongs; what has none yet stays at the end. */
@@ -73,20 +72,20 @@ function toEnd() {
 
 const showError = (text) => ($('send-error').textContent = text);
 
-/** What is unread, of this room and of others. */
+/** What is unread, here and elsewhere. */
 function showUnread() {
-  const { room, unread, names } = chat;
+  const { room, unread } = chat;
   const total = Object.values(unread).reduce((sum, count) => sum + count, 0);
+  const elsewhere = total - (unread[room] || 0);
   document.title = `${total ? `(${total}) ` : ''}${room} · Chat · hythe`;
-  $('elsewhere').hidden = !(total - (unread[room] || 0));
-  $('elsewhere').textContent = `${total - (unread[room] || 0)} new elsewhere`;
-  $('rooms').replaceChildren(...[...new Set(['lobby', ...names, room])].map((name) => {
-    const entry = link(name, '#' + name);
-    if (name === room) entry.ariaCurrent = 'page';
-    const count = make('span', 'count', unread[name] ?? '');
-    count.hidden = !unread[name];
-    entry.append(' ', count);
-    if (unread[name]) entry.ariaLabel = `${name}, ${unread[name]} unread`;
+  $('elsewhere').hidden = !elsewhere;
+  $('elsewhere').textContent = `${elsewhere} new elsewhere`;
+  $('rooms').replaceChildren(...[...new Set(['lobby', ...chat.names, room])].map((name) => {
+    const entry = link(name, '#' + name, { ...(name === room && { ariaCurrent: 'page' }) });
+    if (unread[name]) {
+      entry.append(' ', make('span', 'count', unread[name]));
+      entry.ariaLabel = `${name}, ${unread[name]} unread`;
+    }
     return make('li', '', entry);
   }));
 }
@@ -118,7 +117,7 @@ function erase(id) {
 }
 
 /** Something that is no message, in its place. */
-const tellInLog = (text) => place(Object.assign(make('li', 'gap', text), { number: chat.last }));
+const tellGap = () => place(make('li', { className: 'gap', number: chat.last }, GAP));
 
 // -------------------------------------------------- What comes in
 
@@ -140,12 +139,11 @@ function receive(message) {
 
 const isIt = (one, message) => one.room === message.room && one.text.trim() === message.message.trim() && one.name === message.name && message.id > one.after;
 
-const heardOf = {};
-function countUnread({ room, id, user }) {
-  heardOf[room] ??= stored('read')?.[room] || 0;
-  if (id <= heardOf[room]) return;
-  heardOf[room] = id;
-  if (own.has(id) || (user && user === here.user)) return;
+function countUnread(message) {
+  const { room, id } = message;
+  if (id <= (chat.heard[room] ??= stored('read')?.[room] || 0)) return;
+  chat.heard[room] = id;
+  if (isOurs(message)) return;
   chat.unread[room] = (chat.unread[room] || 0) + 1;
   if (!chat.names.includes(room)) chat.names.push(room);
   showUnread();
@@ -155,7 +153,7 @@ function hear(event) {
   const { type, room, names = [] } = event;
   if (type === 'message') receive(event);
   else if (type === 'delete') erase(event.id);
-  else if (type === 'gap') tellInLog('Some messages are no longer kept.');
+  else if (type === 'gap') tellGap();
   else if (type === 'state') showState(event.state);
   else if (type === 'ended') location.reload();
   else if (room !== chat.room) return;
@@ -182,7 +180,7 @@ async function catchUp() {
     if (!page || room !== chat.room) return false;
     const isNew = page.messages.some(({ id }) => !chat.known.has(id));
     page.messages.forEach(receive);
-    if (page.gap) tellInLog('Some messages are no longer kept.');
+    if (page.gap) tellGap();
     if (page.messages.length < 1000) return isNew;
     since = page.last;
   }
@@ -192,9 +190,9 @@ async function lookWho() {
   const { room } = chat;
   const who = await ask(`who?room=${room}`).catch(() => null);
   if (!who || room !== chat.room) return;
-  const others = who.count - who.names.length;
-  const list = [...who.names, ...(others > 0 ? [`${others} without a name`] : [])].join(', ');
-  $('who').textContent = who.count ? `${who.count} here: ${list}` : '';
+  const { count, names } = who;
+  const list = [...names, ...(count > names.length ? [`${count - names.length} without a name`] : [])];
+  $('who').textContent = count ? `${count} here: ${list.join(', ')}` : '';
 }
 
 function showTypist(name) {
@@ -258,10 +256,9 @@ async function loadEarlier() {
 }
 
 async function openRoom() {
-  const room = /^#[a-z0-9-]{1,32}$/.test(location.hash) ? location.hash.slice(1) : 'lobby';
+  const room = /^#([a-z0-9-]{1,32})$/.exec(location.hash)?.[1] ?? 'lobby';
   if (room === chat.room) return;
   Object.assign(chat, { room, first: Infinity, last: 0, known: new Map(), isEnd: false });
-  for (const timer of chat.typists.values()) clearTimeout(timer);
   chat.typists.clear();
   showTypists();
   delete chat.unread[room];
@@ -289,7 +286,7 @@ async function loadRoom() {
     markRead();
     lookWho();
   } catch (trouble) {
-    $('log-note').replaceChildren(trouble.message, make('br'), button('Try again', loadRoom, 'pale'));
+    $('log-note').replaceChildren(trouble.message, ' ', button('Try again', loadRoom));
   }
 }
 
@@ -298,7 +295,7 @@ async function loadRoom() {
 function say(text, facts = {}) {
   const name = nameHere();
   const one = { text, name, room: chat.room, after: chat.last, line: make('p', 'line'), ...facts };
-  one.item = messageItem({ name: one.name, user: here.user === one.name ? one.name : null, ts: Date.now(), message: text });
+  one.item = messageItem({ name: one.name, user: here.user, ts: Date.now(), message: text });
   one.item.append(one.line);
   chat.outgoing.push(one);
   if (one.room === chat.room) place(one.item);
@@ -373,30 +370,34 @@ function forget(one) {
   remember();
 }
 
-const backTo = (act, one) => () => {
-  act(one);
-  $('message').focus();
-};
+/** What can be done with a message that did not go out. */
+function offer(one, text) {
+  const then = (act) => () => {
+    act(one);
+    $('message').focus();
+  };
+  one.line.replaceChildren(text, button('Send again', then(retry)), button('Discard', then(forget)));
+}
 
 /** It cannot go out now: it does when the line is back, and is looked for first. */
 function postpone(one) {
   Object.assign(one, { state: 'waiting', isDoubtful: true });
-  one.line.replaceChildren('Not sent yet. ', button('Send again', backTo(hold, one)), button('Discard', backTo(forget, one)));
-  clearTimeout(postpone.timer);
-  postpone.timer = setTimeout(sendWaiting, 3000);
+  offer(one, 'Not sent yet. ');
+  clearTimeout(chat.timer);
+  chat.timer = setTimeout(sendWaiting, 3000);
 }
 
 function refuse(one, trouble) {
   one.state = 'failed';
   one.item.className = 'own failed';
-  one.line.replaceChildren('Not sent. ', button('Send again', backTo(retry, one)), button('Discard', backTo(forget, one)));
+  offer(one, 'Not sent. ');
   showError(`Not sent. ${trouble.message}`);
   if (trouble.code === 'name_taken') $('name').focus();
   toEnd();
 }
 
 function retry(one) {
-  one.name = nameHere();
+  if (one.state === 'failed') one.name = nameHere();
   hold(one);
 }
 
@@ -431,7 +432,7 @@ function startBox() {
     if (text) say(text);
   };
   if (!here.may.includes('chat_write') && !here.isAway) {
-    $('send').replaceChildren(make('p', 'soft', 'To write here, ', link('sign in', at('login?next=' + encodeURIComponent(location.pathname))), '.'));
+    $('send').replaceChildren(make('p', 'soft', 'Writing here is for those who are signed in. ', signIn()));
   }
 }
 
@@ -455,11 +456,8 @@ function startLog() {
   wide.onchange();
 }
 
-here = await server;
-stored('guest', madeUp);
-if (!here.may.includes('chat_read') && !here.isAway) {
-  document.querySelector('main section').replaceChildren(make('h1', '', 'Chat'), make('p', 'note', 'The chat is for those who are signed in. ', link('Sign in', at('login?next=' + encodeURIComponent(location.pathname)))));
-} else {
+async function start() {
+  stored('guest', madeUp);
   startBox();
   startLog();
   await openRoom();
@@ -472,7 +470,10 @@ if (!here.may.includes('chat_read') && !here.isAway) {
     if (document.hidden) return;
     markRead();
     // After sleep, or on another network, a line can be dead and not say so.
-    if ((await catchUp()) && holdsLine()) again();
+    if (await catchUp()) again();
   });
   setInterval(() => document.hidden || lookRooms().then(lookWho), 30_000);
 }
+
+if (here.may.includes('chat_read') || here.isAway) start();
+else document.querySelector('section').replaceChildren(make('h1', '', 'Chat'), make('p', 'note', 'The chat is for those who are signed in. ', signIn()));

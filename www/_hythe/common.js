@@ -7,39 +7,36 @@ export const sleep = (ms) => new Promise((wake) => setTimeout(wake, ms));
 /** An address of this site, below whatever prefix it has. */
 export const at = (path) => new URL('../' + path, import.meta.url).href;
 
-export function make(tag, className, ...children) {
-  const element = document.createElement(tag);
-  if (className) element.className = className;
+/** An element: its properties, or just its class, and what is in it. */
+export function make(tag, facts, ...children) {
+  const element = Object.assign(document.createElement(tag), typeof facts === 'string' ? { className: facts } : facts);
   element.append(...children);
   return element;
 }
 
-export function button(text, press, className) {
-  return Object.assign(make('button', className, text), { type: 'button', onclick: press });
-}
-
-export function link(text, href) {
-  return Object.assign(make('a', '', text), { href });
-}
+export const button = (text, onclick, className = 'pale') => make('button', { type: 'button', onclick, className }, text);
+export const link = (text, href, facts) => make('a', { href, ...facts }, text);
+export const signIn = () => link('Sign in', at('login?next=' + encodeURIComponent(location.pathname + location.hash)));
 
 /** What went wrong, in a sentence: the server's own where it gave one. */
 export class Trouble extends Error {
   constructor(status, body, retryAfter) {
     super(body?.detail?.replace(/^./u, (first) => first.toUpperCase()).replace(/[^.!?]$/u, '$&.') || (status ? `The server answered ${status}.` : 'The server cannot be reached. Check the connection, then try again.'));
-    Object.assign(this, { code: body?.code, status, waitMs: Math.min(Number(retryAfter) || 1, 60) * 1000 });
+    Object.assign(this, { code: body?.code, status, waitMs: Math.min(+retryAfter || 1, 60) * 1000 });
   }
 }
 
-/** Asks for JSON; anything but a good answer is a Trouble. */
-export async function ask(path, { json, headers, ...options } = {}) {
-  if (json) Object.assign(options, { body: JSON.stringify(json), method: options.method || 'POST' });
-  const response = await fetch(at(path), {
-    ...options,
-    headers: { Accept: 'application/json', ...(json && { 'Content-Type': 'application/json' }), ...headers },
-  }).catch(() => null);
-  const body = await response?.json().catch(() => null);
-  if (!response?.ok || !body) throw new Trouble(response?.status, body, response?.headers.get('Retry-After'));
-  return body;
+/** Asks; anything but a good answer is a Trouble. */
+export async function fetched(url, { headers, ...options } = {}) {
+  const answer = await fetch(url, { ...options, headers: { Accept: 'application/json', ...headers } }).catch(() => null);
+  if (!answer?.ok) throw new Trouble(answer?.status, await answer?.json().catch(() => null), answer?.headers.get('Retry-After'));
+  return answer;
+}
+
+/** Asks for JSON, and sends it. */
+export async function ask(path, { json, ...options } = {}) {
+  if (json) options = { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(json), ...options };
+  return (await fetched(at(path), options)).json();
 }
 
 /** What the server can do, who one is here, and what one may. */
@@ -56,26 +53,23 @@ export function stored(key, value, storage = 'localStorage') {
 }
 
 export function sizeText(bytes) {
-  const units = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'];
   const step = Math.min(Math.floor(Math.log10(Math.max(bytes, 1)) / 3), 4);
-  const style = { style: 'unit', unit: units[step], unitDisplay: step ? 'short' : 'long', maximumFractionDigits: step > 1 ? 1 : 0 };
+  const unit = ['byte', 'kilobyte', 'megabyte', 'gigabyte', 'terabyte'][step];
+  const style = { style: 'unit', unit, unitDisplay: step ? 'short' : 'long', maximumFractionDigits: step > 1 ? 1 : 0 };
   return new Intl.NumberFormat('en', style).format(bytes / 1000 ** step);
 }
 
 export const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
 export const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium' });
-const moment = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
 export const isSameDay = (a, b) => a.toDateString() === b.toDateString();
 
 /** A moment, as short as it can be told. */
-export function timeElement(date, format = isSameDay(date, new Date()) ? clock : calendar) {
-  const element = make('time', '', format.format(date));
-  return Object.assign(element, { dateTime: date.toISOString(), title: date.toLocaleString() });
-}
+export const timeElement = (date, format = isSameDay(date, new Date()) ? clock : calendar) =>
+  make('time', { dateTime: date.toISOString(), title: date.toLocaleString() }, format.format(date));
 
 /** Says something that is over soon: it is seen at the foot of the page, and read out. */
 export function tell(text) {
-  const box = $('told') || document.body.appendChild(Object.assign(make('p'), { id: 'told', role: 'status' }));
+  const box = $('told') || document.body.appendChild(make('p', { id: 'told', role: 'status' }));
   box.textContent = text;
   clearTimeout(tell.timer);
   tell.timer = setTimeout(() => (box.textContent = ''), 6000);
@@ -86,7 +80,7 @@ export async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
   } catch {
-    const box = Object.assign(make('textarea'), { value: text });
+    const box = make('textarea', { value: text });
     (document.querySelector('dialog[open]') || document.body).append(box);
     box.select();
     document.execCommand('copy');
@@ -95,24 +89,22 @@ export async function copy(text) {
   tell('Copied.');
 }
 
-/** A dialog that asks; what is answered is the value of the button, and what was typed if there is a line to type in. */
-export function question(title, answers, line) {
-  const box = make('dialog', 'question');
-  const input = line && Object.assign(make('input'), { type: 'text', name: 'line', required: true, ariaLabel: title, dir: 'auto', ...line });
-  const form = make('form', '', make('h2', '', title), ...(input ? [input] : []));
-  form.method = 'dialog';
-  form.append(make('p', 'choices', ...answers.map(([text, value, className]) => Object.assign(make('button', className, text), { value })), button(answers.length ? 'Cancel' : 'Close', () => box.close(''), 'pale')));
-  box.ariaLabel = title;
-  box.append(form);
+/** A dialog that is gone when it is closed. */
+export function dialog(className, name, ...children) {
+  const box = make('dialog', { className, ariaLabel: name }, ...children);
+  box.addEventListener('close', () => box.remove());
   document.body.append(box);
   box.showModal();
+  return box;
+}
+
+/** Asks; the answer is what was typed, or the name of the button. */
+export function question(title, answer, { line, isGrave } = {}) {
+  const input = line && make('input', { required: true, ariaLabel: title, dir: 'auto', ...line });
+  const buttons = make('p', 'choices', ...(answer ? [make('button', { value: answer, className: isGrave ? 'warn' : '' }, answer)] : []), button(answer ? 'Cancel' : 'Close', () => box.close()));
+  const box = dialog('question', title, make('form', { method: 'dialog' }, make('h2', '', title), ...(input ? [input] : []), buttons));
   if (input?.type === 'text') input.setSelectionRange(0, input.value.replace(/(.)\.[^.]*$/, '$1').length);
-  return new Promise((done) => {
-    box.onclose = () => {
-      box.remove();
-      done(box.returnValue && (input ? input.value.trim() : box.returnValue));
-    };
-  });
+  return new Promise((done) => (box.onclose = () => done(box.returnValue && (input ? input.value.trim() : box.returnValue))));
 }
 
 /** A code that is shown once gets a button that copies it. */
@@ -122,40 +114,40 @@ function dressCodes() {
   }
 }
 
-const WHAT = {
+const ONCE = {
   recovery_code: 'The recovery code. Write it down: it is shown only now, and sets a new password for a forgotten one',
   token: 'The token. It is shown only now',
-  code: 'A code that sets a new password, once and within 15 minutes',
   invite: 'An invite that makes one account, within a week',
 };
 
-/** Forms that stay on their page: what was typed is still there when something is refused. */
-export async function submit(form, body = new URLSearchParams(new FormData(form))) {
-  for (const old of document.querySelectorAll('main .once, main .error')) old.remove();
+/** Sends a form and stays: what was typed is still there when something is refused. */
+async function submit(form) {
+  document.querySelectorAll('main .once, main .error').forEach((old) => old.remove());
+  const body = new URLSearchParams(new FormData(form));
   const press = form.querySelector('button');
   press.disabled = true;
   try {
-    const answer = await ask(form.getAttribute('action').replace(new URL(at('')).pathname, ''), { method: 'POST', body });
-    const once = Object.keys(WHAT).find((name) => answer[name]);
+    const answer = await (await fetched(form.action, { method: 'POST', body })).json();
+    const once = Object.keys(ONCE).find((name) => answer[name]);
     const next = form.dataset.next && (form.elements.next?.value || at(form.dataset.next));
     if (!once && next) return location.assign(next);
-    const text = once ? [WHAT[once] + ':', make('br'), make('code', '', answer[once])] : ['Done.'];
-    const note = Object.assign(make('p', 'once', ...text, ...(next ? [make('br'), link('Go on', next)] : [])), { role: 'status', tabIndex: -1 });
+    const text = once ? [ONCE[once] + ':', make('br'), make('code', '', answer[once])] : ['Done.'];
+    const note = make('p', { className: 'once', role: 'status', tabIndex: -1 }, ...text, ...(next ? [make('br'), link('Go on', next)] : []));
     form.before(note);
     form.reset();
     form.hidden = Boolean(next);
     dressCodes();
     note.focus();
-    form.dispatchEvent(new Event('done', { bubbles: true }));
   } catch (trouble) {
-    form.prepend(Object.assign(make('p', 'error', trouble.message), { role: 'alert' }));
+    form.prepend(make('p', { className: 'error', role: 'alert' }, trouble.message));
   }
   press.disabled = false;
 }
 
 async function dressPage() {
   dressCodes();
-  for (const time of document.querySelectorAll('main time')) time.replaceWith(timeElement(new Date(time.dateTime), moment));
+  const long = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium', timeStyle: 'short' });
+  for (const time of document.querySelectorAll('main time')) time.replaceWith(timeElement(new Date(time.dateTime), long));
   for (const form of document.querySelectorAll('form[data-stays]')) {
     form.onsubmit = (event) => {
       event.preventDefault();
@@ -169,7 +161,7 @@ async function dressPage() {
   account.hidden = !features.includes('accounts');
   mine.hidden = files.hidden || !user;
   if (user) mine.href = at('files-ui#/~' + user);
-  else if (!location.pathname.endsWith('/account')) Object.assign(account, { textContent: 'Sign in', href: at('login?next=' + encodeURIComponent(location.pathname + location.hash)) });
+  else if (!location.pathname.endsWith('/account')) Object.assign(account, { textContent: 'Sign in', href: signIn().href });
 }
 
 dressPage();

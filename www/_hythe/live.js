@@ -1,13 +1,13 @@
 // The live line of the chat: one for all tabs of a browser, by WebSocket, else by event stream, else by long polls. Whichever tab
 // holds the lock has the line and passes on what it hears; the others listen to it, and one of them takes its place when it goes.
-// What comes may come twice, and always after what was before it: who hears keeps what is known apart by ids.
+// What comes may come twice: who hears keeps what is known apart by ids.
 
 import { ask, at } from './common.js';
 
 const channel = new BroadcastChannel('hythe ' + at(''));
 const wanted = new Set();
 const works = new Set();
-const WAYS = ['socket', 'stream', 'poll'];
+const WAYS = { socket, stream, poll };
 
 let hear = () => {};
 let name = '';
@@ -17,36 +17,33 @@ let line = null;
 let last = 0;
 let fails = 0;
 let turn = 0;
+let timer;
 
 /** Takes in what was heard, here or by another tab: `{ type, … }`, or `{ type: 'state', state }`. */
 function take(event) {
-  if (event.id && event.type === 'message') last = Math.max(last, event.id);
+  if (event.type === 'message') last = Math.max(last, event.id);
   if (event.type === 'state') state = event.state;
   hear(event);
 }
 
-/** Tells all tabs, this one too. */
 function tellAll(event) {
   take(event);
   channel.postMessage({ event });
 }
 
-channel.onmessage = ({ data }) => {
-  if (data.event) return take(data.event);
+channel.onmessage = ({ data: { event, typing, rooms } }) => {
+  if (event) return take(event);
   if (!isLeader) return;
-  if (data.types) types(data.types);
-  if (data.wants) {
-    want(data.wants);
-    channel.postMessage({ event: { type: 'state', state } });
-  }
+  if (typing) types(typing);
+  if (!rooms) return;
+  want(rooms);
+  channel.postMessage({ event: { type: 'state', state } });
 };
 
 /** Hears everything of these rooms from now on. */
 export function listen(rooms, guest, handle) {
-  hear = handle;
-  name = guest;
+  [hear, name] = [handle, guest];
   want(rooms);
-  channel.postMessage({ wants: rooms });
   const lead = () => {
     isLeader = true;
     connect();
@@ -61,14 +58,14 @@ export function listen(rooms, guest, handle) {
 export function want(rooms) {
   const count = wanted.size;
   for (const room of rooms) if (wanted.size < 32) wanted.add(room);
-  if (!isLeader) channel.postMessage({ wants: rooms });
+  if (!isLeader) channel.postMessage({ rooms });
   else if (wanted.size > count && state === 'live') connect();
   else if (wanted.size > count) line.isStale = true;
 }
 
 /** Somebody writes here. */
 export function types(room) {
-  if (!isLeader) channel.postMessage({ types: room });
+  if (!isLeader) channel.postMessage({ typing: room });
   else if (line?.socket?.readyState === 1) line.socket.send(JSON.stringify({ type: 'typing', room }));
 }
 
@@ -78,102 +75,82 @@ export function again(guest = name) {
   if (isLeader) connect();
 }
 
-/** Whether this tab holds the line. */
-export const holdsLine = () => isLeader;
-
 function connect() {
-  const now = (line = { isOver: false });
-  clearTimeout(connect.timer);
-  connect.old?.();
-  const way = WAYS[turn % WAYS.length];
-  const query = new URLSearchParams({ room: [...wanted], ...(last && { since: last }), ...(name && { name }) });
-  const open = () => {
-    if (now !== line) return;
+  clearTimeout(timer);
+  line?.close?.();
+  const now = (line = {});
+  const way = Object.keys(WAYS)[turn % 3];
+  now.query = new URLSearchParams({ room: [...wanted], ...(last && { since: last }), ...(name && { name }) });
+  now.isOn = () => now === line && !now.isOver;
+  now.heard = (event) => now.isOn() && tellAll(event);
+  now.open = () => {
+    clearTimeout(now.patience);
+    if (!now.isOn()) return;
     if (now.isStale) return connect();
     works.add(way);
     fails = 0;
-    tellAll({ type: 'state', state: 'live', way });
+    tellAll({ type: 'state', state: 'live' });
   };
-  const end = () => {
-    if (now !== line || now.isOver) return;
+  now.end = () => {
+    clearTimeout(now.patience);
+    if (!now.isOn()) return;
     now.isOver = true;
-    connect.old?.();
+    now.close?.();
+    tellAll({ type: 'state', state: 'lost' });
     fails += 1;
     if (fails > 1 && !works.size) name = ''; // it may be an account's
-    tellAll({ type: 'state', state: 'lost' });
     // A way that has worked is kept to for a while; one that never has is tried twice.
-    if (fails >= (works.has(way) ? 8 : 2)) {
-      turn += 1;
-      fails = 0;
-    }
-    connect.timer = setTimeout(connect, Math.min(400 * 2 ** fails, 10_000) * (0.75 + Math.random() / 2));
+    if (fails >= (works.has(way) ? 8 : 2)) [turn, fails] = [turn + 1, 0];
+    timer = setTimeout(connect, Math.min(400 * 2 ** fails, 10_000) * (0.75 + Math.random() / 2));
   };
-  const heard = (event) => now === line && tellAll(event);
-  connect.old = { socket, stream, poll }[way](query, { now, open, end, heard });
-}
-
-function socket(query, { now, open, end, heard }) {
+  now.patience = setTimeout(now.end, 8000);
   try {
-    now.socket = new WebSocket(at(`ws?${query}`).replace(/^http/, 'ws'), 'hythe.chat.v1');
+    WAYS[way](now);
   } catch {
-    setTimeout(end);
-    return () => {};
+    now.end();
   }
-  const patience = setTimeout(end, 8000);
-  Object.assign(now.socket, {
-    onopen: () => {
-      clearTimeout(patience);
-      open();
-    },
-    onmessage: ({ data }) => heard(JSON.parse(data)),
-    onclose: ({ code }) => {
-      clearTimeout(patience);
-      if (code === 1008) heard({ type: 'ended' });
-      end();
-    },
-  });
-  return () => {
-    clearTimeout(patience);
-    now.socket.close();
+}
+
+function socket(now) {
+  const it = (now.socket = new WebSocket(at(`ws?${now.query}`).replace(/^http/, 'ws'), 'hythe.chat.v1'));
+  now.close = () => it.close();
+  it.onopen = now.open;
+  it.onmessage = ({ data }) => now.heard(JSON.parse(data));
+  it.onclose = ({ code }) => {
+    if (code === 1008) now.heard({ type: 'ended' });
+    now.end();
   };
 }
 
-function stream(query, { open, end, heard }) {
-  const source = new EventSource(at(`events?${query}`));
-  const patience = setTimeout(end, 8000);
-  source.onopen = () => {
-    clearTimeout(patience);
-    open();
-  };
-  source.onerror = end;
-  source.onmessage = ({ data }) => heard({ type: 'message', ...JSON.parse(data) });
-  for (const type of ['join', 'leave', 'delete', 'gap']) {
-    source.addEventListener(type, ({ data }) => heard({ type, ...JSON.parse(data) }));
+function stream(now) {
+  const source = new EventSource(at(`events?${now.query}`));
+  now.close = () => source.close();
+  source.onopen = now.open;
+  source.onerror = now.end;
+  for (const type of ['message', 'join', 'leave', 'delete', 'gap']) {
+    source.addEventListener(type, ({ data }) => now.heard({ type, ...JSON.parse(data) }));
   }
-  return () => {
-    clearTimeout(patience);
-    source.close();
-  };
 }
 
-/** Long polls, one a room; the first is short, to tell soon that all is well. After a while the better ways are tried again. */
-function poll(query, { now, open, end, heard }) {
+/** Long polls, one a room; the first is short, to tell soon that all is well. After a minute the better ways are tried again. */
+function poll(now) {
   const off = new AbortController();
   const until = performance.now() + 60_000;
+  now.close = () => off.abort();
   const room = async (room) => {
     let since = last;
-    for (let wait = 0; now === line && !now.isOver; wait = 25) {
+    for (let wait = 0; now.isOn(); wait = 25) {
       const page = await ask(`messages?room=${room}&wait=${wait}${since || wait ? `&since=${since}` : '&limit=1'}`, { signal: off.signal });
-      if (!wait) open();
-      if (page.gap) heard({ type: 'gap', room });
-      for (const message of page.messages) heard({ type: 'message', ...message });
+      if (!wait) now.open();
+      if (page.gap) now.heard({ type: 'gap' });
+      for (const message of page.messages) now.heard({ type: 'message', ...message });
       since = Math.max(since, page.last);
-      if (performance.now() > until) turn = 0;
-      if (performance.now() > until) return connect();
+      if (performance.now() < until) continue;
+      turn = 0;
+      return again();
     }
   };
-  Promise.all([...wanted].slice(0, 4).map(room)).catch(end);
-  return () => off.abort();
+  Promise.all([...wanted].slice(0, 4).map(room)).catch(now.end);
 }
 
 addEventListener('online', () => state !== 'live' && again());
