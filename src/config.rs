@@ -556,6 +556,9 @@ pub struct Limits {
     pub parts: usize,
     /// Bytes that uploads leave free on the disk; below them 507. Default: 64 MiB, so that the database can go on.
     pub min_free_bytes: u64,
+    /// How many bytes the files of an account may have in all, in its home and in the shared area (507), unless an admin has said
+    /// otherwise of it.
+    pub quota_bytes: u64,
     /// Open event streams and WebSockets at once. Default: no limit of their own beside `max_connections`.
     pub streams: usize,
     /// Bytes that may wait for one slow reader of a stream before it is closed, to resume by id. Default: 64 KiB.
@@ -604,6 +607,7 @@ impl Default for Limits {
             upload_limit_bytes: 4 * GIB,
             parts: 64,
             min_free_bytes: 64 * MIB as u64,
+            quota_bytes: u64::MAX,
             streams: usize::MAX,
             stream_queue_bytes: 64 * KIB,
             stream_total_bytes: 64 * MIB,

@@ -4,7 +4,6 @@
 use hythe::clock::Wall;
 use hythe::http::request::{HeadLimits, HeaderTable, Request};
 use hythe::http::status::Status;
-use hythe::reactor::system::{Entrance, Peer};
 use hythe::server::access::{AccessLog, Format, Line, write_escaped};
 use libfuzzer_sys::fuzz_target;
 
@@ -21,13 +20,13 @@ fuzz_target!(|bytes: &[u8]| {
     let head = head.concat();
     let mut table = HeaderTable::new();
     let Ok(request) = Request::parse(&head, &mut table, &HeadLimits::default()) else { return };
-    let peer = Peer { ip: [127, 0, 0, 1].into(), port: 1, entrance: Entrance::Plain };
+    let ip = [127, 0, 0, 1].into();
     let wall = Wall::from_seconds(1_795_169_472);
     for format in [Format::Combined, Format::Json] {
         let mut log = AccessLog::new(format);
         let (mut out, mut kept) = (Vec::new(), Vec::new());
-        log.note(&request, &peer, Status::OK, 12, wall, &mut out);
-        log.note_kept(Some(&Line::of(&request)), &peer, Status::OK, 12, wall, &mut kept);
+        log.note(&request, ip, Status::OK, 12, wall, &mut out);
+        log.note_kept(Some(&Line::of(&request, ip)), ip, Status::OK, 12, wall, &mut kept);
         assert_eq!(out, kept, "a line is the same when it is written later");
         let line = std::str::from_utf8(&out).expect("a line is text").strip_suffix('\n').expect("it is one line");
         assert!(!line.contains(char::is_control), "{line:?}");

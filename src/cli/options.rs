@@ -571,6 +571,13 @@ pub static GROUPS: &[Group] = &[
                 help: "What uploads leave free on the disk (below it 507)",
                 reason: "So that the database can go on. 0 lets them fill it",
             },
+            Key {
+                name: "quota",
+                kind: Size(NoLimit, |config| &mut config.limits.quota_bytes),
+                default: "0",
+                help: "What the files of an account may have in all (beyond it 507)",
+                reason: "An admin can give each account another one",
+            },
         ],
     },
     Group {

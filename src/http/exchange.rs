@@ -453,7 +453,7 @@ fn find_end(head: &[u8], scanned: &mut u32, has_line: &mut bool, limits: &HeadLi
     let mut from = *scanned as usize;
     while let Some(at) = memchr(b'\n', &head[from..]).map(|at| from + at) {
         // First of all: had less come at once, this would have been told without the line's end.
-        if let Some(fault) = too_large(at + 1, *has_line, limits) {
+        if let Some(fault) = too_large(&head[..=at], *has_line, limits) {
             return Err(fault);
         }
         if at == 0 || head[at - 1] != b'\r' {
@@ -468,7 +468,7 @@ fn find_end(head: &[u8], scanned: &mut u32, has_line: &mut bool, limits: &HeadLi
         *has_line = true;
         from = at + 1;
     }
-    if let Some(fault) = too_large(head.len(), *has_line, limits) {
+    if let Some(fault) = too_large(head, *has_line, limits) {
         return Err(fault);
     }
     // The next look begins at the first byte that was not there; the CR of a cut line end is looked back at.
@@ -476,15 +476,20 @@ fn find_end(head: &[u8], scanned: &mut u32, has_line: &mut bool, limits: &HeadLi
     Ok(None)
 }
 
-/// What is wrong with a head of which so many bytes have come, and its request line or not.
-fn too_large(bytes: usize, has_line: bool, limits: &HeadLimits) -> Option<Fault> {
-    // Of two limits the lower one is told, for it is the one that is met first.
-    if !has_line && bytes > limits.request_line_bytes && limits.request_line_bytes <= limits.header_bytes {
+/// What is wrong with the length of what has come of a head. The request line has its own limit, and does not count for the other.
+fn too_large(head: &[u8], has_line: bool, limits: &HeadLimits) -> Option<Fault> {
+    if !has_line {
         let detail = "the request line is longer than is accepted";
-        return Some(Fault::fatal(Status::URI_TOO_LONG, "uri_too_long", detail));
+        return (head.len() > limits.request_line_bytes)
+            .then(|| Fault::fatal(Status::URI_TOO_LONG, "uri_too_long", detail));
     }
-    let detail = "the head is larger than is accepted";
-    (bytes > limits.header_bytes).then(|| Fault::fatal(Status::HEADER_FIELDS_TOO_LARGE, "headers_too_large", detail))
+    if head.len() <= limits.header_bytes {
+        return None;
+    }
+    let line = memchr(b'\n', head).map_or(0, |at| at + 1);
+    let detail = "the header lines are larger than is accepted";
+    (head.len() - line > limits.header_bytes)
+        .then(|| Fault::fatal(Status::HEADER_FIELDS_TOO_LARGE, "headers_too_large", detail))
 }
 
 #[cfg(test)]
@@ -582,7 +587,10 @@ mod tests {
         assert_eq!(story(&[fits.as_bytes()]).len(), 2);
         let many = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "a".repeat(16 << 10));
         assert_eq!(story(&[many.as_bytes()]), ["fault 431"]);
-        assert_eq!(story(&[&many.as_bytes()[..16_400]]), ["fault 431"]);
+        assert_eq!(story(&[&many.as_bytes()[..16_401]]), ["fault 431"]);
+        // A long target takes no room from the header lines.
+        let both = format!("GET /{} HTTP/1.1\r\nHost: x\r\nX: {}\r\n\r\n", "a".repeat(8000), "a".repeat(16_368));
+        assert_eq!(story(&[both.as_bytes()]).len(), 2);
         let fields = |count: usize| format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "A: b\r\n".repeat(count - 1));
         assert_eq!(story(&[fields(100).as_bytes()]).len(), 2);
         assert_eq!(story(&[fields(101).as_bytes()]), ["fault 431"]);

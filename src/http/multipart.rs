@@ -314,6 +314,9 @@ fn read_head(head: &[u8]) -> Result<Part, Fault> {
         Err(httparse::Error::TooManyHeaders) => {
             return Err(bad(format!("a part has more than {LINES_MAX} header lines")));
         }
+        _ if has_control_in_name(head) => {
+            return Err(Fault::new(Status::BAD_REQUEST, "bad_name", "a file name holds a control byte"));
+        }
         _ => return Err(bad("the head of a part cannot be read")),
     };
     let mut disposition = None;
@@ -341,6 +344,17 @@ fn read_head(head: &[u8]) -> Result<Part, Fault> {
         .map_err(|_| bad("a Content-Disposition is not UTF-8; names in other encodings are not taken"))?;
     let (name, filename) = read_disposition(disposition)?;
     Ok(Part { name, filename, content_type })
+}
+
+/// Whether what is wrong with a head is a byte in its file name that no name may hold.
+fn has_control_in_name(head: &[u8]) -> bool {
+    head.split(|&byte| byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line)).any(|line| {
+        let (name, value) = line.split_at(memchr::memchr(b':', line).unwrap_or(line.len()));
+        let controls = |&byte: &u8| byte < b' ' && byte != b'\t' || byte == 0x7f;
+        name.eq_ignore_ascii_case(b"content-disposition")
+            && memchr::memmem::find(value, b"filename=")
+                .is_some_and(|at| value[at..].iter().any(controls) && !value[..at].iter().any(controls))
+    })
 }
 
 fn has_whole_line_ends(head: &[u8]) -> bool {

@@ -37,9 +37,11 @@ const TOUCH_BYTES: usize = 64 * 1024;
 /// A sweep looks no deeper: twice what the API lets a client make.
 const SWEEP_DEPTH_MAX: usize = 32;
 /// New files may be read by all the umask allows, and written by us.
-pub(super) const FILE_MODE: Mode = Mode::from_raw_mode(0o644);
+const FILE_MODE: Mode = Mode::from_raw_mode(0o644);
 /// New folders likewise.
 const FOLDER_MODE: Mode = Mode::from_raw_mode(0o755);
+/// What is private is so for the machine's other users too.
+const PRIVATE: [Mode; 2] = [Mode::from_raw_mode(0o600), Mode::from_raw_mode(0o700)];
 /// A folder that is to be changed or listed. Not `O_PATH`, for it will be read or synced.
 pub(super) const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
 /// A file to be read. Non-blocking, so that opening a FIFO does not wait for its writer.
@@ -63,6 +65,8 @@ pub(super) struct Root {
     links: Links,
     way: Way,
     writing: Writing,
+    /// The modes of new files and of new folders, of which the umask may take away.
+    pub(super) modes: [Mode; 2],
 }
 
 /// Who resolves paths.
@@ -86,6 +90,15 @@ enum Writing {
 impl FolderDisk {
     /// Opens the folder at `root`, which must exist.
     pub fn open(root: &Path, links: Links) -> io::Result<FolderDisk> {
+        FolderDisk::open_with(root, links, [FILE_MODE, FOLDER_MODE])
+    }
+
+    /// The same, for files that nobody else on this machine may read.
+    pub fn open_private(root: &Path, links: Links) -> io::Result<FolderDisk> {
+        FolderDisk::open_with(root, links, PRIVATE)
+    }
+
+    fn open_with(root: &Path, links: Links, modes: [Mode; 2]) -> io::Result<FolderDisk> {
         let place = fs::canonicalize(root)?;
         let folder = rustix::fs::open(&place, LOOK | OFlags::DIRECTORY, Mode::empty())?;
         let way = match rustix::fs::openat2(&folder, ".", LOOK, Mode::empty(), beneath(links)) {
@@ -96,7 +109,7 @@ impl FolderDisk {
         // A nameless file gets its name by way of /proc, which a container may lack.
         let has_proc = Path::new("/proc/self/fd").is_dir();
         let writing = if has_proc { Writing::Nameless } else { Writing::Hidden };
-        Ok(FolderDisk { root: Arc::new(Root { folder, place, links, way, writing }) })
+        Ok(FolderDisk { root: Arc::new(Root { folder, place, links, way, writing, modes }) })
     }
 }
 
@@ -148,7 +161,7 @@ impl Disk for FolderDisk {
                 return Err(io::ErrorKind::StorageFull.into());
             }
         }
-        let (file, hidden) = begin(fd, self.root.writing)?;
+        let (file, hidden) = begin(fd, self.root.writing, self.root.modes[0])?;
         // The lock tells a sweep of another process that the writer lives. No reason to refuse where there are none: a
         // process that is alone sweeps before it writes.
         let _ = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
@@ -160,7 +173,7 @@ impl Disk for FolderDisk {
 
     fn make_folder(&self, path: &RelPath<'_>) -> io::Result<()> {
         let Some((above, name)) = self.root.above(path)? else { return Err(io::ErrorKind::AlreadyExists.into()) };
-        rustix::fs::mkdirat(&above, name, FOLDER_MODE)?;
+        rustix::fs::mkdirat(&above, name, self.root.modes[1])?;
         sync_folder(&above)
     }
 
@@ -478,10 +491,10 @@ impl Drop for Hidden {
 }
 
 /// Opens a new file in `folder` that nobody sees.
-fn begin(folder: OwnedFd, writing: Writing) -> io::Result<(File, Option<Hidden>)> {
+fn begin(folder: OwnedFd, writing: Writing, mode: Mode) -> io::Result<(File, Option<Hidden>)> {
     if writing == Writing::Nameless {
         let flags = OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC;
-        match rustix::fs::openat(&folder, ".", flags, FILE_MODE) {
+        match rustix::fs::openat(&folder, ".", flags, mode) {
             Ok(fd) => return Ok((File::from(fd), None)),
             // EISDIR is the word of kernels that have never heard of it.
             Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::INVAL) => {}
@@ -489,7 +502,7 @@ fn begin(folder: OwnedFd, writing: Writing) -> io::Result<(File, Option<Hidden>)
         }
     }
     let flags = OFlags::CREATE | OFlags::EXCL | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let (fd, name) = fresh_name(|name| rustix::fs::openat(&folder, name, flags, FILE_MODE)).map_err(full)?;
+    let (fd, name) = fresh_name(|name| rustix::fs::openat(&folder, name, flags, mode)).map_err(full)?;
     Ok((File::from(fd), Some(Hidden { folder, name, is_gone: false, keeps: false })))
 }
 
@@ -666,7 +679,9 @@ mod tests {
         fn but(&self, way: Way, writing: Writing) -> FolderDisk {
             let Root { folder, place, links, .. } = &*self.root;
             let (folder, place) = (folder.try_clone().unwrap(), place.clone());
-            FolderDisk { root: Arc::new(Root { folder, place, links: *links, way, writing }) }
+            FolderDisk {
+                root: Arc::new(Root { folder, place, links: *links, way, writing, modes: [FILE_MODE, FOLDER_MODE] }),
+            }
         }
     }
 

@@ -11,7 +11,7 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::os::disk::{FILE, FILE_MODE, FOLDER, FolderDisk, FolderDraft, Hidden, sync_folder};
+use crate::os::disk::{FILE, FOLDER, FolderDisk, FolderDraft, Hidden, sync_folder};
 use crate::path::RelPath;
 use crate::store::disk::{Growing, PartialId, Unfinished};
 
@@ -78,7 +78,7 @@ impl Unfinished for FolderDisk {
         getrandom::fill(&mut bytes).map_err(io::Error::other)?;
         let id = PartialId::new(bytes);
         let flags = OFlags::CREATE | OFlags::EXCL | OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        rustix::fs::openat(&nook, id.to_string(), flags, FILE_MODE)?;
+        rustix::fs::openat(&nook, id.to_string(), flags, self.root.modes[0])?;
         write_state(&nook, id, state).inspect_err(|_| {
             // Nobody knows its id: it would lie there until the next start.
             let _ = remove(&nook, &id.to_string());
@@ -98,6 +98,11 @@ impl Unfinished for FolderDisk {
         let _ = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
         let hidden = Some(Hidden { folder: nook, name, is_gone: false, keeps: true });
         Ok(Box::new(FolderDraft { root: self.root.clone(), file, hidden, is_synced: false }))
+    }
+
+    fn is_held(&self, id: PartialId) -> io::Result<bool> {
+        let file = rustix::fs::openat(self.nook()?, id.to_string(), FILE | OFlags::NOFOLLOW, Mode::empty())?;
+        Ok(rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK))
     }
 
     fn size(&self, id: PartialId) -> io::Result<u64> {

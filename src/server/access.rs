@@ -2,13 +2,13 @@
 //! buffer a turn; a helper writes them. Every byte a client sent is escaped; credentials are never in it.
 
 use std::io::Write;
+use std::net::IpAddr;
 
 use crate::clock::Wall;
 use crate::http::headers::Field;
 use crate::http::request::Request;
 use crate::http::response::write_number;
 use crate::http::status::Status;
-use crate::reactor::system::Peer;
 
 /// The form of the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +23,9 @@ pub enum Format {
 const FIELD_MAX: usize = 512;
 
 /// What of a request is needed for its line, kept while the answer is not ready.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Line {
+    ip: IpAddr,
     method: String,
     target: String,
     is_http10: bool,
@@ -33,9 +34,10 @@ pub struct Line {
 }
 
 impl Line {
-    /// Takes it out of the request.
-    pub fn of(request: &Request<'_>) -> Line {
+    /// Takes it out of the request of a client at `ip`.
+    pub fn of(request: &Request<'_>, ip: IpAddr) -> Line {
         Line {
+            ip,
             method: request.method_text.to_owned(),
             target: request.target.to_owned(),
             is_http10: request.is_http10,
@@ -71,7 +73,7 @@ impl AccessLog {
     pub fn note(
         &mut self,
         request: &Request<'_>,
-        peer: &Peer,
+        ip: IpAddr,
         status: Status,
         length: u64,
         wall: Wall,
@@ -84,14 +86,14 @@ impl AccessLog {
             referer: request.headers.get(Field::Referer).unwrap_or_default(),
             user_agent: request.headers.get(Field::UserAgent).unwrap_or_default(),
         };
-        self.write(&parts, peer, status, length, wall, out);
+        self.write(&parts, ip, status, length, wall, out);
     }
 
-    /// Writes the line of an exchange whose request was kept; without one, it was no request.
+    /// Writes the line of an exchange whose request was kept; without one, it was no request, and its connection came from `ip`.
     pub fn note_kept(
         &mut self,
         line: Option<&Line>,
-        peer: &Peer,
+        ip: IpAddr,
         status: Status,
         length: u64,
         wall: Wall,
@@ -107,10 +109,10 @@ impl AccessLog {
                 user_agent: &line.user_agent,
             },
         };
-        self.write(&parts, peer, status, length, wall, out);
+        self.write(&parts, line.map_or(ip, |line| line.ip), status, length, wall, out);
     }
 
-    fn write(&mut self, parts: &Parts<'_>, peer: &Peer, status: Status, length: u64, wall: Wall, out: &mut Vec<u8>) {
+    fn write(&mut self, parts: &Parts<'_>, ip: IpAddr, status: Status, length: u64, wall: Wall, out: &mut Vec<u8>) {
         if self.date_at != wall.as_seconds() {
             self.date_at = wall.as_seconds();
             self.date = match self.format {
@@ -119,13 +121,13 @@ impl AccessLog {
             };
         }
         match self.format {
-            Format::Combined => self.write_combined(parts, peer, status, length, out),
-            Format::Json => self.write_json(parts, peer, status, length, out),
+            Format::Combined => self.write_combined(parts, ip, status, length, out),
+            Format::Json => self.write_json(parts, ip, status, length, out),
         }
     }
 
-    fn write_combined(&self, parts: &Parts<'_>, peer: &Peer, status: Status, length: u64, out: &mut Vec<u8>) {
-        write_ip(peer, out);
+    fn write_combined(&self, parts: &Parts<'_>, ip: IpAddr, status: Status, length: u64, out: &mut Vec<u8>) {
+        write_ip(ip, out);
         out.extend_from_slice(b" - - [");
         out.extend_from_slice(self.date.as_bytes());
         out.extend_from_slice(b"] \"");
@@ -153,7 +155,7 @@ impl AccessLog {
         out.push(b'\n');
     }
 
-    fn write_json(&self, parts: &Parts<'_>, peer: &Peer, status: Status, length: u64, out: &mut Vec<u8>) {
+    fn write_json(&self, parts: &Parts<'_>, ip: IpAddr, status: Status, length: u64, out: &mut Vec<u8>) {
         let text = |bytes: &[u8]| {
             let cut = &bytes[..bytes.len().min(FIELD_MAX)];
             let mut quoted = Vec::new();
@@ -165,7 +167,7 @@ impl AccessLog {
             out,
             "{{\"time\":\"{}\",\"peer\":\"{}\",\"method\":{},\"target\":{},\"status\":{},\"bytes\":{length},\"referer\":{},\"user_agent\":{}}}",
             self.date,
-            peer.ip,
+            ip,
             text(parts.method.as_bytes()),
             text(parts.target.as_bytes()),
             status.code(),
@@ -176,8 +178,8 @@ impl AccessLog {
 }
 
 /// An IPv4 address digit by digit: the general formatter would be a fifth of the whole line's price.
-fn write_ip(peer: &Peer, out: &mut Vec<u8>) {
-    match peer.ip {
+fn write_ip(ip: IpAddr, out: &mut Vec<u8>) {
+    match ip {
         std::net::IpAddr::V4(ip) => {
             for (at, octet) in ip.octets().into_iter().enumerate() {
                 if at > 0 {
@@ -230,15 +232,13 @@ fn common_log_date(wall: Wall) -> String {
 mod tests {
     use super::*;
     use crate::http::request::{HeadLimits, HeaderTable};
-    use crate::reactor::system::Entrance;
 
     fn line(format: Format, head: &[u8]) -> String {
         let mut table = HeaderTable::new();
         let request = Request::parse(head, &mut table, &HeadLimits::default()).unwrap();
-        let peer = Peer { ip: [127, 0, 0, 1].into(), port: 1, entrance: Entrance::Plain };
         let mut out = Vec::new();
         let wall = Wall::from_seconds(1_795_169_472);
-        AccessLog::new(format).note(&request, &peer, Status::OK, 12, wall, &mut out);
+        AccessLog::new(format).note(&request, [127, 0, 0, 1].into(), Status::OK, 12, wall, &mut out);
         String::from_utf8(out).unwrap()
     }
 

@@ -14,7 +14,8 @@ use crate::reactor::system::{Entrance, Key, Lane, Peer, Signal, Verdict};
 use crate::server::access::Line;
 use crate::server::connection::answer::LINGER_SILENCE_MS;
 use crate::server::connection::state::{
-    Asked, Busy, DESK_HIGH, Phase, Waiting, Work, context, drop_there, follow_orphan, overloaded, too_large, too_slow,
+    Asked, Busy, DESK_HIGH, Phase, Waiting, Work, context, done_there, drop_there, follow_orphan, overloaded,
+    too_large, too_slow,
 };
 use crate::server::connection::talking::follow_said_orphan;
 use crate::server::house::House;
@@ -50,20 +51,22 @@ impl<S: State> Connection<S> {
         {
             self.cors = u8::try_from(at + 1).unwrap_or(0);
         }
-        let reply = house.answer(request, &mut context(port.yard, house.answers, self.peer));
+        let mut cx = context(port.yard, house.answers, self.peer);
+        let reply = house.answer(request, &mut cx);
+        let ip = cx.peer.ip;
         match reply {
             // The hot path, without the detour over what must be remembered.
-            Reply::Send(response) => self.answer(response, Asked::Request(request), house, port),
+            Reply::Send(response) => self.answer(response, Asked::Request(request, ip), house, port),
             Reply::Refuse(fault) => {
                 let response = house.refusal(&fault, problem::wants_page(request));
                 if fault.closes {
                     self.exchange.make_last();
                 }
-                self.answer(response, Asked::Request(request), house, port);
+                self.answer(response, Asked::Request(request, ip), house, port);
             }
             later => {
                 self.wants_page = problem::wants_page(request);
-                let line = house.access.is_some().then(|| Box::new(Line::of(request)));
+                let line = house.access.is_some().then(|| Box::new(Line::of(request, ip)));
                 self.follow(later, line, house, port);
             }
         }
@@ -122,7 +125,7 @@ impl<S: State> Connection<S> {
                 self.go_away(line, port);
             }
             Reply::Wait { topic, until, outlasts, again } => {
-                if port.yard.is_closing || port.has_ended() && !outlasts {
+                if !outlasts && (port.yard.is_closing || port.has_ended()) {
                     return self.ask_again(again, true, line, house, port);
                 }
                 port.wait_for(topic);
@@ -346,7 +349,7 @@ impl<S: State> Protocol for Connection<S> {
     }
 
     fn on_end(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
-        match &self.phase {
+        match &mut self.phase {
             // A request that is all there is answered though its client has shut its half (RFC 9112, section 9.6).
             Phase::Away(_) | Phase::Sending(_) | Phase::Later(_) => self.exchange.make_last(),
             Phase::Busy(busy)
@@ -361,7 +364,13 @@ impl<S: State> Protocol for Connection<S> {
             }
             // A body that ends too early, a stream whose listener is gone, a head that stays half: nothing to answer.
             // But answers to what came before may still be leaving.
-            Phase::Busy(_) => {
+            Phase::Busy(busy) => {
+                if let Work::Receive(pump) = &mut busy.work
+                    && pump.must_wait()
+                {
+                    port.pause();
+                    return port.no_deadline();
+                }
                 self.take_work(port);
                 port.leave();
                 port.close();
@@ -406,6 +415,8 @@ impl<S: State> Protocol for Connection<S> {
         match &self.phase {
             Phase::Head if self.exchange.is_between() && !self.is_in_head => port.close(),
             Phase::Stream(_) => self.end_stream(house, port),
+            // What it waits for will come, and it was there before.
+            Phase::Busy(busy) if matches!(busy.work, Work::Wait { outlasts: true, .. }) => {}
             Phase::Busy(_) => self.wake(true, house, port),
             Phase::Talk(_) => self.end_talk(Some(CloseCode::GOING_AWAY), "the server is closing", house, port),
             _ => {}
@@ -477,9 +488,9 @@ impl<S: State> Protocol for Connection<S> {
             Phase::Talk(talking) => talking.end(house, yard, self.peer),
             Phase::Busy(busy) => {
                 if let Work::Receive(pump) = busy.work
-                    && let Some(sink) = pump.abandon()
+                    && let Some(rest) = pump.abandon()
                 {
-                    yard.spawn(nobody, Lane::Files, move || drop_there(sink));
+                    yard.spawn(nobody, Lane::Files, move || done_there(rest));
                 }
             }
             Phase::Sending(pull) => {
@@ -533,7 +544,7 @@ impl<S: State> Protocol for Connection<S> {
                     yard.spawn(Key::NOBODY, Lane::Files, move || Done::Change(reload()));
                 }
             }
-            Signal::Drain => {}
+            Signal::Drain | Signal::Upgrade => {}
         }
     }
 

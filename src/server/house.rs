@@ -307,11 +307,21 @@ impl<S: State> House<S> {
         Some(
             Response::new(Status::NO_CONTENT)
                 .header("Access-Control-Allow-Methods", &methods)
-                .header("Access-Control-Allow-Headers", "authorization, content-type, if-match, if-none-match, range")
+                .header("Access-Control-Allow-Headers", ALLOWED_HEADERS)
                 .header("Access-Control-Max-Age", "600"),
         )
     }
 }
+
+/// What a page of another site may send: all that any route of ours reads.
+const ALLOWED_HEADERS: &str = "authorization, content-type, if-match, if-none-match, if-modified-since, if-unmodified-since, \
+     if-range, range, last-event-id, tus-resumable, upload-length, upload-defer-length, upload-metadata, upload-offset, \
+     upload-checksum, x-http-method-override";
+
+/// What a page of another site may read of an answer, beside what every page may.
+pub const EXPOSED_HEADERS: &str = "accept-ranges, allow, content-disposition, content-location, content-range, etag, location, \
+     repr-digest, retry-after, tus-extension, tus-max-size, tus-resumable, tus-version, upload-defer-length, upload-expires, \
+     upload-length, upload-metadata, upload-offset, www-authenticate";
 
 fn method_not_allowed(allow: &str) -> Fault {
     Fault::new(Status::METHOD_NOT_ALLOWED, "method_not_allowed", format!("this takes {allow}"))

@@ -50,6 +50,8 @@ pub struct Pump<S: State> {
     filling: Window,
     spare: Option<Window>,
     is_complete: bool,
+    /// The client has gone in the middle of the body.
+    is_broken: bool,
     /// How much may still come.
     allowed: u64,
 }
@@ -61,7 +63,14 @@ impl<S: State> Pump<S> {
     /// A pump for a body of at most `most` bytes; zero for any number.
     pub fn new(sink: Box<dyn Sink<S>>, most: u64) -> Pump<S> {
         let allowed = if most == 0 { u64::MAX } else { most };
-        Pump { sink: Some(sink), filling: Window::default(), spare: None, is_complete: false, allowed }
+        Pump {
+            sink: Some(sink),
+            filling: Window::default(),
+            spare: None,
+            is_complete: false,
+            is_broken: false,
+            allowed,
+        }
     }
 
     /// The lane its trips take.
@@ -145,9 +154,21 @@ impl<S: State> Pump<S> {
         self.filling.is_full()
     }
 
-    /// The sink, if it is at home, to be dropped where dropping may block.
-    pub fn abandon(self) -> Option<Box<dyn Sink<S>>> {
-        self.sink
+    /// What is to be done with the sink, if it is at home, where that may block.
+    pub fn abandon(self) -> Option<impl FnOnce() + Send + use<S>> {
+        let (sink, rest) = (self.sink?, self.filling);
+        Some(move || sink.break_off(&rest.bytes[..rest.filled]))
+    }
+
+    /// The client has gone in the middle. Says whether the sink is away, which is given the rest when it comes home.
+    pub fn must_wait(&mut self) -> bool {
+        self.is_broken = self.sink.is_none();
+        self.is_broken
+    }
+
+    /// Whether nothing more will come.
+    pub fn is_broken(&self) -> bool {
+        self.is_broken
     }
 }
 

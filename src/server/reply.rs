@@ -34,13 +34,18 @@ pub type Decided<S> = Box<dyn FnOnce(&mut S, Verdict, &mut Context<'_>) -> Reply
 /// ([`Context::is_over`]).
 pub type Again<S> = Box<dyn FnOnce(&mut S, &mut Context<'_>) -> Reply<S>>;
 
-/// Takes a large body, window by window, on a helper. Dropped before [`finish`](Sink::finish), it leaves nothing behind.
+/// Takes a large body, window by window, on a helper. Dropped before [`finish`](Sink::finish), it leaves nothing behind, unless
+/// what it is for goes on another day.
 pub trait Sink<S: State>: Send {
     /// Takes the next bytes. May block. A refusal ends the upload and is the answer.
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault>;
 
     /// The body is complete. May block. Returns what follows in the loop.
     fn finish(self: Box<Self>) -> Step<S>;
+
+    /// The body breaks off: its client has gone, or is too slow. `_rest` is what came after the last window. May block. Nobody
+    /// hears what comes of it; by default that is nothing.
+    fn break_off(self: Box<Self>, _rest: &[u8]) {}
 }
 
 /// What should happen next.
@@ -199,6 +204,10 @@ impl<S: State> Sink<S> for EndingSink<S> {
     fn finish(self: Box<Self>) -> Step<S> {
         end_step(self.sink.finish(), self.ending)
     }
+
+    fn break_off(self: Box<Self>, rest: &[u8]) {
+        self.sink.break_off(rest);
+    }
 }
 
 /// A change of answers.
@@ -225,6 +234,10 @@ impl<S: State> Sink<S> for Changed<S> {
         let Changed { sink, change } = *self;
         let step = sink.finish();
         Box::new(move |state, cx| step(state, cx).map(change))
+    }
+
+    fn break_off(self: Box<Self>, rest: &[u8]) {
+        self.sink.break_off(rest);
     }
 }
 

@@ -12,7 +12,7 @@ use crate::server::context::{Call, Context};
 use crate::server::reply::{Reply, Verdict};
 use crate::site::books::{self, when_open};
 use crate::site::chat_page;
-use crate::site::draft::Form;
+use crate::site::draft::{Draft, Form};
 use crate::site::gate::{Principal, throttled};
 use crate::site::keeping;
 use crate::site::messages::page_with;
@@ -29,20 +29,25 @@ use crate::store::history::Message;
 pub fn send(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     books::check(site)?;
     let speaker = Speaker::of(&who);
-    let form = Form::of(call.request)?;
-    let wants_page = form == Form::Fields && prefers_html(call.headers.all(Field::Accept));
+    let form = Form::of(call.request);
+    let wants_page = form == Ok(Form::Fields) && prefers_html(call.headers.all(Field::Accept));
     if let Err(seconds) = chat(site)?.send_rate.take(cx.peer.ip, cx.now) {
         site.tallies.throttled += 1;
         return Ok(refuse(site, &throttled(seconds), wants_page.then_some(LOBBY)));
     }
+    let form = form?;
+    let (room, name) = if form == Form::Text { room_and_name(call.query.unwrap_or_default()) } else { (None, None) };
     // The text has a limit of its own; a form or a document may spend several bytes on each of it.
     let most = match form {
         Form::Text => site.config.limits.message_limit_bytes,
-        Form::Fields | Form::Json => site.config.limits.form_limit_bytes,
+        Form::Fields | Form::Json => {
+            let escaped = site.config.limits.message_limit_bytes.saturating_mul(6).saturating_add(1024);
+            site.config.limits.form_limit_bytes.max(escaped)
+        }
     };
     Ok(Reply::collect(most, move |site: &mut Site, body, cx| {
         let draft = match form.read(&body) {
-            Ok(draft) => draft,
+            Ok(draft) => Draft { room: draft.room.or(room), name: draft.name.or(name), ..draft },
             Err(fault) => return refuse(site, &fault, wants_page.then_some(LOBBY)),
         };
         let room = draft.room.clone().unwrap_or_else(|| LOBBY.to_owned());
@@ -64,6 +69,12 @@ pub fn send(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'
             Reply::Keep(entry, Box::new(decided))
         })
     }))
+}
+
+/// Plain text has no other place than the query to say where it belongs and whose it is.
+fn room_and_name(query: &str) -> (Option<String>, Option<String>) {
+    let told = |wanted| form::query(query).find(|(name, _)| name == wanted).map(|(_, value)| value.into_owned());
+    (told("room"), told("name"))
 }
 
 /// A form of a browser gets its page back, with the sentence; everyone else the fault.

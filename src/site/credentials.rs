@@ -71,7 +71,7 @@ pub fn make_token(
 ) -> Result<Reply<Site>, Fault> {
     let account = signed_in(&who)?.id;
     post(site, call, cx, Page::Account, move |site, mut members, back, cx| {
-        let (label, scopes) = (members.text("label")?.unwrap_or_default(), members.texts("scopes")?);
+        let (label, scopes) = (members.text("label")?.ok_or_else(|| bad_field("label"))?, members.texts("scopes")?);
         let days = members.number("days")?.flatten().unwrap_or(DAYS);
         members.end()?;
         let label = read_label(label)?;

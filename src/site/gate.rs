@@ -387,7 +387,8 @@ fn enter(site: &mut Site, request: &Request<'_>, action: Action, cx: &Context<'_
     }
     let guest = Entered { who: Principal::Guest, is_stale: false };
     let Some(accounts) = &mut site.accounts else { return Ok(guest) };
-    if !request.headers.has(Field::Cookie) {
+    // Pages of other origins come with bearer tokens or as guests, whatever their browser sends along.
+    if !request.headers.has(Field::Cookie) || is_foreign(&site.config.cors_origins, request) {
         return Ok(guest);
     }
     let secret = match cookie::find(&request.headers, &site.config.path_prefix, cx.is_secure) {
@@ -406,6 +407,11 @@ fn enter(site: &mut Site, request: &Request<'_>, action: Action, cx: &Context<'_
         true => Ok(Entered { is_stale: true, ..guest }),
         false => Err(session_ended()),
     }
+}
+
+fn is_foreign(cors_origins: &[String], request: &Request<'_>) -> bool {
+    !cors_origins.is_empty()
+        && request.headers.text(Field::Origin).is_some_and(|origin| cors_origins.iter().any(|named| named == origin))
 }
 
 /// Whoever an `Authorization` field is of.

@@ -27,9 +27,10 @@ pub fn chat(site: &mut Site) -> Result<&mut Chat, Fault> {
 
 /// The chat remembers what was found.
 pub fn opened(site: &mut Site, found: Found, cx: &mut Context<'_>) {
+    let most = usize::try_from(site.config.limits.history_messages).unwrap_or(usize::MAX).min(HISTORY_MESSAGES);
     let Some(chat) = &mut site.chat else { return };
     let before = found.recent.first().map_or(found.last, |first| first.id - 1);
-    chat.history = History::after(before, HISTORY_MESSAGES, HISTORY_BYTES);
+    chat.history = History::after(before, most, HISTORY_BYTES);
     for message in found.recent {
         chat.history.push(message);
     }

@@ -330,6 +330,14 @@ impl Sink<Site> for Piece {
         Ok(())
     }
 
+    /// What has come need not be sent again, but a piece that is to be checked counts as a whole or not at all.
+    fn break_off(mut self: Box<Self>, rest: &[u8]) {
+        if self.check.is_none() {
+            // Whatever keeps this from being written, its sender is told how much is there when it asks.
+            let _ = self.write(rest);
+        }
+    }
+
     fn finish(mut self: Box<Self>) -> Step<Site> {
         match self.end() {
             Ok(true) => Box::new(move |site, cx| {

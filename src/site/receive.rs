@@ -126,7 +126,11 @@ impl Allowance {
     /// The allowance of who acts; `None` for any number of bytes.
     pub fn of(site: &Site, actor: &Actor) -> Option<Allowance> {
         let user = actor.who.user()?;
-        let most = site.accounts.as_ref()?.users.account(user.id)?.quota.filter(|&most| most > 0)?;
+        let own = site.accounts.as_ref()?.users.account(user.id)?.quota;
+        let most = own.unwrap_or(site.config.limits.quota_bytes);
+        if most == 0 || most == u64::MAX {
+            return None;
+        }
         let files = site.files.as_ref()?;
         let paths = files.owners.paths_of(user.id).filter_map(|path| RelPath::from_plain(path).ok());
         Some(Allowance {

@@ -66,6 +66,7 @@ pub fn api(site: &mut Site, call: &Call<'_>, who: Principal, _: &mut Context<'_>
                 "json_limit": bytes(limits.json_limit_bytes),
                 "form_limit": bytes(limits.form_limit_bytes),
                 "upload_limit": large(limits.upload_limit_bytes),
+                "quota": large(limits.quota_bytes),
                 "parts": bytes(limits.parts),
                 "message_limit": bytes(limits.message_limit_bytes),
                 "keepalive_seconds": large(limits.keepalive_ms).map(|ms| ms / 1000),

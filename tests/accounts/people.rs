@@ -303,6 +303,95 @@ fn a_trusted_proxy_tells_who_came_and_whether_over_tls() {
     assert_eq!(place.get("/sessions", &[&ada]).status, 401, "such a cookie is for encrypted connections");
 }
 
+#[test]
+fn the_access_log_tells_the_client_that_a_trusted_proxy_tells_of() {
+    let place = Place::open(&["--trusted-proxy", "127.0.0.1", "--access-log", "access.log"]);
+    let log = place.house.folder().join("access.log");
+    // One is answered at once, the other after its body has come.
+    place.get("/hello.txt", &["X-Forwarded-For: 203.0.113.7"]);
+    place.post("/login", &["X-Forwarded-For: 203.0.113.8"], &json!({"username": "ada", "password": PASSWORD}));
+    place.get("/hello.txt", &[]);
+    for line in ["203.0.113.7 - - [", "203.0.113.8 - - [", "127.0.0.1 - - ["] {
+        let since = std::time::Instant::now();
+        while !std::fs::read_to_string(&log).is_ok_and(|text| text.lines().any(|told| told.starts_with(line))) {
+            assert!(since.elapsed() < Duration::from_secs(5), "no {line:?} in {:?}", std::fs::read_to_string(&log));
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+#[test]
+fn pages_of_a_named_origin_come_with_tokens_or_as_guests_whatever_their_browser_sends_along() {
+    let place = Place::open(&["--cors-origin", "https://app.example", "--chat-write", "anyone"]);
+    place.register("ada");
+    let ada = place.sign_in("ada");
+    let token = place.token(&ada, &["chat:write"]);
+    let origin = "Origin: https://app.example";
+    let user = |fields: &[&str]| {
+        let answer = place.post("/send", fields, &json!({"message": "hi"}));
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.json()["user"].clone()
+    };
+    assert_eq!(user(&[&ada]), "ada");
+    assert_eq!(user(&[&ada, origin]), json!(null));
+    assert_eq!(user(&[&token, origin]), "ada");
+    let asked = ["Access-Control-Request-Method: POST", "Access-Control-Request-Headers: tus-resumable,upload-length"];
+    let preflight = place.ask("OPTIONS /tus", &[origin, asked[0], asked[1]], "");
+    let allowed = preflight.field("Access-Control-Allow-Headers").unwrap_or_default();
+    for field in
+        ["authorization", "tus-resumable", "upload-length", "upload-metadata", "upload-offset", "last-event-id"]
+    {
+        assert!(allowed.split(", ").any(|allowed| allowed == field), "{field} in {allowed}");
+    }
+    let made = place.ask("POST /tus", &[origin, &token, "Tus-Resumable: 1.0.0", "Upload-Length: 1"], "");
+    let exposed = made.field("Access-Control-Expose-Headers").unwrap_or_default();
+    assert!(exposed.contains("location") && exposed.contains("upload-offset") && exposed.contains("etag"), "{made:?}");
+}
+
+#[test]
+fn every_account_has_the_quota_of_the_configuration_unless_an_admin_says_otherwise() {
+    let place = Place::open(&["--quota", "10"]);
+    for name in ["ada", "bob"] {
+        place.register(name);
+    }
+    let (ada, bob) = (place.sign_in("ada"), place.sign_in("bob"));
+    assert_eq!(place.ask("PUT /files/~ada/a?create=1", &[&ada], "12345678").status, 201);
+    let over = place.ask("PUT /files/~ada/b?create=1", &[&ada], "123");
+    assert_eq!((over.status, over.code().as_str()), (507, "over_quota"));
+    assert_eq!(place.ask("PATCH /admin/users/bob", &[OPERATOR, JSON], r#"{"quota":0}"#).status, 200);
+    assert_eq!(place.ask("PUT /files/~bob/a?create=1", &[&bob], "12345678901234567890").status, 201);
+    assert_eq!(place.get("/api", &[]).json()["limits"]["quota"], 10);
+}
+
+#[test]
+fn private_files_are_so_for_the_machines_other_people_too() {
+    use std::os::unix::fs::PermissionsExt;
+    let place = Place::open(&[]);
+    place.register("ada");
+    let ada = place.sign_in("ada");
+    assert_eq!(place.ask("PUT /files/~ada/d/a?create=1", &[&ada], "1").status, 201);
+    let tus = place.ask(
+        "POST /tus",
+        &[&ada, "Tus-Resumable: 1.0.0", "Upload-Length: 1", "Upload-Metadata: private MQ=="],
+        "",
+    );
+    assert_eq!(tus.status, 201);
+    let mut found = 0;
+    let mut folders = vec![place.house.folder().join("data/home")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let entry = entry.unwrap();
+            let meta = entry.metadata().unwrap();
+            assert_eq!(meta.permissions().mode() & 0o077, 0, "{entry:?}");
+            found += 1;
+            if meta.is_dir() {
+                folders.push(entry.path());
+            }
+        }
+    }
+    assert!(found >= 6, "a home, a folder, a file, an unfinished upload and its state, in theirs: {found}");
+}
+
 /// Memory of the server that is in use, in KiB.
 fn resident_kib(place: &Place) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", place.house.process())).unwrap();

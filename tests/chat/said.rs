@@ -31,6 +31,24 @@ fn a_message_is_answered_with_what_was_kept() {
 }
 
 #[test]
+fn plain_text_says_in_the_query_where_it_belongs_and_whose_it_is() {
+    let place = Place::open(&[]);
+    let said = place.ask("POST /send?room=den&name=Ada", &[TEXT], "Hello").json();
+    assert_eq!((&said["room"], &said["name"], &said["message"]), (&json!("den"), &json!("Ada"), &json!("Hello")));
+}
+
+#[test]
+fn a_message_as_long_as_the_configuration_allows_may_come_in_every_form() {
+    let place = Place::open(&["--message-limit", "100KiB"]);
+    let text = "m".repeat(90_000);
+    for (kind, body) in
+        [(TEXT, text.clone()), (FORM, format!("message={text}")), (JSON, json!({"message": text}).to_string())]
+    {
+        assert_eq!(place.ask("POST /send", &[kind], &body).status, 201, "{kind}");
+    }
+}
+
+#[test]
 fn pages_of_the_history_follow_the_contract() {
     let place = Place::open(&[]);
     (0..6).for_each(|number| {

@@ -72,6 +72,16 @@ fn what_was_trimmed_is_told_as_a_gap() {
 }
 
 #[test]
+fn a_short_history_is_short_while_the_server_runs() {
+    let place = Place::open(&["--history-messages", "10"]);
+    place.fill(30, "x");
+    assert!(crate::place::comes_to_be(|| place.ids("/messages?since=0&limit=1000") == (21..=30).collect::<Vec<_>>()));
+    assert_eq!(place.get("/messages?since=0").json()["gap"], json!(true));
+    let event = place.listen("/events?since=3", "").next().unwrap();
+    assert_eq!((&*event.kind, event.data["first"].as_i64()), ("gap", Some(21)));
+}
+
+#[test]
 fn a_poll_is_answered_when_something_is_said_in_its_room() {
     let place = Place::open(&[]);
     std::thread::scope(|scope| {

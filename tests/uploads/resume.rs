@@ -169,6 +169,27 @@ fn a_piece_that_does_not_come_to_its_checksum_does_not_count() {
 }
 
 #[test]
+fn what_came_before_the_connection_broke_need_not_be_sent_again() {
+    let share = Share::open(&[]);
+    let body = noise(3_000_000);
+    for cut in [1, 50_000, 300_000, 2_999_999] {
+        let place =
+            begin(&share, &["Upload-Length: 3000000", &metadata(&[("filename", "a"), ("on_conflict", "rename")])]);
+        let mut wire = share.connect();
+        let fields = [TUS, PIECE, "Upload-Offset: 0", "Content-Length: 3000000"];
+        wire.send(&[share.head(&format!("PATCH {place}"), &fields).as_slice(), &body[..cut]].concat());
+        wire.end_our_half();
+        let since = std::time::Instant::now();
+        while offset(&share, &place) < cut && since.elapsed().as_secs() < 5 {
+            std::thread::sleep(std::time::Duration::from_millis(20));
+        }
+        assert_eq!(offset(&share, &place), cut);
+        assert_eq!(patch(&share, &place, cut, &[], &body[cut..]).status, 204);
+    }
+    assert!(share.read("a").unwrap() == body);
+}
+
+#[test]
 fn an_upload_that_is_given_up_leaves_nothing() {
     let share = Share::open(&[]);
     let place = begin(&share, &["Upload-Length: 10"]);

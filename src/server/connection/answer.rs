@@ -10,8 +10,10 @@ use crate::http::status::Status;
 use crate::reactor::slot::Port;
 use crate::reactor::system::{Entrance, Lane};
 use crate::server::access::{Line, write_escaped};
-use crate::server::connection::state::{Asked, Busy, COPIED_MAX, Connection, Done, Phase, Work, drop_there, send};
-use crate::server::house::House;
+use crate::server::connection::state::{
+    Asked, Busy, COPIED_MAX, Connection, Done, Phase, Work, done_there, drop_there, send,
+};
+use crate::server::house::{EXPOSED_HEADERS, House};
 use crate::server::pull::{self, Drawn, Pull};
 use crate::server::reply::State;
 
@@ -136,7 +138,9 @@ impl<S: State> Connection<S> {
         let status = response.status;
         let encoder = if self.cors > 0 {
             let origin = house.rules.cors_origins[usize::from(self.cors) - 1].clone();
-            let lines = format!("Access-Control-Allow-Origin: {origin}\r\nVary: Origin\r\n");
+            let lines = format!(
+                "Access-Control-Allow-Origin: {origin}\r\nAccess-Control-Expose-Headers: {EXPOSED_HEADERS}\r\nVary: Origin\r\n"
+            );
             let common = [house.common(wall, true), lines.as_bytes()].concat();
             self.exchange.begin(response, length, &common, &keep, port.desk())
         } else if !house.rules.cors_origins.is_empty() {
@@ -179,8 +183,8 @@ impl<S: State> Connection<S> {
         if let Some(access) = &mut house.access {
             let (wall, log) = (port.yard.wall, &mut port.yard.log);
             match asked {
-                Asked::Request(request) => access.note(request, &self.peer, status, sent, wall, log),
-                Asked::Kept(line) => access.note_kept(line.as_deref(), &self.peer, status, sent, wall, log),
+                Asked::Request(request, ip) => access.note(request, ip, status, sent, wall, log),
+                Asked::Kept(line) => access.note_kept(line.as_deref(), self.peer.ip, status, sent, wall, log),
             }
         }
     }
@@ -263,9 +267,9 @@ impl<S: State> Connection<S> {
             Phase::Busy(busy) => {
                 let Busy { work, line, .. } = *busy;
                 if let Work::Receive(pump) = work
-                    && let Some(sink) = pump.abandon()
+                    && let Some(rest) = pump.abandon()
                 {
-                    port.spawn(Lane::Files, move || drop_there(sink));
+                    port.spawn(Lane::Files, move || done_there(rest));
                 }
                 port.resume();
                 line

@@ -131,6 +131,10 @@ impl<S: State> Connection<S> {
             (Phase::Busy(busy), Sunk::Home(sink, window)) => match &mut busy.work {
                 Work::Receive(pump) => {
                     pump.come_home(sink, window);
+                    if pump.is_broken() {
+                        self.take_work(port);
+                        return port.close();
+                    }
                     self.pump(house, port);
                 }
                 _ => port.spawn(Lane::Files, move || drop_there(sink)),

@@ -1,5 +1,7 @@
 //! What a connection is made of: its phases, and what each of them owns.
 
+use std::net::IpAddr;
+
 use bytes::Bytes;
 
 use crate::clock::Moment;
@@ -131,7 +133,8 @@ pub struct Connection<S: State> {
 
 /// Where the line of the access log comes from.
 pub(super) enum Asked<'a, 'r> {
-    Request(&'a Request<'r>),
+    /// The request itself, and the client that sent it: a trusted proxy may tell of another than our peer.
+    Request(&'a Request<'r>, IpAddr),
     Kept(Option<Box<Line>>),
 }
 
@@ -167,6 +170,12 @@ pub(super) fn send<S: State>(bytes: Bytes, port: &mut Port<'_, Connection<S>>) {
 }
 
 /// Drops a sink or a source on a helper, where it may block.
+/// What a helper does last for something that is over.
+pub(super) fn done_there<S: State>(rest: impl FnOnce()) -> Done<S> {
+    rest();
+    Done::Dropped
+}
+
 pub(super) fn drop_there<S: State, T: ?Sized>(what: Box<T>) -> Done<S> {
     drop(what);
     Done::Dropped
