@@ -15,7 +15,7 @@ use crate::cli::options::{self, Key, Layer};
 use crate::config::{Config, Listen, OperatorToken, Secret, TokenSource};
 
 /// Variables that begin with HYTHE_ and belong to the client.
-const CLIENT_VARIABLES: [&str; 3] = ["HYTHE_URL", "HYTHE_TOKEN", "HYTHE_PASSWORD_FILE"];
+const CLIENT_VARIABLES: [&str; 5] = ["HYTHE_URL", "HYTHE_TOKEN", "HYTHE_PASSWORD_FILE", "HYTHE_CA", "HYTHE_PIN"];
 
 /// What there is to read, beside the command line.
 pub struct World<'a> {

@@ -36,7 +36,6 @@ fn each_ending_has_the_number_of_the_contract() {
         ("get", 2, ""),
         ("send", 2, ""),
         ("ls --url ftp://a", 2, "is no URL of a server"),
-        ("ls --url https://a", 2, "TLS"),
         ("login ada", 2, "HYTHE_PASSWORD_FILE"),
         ("register", 2, "a name is needed"),
         ("reset ada", 2, "--code-file"),

@@ -6,6 +6,8 @@
 mod commands;
 mod cuts;
 mod endings;
+mod people;
 mod place;
+mod seat;
 mod terminal;
 mod transfers;

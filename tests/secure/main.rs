@@ -1,14 +1,16 @@
 //! Encrypted connections as their clients see them: the real binary, rustls as a client, and the clients people have.
 //!
-//! `keys` makes certificates, `client` is a connection whose every record a test can cut as it likes.
+//! `keys` makes certificates, `ours` is our own client, `client` is a connection whose every record a test can cut as it likes.
 #![cfg(feature = "tls")]
 
 #[path = "../live/house.rs"]
 #[allow(dead_code, reason = "the live suite asks more of it")]
 mod house;
 
+mod cert;
 mod client;
 mod keys;
 mod others;
+mod ours;
 mod records;
 mod refusals;

@@ -5,7 +5,6 @@
 
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal};
-use std::net::{TcpStream, ToSocketAddrs};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -17,6 +16,7 @@ use tungstenite::client::client_with_config;
 use tungstenite::protocol::WebSocketConfig;
 use tungstenite::{ClientRequestBuilder, HandshakeError, Message, WebSocket};
 
+use crate::cli::client::dial::Line;
 use crate::cli::client::failure::{Ending, Failure};
 use crate::cli::client::messages::{history, line};
 use crate::cli::client::server::Ask;
@@ -226,7 +226,7 @@ impl<'v> Talk<'v> {
     }
 
     /// Shows what was missed, then connects.
-    fn connect(&mut self) -> Result<WebSocket<TcpStream>, Failure> {
+    fn connect(&mut self) -> Result<WebSocket<Line>, Failure> {
         loop {
             let page = history(self.visit, self.room, self.last)?;
             if page["gap"] == true {
@@ -251,13 +251,11 @@ impl<'v> Talk<'v> {
         Ok(socket)
     }
 
-    fn open(&self) -> Result<WebSocket<TcpStream>, Failure> {
+    fn open(&self) -> Result<WebSocket<Line>, Failure> {
         let base = &self.visit.server.base;
         let url = base.url();
         let gone = |error: io::Error| Failure::new(Ending::NoConnection, format!("cannot reach {url}: {error}"));
-        let stream = dial(&base.host_and_port()).map_err(gone)?;
-        stream.set_nodelay(true).and_then(|()| stream.set_read_timeout(Some(CONNECT))).map_err(gone)?;
-        stream.set_write_timeout(Some(CONNECT)).map_err(gone)?;
+        let stream = Line::open(base, self.visit.server.secure.as_ref(), CONNECT).map_err(gone)?;
         let since = self.last.map(|last| last.to_string());
         let target =
             target::with_query("/ws", &[("room", Some(self.room)), ("since", since.as_deref()), ("name", self.name)]);
@@ -269,7 +267,7 @@ impl<'v> Talk<'v> {
         let config = WebSocketConfig::default().max_message_size(Some(FRAME_BYTES_MAX));
         match client_with_config(request, stream, Some(config)) {
             Ok((socket, _)) => {
-                socket.get_ref().set_read_timeout(Some(GLANCE)).map_err(gone)?;
+                socket.get_ref().set_read_timeout(GLANCE).map_err(gone)?;
                 Ok(socket)
             }
             Err(HandshakeError::Failure(tungstenite::Error::Http(answer))) => {
@@ -285,7 +283,7 @@ impl<'v> Talk<'v> {
     }
 
     /// Talks until one side has enough.
-    fn talk(&mut self, socket: &mut WebSocket<TcpStream>, said: &Receiver<String>) -> Result<End, Failure> {
+    fn talk(&mut self, socket: &mut WebSocket<Line>, said: &Receiver<String>) -> Result<End, Failure> {
         let mut heard = Instant::now();
         let mut leave_by = None;
         loop {
@@ -371,7 +369,7 @@ impl<'v> Talk<'v> {
         }
     }
 
-    fn say(&mut self, socket: &mut WebSocket<TcpStream>, reference: u64, line: String) -> Result<(), String> {
+    fn say(&mut self, socket: &mut WebSocket<Line>, reference: u64, line: String) -> Result<(), String> {
         let frame = json!({"type": "send", "room": self.room, "message": line, "ref": reference.to_string()});
         self.pending.push_back((reference, line));
         socket.send(Message::text(frame.to_string())).map_err(|error| format!("the connection was lost ({error})"))
@@ -461,17 +459,6 @@ impl<'v> Talk<'v> {
         self.visit.voice.remark(text);
         Ok(())
     }
-}
-
-fn dial(to: &str) -> io::Result<TcpStream> {
-    let mut last = io::ErrorKind::NotFound.into();
-    for address in to.to_socket_addrs()? {
-        match TcpStream::connect_timeout(&address, CONNECT) {
-            Ok(stream) => return Ok(stream),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
 }
 
 /// The names that an event is about, one or several.

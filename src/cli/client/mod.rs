@@ -7,6 +7,7 @@
 pub mod accounts;
 pub mod ask;
 pub mod chat;
+pub mod dial;
 pub mod failure;
 pub mod files;
 pub mod get;
@@ -15,6 +16,8 @@ pub mod messages;
 pub mod progress;
 pub mod put;
 pub mod run;
+#[cfg_attr(not(feature = "tls"), path = "no_secure.rs")]
+pub mod secure;
 pub mod server;
 pub mod state;
 pub mod target;

@@ -9,7 +9,7 @@ use crate::cli::client::ask::Asker;
 use crate::cli::client::failure::{Ending, Failure};
 use crate::cli::client::server::{Ask, Credential, Server, json_of};
 use crate::cli::client::state::State;
-use crate::cli::client::target::{Base, DEFAULT_URL};
+use crate::cli::client::target::{Base, DEFAULT_URL, Trust};
 use crate::cli::client::visit::Visit;
 use crate::cli::client::voice::{Voice, plain, size, text};
 use crate::cli::client::words::{Order, Task};
@@ -48,10 +48,17 @@ fn visit(order: &Order, variable: impl Fn(&str) -> Option<OsString>) -> Result<V
         Some(_) => return Err(Failure::usage("HYTHE_TOKEN holds other than visible ASCII characters")),
         None => state.session(&base.url()).map(|session| Credential::Session(session.token)),
     };
+    let trust = Trust {
+        ca: order.manner.ca.clone().or_else(|| variable("HYTHE_CA").map(PathBuf::from)),
+        pin: match &order.manner.pin {
+            Some(pin) => Some(pin.clone()),
+            None => words("HYTHE_PIN")?,
+        },
+    };
     let password_file = order.manner.password_file.clone();
     let password_file = password_file.or_else(|| variable("HYTHE_PASSWORD_FILE").map(PathBuf::from));
     Ok(Visit {
-        server: Server::new(base, credential),
+        server: Server::new(base, &trust, credential)?,
         state,
         voice: Voice::new(order.manner.is_json, order.manner.quiet, variable("NO_COLOR").is_none()),
         asker: Asker::new(password_file),

@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use serde_json::Value;
 use ureq::http::{Method, Request, Response};
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{Connector, DefaultConnector};
 use ureq::{Agent, Body, SendBody};
 
 use crate::cli::client::failure::{Ending, Failure};
-use crate::cli::client::target::Base;
+use crate::cli::client::secure::{Secure, complaint};
+use crate::cli::client::target::{Base, Trust};
 
 /// What a JSON answer may have.
 const ANSWER_BYTES_MAX: u64 = 64 << 20;
@@ -89,13 +92,19 @@ impl<'b> Ask<'b> {
 pub struct Server {
     /// Where it is.
     pub base: Base,
+    /// How it is spoken to, where that is encrypted.
+    pub secure: Option<Secure>,
     agent: Agent,
     credential: Option<Credential>,
 }
 
 impl Server {
     /// Talks to the server at `base` for whoever holds `credential`.
-    pub fn new(base: Base, credential: Option<Credential>) -> Server {
+    ///
+    /// # Errors
+    /// If it is encrypted, and nobody can be trusted.
+    pub fn new(base: Base, trust: &Trust, credential: Option<Credential>) -> Result<Server, Failure> {
+        let secure = if base.is_secure() { Some(Secure::new(trust)?) } else { None };
         let mut config = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -109,7 +118,15 @@ impl Server {
         if base.is_near() {
             config = config.proxy(None);
         }
-        Server { base, agent: config.build().new_agent(), credential }
+        let config = config.build();
+        let agent = match secure.clone() {
+            None => config.new_agent(),
+            Some(secure) => {
+                let connector = DefaultConnector::new().chain(secure);
+                Agent::with_parts(config, connector, DefaultResolver::default())
+            }
+        };
+        Ok(Server { base, secure, agent, credential })
     }
 
     /// The bearer token that is shown.
@@ -193,7 +210,10 @@ fn lost(url: &str, error: &io::Error) -> Failure {
             let sentence = format!("{url} closed the connection without an answer");
             return Failure::cut(sentence);
         }
-        _ => format!("cannot reach {url}: {error}"),
+        _ => match complaint(error) {
+            Some(complaint) => format!("{url} is not trusted: {complaint}"),
+            None => format!("cannot reach {url}: {error}"),
+        },
     };
     Failure::new(Ending::NoConnection, sentence)
 }

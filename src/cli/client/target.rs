@@ -1,6 +1,7 @@
 //! What is put into a request's first line: paths and queries, escaped; and the server's own address, taken apart.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use ureq::http::Uri;
@@ -12,6 +13,15 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b
 
 /// Where the server is when nobody says.
 pub const DEFAULT_URL: &str = "http://localhost:8080";
+
+/// Whom to take for the server, where it is encrypted.
+#[derive(Clone, Debug, Default)]
+pub struct Trust {
+    /// Whoever the authorities in this file vouch for.
+    pub ca: Option<PathBuf>,
+    /// The one certificate with this SHA-256.
+    pub pin: Option<String>,
+}
 
 /// A server's address: scheme, host, port and prefix.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +45,7 @@ impl Base {
         let authority = uri.authority().map(|authority| authority.as_str().to_ascii_lowercase()).unwrap_or_default();
         match scheme.as_str() {
             "http" => {}
+            "https" if cfg!(feature = "tls") => {}
             "https" => return Err(refused("asks for TLS, which this build does not have")),
             _ => return Err(refused("is no URL of a server; write http://host:8080")),
         }
@@ -62,13 +73,31 @@ impl Base {
 
     /// The URL for a WebSocket.
     pub fn socket(&self, target: &str) -> String {
-        format!("ws://{}{}{target}", self.authority, self.prefix)
+        let scheme = if self.is_secure() { "wss" } else { "ws" };
+        format!("{scheme}://{}{}{target}", self.authority, self.prefix)
     }
 
     /// Host and port to connect to.
     pub fn host_and_port(&self) -> String {
         let has_port = self.authority.rsplit_once(':').is_some_and(|(_, port)| !port.contains(']'));
-        if has_port { self.authority.clone() } else { format!("{}:80", self.authority) }
+        match self.is_secure() {
+            _ if has_port => self.authority.clone(),
+            true => format!("{}:443", self.authority),
+            false => format!("{}:80", self.authority),
+        }
+    }
+
+    /// The host by itself.
+    pub fn host(&self) -> &str {
+        match self.authority.rsplit_once(':') {
+            Some((host, port)) if !port.contains(']') => host,
+            _ => &self.authority,
+        }
+    }
+
+    /// Whether it is spoken to encrypted.
+    pub fn is_secure(&self) -> bool {
+        self.scheme == "https"
     }
 
     /// Whether the server is this machine, where no proxy stands between.
@@ -134,6 +163,19 @@ mod tests {
             let base = Base::read(url).unwrap();
             assert_eq!((base.socket("/ws").as_str(), base.host_and_port().as_str()), (socket, connect));
         }
+        #[cfg(feature = "tls")]
+        for (url, socket, connect, host) in [
+            ("https://[::1]", "wss://[::1]/ws", "[::1]:443", "[::1]"),
+            ("HTTPS://A:81/p", "wss://a:81/p/ws", "a:81", "a"),
+        ] {
+            let base = Base::read(url).unwrap();
+            assert_eq!(
+                (base.socket("/ws").as_str(), base.host_and_port().as_str(), base.host()),
+                (socket, connect, host)
+            );
+        }
+        #[cfg(not(feature = "tls"))]
+        assert!(Base::read("https://a").unwrap_err().sentence.contains("TLS"));
         assert!(Base::read("http://127.0.0.2:1").unwrap().is_near());
         assert!(!Base::read("http://localhost.example:1").unwrap().is_near());
     }
@@ -143,7 +185,6 @@ mod tests {
         for (url, says) in [
             ("", "is no URL"),
             ("ftp://a", "is no URL of a server"),
-            ("https://a", "TLS"),
             ("http://ada:secret@a", "no place for a secret"),
             ("http://a/?x=1", "has a query"),
             ("http://a b", "is no URL"),

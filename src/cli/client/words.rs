@@ -12,6 +12,12 @@ pub struct Manner {
     /// The server [env: HYTHE_URL] [default: http://localhost:8080]
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub url: Option<String>,
+    /// With https: a file (PEM) with the authorities to trust instead of the system's [env: HYTHE_CA]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub ca: Option<PathBuf>,
+    /// With https: the SHA-256 of the one certificate to trust [env: HYTHE_PIN]
+    #[arg(long, value_name = "SHA256")]
+    pub pin: Option<String>,
     /// No progress and no remarks
     #[arg(short, long)]
     pub quiet: bool,
@@ -306,8 +312,8 @@ pub fn in_order(arguments: Vec<OsString>) -> Vec<OsString> {
     while let Some(word) = arguments.get(at).and_then(|word| word.to_str()) {
         at += match word {
             "-q" | "--quiet" | "--json" => 1,
-            "--url" | "--password-file" => 2,
-            word if word.starts_with("--url=") || word.starts_with("--password-file=") => 1,
+            "--url" | "--password-file" | "--ca" | "--pin" => 2,
+            word if ["--url=", "--password-file=", "--ca=", "--pin="].iter().any(|flag| word.starts_with(flag)) => 1,
             word if at > 1 && is_command(word) => {
                 let mut ordered = arguments;
                 ordered[1..=at].rotate_right(1);
@@ -329,6 +335,7 @@ mod tests {
             ("hythe -q ls x", "hythe ls -q x"),
             ("hythe --url http://a --json get a", "hythe get --url http://a --json a"),
             ("hythe --url=http://a status", "hythe status --url=http://a"),
+            ("hythe --ca f --pin=x ls", "hythe ls --ca f --pin=x"),
             ("hythe ls -q", "hythe ls -q"),
             ("hythe --list ls", "hythe --list ls"),
             ("hythe -q serve", "hythe -q serve"),
