@@ -13,9 +13,10 @@ use crate::site::books;
 use crate::site::gate::throttled;
 use crate::site::rate;
 use crate::site::state::{Accounts, Site};
+use crate::store::change::Change;
 use crate::store::ledger::Entry;
 use crate::store::secret::{Cost, Hash, PASSWORD_MAX, PASSWORD_MIN, SALT_BYTES, Weakness, check_password};
-use crate::store::users::{Account, Change, Credential};
+use crate::store::users::{Account, Credential};
 
 /// Letters of a name.
 pub const NAME_MAX: usize = 32;
