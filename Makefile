@@ -26,6 +26,7 @@ install: build
 	target/release/hythe completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_hythe
 	target/release/hythe completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/hythe.fish
 	install -D -m 644 packaging/hythe.service $(DESTDIR)$(PREFIX)/lib/systemd/system/hythe.service
+	install -D -m 644 packaging/hythe.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/hythe.socket
 
 # The pages are tested in Chromium where that, node and npm are; what is missing is told. HYTHE_BROWSER=must makes it a failure.
 test:

@@ -249,6 +249,7 @@ impl<S: State> Server<S> {
             doors: self.doors,
             keys: None,
             proxies: None,
+            successor: None,
             takes_signals: self.takes_signals,
             file_threads: self.helpers,
             keeper: self.keeper,

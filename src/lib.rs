@@ -39,12 +39,15 @@ pub mod site;
 pub mod store;
 pub mod testing;
 
+mod certify;
 mod embed;
 mod manage;
 mod measures;
 mod reload;
 mod run;
+mod upgrade;
 
+pub use certify::certify;
 pub use embed::{Handle, Running, Server};
 pub use http::fault::Fault;
 pub use http::request::{Method, Request};
@@ -62,3 +65,4 @@ pub use server::layer::Next;
 pub use server::reply::{Dialect, Lane, Reply, Sink, State, Step, Topic, Verdict};
 pub use server::router::BadPattern;
 pub use server::talk::{CloseCode, Handshake, Message, Said, Talk};
+pub use upgrade::upgrade;

@@ -18,11 +18,13 @@ use hythe::config::Config;
 use hythe::os::doors;
 use hythe::os::sandbox::User;
 use hythe::os::scribe::Scribe;
+use hythe::os::succession::Handover;
 
 fn main() -> ExitCode {
     // Before anything is opened that could have one of their numbers.
     let handed_over = doors::handed_over();
-    match obey(handed_over) {
+    let before = Handover::receive();
+    match obey(handed_over, before) {
         Ok(code) => code,
         Err(mistake) => {
             say(&mistake.sentence);
@@ -31,7 +33,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn obey(handed_over: Result<Vec<OwnedFd>, String>) -> Result<ExitCode, Mistake> {
+fn obey(
+    handed_over: Result<Vec<OwnedFd>, String>,
+    before: Result<Option<Handover>, String>,
+) -> Result<ExitCode, Mistake> {
     let words = match command::hear(env::args_os())? {
         Heard::Text(text) => return print(&text).map(|()| Exit::Fine.into()),
         Heard::Words(words) => words,
@@ -48,20 +53,27 @@ fn obey(handed_over: Result<Vec<OwnedFd>, String>) -> Result<ExitCode, Mistake> 
         Task::Check => report(settled)?,
         Task::User(order) => print(&hythe::look_after(settled.config, order)?)?,
         Task::Backup(place) => print(&hythe::back_up(settled.config, place)?)?,
-        Task::Serve => serve(settled, words.clone(), handed_over.map_err(Mistake::configuration)?)?,
+        Task::Cert(order) => print(&hythe::certify(order)?)?,
+        Task::Upgrade => print(&hythe::upgrade(settled.config)?)?,
+        Task::Serve => {
+            let before = before.map_err(Mistake::configuration)?;
+            serve(settled, words.clone(), handed_over.map_err(Mistake::configuration)?, before)?;
+        }
     }
     Ok(Exit::Fine.into())
 }
 
 /// In this order: what needs the rights of whoever started us, then fewer rights, then the first other thread.
-fn serve(settled: Settled, words: Words, handed_over: Vec<OwnedFd>) -> Result<(), Mistake> {
+fn serve(settled: Settled, words: Words, handed_over: Vec<OwnedFd>, before: Option<Handover>) -> Result<(), Mistake> {
     let Settled { mut config, mut warnings, .. } = settled;
-    let user = config.user.as_deref().map(User::find).transpose().map_err(Mistake::configuration)?;
+    // Whose place we take has become its user already, and may be kept from looking others up.
+    let named = config.user.as_deref().filter(|_| before.is_none());
+    let user = named.map(User::find).transpose().map_err(Mistake::configuration)?;
     let owner = user.as_ref().map(User::ids);
     warnings.extend(folders::prepare(&mut config, owner, hythe::os::may_use)?);
     warnings.extend(summary::warnings(&config));
     let first_log = logging::open(&config)?;
-    let mut premises = Premises::open(&mut config, handed_over)?;
+    let mut premises = Premises::open(&mut config, handed_over, before)?;
     if let (Some(user), Some(name)) = (user, &config.user) {
         folders::give_logs(&config, user.ids())?;
         user.become_it().map_err(|error| RunError::User { name: name.clone(), error })?;

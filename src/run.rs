@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
@@ -19,6 +19,7 @@ use crate::os::doors::{self, Door};
 use crate::os::keys::Keys;
 use crate::os::sandbox::{self, Sandbox};
 use crate::os::scribe::Scribe;
+use crate::os::succession::{Given, Handover, Note, Successor};
 use crate::os::vestibule::Proxies;
 use crate::os::{self, Keeper, Os, Parts};
 use crate::reactor::Reactor;
@@ -66,7 +67,9 @@ pub struct Premises {
     landlock: Option<u32>,
     /// The configuration as it was read, before what was found on the way changed it.
     as_started: Config,
-    _held: OwnedFd,
+    held: OwnedFd,
+    /// The server whose place we take.
+    before: Option<Handover>,
 }
 
 /// How a log is opened, first and again.
@@ -74,27 +77,43 @@ type Opening = Box<dyn FnMut() -> io::Result<Box<dyn Write + Send>> + Send>;
 
 impl Premises {
     /// Opens them. The folders of `config` exist. `handed_over` are listeners that a service manager has opened; with any, those of
-    /// `config` are not.
+    /// `config` are not. Nor are they, and nor is the hold on the data folder taken, if another server gives us its own.
     ///
     /// # Errors
     /// What kept the server from starting.
-    pub fn open(config: &mut Config, handed_over: Vec<OwnedFd>) -> Result<Premises, RunError> {
+    pub fn open(
+        config: &mut Config,
+        handed_over: Vec<OwnedFd>,
+        before: Option<Handover>,
+    ) -> Result<Premises, RunError> {
         if config.takes_proxy_protocol && config.trusted_proxies.is_empty() {
             let sentence = "proxy-protocol needs to know whose word is taken: set trusted-proxy";
             return Err(RunError::Configuration(sentence.into()));
         }
         let as_started = config.clone();
         let keys = read_keys(config)?;
-        // Two on one data folder would give the same ids twice and remove each other's drafts.
-        let held = os::hold_folder(&config.data, HOLD_PATIENCE)
-            .map_err(|error| RunError::Folder { path: config.data.clone(), error })?;
-        let Some(_held) = held else { return Err(RunError::Taken { path: config.data.clone() }) };
-        let (doors, bound) = match handed_over.is_empty() {
-            true => bind(config)?,
-            false => take_over(handed_over, config),
+        let (held, doors, bound, before) = match before {
+            Some(mut before) => {
+                let (doors, bound) = take_over(std::mem::take(&mut before.listeners), config);
+                let held =
+                    before.held.try_clone().map_err(|error| other("share the hold on the data folder", error))?;
+                (held, doors, bound, Some(before))
+            }
+            None => {
+                // Two on one data folder would give the same ids twice and remove each other's drafts.
+                let held = os::hold_folder(&config.data, HOLD_PATIENCE)
+                    .map_err(|error| RunError::Folder { path: config.data.clone(), error })?;
+                let held = held.ok_or_else(|| RunError::Taken { path: config.data.clone() })?;
+                let given = handed_over.into_iter().map(|socket| Given { socket, is_detour: false });
+                let (doors, bound) = match given.len() {
+                    0 => bind(config)?,
+                    _ => take_over(given.collect(), config),
+                };
+                (held, doors, bound, None)
+            }
         };
         let access_log = open_access_log(config)?;
-        Ok(Premises { keys, doors, bound, access_log, landlock: None, as_started, _held })
+        Ok(Premises { keys, doors, bound, access_log, landlock: None, as_started, held, before })
     }
 
     /// Has the kernel let this process reach nothing but what is opened here and the folders of `config`. There must be no other
@@ -103,6 +122,11 @@ impl Premises {
     /// # Errors
     /// If it is required and the kernel cannot.
     pub fn confine(&mut self, config: &Config) -> Result<(), RunError> {
+        self.landlock = self.before.as_ref().and_then(|before| before.landlock);
+        if self.landlock.is_some() {
+            // Born confined, as the one before was: nothing could be added that is not there.
+            return Ok(());
+        }
         let mut sandbox = Sandbox::new();
         sandbox.may_read(&config.www).may_write(&config.data);
         if config.has_files {
@@ -134,7 +158,10 @@ impl Premises {
 pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) -> Result<(), RunError> {
     os::give_back_what_is_large();
     fit_to_descriptors(&mut config.limits);
-    let Premises { keys, doors, bound, access_log, landlock, as_started, _held } = premises;
+    let Premises { keys, doors, bound, access_log, landlock, as_started, held, before } = premises;
+    let note = Note::of(&config.data);
+    let successor = Successor::new(held.as_fd(), landlock, note.clone());
+    let successor = successor.map_err(|error| other("share the hold on the data folder", error))?;
     keys.iter().flat_map(Keys::warnings).for_each(|warning| log::warn!("{warning}"));
     let access_log =
         access_log.map(|opening| Scribe::start(opening).map_err(|error| other("begin the access log", error)));
@@ -167,6 +194,7 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) 
             header_timeout_ms: config.limits.header_timeout_ms,
         }),
         takes_signals: true,
+        successor: Some(successor),
         file_threads: config.io_threads,
         keeper: Box::new(Hand::new(ledger, measure, config.has_accounts)),
         access_log: access_log.transpose()?,
@@ -180,12 +208,20 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) 
     }
     log::info!("{}", summary::confinement(&config, landlock));
     log.catch_up();
+    if let Some(before) = before {
+        before.say_ready();
+    }
+    // Not before: until then another server may be at them.
+    if let Some(files) = &mut reactor.parts().0.state.files {
+        load_partials(files);
+    }
+    note.begin();
     // A stderr that nobody holds open is no reason not to serve.
     let _ = writeln!(io::stderr(), "{}", summary::ready(&config, &bound.listeners));
     os::tell_ready();
     serve_first(&mut reactor)?;
     if let Some(disk) = files {
-        spawn_task(&mut reactor, move || {
+        spawn_task(&mut reactor, Lane::Files, move || {
             sweep(&*disk);
             Box::new(|_, _| Fault::not_found().into())
         });
@@ -195,7 +231,8 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) 
             ChatSync::Full => ledger::Sync::Full,
             ChatSync::Off => ledger::Sync::Off,
         };
-        spawn_task(&mut reactor, move || {
+        // Whoever has a password hashed needs the ledger anyway, and who is to take our place waits for this lane.
+        spawn_task(&mut reactor, Lane::Hash, move || {
             let opened = open_ledger(&path, sync, &measure).map_err(|error| error.to_string());
             let opened = opened.and_then(|(ledger, held)| {
                 hand.send(ledger).map_err(|_| "its keeper is gone".to_owned())?;
@@ -226,6 +263,7 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) 
         });
     }
     reactor.run().map_err(|error| other("wait for events", error))?;
+    note.end();
     log::info!("closed");
     Ok(())
 }
@@ -244,13 +282,16 @@ where
 }
 
 /// Has a helper do something that nobody asked for; the step it returns is run in the loop.
-fn spawn_task<W>(reactor: &mut Reactor<Connection<Site>, W>, task: impl FnOnce() -> Step<Site> + Send + 'static)
-where
+fn spawn_task<W>(
+    reactor: &mut Reactor<Connection<Site>, W>,
+    lane: Lane,
+    task: impl FnOnce() -> Step<Site> + Send + 'static,
+) where
     W: System<Brought<Done<Site>>, Entry>,
 {
     let nobody = Key { index: u32::MAX, age: 0 };
     let (_, yard) = reactor.parts();
-    yard.spawn(nobody, Lane::Files, move || Done::Step(task()));
+    yard.spawn(nobody, lane, move || Done::Step(task()));
 }
 
 fn other(doing: &'static str, error: io::Error) -> RunError {
@@ -311,14 +352,19 @@ fn bind(config: &Config) -> Result<(Vec<Door>, Bound), RunError> {
     Ok((opened, bound))
 }
 
-/// What a service manager has opened for us takes the place of every listener of the configuration, which from now on says so:
+/// What a service manager, or the server before us, has opened for us takes the place of every listener of the configuration, which from now on says so:
 /// who may do what depends on where we listen.
-fn take_over(sockets: Vec<OwnedFd>, config: &mut Config) -> (Vec<Door>, Bound) {
+fn take_over(given: Vec<Given>, config: &mut Config) -> (Vec<Door>, Bound) {
     let mut bound = Bound::default();
     (config.listen, config.unix, config.redirect_http) = (Vec::new(), Vec::new(), None);
     let secure = if config.is_encrypted() { Entrance::Secure } else { Entrance::Plain };
-    let opened = sockets.into_iter().map(|socket| {
+    let opened = given.into_iter().map(|Given { socket, is_detour }| {
         let entrance = match doors::address_of(&socket) {
+            Ok(Some(address)) if is_detour => {
+                config.redirect_http = Some(address);
+                bound.detours.push(address);
+                Entrance::Detour
+            }
             Ok(Some(address)) => {
                 config.listen.push(Listen::on(address));
                 bound.listeners.push(address);
@@ -368,10 +414,14 @@ fn open_files(config: &Config) -> Result<Option<Files>, RunError> {
         make_private_folder(&place).map_err(|error| RunError::Folder { path: place.clone(), error })?;
         files.homes = Some(private_folder(&place)?);
     }
+    Ok(Some(files))
+}
+
+/// What an earlier run has left unfinished, to be continued.
+fn load_partials(files: &mut Files) {
     for disk in [Some(&files.disk), files.homes.as_ref()].into_iter().flatten() {
         resume::load(&mut files.partials, &**disk, os::wall());
     }
-    Ok(Some(files))
 }
 
 /// Makes the folder of the homes, which nobody else may look into.
@@ -471,12 +521,24 @@ struct Hand {
     has_accounts: bool,
     version: Option<i64>,
     looks: u32,
+    /// Whether another process works on the ledger by now.
+    has_passed_on: bool,
 }
 
 impl Hand {
     fn new(opened: Receiver<Ledger>, measure: Measure, has_accounts: bool) -> Hand {
         let (ledger, version) = (None, None);
-        Hand { opened, measure, ledger, since_trim: 0, has_told: false, has_accounts, version, looks: 0 }
+        Hand {
+            opened,
+            measure,
+            ledger,
+            since_trim: 0,
+            has_told: false,
+            has_accounts,
+            version,
+            looks: 0,
+            has_passed_on: false,
+        }
     }
 
     /// Whether another process has written since the last look.
@@ -488,6 +550,16 @@ impl Hand {
 }
 
 impl Keeper<Entry, Brought<Done<Site>>> for Hand {
+    fn pass_on(&mut self) {
+        self.has_passed_on = true;
+        if self.ledger.is_none() {
+            self.ledger = self.opened.try_recv().ok();
+        }
+        if let Some(Err(error)) = self.ledger.as_mut().map(Ledger::pass_on) {
+            log::warn!("the next server will check the ledger: {error}");
+        }
+    }
+
     fn looks(&self) -> bool {
         self.has_accounts
     }
@@ -514,6 +586,9 @@ impl Keeper<Entry, Brought<Done<Site>>> for Hand {
             self.ledger = self.opened.recv().ok();
         }
         let Some(ledger) = &mut self.ledger else { return vec![Verdict::Lost; batch.len()] };
+        if self.has_passed_on {
+            return keep_the_rest(ledger, batch);
+        }
         self.since_trim += batch.len();
         let verdicts = ledger.keep(batch);
         if let Some(error) = ledger.shut_by()
@@ -521,16 +596,11 @@ impl Keeper<Entry, Brought<Done<Site>>> for Hand {
         {
             log::error!("the ledger takes nothing more: {error}");
         }
-        let verdicts = verdicts.into_iter().map(|verdict| match verdict {
-            database::Verdict::Kept(id) => Verdict::Kept(id),
-            database::Verdict::Refused => Verdict::Refused,
-            database::Verdict::Lost => Verdict::Lost,
-        });
-        verdicts.collect()
+        verdicts.into_iter().map(told).collect()
     }
 
     fn rest(&mut self) -> bool {
-        let Some(ledger) = &mut self.ledger else { return false };
+        let Some(ledger) = self.ledger.as_mut().filter(|_| !self.has_passed_on) else { return false };
         if self.since_trim >= (self.measure.messages / 10).clamp(1, TRIM_EVERY) {
             self.since_trim = 0;
             self.measure.apply(ledger);
@@ -542,6 +612,23 @@ impl Keeper<Entry, Brought<Done<Site>>> for Hand {
                 false
             }
         }
+    }
+}
+
+/// Another server gives the ids of messages now, and would not hear of one from here: it is lost. What else there is, is kept: of
+/// that the other hears.
+fn keep_the_rest(ledger: &mut Ledger, batch: Vec<Entry>) -> Vec<Verdict> {
+    let is_said: Vec<bool> = batch.iter().map(|entry| matches!(entry, Entry::Chat(_))).collect();
+    let rest = batch.into_iter().filter(|entry| !matches!(entry, Entry::Chat(_)));
+    let mut verdicts = ledger.keep(rest.collect()).into_iter().map(told);
+    is_said.into_iter().map(|is_said| if is_said { None } else { verdicts.next() }.unwrap_or(Verdict::Lost)).collect()
+}
+
+fn told(verdict: database::Verdict) -> Verdict {
+    match verdict {
+        database::Verdict::Kept(id) => Verdict::Kept(id),
+        database::Verdict::Refused => Verdict::Refused,
+        database::Verdict::Lost => Verdict::Lost,
     }
 }
 

@@ -9,6 +9,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command, builder};
 use clap_complete::Shell;
 
+use crate::cli::cert;
 #[cfg(feature = "client")]
 use crate::cli::client::words;
 use crate::cli::exit::{Exit, Mistake};
@@ -26,6 +27,10 @@ pub enum Task {
     User(manage::Order),
     /// Copy a data folder.
     Backup(PathBuf),
+    /// Have the server of a data folder give way to a new one.
+    Upgrade,
+    /// Make a certificate.
+    Cert(cert::Order),
 }
 
 /// A command line that was understood.
@@ -59,6 +64,9 @@ pub fn command() -> Command {
     let serve = Command::new("serve").about("Serve (what hythe does without a command, too)");
     let check =
         Command::new("check").about("Print the configuration that would be in force, and what is wrong with it");
+    let upgrade = Command::new("upgrade")
+        .about("Start the binary anew in place of the server that runs, without refusing or losing anything")
+        .args(management_keys());
     let completions = Command::new("completions")
         .about("Print what a shell needs to complete our commands and flags")
         .arg(Arg::new(SHELL).required(true).value_parser(builder::EnumValueParser::<Shell>::new()));
@@ -74,6 +82,8 @@ pub fn command() -> Command {
         .subcommand(with_keys(check))
         .subcommand(manage::user(management_keys()))
         .subcommand(manage::backup(management_keys()))
+        .subcommand(cert::command())
+        .subcommand(upgrade)
         .subcommand(completions);
     #[cfg(feature = "client")]
     let command = words::with_commands(command);
@@ -186,6 +196,13 @@ pub fn hear(arguments: impl IntoIterator<Item = OsString>) -> Result<Heard, Mist
         Some(("backup", matches)) => {
             let task = Task::Backup(manage::place(matches));
             return Ok(Heard::Words(Words { task, port: None, flags: flags(matches) }));
+        }
+        Some(("upgrade", matches)) => {
+            return Ok(Heard::Words(Words { task: Task::Upgrade, port: None, flags: flags(matches) }));
+        }
+        Some(("cert", matches)) => {
+            let order = cert::order(matches).map_err(|error| Mistake::usage(sentence(&error, None)))?;
+            return Ok(Heard::Words(Words { task: Task::Cert(order), port: None, flags: Vec::new() }));
         }
         Some(("completions", matches)) => return Ok(Heard::Text(completions(matches))),
         #[cfg(feature = "client")]

@@ -5,6 +5,7 @@
 //!
 //! The commands that talk to a server instead of being one are in `client`.
 
+pub mod cert;
 pub mod check;
 #[cfg(feature = "client")]
 pub mod client;

@@ -13,6 +13,7 @@ use rustix::net::{SocketFlags, acceptfrom_with};
 
 use crate::clock::Moment;
 use crate::os::keys::Keys;
+use crate::os::succession::Given;
 use crate::os::sys;
 use crate::os::vestibule::{Entry, Vestibule};
 use crate::os::wire::Wire;
@@ -114,6 +115,22 @@ impl Doors {
         let vestibule = self.vestibule.as_mut()?;
         vestibule.expire(now);
         vestibule.due()
+    }
+
+    /// The listeners once more, for a successor; those that only lead elsewhere last.
+    pub fn copies(&self) -> io::Result<Vec<Given>> {
+        let copy = |listener: &Listener| {
+            let is_detour = listener.door.entrance == Entrance::Detour;
+            Ok(Given { socket: listener.door.socket.try_clone()?, is_detour })
+        };
+        let mut copies: Vec<Given> = self.listeners.iter().map(copy).collect::<io::Result<_>>()?;
+        copies.sort_by_key(|given| given.is_detour);
+        Ok(copies)
+    }
+
+    /// Whether they are closed.
+    pub fn is_closed(&self) -> bool {
+        self.listeners.is_empty()
     }
 
     /// Closes them for good.

@@ -6,12 +6,14 @@
 
 use std::fs;
 use std::io;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rustls::crypto::CryptoProvider;
 use rustls::crypto::ring::{self, Ticketer};
 use rustls::pki_types::pem::PemObject;
@@ -19,6 +21,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SignatureScheme};
+use sha2::{Digest, Sha256};
+use time::OffsetDateTime;
 use webpki::{EndEntityCert, KeyUsage};
 
 use crate::os::pool::STACK;
@@ -211,6 +215,44 @@ fn validity(path: &Path, leaf: &CertificateDer<'_>, provider: &CryptoProvider) -
         }
         _ => None,
     }
+}
+
+/// A certificate that vouches for itself, and its key, in PEM.
+pub struct NewPair {
+    /// The certificate.
+    pub certificate: String,
+    /// Its key.
+    pub key: String,
+    /// The SHA-256 of the certificate, as browsers show it.
+    pub fingerprint: String,
+}
+
+/// Makes a pair for some names and addresses, from yesterday on (clocks differ) for so many days. The key is for P-256.
+///
+/// # Errors
+/// A sentence on the name that is none.
+pub fn make_pair(names: &[String], days: u32) -> Result<NewPair, String> {
+    for name in names {
+        let is_name = |name: &str| {
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte))
+        };
+        if !is_name(name.strip_prefix("*.").unwrap_or(name)) && name.parse::<IpAddr>().is_err() {
+            return Err(format!("{name:?} is neither a name nor an address that a certificate could be for"));
+        }
+    }
+    let told = |error: rcgen::Error| format!("cannot make a certificate: {error}");
+    let mut wanted = CertificateParams::new(names.to_vec()).map_err(told)?;
+    let yesterday = OffsetDateTime::now_utc() - time::Duration::DAY;
+    (wanted.not_before, wanted.not_after) = (yesterday, yesterday + time::Duration::DAY * days.saturating_add(1));
+    wanted.distinguished_name = DistinguishedName::new();
+    wanted.distinguished_name.push(DnType::CommonName, names.first().map_or("hythe", String::as_str));
+    wanted.is_ca = IsCa::ExplicitNoCa;
+    wanted.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let key = KeyPair::generate().map_err(told)?;
+    let certificate = wanted.self_signed(&key).map_err(told)?;
+    let digest = Sha256::digest(certificate.der());
+    let bytes: Vec<String> = digest.iter().map(|byte| format!("{byte:02X}")).collect();
+    Ok(NewPair { certificate: certificate.pem(), key: key.serialize_pem(), fingerprint: bytes.join(":") })
 }
 
 /// A pair and the names it is for.

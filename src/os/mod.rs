@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
 use rustix::net::RecvFlags;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 
 use crate::clock::{Moment, Wall};
 use crate::config::HASHERS;
@@ -21,6 +21,7 @@ use crate::os::doors::{Came, Door, Doors};
 use crate::os::keys::Keys;
 use crate::os::pool::{IDLE_MAX, Pool, STACK, Tray};
 use crate::os::scribe::Scribe;
+use crate::os::succession::{Ready, Successor};
 use crate::os::vestibule::{Proxies, Vestibule};
 use crate::os::wire::Wire;
 use crate::reactor::system::{Happening, Job, Key, LANES, Lane, Peer, Signal, System, Verdict};
@@ -35,6 +36,7 @@ pub mod pool;
 pub mod proxied;
 pub mod sandbox;
 pub mod scribe;
+pub mod succession;
 pub mod sys;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 pub mod tls;
@@ -100,6 +102,9 @@ pub trait Keeper<E, D>: Send {
         false
     }
 
+    /// Another process is about to work on what this one keeps.
+    fn pass_on(&mut self) {}
+
     /// Looks around, and says what there is to be told: whatever the batches before have done is told before it.
     fn look(&mut self) -> Option<D> {
         None
@@ -118,6 +123,8 @@ pub struct Parts<E, D> {
     pub takes_signals: bool,
     /// Helpers for files.
     pub file_threads: usize,
+    /// Who takes this one's place when that is asked for.
+    pub successor: Option<Successor>,
     /// The ledger's hand.
     pub keeper: Box<dyn Keeper<E, D>>,
     /// Where the access log goes.
@@ -128,8 +135,35 @@ pub struct Parts<E, D> {
 
 struct Signals {
     pipe: mio::net::UnixStream,
-    raised: [(Arc<AtomicBool>, Signal); 4],
+    raised: [(Arc<AtomicBool>, Signal); 5],
 }
+
+/// What the ledger's thread is asked.
+enum Order<E> {
+    /// To keep a batch.
+    Keep(Vec<E>),
+    /// To tell its keeper that another process is about to work on the same, and then, that one.
+    PassOn(Ready),
+}
+
+/// How far another has come that takes our place.
+enum Succession {
+    /// There is none.
+    Never,
+    /// It can be started.
+    Possible(Box<Successor>),
+    /// It is being started, by a thread.
+    Starting(Receiver<(Box<Successor>, Result<Ready, String>)>),
+    /// It is ready. Since then we drain; when nothing is in hand it may serve.
+    Ready(Ready, Moment),
+    /// It serves.
+    Done,
+}
+
+/// Requests that have begun are given so long before it is asked whether anything is in hand, and after so long it is not asked any
+/// more.
+const SETTLE_MS: u64 = 50;
+const SETTLE_MAX_MS: u64 = 1_000;
 
 /// The world as it is.
 pub struct Os<D: Send + 'static, E> {
@@ -138,9 +172,10 @@ pub struct Os<D: Send + 'static, E> {
     doors: Doors,
     pool: Pool<D>,
     tray: Arc<Tray<D>>,
-    ledger: Option<Sender<Vec<E>>>,
+    ledger: Option<Sender<Order<E>>>,
     ledger_thread: Option<thread::JoinHandle<()>>,
     signals: Option<Signals>,
+    succession: Succession,
     access_log: Option<Scribe>,
     logs: Vec<Scribe>,
     lines: Vec<u8>,
@@ -176,13 +211,13 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
             doors.vestibule = Some(Vestibule::new(proxies, VESTIBULE, poll.registry().try_clone()?));
         }
         let signals = if parts.takes_signals { Some(Signals::watch(&poll)?) } else { None };
-        let (ledger, entries) = mpsc::channel();
+        let (ledger, orders) = mpsc::channel();
         let theirs = tray.clone();
         let keeper = parts.keeper;
         let ledger_thread = thread::Builder::new()
             .name("hythe-ledger".into())
             .stack_size(2 * STACK)
-            .spawn(move || keep_all(&entries, keeper, &theirs))?;
+            .spawn(move || keep_all(&orders, keeper, &theirs))?;
         let mut os = Os {
             poll,
             events: Events::with_capacity(EVENTS),
@@ -192,6 +227,9 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
             ledger: Some(ledger),
             ledger_thread: Some(ledger_thread),
             signals,
+            succession: parts
+                .successor
+                .map_or(Succession::Never, |successor| Succession::Possible(Box::new(successor))),
             access_log: parts.access_log,
             logs: parts.logs,
             lines: Vec::new(),
@@ -243,14 +281,92 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
         let Some(signals) = &self.signals else { return };
         let mut drained = [0u8; 64];
         while rustix::net::recv(&signals.pipe, &mut drained, RecvFlags::empty()).is_ok_and(|(bytes, _)| bytes > 0) {}
+        let mut upgrade = false;
         for (raised, signal) in &signals.raised {
             if raised.swap(false, Ordering::AcqRel) {
+                if *signal == Signal::Upgrade {
+                    upgrade = true;
+                    continue;
+                }
                 if *signal == Signal::Reload {
                     self.access_log.iter().chain(&self.logs).for_each(Scribe::reopen);
                     self.doors.keys.iter().for_each(Keys::reload);
                 }
                 happened.push(Happening::Signal(*signal));
             }
+        }
+        if upgrade {
+            self.start_successor();
+        }
+    }
+
+    /// Has a thread start whoever is to take our place.
+    fn start_successor(&mut self) {
+        let mut successor = match std::mem::replace(&mut self.succession, Succession::Never) {
+            Succession::Possible(successor) => successor,
+            other => {
+                self.succession = other;
+                return log::warn!("there is no other to give way to, or it is on its way already");
+            }
+        };
+        let listeners = match self.doors.copies() {
+            Ok(listeners) if !listeners.is_empty() => listeners,
+            _ => {
+                self.succession = Succession::Possible(successor);
+                return log::error!("there are no listeners to hand over");
+            }
+        };
+        log::info!("a new server is started, to take this one's place");
+        let (tell, told) = mpsc::channel();
+        let tray = self.tray.clone();
+        let begun = thread::Builder::new().name("hythe-upgrade".into()).stack_size(2 * STACK).spawn(move || {
+            let outcome = successor.start(&listeners);
+            let _ = tell.send((successor, outcome));
+            tray.ring();
+        });
+        match begun {
+            Ok(_) => self.succession = Succession::Starting(told),
+            Err(error) => log::error!("no thread to start a new server: {error}"),
+        }
+    }
+
+    /// Whether a successor is ready; if so we drain.
+    fn heed_successor(&mut self, happened: &mut Vec<Happening<D>>) {
+        let Succession::Starting(told) = &self.succession else { return };
+        let Ok((successor, outcome)) = told.try_recv() else { return };
+        // What follows is reckoned from now, not from before the sleep.
+        self.read_clocks();
+        self.succession = match outcome {
+            Err(sentence) => {
+                log::error!("no upgrade: {sentence}; this server goes on");
+                Succession::Possible(successor)
+            }
+            Ok(ready) if self.doors.is_closed() => {
+                ready.send_away();
+                Succession::Never
+            }
+            Ok(ready) => {
+                log::info!("the process {} is ready to take over: this one drains", ready.process());
+                let main = sd_notify::NotifyState::MainPid(ready.process());
+                let _ = sd_notify::notify(&[main]);
+                happened.push(Happening::Signal(Signal::Drain));
+                Succession::Ready(ready, self.now)
+            }
+        };
+    }
+
+    /// Lets the successor serve, after what the ledger has in hand.
+    fn pass_on(&mut self) {
+        match std::mem::replace(&mut self.succession, Succession::Done) {
+            Succession::Ready(ready, _) => {
+                let order = Order::PassOn(ready);
+                // Without a ledger's thread there is nothing to wait for.
+                if let Some(Err(mpsc::SendError(Order::PassOn(ready)))) = self.ledger.as_ref().map(|to| to.send(order))
+                {
+                    ready.say_go();
+                }
+            }
+            other => self.succession = other,
         }
     }
 }
@@ -266,9 +382,13 @@ impl Signals {
         let (read, write) = std::os::unix::net::UnixStream::pair()?;
         read.set_nonblocking(true)?;
         let mut raised = Vec::new();
-        for (number, signal) in
-            [(SIGTERM, Signal::Drain), (SIGINT, Signal::Drain), (SIGHUP, Signal::Reload), (SIGUSR1, Signal::Status)]
-        {
+        for (number, signal) in [
+            (SIGTERM, Signal::Drain),
+            (SIGINT, Signal::Drain),
+            (SIGHUP, Signal::Reload),
+            (SIGUSR1, Signal::Status),
+            (SIGUSR2, Signal::Upgrade),
+        ] {
             let flag = Arc::new(AtomicBool::new(false));
             // In this order: when the pipe has a byte, the flag is up.
             signal_hook::flag::register(number, flag.clone())?;
@@ -277,13 +397,13 @@ impl Signals {
         }
         let mut pipe = mio::net::UnixStream::from_std(read);
         poll.registry().register(&mut pipe, SIGNALS, Interest::READABLE)?;
-        let raised = raised.try_into().map_err(|_| io::Error::other("four signals are watched"))?;
+        let raised = raised.try_into().map_err(|_| io::Error::other("five signals are watched"))?;
         Ok(Signals { pipe, raised })
     }
 }
 
 /// The ledger's thread: takes all that waits, makes one batch of it, and puts the verdicts on the tray.
-fn keep_all<D, E>(entries: &Receiver<Vec<E>>, mut keeper: Box<dyn Keeper<E, D>>, tray: &Tray<D>) {
+fn keep_all<D, E>(orders: &Receiver<Order<E>>, mut keeper: Box<dyn Keeper<E, D>>, tray: &Tray<D>) {
     let mut rested = Instant::now();
     let mut looked = Instant::now();
     let mut has_more = false;
@@ -301,12 +421,17 @@ fn keep_all<D, E>(entries: &Receiver<Vec<E>>, mut keeper: Box<dyn Keeper<E, D>>,
             rested = Instant::now();
         }
         let next = match (has_more, looks) {
-            (true, _) => entries.recv_timeout(REST_AFTER),
-            (false, true) => entries.recv_timeout(LOOK_EVERY.saturating_sub(looked.elapsed())),
-            (false, false) => entries.recv().map_err(Into::into),
+            (true, _) => orders.recv_timeout(REST_AFTER),
+            (false, true) => orders.recv_timeout(LOOK_EVERY.saturating_sub(looked.elapsed())),
+            (false, false) => orders.recv().map_err(Into::into),
         };
         let mut batch = match next {
-            Ok(batch) => batch,
+            Ok(Order::Keep(batch)) => batch,
+            Ok(Order::PassOn(ready)) => {
+                keeper.pass_on();
+                ready.say_go();
+                continue;
+            }
             Err(mpsc::RecvTimeoutError::Timeout) => {
                 if has_more {
                     has_more = keeper.rest();
@@ -320,13 +445,22 @@ fn keep_all<D, E>(entries: &Receiver<Vec<E>>, mut keeper: Box<dyn Keeper<E, D>>,
             rested = Instant::now();
             has_more = true;
         }
-        while let Ok(mut more) = entries.try_recv() {
-            batch.append(&mut more);
+        let mut successor = None;
+        while successor.is_none() {
+            match orders.try_recv() {
+                Ok(Order::Keep(mut more)) => batch.append(&mut more),
+                Ok(Order::PassOn(ready)) => successor = Some(ready),
+                Err(_) => break,
+            }
         }
         let count = batch.len();
         let mut verdicts = keeper.keep(batch);
         verdicts.resize(count, Verdict::Lost);
         tray.put(Happening::Verdicts(verdicts));
+        if let Some(ready) = successor {
+            keeper.pass_on();
+            ready.say_go();
+        }
     }
 }
 
@@ -356,6 +490,16 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
                 until = Some(until.map_or(due, |until| until.min(due)));
             }
         }
+        if let Succession::Ready(_, since) = &self.succession {
+            let due = since.plus(SETTLE_MAX_MS);
+            if due <= self.now {
+                self.pass_on();
+            } else {
+                // Whether anything is in hand is asked after each turn.
+                let next = self.now.plus(SETTLE_MS);
+                until = Some(until.map_or(next, |until| until.min(next)));
+            }
+        }
         if let Some(due) = self.doors.expire(self.now) {
             until = Some(until.map_or(due, |until| until.min(due)));
         }
@@ -375,10 +519,13 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             other => other?,
         }
-        let mut has_signals = false;
+        let (mut has_signals, mut is_rung) = (false, false);
         for event in &self.events {
             match event.token() {
-                WAKER => self.tray.take(happened),
+                WAKER => {
+                    self.tray.take(happened);
+                    is_rung = true;
+                }
                 SIGNALS => has_signals = true,
                 Token(at) if at > VESTIBULE => {
                     self.doors.ring(LISTENERS - at);
@@ -401,10 +548,17 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
         if has_signals {
             self.take_signals(happened);
         }
+        if is_rung {
+            self.heed_successor(happened);
+        }
         Ok(())
     }
 
     fn accept(&mut self) -> io::Result<(Wire, Peer)> {
+        if matches!(self.succession, Succession::Ready(..) | Succession::Done) {
+            // The listeners live on: whoever waits there is the successor's.
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
         loop {
             match self.doors.accept(self.now) {
                 Came::In(wire, peer) => return Ok((wire, peer)),
@@ -433,8 +587,18 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
     }
 
     fn stop_listening(&mut self) {
-        let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        if !matches!(self.succession, Succession::Ready(..)) {
+            let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+        }
         self.doors.close();
+    }
+
+    fn is_quiet(&mut self) {
+        if let Succession::Ready(_, since) = &self.succession
+            && self.now.since(*since) >= SETTLE_MS
+        {
+            self.pass_on();
+        }
     }
 
     fn spawn(&mut self, lane: Lane, key: Key, job: Job<D>) {
@@ -444,7 +608,7 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
     fn keep(&mut self, entries: &mut Vec<E>) {
         let batch = std::mem::take(entries);
         let count = batch.len();
-        let taken = self.ledger.as_ref().is_some_and(|ledger| ledger.send(batch).is_ok());
+        let taken = self.ledger.as_ref().is_some_and(|ledger| ledger.send(Order::Keep(batch)).is_ok());
         if !taken {
             self.tray.put(Happening::Verdicts(vec![Verdict::Lost; count]));
         }

@@ -35,3 +35,21 @@ impl Keys {
         match self.0 {}
     }
 }
+
+/// A certificate that vouches for itself, and its key, in PEM.
+pub struct NewPair {
+    /// The certificate.
+    pub certificate: String,
+    /// Its key.
+    pub key: String,
+    /// The SHA-256 of the certificate, as browsers show it.
+    pub fingerprint: String,
+}
+
+/// Refuses: this build cannot encrypt.
+///
+/// # Errors
+/// Always.
+pub fn make_pair(_: &[String], _: u32) -> Result<NewPair, String> {
+    Err("this build has no TLS; build with the feature `tls`".to_owned())
+}

@@ -100,6 +100,11 @@ impl Unfinished for FolderDisk {
         Ok(Box::new(FolderDraft { root: self.root.clone(), file, hidden, is_synced: false }))
     }
 
+    fn is_held(&self, id: PartialId) -> io::Result<bool> {
+        let file = rustix::fs::openat(self.nook()?, id.to_string(), FILE | OFlags::NOFOLLOW, Mode::empty())?;
+        Ok(rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK))
+    }
+
     fn size(&self, id: PartialId) -> io::Result<u64> {
         let stat = rustix::fs::statat(self.nook()?, id.to_string(), AtFlags::SYMLINK_NOFOLLOW)?;
         Ok(u64::try_from(stat.st_size).unwrap_or(0))

@@ -39,7 +39,14 @@ impl<D> Tray<D> {
         let was_empty = happened.is_empty();
         happened.push(happening);
         drop(happened);
-        if was_empty && let Err(error) = self.waker.wake() {
+        if was_empty {
+            self.ring();
+        }
+    }
+
+    /// Wakes the loop for something that does not lie here.
+    pub fn ring(&self) {
+        if let Err(error) = self.waker.wake() {
             log::error!("the loop cannot be woken: {error}");
         }
     }

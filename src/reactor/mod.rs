@@ -19,7 +19,7 @@ use crate::reactor::door::Door;
 use crate::reactor::hub::{Hub, Seat};
 use crate::reactor::slot::{Brought, Marks, Protocol, Yard, flag};
 use crate::reactor::slots::{BETWEEN_LOOKS, Slot, Slots};
-use crate::reactor::system::{Happening, Key, Signal, Socket, System, Verdict};
+use crate::reactor::system::{Happening, Key, Lane, Signal, Socket, System, Verdict};
 use crate::reactor::wheel::Tick;
 
 mod door;
@@ -443,6 +443,10 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
             if told % BETWEEN_LOOKS == BETWEEN_LOOKS - 1 && self.slots.is_slice_over(begun) {
                 break;
             }
+        }
+        let yard = &self.slots.yard;
+        if next >= self.slots.slab.capacity() && yard.promises.is_empty() && yard.jobs_out[Lane::Hash as usize] == 0 {
+            self.slots.system.is_quiet();
         }
         self.closing = Some((next, patience));
     }

@@ -113,6 +113,8 @@ pub enum Signal {
     Reload,
     /// Log a line on how things stand.
     Status,
+    /// Have a successor started, and give way to it.
+    Upgrade,
 }
 
 /// What can have happened while the loop slept.
@@ -165,6 +167,9 @@ pub trait System<D, E> {
 
     /// Stops listening for good.
     fn stop_listening(&mut self);
+
+    /// The end has begun, everyone has been told, and neither the ledger nor whoever hashes passwords has anything in hand.
+    fn is_quiet(&mut self) {}
 
     /// Gives a helper work.
     fn spawn(&mut self, lane: Lane, key: Key, job: Job<D>);

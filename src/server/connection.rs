@@ -125,7 +125,7 @@ impl<S: State> Connection<S> {
                 self.go_away(line, port);
             }
             Reply::Wait { topic, until, outlasts, again } => {
-                if port.yard.is_closing || port.has_ended() && !outlasts {
+                if !outlasts && (port.yard.is_closing || port.has_ended()) {
                     return self.ask_again(again, true, line, house, port);
                 }
                 port.wait_for(topic);
@@ -415,6 +415,8 @@ impl<S: State> Protocol for Connection<S> {
         match &self.phase {
             Phase::Head if self.exchange.is_between() && !self.is_in_head => port.close(),
             Phase::Stream(_) => self.end_stream(house, port),
+            // What it waits for will come, and it was there before.
+            Phase::Busy(busy) if matches!(busy.work, Work::Wait { outlasts: true, .. }) => {}
             Phase::Busy(_) => self.wake(true, house, port),
             Phase::Talk(_) => self.end_talk(Some(CloseCode::GOING_AWAY), "the server is closing", house, port),
             _ => {}
@@ -542,7 +544,7 @@ impl<S: State> Protocol for Connection<S> {
                     yard.spawn(Key::NOBODY, Lane::Files, move || Done::Change(reload()));
                 }
             }
-            Signal::Drain => {}
+            Signal::Drain | Signal::Upgrade => {}
         }
     }
 

@@ -131,6 +131,10 @@ fn load_one(
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((state, true)),
         size => size?,
     };
+    if unfinished.is_held(id)? {
+        // The server before this one is still receiving a piece of it, and will see to it.
+        return Ok((state, false));
+    }
     let reliable = state.reliable(size, boot);
     if reliable < size {
         unfinished.resume(id)?.cut(reliable)?;

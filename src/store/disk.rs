@@ -144,6 +144,12 @@ pub trait Unfinished: Send + Sync {
     /// Opens its content to go on at its end.
     fn resume(&self, id: PartialId) -> io::Result<Box<dyn Growing>>;
 
+    /// Whether another process is at it: one that this one has taken the place of.
+    fn is_held(&self, id: PartialId) -> io::Result<bool> {
+        let _ = id;
+        Ok(false)
+    }
+
     /// How much content it has; `NotFound` when it has none any more.
     fn size(&self, id: PartialId) -> io::Result<u64>;
 

@@ -142,6 +142,17 @@ impl Ledger {
         vec![Verdict::Lost; count]
     }
 
+    /// From now on another server works on it: how it is closed is that one's affair, as if this had been closed in good order.
+    ///
+    /// # Errors
+    /// If that cannot be written down.
+    pub fn pass_on(&mut self) -> Result<(), Error> {
+        if self.shut_by.is_none() && !std::mem::replace(&mut self.is_guest, true) {
+            set_meta(&self.connection, "clean", 1)?;
+        }
+        Ok(())
+    }
+
     /// Why nothing is written any more, if that is so.
     pub fn shut_by(&self) -> Option<&Error> {
         self.shut_by.as_ref()

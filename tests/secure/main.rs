@@ -7,6 +7,7 @@
 #[allow(dead_code, reason = "the live suite asks more of it")]
 mod house;
 
+mod cert;
 mod client;
 mod keys;
 mod others;
