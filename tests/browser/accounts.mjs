@@ -180,4 +180,32 @@ await play(async () => {
     await guest.goto('/messages');
     check(guest.url().includes('/login?next=%2Fmessages'), guest.url());
   });
+
+  await step('all of it works below a prefix', async () => {
+    const below = await House.open('below', ['--path-prefix', '/p']);
+    const visitor = await person(below);
+    await visitor.goto(new URL('/p/', below.url).href, { waitUntil: 'networkidle' });
+    same(visitor.complaints, []);
+    await visitor.setInputFiles('input[type=file][name=file]', { name: 'below.txt', mimeType: 'text/plain', buffer: Buffer.from('below') });
+    await visitor.getByRole('link', { name: 'below.txt' }).click();
+    await visitor.locator('dialog pre').getByText('below').waitFor();
+    await visitor.keyboard.press('Escape');
+    await visitor.getByRole('link', { name: 'Chat' }).click();
+    await visitor.getByText('Live').waitFor();
+    await visitor.locator('[name=message]').fill('Hello from below');
+    await visitor.locator('[name=message]').press('Enter');
+    await visitor.locator('.own:not(.waiting)', { hasText: 'Hello from below' }).waitFor();
+    await visitor.getByRole('link', { name: 'Sign in' }).click();
+    await visitor.getByRole('link', { name: 'Make an account' }).click();
+    await visitor.getByLabel('Username').fill('ada');
+    await visitor.getByLabel('Password').fill(PASSWORD);
+    await visitor.getByRole('button', { name: 'Make the account' }).click();
+    await visitor.getByRole('link', { name: 'Go on' }).click();
+    await visitor.getByLabel('Username').fill('ada');
+    await visitor.getByLabel('Password').fill(PASSWORD);
+    await visitor.getByRole('button', { name: 'Sign in' }).click();
+    await visitor.getByRole('link', { name: 'My files' }).click();
+    await visitor.getByRole('heading', { name: 'My files' }).waitFor();
+    check(new URL(visitor.url()).pathname === '/p/files-ui', visitor.url());
+  });
 });

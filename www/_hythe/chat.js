@@ -165,7 +165,9 @@ async function lookWho() {
 	if (who?.room !== chat.room) return;
 	const { count, names } = who;
 	const list = [...names, ...(count > names.length ? [`${count - names.length} without a name`] : [])];
+	const wasAtEnd = isAtEnd();
 	$('who').textContent = count ? `${count} here: ${list.join(', ')}` : '';
+	if (wasAtEnd) toEnd();
 }
 
 function showTyping(names) {

@@ -17,7 +17,11 @@ const mark = (one) => JSON.stringify(factsOf(one));
 const percent = ({ sent, size }) => `${Math.floor((100 * sent) / (size || 1))} % of ${sizeText(size)}`;
 const isOver = (one) => one.state === 'done' || one.state === 'gone';
 
-const remember = () => stored('uploads', all.filter((one) => one.url && !isOver(one)).map((one) => ({ ...factsOf(one), url: one.url })));
+/** Writes down which are unfinished, beside those of other tabs. */
+function remember() {
+	const others = (stored('uploads') || []).filter(({ url }) => all.every((one) => one.url !== url));
+	stored('uploads', [...others, ...all.filter((one) => one.url && !isOver(one)).map((one) => ({ ...factsOf(one), url: one.url }))]);
+}
 
 export function upload(files) {
 	for (const { file, folder } of files) {
@@ -30,7 +34,9 @@ export function upload(files) {
 
 /** What an earlier visit has left unfinished. */
 export async function resume() {
-	for (const facts of stored('uploads') || []) {
+	const kept = stored('uploads') || [];
+	stored('uploads', []);
+	for (const facts of kept) {
 		const known = await fetched(facts.url).then((answer) => answer.json(), ({ status }) => !status && { offset: 0 });
 		if (!known || known.offset === known.length) continue;
 		const one = add({ ...facts, sent: known.offset });
@@ -187,8 +193,8 @@ function show(one, state, text, ...choices) {
 function remove(one) {
 	one.state = 'gone';
 	one.request?.abort();
-	forget(one);
 	remember();
+	forget(one);
 	if (one.url) fetched(one.url, { method: 'DELETE', headers: TUS }).catch(() => {});
 }
 
