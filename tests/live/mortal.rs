@@ -108,7 +108,7 @@ pub fn live_through<C: Client>(house: &mut House, line: &Line, kills: u64, seed:
             let told = line.told.load(Ordering::Relaxed);
             thread::sleep(Duration::from_millis(30 + dice.below(220)));
             // On a busy machine that may be too short for anything to be lost.
-            for _ in 0..1000 {
+            for _ in 0..3000 {
                 if line.told.load(Ordering::Relaxed) > told + 10 {
                     break;
                 }
