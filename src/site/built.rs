@@ -18,14 +18,13 @@ const ICON: &[u8] = include_bytes!("../../www/favicon.ico");
 
 /// The parts of the pages, by their names under `/_hythe/`.
 static PARTS: LazyLock<Vec<(&str, Variant)>> = LazyLock::new(|| {
-    let parts: [(&str, &[u8]); 8] = [
+    let parts: [(&str, &[u8]); 7] = [
         ("style.css", include_bytes!("../../www/_hythe/style.css")),
         ("logo.svg", include_bytes!("../../www/_hythe/logo.svg")),
         ("common.js", include_bytes!("../../www/_hythe/common.js")),
         ("files.js", include_bytes!("../../www/_hythe/files.js")),
         ("uploads.js", include_bytes!("../../www/_hythe/uploads.js")),
         ("live.js", include_bytes!("../../www/_hythe/live.js")),
-        ("account.js", include_bytes!("../../www/_hythe/account.js")),
         ("chat.js", include_bytes!("../../www/_hythe/chat.js")),
     ];
     parts.into_iter().map(|(name, bytes)| (name, variant(name, Bytes::from_static(bytes), true))).collect()

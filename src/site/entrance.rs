@@ -4,6 +4,8 @@
 //! What is shown only once, a recovery code for one, travels from the form's answer to the page in a cookie that lives for two
 //! minutes and for that page alone; so it stands in no address, no log and no table.
 
+use std::fmt::Write;
+
 use crate::clock::Wall;
 use crate::config::Signup;
 use crate::http::fault::Fault;
@@ -19,7 +21,7 @@ use crate::site::gate::{Principal, rights_of};
 use crate::site::people::value;
 use crate::site::rows;
 use crate::site::state::Site;
-use crate::site::table::table;
+use crate::site::table::{size, table};
 
 /// A page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,8 +97,7 @@ impl Page {
         match self {
             Page::Files => "files.js",
             Page::Chat => "chat.js",
-            Page::Account | Page::Admin => "account.js",
-            Page::Login | Page::Register | Page::Reset => "common.js",
+            _ => "common.js",
         }
     }
 
@@ -147,7 +148,8 @@ pub fn show(
     };
     let is_closed = rights_of(site, call.request).signup == Signup::Closed;
     let (next, shown) = (next.unwrap_or_default(), note.clone().unwrap_or_default());
-    let parts = Parts { next, note: shown, is_closed, ..Parts::default() };
+    let numbers = if page == Page::Admin { numbers(site, cx) } else { String::new() };
+    let parts = Parts { next, note: shown, is_closed, numbers, ..Parts::default() };
     let text = fill(page, site, Some((who, cx.wall)), &parts);
     if note.is_none() && !page.is_personal() {
         return built::page(call, text, true);
@@ -177,6 +179,7 @@ struct Parts {
     sentence: String,
     note: String,
     next: String,
+    numbers: String,
     /// Whether nobody may make an account.
     is_closed: bool,
 }
@@ -207,6 +210,7 @@ fn fill(page: Page, site: &Site, asks: Option<(&Principal, Wall)>, parts: &Parts
             ("who", Some((who, _))) => text.push_str(&who_text(prefix, who)),
             ("name", Some((who, _))) => text.push_str(who.user().map_or("", |user| &user.name)),
             ("users", Some(_)) => text.push_str(&users(site)),
+            ("numbers", Some(_)) => text.push_str(&parts.numbers),
             ("sessions", Some((who, now))) => text.push_str(&sessions(site, who, now)),
             ("tokens", Some((who, _))) => text.push_str(&tokens(site, who)),
             _ => {}
@@ -243,6 +247,27 @@ fn sessions(site: &Site, who: &Principal, now: Wall) -> String {
 fn tokens(site: &Site, who: &Principal) -> String {
     let (Some(accounts), Some(user)) = (&site.accounts, who.user()) else { return String::new() };
     table("tokens", &rows::TOKENS, &accounts.users.tokens_of(user.id).map(rows::token).collect::<Vec<_>>())
+}
+
+/// The server's numbers that say something to a person; `/metrics` has all.
+fn numbers(site: &Site, cx: &Context<'_>) -> String {
+    let (counts, tallies) = (cx.counts, site.tallies);
+    let hours = site.started.map_or(0, |started| cx.now.since(started) / 360_000);
+    let mut text = String::from("    <dl>\n");
+    for (name, value) in [
+        ("Up for", format!("{}.{} hours", hours / 10, hours % 10)),
+        ("Connections now", counts.connections.to_string()),
+        ("Listening to the chat", cx.listeners().to_string()),
+        ("Files stored", format!("{}, {}", tallies.uploads, size(tallies.uploaded_bytes))),
+        ("Messages", tallies.messages.to_string()),
+        ("Told to come back later", tallies.throttled.to_string()),
+        ("Received and sent", format!("{}, {}", size(counts.bytes_in), size(counts.bytes_out))),
+    ] {
+        // What is written into memory is never refused.
+        let _ = writeln!(text, "      <div><dt>{name}</dt><dd>{value}</dd></div>");
+    }
+    text.push_str("    </dl>\n");
+    text
 }
 
 fn users(site: &Site) -> String {

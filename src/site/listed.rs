@@ -22,7 +22,7 @@ pub fn list(
     let answer = if prefers_html(call.headers.all(Field::Accept)) {
         let table = table(name, columns, &rows);
         let content = format!("  <section>\n<h1>{title}</h1>\n{table}\n  </section>\n");
-        let sheet = Sheet { title, here: Here::Account, script: "account.js", content: &content };
+        let sheet = Sheet { title, here: Here::Account, script: "common.js", content: &content };
         Response::html(Status::OK, frame(prefix, &sheet)).header("Cache-Control", "no-store")
     } else {
         Response::json(Status::OK, &json!({name: rows}))

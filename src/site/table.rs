@@ -5,6 +5,7 @@ use std::fmt::Write;
 use serde_json::Value;
 
 use crate::server::problem::escape;
+use crate::site::rows::deeds;
 
 /// Rows as a table of this name; what a row does not have is left empty.
 pub fn table(name: &str, columns: &[(&str, &str)], rows: &[Value]) -> String {
@@ -16,7 +17,8 @@ pub fn table(name: &str, columns: &[(&str, &str)], rows: &[Value]) -> String {
     for (_, title) in columns {
         let _ = write!(text, "<th scope=\"col\">{title}</th>");
     }
-    text.push_str("</tr>\n");
+    let has_deeds = !deeds(name, &rows[0]).is_empty();
+    text.push_str(if has_deeds { "<th scope=\"col\" class=\"scripted\">Do</th></tr>\n" } else { "</tr>\n" });
     for row in rows {
         text.push_str("<tr>");
         for (key, title) in columns {
@@ -26,6 +28,9 @@ pub fn table(name: &str, columns: &[(&str, &str)], rows: &[Value]) -> String {
                 value => cell(value),
             };
             let _ = write!(text, "<td>{cell}</td>");
+        }
+        if has_deeds {
+            let _ = write!(text, "<td class=\"scripted\"><span class=\"choices\">{}</span></td>", deeds(name, row));
         }
         text.push_str("</tr>\n");
     }

@@ -145,8 +145,8 @@ await play(async () => {
     await other.locator('.once code').waitFor();
     await other.context().close();
     await eve.getByRole('button', { name: 'Quota' }).click();
-    await page.locator('dialog input').fill('5');
-    await page.locator('dialog').getByRole('button', { name: 'Set' }).click();
+    await page.locator('dialog input').fill('5000000');
+    await page.locator('dialog').getByRole('button', { name: 'Quota' }).click();
     await eve.getByText('5.0 MB').waitFor();
     await page.getByRole('button', { name: 'Give one out' }).click();
     await page.locator('.once code').waitFor();
@@ -164,8 +164,7 @@ await play(async () => {
     await page.getByRole('button', { name: 'Delete the account' }).click();
     await page.locator('dialog input').fill(PASSWORD);
     await page.locator('dialog').getByRole('button', { name: 'Delete the account' }).click();
-    await page.waitForURL((url) => url.pathname === '/');
-    await page.getByRole('link', { name: 'Sign in' }).waitFor();
+    await page.getByText('You are not signed in.').waitFor();
   });
 
   await step('where guests may do nothing, they are told what to do', async () => {
@@ -180,5 +179,33 @@ await play(async () => {
     await guest.getByText('No accounts are made here').waitFor();
     await guest.goto('/messages');
     check(guest.url().includes('/login?next=%2Fmessages'), guest.url());
+  });
+
+  await step('all of it works below a prefix', async () => {
+    const below = await House.open('below', ['--path-prefix', '/p']);
+    const visitor = await person(below);
+    await visitor.goto(new URL('/p/', below.url).href, { waitUntil: 'networkidle' });
+    same(visitor.complaints, []);
+    await visitor.setInputFiles('input[type=file][name=file]', { name: 'below.txt', mimeType: 'text/plain', buffer: Buffer.from('below') });
+    await visitor.getByRole('link', { name: 'below.txt' }).click();
+    await visitor.locator('dialog pre').getByText('below').waitFor();
+    await visitor.keyboard.press('Escape');
+    await visitor.getByRole('link', { name: 'Chat' }).click();
+    await visitor.getByText('Live').waitFor();
+    await visitor.locator('[name=message]').fill('Hello from below');
+    await visitor.locator('[name=message]').press('Enter');
+    await visitor.locator('.own:not(.waiting)', { hasText: 'Hello from below' }).waitFor();
+    await visitor.getByRole('link', { name: 'Sign in' }).click();
+    await visitor.getByRole('link', { name: 'Make an account' }).click();
+    await visitor.getByLabel('Username').fill('ada');
+    await visitor.getByLabel('Password').fill(PASSWORD);
+    await visitor.getByRole('button', { name: 'Make the account' }).click();
+    await visitor.getByRole('link', { name: 'Go on' }).click();
+    await visitor.getByLabel('Username').fill('ada');
+    await visitor.getByLabel('Password').fill(PASSWORD);
+    await visitor.getByRole('button', { name: 'Sign in' }).click();
+    await visitor.getByRole('link', { name: 'My files' }).click();
+    await visitor.getByRole('heading', { name: 'My files' }).waitFor();
+    check(new URL(visitor.url()).pathname === '/p/files-ui', visitor.url());
   });
 });

@@ -97,6 +97,8 @@ fn play(name: &str) {
     let (went_well, said) = run(&mut script, &folder.join("said"), WITHIN);
     print!("{said}");
     assert!(went_well, "{name}.mjs did not hold");
+    // It is large; what did not hold is kept to be looked at.
+    let _ = fs::remove_dir_all(&folder);
 }
 
 #[test]

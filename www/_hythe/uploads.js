@@ -1,7 +1,7 @@
-// Uploads, by tus: each is begun, sent from where the server has it, and taken up again after any cut, also after the page was
-// loaded anew (then the file must be chosen once more, for a page may not keep it).
+// Uploads, by tus: each is taken up again after any cut, also when the page was loaded anew (then the file must be chosen once
+// more, for a page may not keep it).
 
-import { $, Trouble, at, button, fetched, make, server, sizeText, sleep, stored, tell } from './common.js';
+import { $, Trouble, at, button, fetched, make, sizeText, sleep, stored, tell } from './common.js';
 
 // Each is `waiting`, `sending`, `paused`, `done`, `stuck` until someone chooses what becomes of it, or `left` by an earlier visit.
 let all = [];
@@ -17,217 +17,219 @@ const mark = (one) => JSON.stringify(factsOf(one));
 const percent = ({ sent, size }) => `${Math.floor((100 * sent) / (size || 1))} % of ${sizeText(size)}`;
 const isOver = (one) => one.state === 'done' || one.state === 'gone';
 
-/** Writes down which are unfinished, for the next visit. */
-const remember = () => stored('uploads', all.filter((one) => one.url && !isOver(one)).map((one) => ({ ...factsOf(one), url: one.url })));
+/** Writes down which are unfinished, beside those of other tabs. */
+function remember() {
+	const others = (stored('uploads') || []).filter(({ url }) => all.every((one) => one.url !== url));
+	stored('uploads', [...others, ...all.filter((one) => one.url && !isOver(one)).map((one) => ({ ...factsOf(one), url: one.url }))]);
+}
 
 export function upload(files) {
-  for (const { file, folder } of files) {
-    const facts = { name: file.name, size: file.size, modified: file.lastModified, folder };
-    const one = all.find((each) => each.state === 'left' && mark(each) === mark(facts)) || add(facts);
-    one.file = file;
-    queue(one);
-  }
+	for (const { file, folder } of files) {
+		const facts = { name: file.name, size: file.size, modified: file.lastModified, folder };
+		const one = all.find((each) => each.state === 'left' && mark(each) === mark(facts)) || add(facts);
+		one.file = file;
+		queue(one);
+	}
 }
 
 /** What an earlier visit has left unfinished. */
 export async function resume() {
-  for (const facts of stored('uploads') || []) {
-    const known = await fetched(facts.url).then((answer) => answer.json(), ({ status }) => !status && { offset: 0 });
-    if (!known || known.offset === known.length) continue;
-    const one = add({ ...facts, sent: known.offset });
-    show(one, 'left', `${percent(one)} had come through when the page was left. Choose the file again to go on.`, button('Choose it', () => $('file').click()), cancel(one, 'Discard'));
-  }
-  remember();
+	const kept = stored('uploads') || [];
+	stored('uploads', []);
+	for (const facts of kept) {
+		const known = await fetched(facts.url).then((answer) => answer.json(), ({ status }) => !status && { offset: 0 });
+		if (!known || known.offset === known.length) continue;
+		const one = add({ ...facts, sent: known.offset });
+		show(one, 'left', `${percent(one)} had come through when the page was left. Choose the file again to go on.`, button('Choose it', () => $('file').click()), cancel(one, 'Discard'));
+	}
+	remember();
 }
 
 function add(facts) {
-  const one = { sent: 0, onConflict: 'error', line: make('p'), choices: make('p', 'choices'), ...facts };
-  one.bar = make('progress', { ariaLabel: `Upload of ${one.name}`, max: one.size || 1 });
-  one.row = make('li', '', make('bdi', 'file-name', one.name), one.line, one.bar, one.choices);
-  $('upload-list').append(one.row);
-  all.push(one);
-  return one;
+	const one = { sent: 0, onConflict: 'error', line: make('p'), choices: make('p', 'choices'), ...facts };
+	one.bar = make('progress', { ariaLabel: `Upload of ${one.name}`, max: one.size || 1 });
+	one.row = make('li', '', make('bdi', 'file-name', one.name), one.line, one.bar, one.choices);
+	$('upload-list').append(one.row);
+	all.push(one);
+	return one;
 }
 
 const cancel = (one, word = 'Cancel') => button(word, () => remove(one));
 const goOn = (one, word) => button(word, () => queue(one));
 
 function queue(one) {
-  show(one, 'waiting', one.sent ? percent(one) : `${sizeText(one.size)} · waiting`, cancel(one));
-  run();
+	show(one, 'waiting', one.sent ? percent(one) : `${sizeText(one.size)} · waiting`, cancel(one));
+	run();
 }
 
 function run() {
-  const one = running < AT_ONCE && all.find(({ state }) => state === 'waiting');
-  if (!one) return;
-  running += 1;
-  send(one).finally(() => {
-    running -= 1;
-    run();
-  });
-  run();
+	const one = running < AT_ONCE && all.find(({ state }) => state === 'waiting');
+	if (!one) return;
+	running += 1;
+	send(one).finally(() => {
+		running -= 1;
+		run();
+	});
+	run();
 }
 
 const MEND = [undefined, 408, 409, 423, 429, 500, 502, 503, 504];
 
-/** Sends one, from where the server has it, again and again until it is there or is refused. */
+/** Sends one, from where the server has it, until it is there or is refused. */
 async function send(one) {
-  show(one, 'sending', percent(one), button('Pause', () => pause(one)), cancel(one));
-  const most = (await server).limits.upload_limit;
-  for (let fails = 0; one.state === 'sending'; ) {
-    const before = one.sent;
-    try {
-      if (most && one.size > most) throw new Trouble(413, { detail: `${sizeText(one.size)} is too large: the server takes ${sizeText(most)} a file at most` });
-      if (!one.url || !(await find(one))) await begin(one);
-      if (one.sent < one.size) await sendRest(one);
-      return finish(one);
-    } catch (trouble) {
-      if (one.state !== 'sending') return;
-      if (!MEND.includes(trouble.status || undefined) || trouble.code === 'file_exists') return refuse(one, trouble);
-      fails = one.sent > before ? 0 : fails + 1;
-      one.line.textContent = `${percent(one)} · the connection was lost, trying again`;
-      await sleep(Math.max(Math.min(500 * 2 ** fails, 15_000), trouble.status === 429 && trouble.waitMs));
-      // A file that was changed or taken away cannot be sent, and only reading it tells.
-      await one.file.slice(one.sent, one.sent + 1).arrayBuffer().catch(() => refuse(one, new Trouble(0, { detail: 'the file was changed, or cannot be read any more' })));
-    }
-  }
+	show(one, 'sending', percent(one), button('Pause', () => pause(one)), cancel(one));
+	for (let fails = 0; one.state === 'sending'; ) {
+		const before = one.sent;
+		try {
+			if (!one.url || !(await find(one))) await begin(one);
+			if (one.sent < one.size) await sendRest(one);
+			return finish(one);
+		} catch (trouble) {
+			if (one.state !== 'sending') return;
+			if (!MEND.includes(trouble.status || undefined) || trouble.code === 'file_exists') return refuse(one, trouble);
+			fails = one.sent > before ? 0 : fails + 1;
+			one.line.textContent = `${percent(one)} · the connection was lost, trying again`;
+			await sleep(Math.max(Math.min(500 * 2 ** fails, 15_000), trouble.status === 429 && trouble.waitMs));
+			// A file that was changed or taken away cannot be sent, and only reading it tells.
+			await one.file.slice(one.sent, one.sent + 1).arrayBuffer().catch(() => refuse(one, new Trouble(0, { detail: 'the file was changed, or cannot be read any more' })));
+		}
+	}
 }
 
 const base64 = (text) => btoa(String.fromCharCode(...new TextEncoder().encode(text)));
 const TUS = { 'Tus-Resumable': '1.0.0' };
 
 async function begin(one) {
-  const [first, ...below] = one.folder.split('/');
-  const isMine = first.startsWith('~');
-  const metadata = { filename: one.name, on_conflict: one.onConflict, dir: isMine ? below.join('/') : one.folder, private: isMine ? '1' : '0' };
-  const fields = { ...TUS, 'Upload-Length': one.size, 'Upload-Metadata': Object.entries(metadata).map(([key, value]) => `${key} ${base64(value)}`).join(',') };
-  const { headers } = await fetched(at('tus'), { method: 'POST', headers: fields });
-  Object.assign(one, { url: headers.get('Location'), sent: 0, place: headers.get('Content-Location') });
-  remember();
+	const [first, ...below] = one.folder.split('/');
+	const isMine = first.startsWith('~');
+	const metadata = { filename: one.name, on_conflict: one.onConflict, dir: isMine ? below.join('/') : one.folder, private: isMine ? '1' : '0' };
+	const fields = { ...TUS, 'Upload-Length': one.size, 'Upload-Metadata': Object.entries(metadata).map(([key, value]) => `${key} ${base64(value)}`).join(',') };
+	const answer = await fetched(at('tus'), { method: 'POST', headers: fields });
+	const { headers } = answer;
+	await answer.text(); // or the browser counts it as broken off
+	Object.assign(one, { url: headers.get('Location'), sent: 0, place: headers.get('Content-Location') });
+	remember();
 }
 
 /** How much the server has; nothing if it does not know of this one any more. */
 async function find(one) {
-  const answer = await fetched(one.url).catch((trouble) => {
-    if (trouble.status !== 404) throw trouble;
-  });
-  if (!answer) return (one.url = null);
-  one.sent = (await answer.json()).offset;
-  one.place = answer.headers.get('Content-Location');
-  return true;
+	const answer = await fetched(one.url).catch((trouble) => {
+		if (trouble.status !== 404) throw trouble;
+	});
+	if (!answer) return (one.url = null);
+	one.sent = (await answer.json()).offset;
+	one.place = answer.headers.get('Content-Location');
+	return true;
 }
 
 function sendRest(one) {
-  const request = (one.request = new XMLHttpRequest()); // fetch tells no progress
-  const from = one.sent;
-  let timer;
-  const patience = () => {
-    clearTimeout(timer);
-    timer = setTimeout(() => request.abort(), SILENCE);
-  };
-  request.open('PATCH', one.url);
-  request.responseType = 'json';
-  const fields = { ...TUS, 'Upload-Offset': from, 'Content-Type': 'application/offset+octet-stream', Accept: 'application/json' };
-  Object.entries(fields).forEach((field) => request.setRequestHeader(...field));
-  request.upload.onprogress = ({ loaded }) => {
-    one.bar.value = one.sent = Math.min(from + loaded, one.size);
-    one.line.textContent = one.sent < one.size ? percent(one) : 'Being stored…';
-    showOverall();
-    patience();
-  };
-  patience();
-  return new Promise((done, fail) => {
-    request.onloadend = () => {
-      clearTimeout(timer);
-      if (request.status !== 204) return fail(new Trouble(request.status, request.response, request.getResponseHeader('Retry-After')));
-      one.sent = one.size;
-      one.place = request.getResponseHeader('Content-Location');
-      done();
-    };
-    request.send(one.file.slice(from));
-  });
+	const request = (one.request = new XMLHttpRequest()); // fetch tells no progress
+	const from = one.sent;
+	let timer;
+	const patience = () => {
+		clearTimeout(timer);
+		timer = setTimeout(() => request.abort(), SILENCE);
+	};
+	request.open('PATCH', one.url);
+	request.responseType = 'json';
+	const fields = { ...TUS, 'Upload-Offset': from, 'Content-Type': 'application/offset+octet-stream', Accept: 'application/json' };
+	Object.entries(fields).forEach((field) => request.setRequestHeader(...field));
+	request.upload.onprogress = ({ loaded }) => {
+		one.bar.value = one.sent = Math.min(from + loaded, one.size);
+		one.line.textContent = one.sent < one.size ? percent(one) : 'Being stored…';
+		showOverall();
+		patience();
+	};
+	patience();
+	return new Promise((done, fail) => {
+		request.onloadend = () => {
+			clearTimeout(timer);
+			if (request.status !== 204) return fail(new Trouble(request.status, request.response, request.getResponseHeader('Retry-After')));
+			one.sent = one.size;
+			one.place = request.getResponseHeader('Content-Location');
+			done();
+		};
+		request.send(one.file.slice(from));
+	});
 }
 
 function finish(one) {
-  const path = decodeURIComponent((one.place || '').replace(/^.*?\/files\//, ''));
-  const name = path.split('/').pop() || one.name;
-  show(one, 'done', name === one.name ? 'Stored' : `Stored as ${name}`);
-  remember();
-  dispatchEvent(new CustomEvent('stored', { detail: path }));
-  setTimeout(() => forget(one), 4000);
-  const count = all.filter(({ state }) => state === 'done').length;
-  if (!all.some(isOpen)) tell(count === 1 ? `${name} is stored.` : `${count} files are stored.`);
+	const name = decodeURIComponent((one.place || '').split('/').pop()) || one.name;
+	show(one, 'done', name === one.name ? 'Stored' : `Stored as ${name}`);
+	remember();
+	dispatchEvent(new Event('stored'));
+	setTimeout(() => forget(one), 4000);
+	const count = all.filter(({ state }) => state === 'done').length;
+	if (!all.some(isOpen)) tell(count === 1 ? `${name} is stored.` : `${count} files are stored.`);
 }
 
 function refuse(one, why) {
-  one.isTaken = why.code === 'file_exists';
-  if (one.isTaken) show(one, 'stuck', 'There is a file of this name already.', ...answers([one]));
-  else show(one, 'stuck', why.message, goOn(one, 'Try again'), cancel(one, 'Dismiss'));
+	one.isTaken = why.code === 'file_exists';
+	if (one.isTaken) show(one, 'stuck', 'There is a file of this name already.', ...answers([one]));
+	else show(one, 'stuck', why.message, goOn(one, 'Try again'), cancel(one, 'Dismiss'));
 }
 
-/** What may become of files whose names are taken. */
 function answers(some) {
-  const again = (onConflict) => () => some.forEach((one) => queue(Object.assign(one, { onConflict, isTaken: false })));
-  return [button('Keep both', again('rename')), button('Replace', again('overwrite')), button('Skip', () => some.forEach(remove))];
+	const again = (onConflict) => () => some.forEach((one) => queue(Object.assign(one, { onConflict, isTaken: false })));
+	return [button('Keep both', again('rename')), button('Replace', again('overwrite')), button('Skip', () => some.forEach(remove))];
 }
 
 function pause(one) {
-  show(one, 'paused', `${percent(one)} · paused`, goOn(one, 'Go on'), cancel(one));
-  one.request?.abort();
-  one.choices.firstChild.focus();
+	show(one, 'paused', `${percent(one)} · paused`, goOn(one, 'Go on'), cancel(one));
+	one.request?.abort();
+	one.choices.firstChild.focus();
 }
 
 function show(one, state, text, ...choices) {
-  Object.assign(one, { state });
-  one.row.className = state;
-  one.line.textContent = text;
-  one.bar.hidden = state === 'stuck' || state === 'done';
-  one.bar.value = one.sent;
-  one.choices.replaceChildren(...choices);
-  showOverall();
+	Object.assign(one, { state });
+	one.row.className = state;
+	one.line.textContent = text;
+	one.bar.hidden = state === 'stuck' || state === 'done';
+	one.bar.value = one.sent;
+	one.choices.replaceChildren(...choices);
+	showOverall();
 }
 
-/** Gives an upload up; the server may forget it too. */
 function remove(one) {
-  one.state = 'gone';
-  one.request?.abort();
-  forget(one);
-  remember();
-  if (one.url) fetched(one.url, { method: 'DELETE', headers: TUS }).catch(() => {});
+	one.state = 'gone';
+	one.request?.abort();
+	remember();
+	forget(one);
+	if (one.url) fetched(one.url, { method: 'DELETE', headers: TUS }).catch(() => {});
 }
 
 function forget(one) {
-  if (one.row.contains(document.activeElement)) $('file').focus();
-  all = all.filter((each) => each !== one);
-  one.row.remove();
-  showOverall();
+	if (one.row.contains(document.activeElement)) $('file').focus();
+	all = all.filter((each) => each !== one);
+	one.row.remove();
+	showOverall();
 }
 
 /** The rate of the last seconds, and the time that is left by it. */
 function pace(sent, left) {
-  const now = performance.now();
-  const seconds = (now - rate.at) / 1000;
-  const value = (sent - rate.sent) / seconds;
-  if (seconds > 5 || value < 0) Object.assign(rate, { at: now, sent, value: 0 });
-  else if (seconds >= 1) Object.assign(rate, { at: now, sent, value: rate.value ? (rate.value + value) / 2 : value });
-  const time = left / rate.value;
-  const text = time < 90 ? `${Math.ceil(time)} s` : time < 5400 ? `${Math.ceil(time / 60)} min` : `${Math.ceil(time / 3600)} h`;
-  return rate.value ? ` · ${sizeText(rate.value)}/s · ${text} left` : '';
+	const now = performance.now();
+	const seconds = (now - rate.at) / 1000;
+	const value = (sent - rate.sent) / seconds;
+	const isAnew = seconds > 5 || value < 0;
+	if (isAnew || seconds >= 1) Object.assign(rate, { at: now, sent, value: isAnew ? 0 : (rate.value || value) / 2 + value / 2 });
+	const time = left / rate.value;
+	const text = time < 90 ? `${Math.ceil(time)} s` : time < 5400 ? `${Math.ceil(time / 60)} min` : `${Math.ceil(time / 3600)} h`;
+	return rate.value ? ` · ${sizeText(rate.value)}/s · ${text} left` : '';
 }
 
 function showOverall() {
-  const open = all.filter(isOpen);
-  const stuck = all.filter(({ state }) => state === 'stuck').length;
-  const sent = sum(all, (one) => one.sent);
-  $('overall').textContent = open.length
-    ? `Uploading${all.length > 1 ? `, ${open.length} of ${all.length} to go` : ''}${pace(sent, sum(open, (one) => one.size - one.sent))}`
-    : stuck ? `${stuck === 1 ? 'One file was' : `${stuck} files were`} not stored` : 'Uploads';
-  $('overall-bar').hidden = !open.length || all.length === 1;
-  $('overall-bar').max = sum(all, (one) => one.size) || 1;
-  $('overall-bar').value = sent;
-  $('uploads').hidden = !all.length;
-  const taken = all.filter((one) => one.isTaken);
-  $('for-all').replaceChildren(...(taken.length > 1 ? [`All ${taken.length}: `, ...answers(taken)] : []));
+	const open = all.filter(isOpen);
+	const stuck = all.filter(({ state }) => state === 'stuck').length;
+	const sent = sum(all, (one) => one.sent);
+	$('overall').textContent = open.length
+		? `Uploading${all.length > 1 ? `, ${open.length} of ${all.length} to go` : ''}${pace(sent, sum(open, (one) => one.size - one.sent))}`
+		: stuck ? `${stuck === 1 ? 'One file was' : `${stuck} files were`} not stored` : 'Uploads';
+	$('overall-bar').hidden = !open.length || all.length === 1;
+	$('overall-bar').max = sum(all, (one) => one.size) || 1;
+	$('overall-bar').value = sent;
+	$('uploads').hidden = !all.length;
+	const taken = all.filter((one) => one.isTaken);
+	$('for-all').replaceChildren(...(taken.length > 1 ? [`All ${taken.length}: `, ...answers(taken)] : []));
 }
 
 addEventListener('beforeunload', (event) => all.some(isOpen) && event.preventDefault());
