@@ -31,10 +31,10 @@ fn an_embedded_server_speaks_tls_beside_plain_http() {
         server.run().expect("it serves");
     });
     let addresses = told.recv().expect("it listens");
-    let request = b"GET /how HTTP/1.1\r\nHost: a\r\n\r\n";
+    let request = "GET /how HTTP/1.1\r\nHost: a\r\n\r\n";
     let mut client = Client::new(addresses[0], usual(), "localhost");
     client.shake().expect("hands are shaken");
-    assert!(client.ask(request, b"nobody listens").ends_with(b"nobody listens"));
+    assert!(client.ask(request, "nobody listens").ends_with("nobody listens"));
     use std::io::{Read, Write};
     let mut plain = crate::client::socket(addresses[1]);
     plain.write_all(b"GET /how HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").expect("it reads");
