@@ -19,10 +19,11 @@ use crate::http::fault::Fault;
 use crate::os;
 use crate::site::people;
 use crate::store::backup;
+use crate::store::change::Change;
 use crate::store::database::{Error, Verdict};
 use crate::store::ledger::{Entry, Ledger};
 use crate::store::secret::{CODE_BYTES, Cost, Digest, Hash, RECOVERY_BYTES, SALT_BYTES, code};
-use crate::store::users::{Account, CODE_MS, Change, Users};
+use crate::store::users::{Account, CODE_MS, Users};
 
 /// More than any password may have.
 const SECRET_BYTES_MAX: u64 = 4096;

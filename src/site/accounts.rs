@@ -22,8 +22,9 @@ use crate::site::post::{post, post_try};
 use crate::site::rate;
 use crate::site::spot::remove_home;
 use crate::site::state::Site;
+use crate::store::change::{Change, Proof};
 use crate::store::secret::{Digest, Hash, RECOVERY_BYTES, code};
-use crate::store::users::{Change, Credential, Proof};
+use crate::store::users::Credential;
 
 /// `POST /register`.
 pub fn register(site: &mut Site, call: &Call<'_>, _: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {

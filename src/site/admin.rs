@@ -15,8 +15,9 @@ use crate::site::post::post;
 use crate::site::rows;
 use crate::site::spot::remove_home;
 use crate::site::state::Site;
+use crate::store::change::Change;
 use crate::store::secret::{CODE_BYTES, Digest, RECOVERY_BYTES, code};
-use crate::store::users::{CODE_MS, Change, INVITE_MS, INVITES_MAX};
+use crate::store::users::{CODE_MS, INVITE_MS, INVITES_MAX};
 
 /// `GET /admin/users`.
 pub fn users(site: &mut Site, call: &Call<'_>, _: &mut Context<'_>) -> Result<Response, Fault> {

@@ -16,8 +16,10 @@ use crate::site::people::{accounts, keep};
 use crate::site::post::post;
 use crate::site::rows;
 use crate::site::state::Site;
+use crate::store::change::{Change, Which};
+use crate::store::scopes::Scopes;
 use crate::store::secret::{Digest, SECRET_BYTES, hex};
-use crate::store::users::{Change, Scopes, TOKENS_MAX, Which};
+use crate::store::users::TOKENS_MAX;
 
 /// What every API token begins with, so that one is known where it should not be.
 const TOKEN_START: &str = "hyt_";

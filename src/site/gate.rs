@@ -19,8 +19,9 @@ use crate::server::reply::{Ending, Reply};
 use crate::site::cookie::{self, Found};
 use crate::site::state::Site;
 use crate::store::owners::Owner;
+use crate::store::scopes::Scopes;
 use crate::store::secret::Digest;
-use crate::store::users::{Account, Credential, Scopes};
+use crate::store::users::{Account, Credential};
 
 /// Who a request acts for.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -18,8 +18,9 @@ use crate::site::people::{accounts, bad_credentials, begin_try, cost_and_salt, h
 use crate::site::post::{Back, post, post_try};
 use crate::site::rate;
 use crate::site::state::Site;
+use crate::store::change::{Change, Which};
 use crate::store::secret::{Digest, Hash, SECRET_BYTES, hex};
-use crate::store::users::{Change, Credential, SESSION_MS, Which};
+use crate::store::users::{Credential, SESSION_MS};
 
 /// Of what a client calls itself, at most so much is kept.
 const AGENT_MAX: usize = 200;

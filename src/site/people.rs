@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
+use crate::clock::Moment;
 use crate::http::date;
 use crate::http::fault::Fault;
 use crate::http::status::Status;
@@ -13,9 +14,16 @@ use crate::site::books;
 use crate::site::gate::throttled;
 use crate::site::rate;
 use crate::site::state::{Accounts, Site};
+use crate::store::change::Change;
 use crate::store::ledger::Entry;
 use crate::store::secret::{Cost, Hash, PASSWORD_MAX, PASSWORD_MIN, SALT_BYTES, Weakness, check_password};
-use crate::store::users::{Account, Change, Credential};
+use crate::store::users::{Account, Credential};
+
+/// How long a refusal is held back from an address that floods us with tries: some two a second on each connection are no load.
+const HELD_LEAST_MS: u64 = 500;
+/// How much longer, for those that come together. The step has no divisor in common with it.
+const HELD_SPREAD_MS: u64 = 200;
+const HELD_STEP_MS: u64 = 77;
 
 /// Letters of a name.
 pub const NAME_MAX: usize = 32;
@@ -82,9 +90,13 @@ pub fn is_flooding(site: &mut Site, cx: &Context<'_>) -> bool {
     accounts.refusals.take(cx.peer.ip, cx.now).is_err()
 }
 
-/// A topic on which nothing is ever said.
-pub fn stillness(site: &Site) -> Option<Topic> {
-    site.accounts.as_ref()?.stillness
+/// What a refusal waits on, and until when. They are spread over a while: two hundred that were told to come again in the same moment
+/// would come in the same moment.
+pub fn hold_back(site: &mut Site, cx: &Context<'_>) -> Option<(Topic, Moment)> {
+    let accounts = site.accounts.as_mut()?;
+    accounts.held_back = accounts.held_back.wrapping_add(1);
+    let spread = accounts.held_back.wrapping_mul(HELD_STEP_MS) % HELD_SPREAD_MS;
+    Some((accounts.stillness?, cx.now.plus(HELD_LEAST_MS + spread)))
 }
 
 /// Begins a try at an account from an address: it counts as a failure until it succeeds.

@@ -15,9 +15,6 @@ use crate::site::entrance::{self, Page};
 use crate::site::people;
 use crate::site::state::Site;
 
-/// How long a refusal is held back from an address that floods us with tries: two a second on each connection are no load.
-const HELD_BACK_MS: u64 = 500;
-
 /// How whoever posted is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Back {
@@ -98,16 +95,17 @@ pub fn post(
         match done {
             Ok(reply) => reply,
             // Whoever is told to come later and comes at once is told it a little later.
-            Err(fault) if fault.retry_after.is_some() && people::is_flooding(site, cx) => match people::stillness(site)
-            {
-                Some(topic) => Reply::Wait {
-                    topic,
-                    until: cx.now.plus(HELD_BACK_MS),
-                    outlasts: false,
-                    again: Box::new(move |site, _| back.refuse(site, fault)),
-                },
-                None => back.refuse(site, fault),
-            },
+            Err(fault) if fault.retry_after.is_some() && people::is_flooding(site, cx) => {
+                match people::hold_back(site, cx) {
+                    Some((topic, until)) => Reply::Wait {
+                        topic,
+                        until,
+                        outlasts: false,
+                        again: Box::new(move |site, _| back.refuse(site, fault)),
+                    },
+                    None => back.refuse(site, fault),
+                }
+            }
             Err(fault) => back.refuse(site, fault),
         }
     }))

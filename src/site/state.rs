@@ -160,6 +160,8 @@ pub struct Accounts {
     pub refusals: Buckets,
     /// What those wait on who are told later; without it nobody is kept waiting.
     pub stillness: Option<Topic>,
+    /// How often somebody was.
+    pub held_back: u64,
     /// Where secrets come from.
     pub draw: Draw,
 }
@@ -181,6 +183,7 @@ impl Accounts {
             dummy: Hash::dummy(cost),
             refusals: Buckets::new(REFUSALS),
             stillness: None,
+            held_back: 0,
             draw,
         }
     }

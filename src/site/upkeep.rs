@@ -7,7 +7,8 @@ use crate::server::reply::Reply;
 use crate::site::people::{end_all, keep};
 use crate::site::spot::remove_home_now;
 use crate::site::state::Site;
-use crate::store::users::{Change, Users};
+use crate::store::change::Change;
+use crate::store::users::Users;
 
 /// The ledger holds this now: another process has changed it, or it has just been opened.
 pub fn replaced(site: &mut Site, users: Users, cx: &mut Context<'_>) -> Reply<Site> {

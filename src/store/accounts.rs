@@ -8,9 +8,11 @@ use std::sync::Arc;
 use rusqlite::{Connection, OpenFlags, Row, Transaction, params};
 
 use crate::clock::Wall;
+use crate::store::change::{Change, Proof, Which};
 use crate::store::database::{Error, Verdict, connect};
+use crate::store::scopes::Scopes;
 use crate::store::secret::{Digest, Hash};
-use crate::store::users::{Account, Change, Proof, Scopes, Session, Token, Users, Which, know};
+use crate::store::users::{Account, Session, Token, Users, know};
 
 /// Times are milliseconds since 1970. `gone` is when an account was deleted: its row stays, for its name stays taken and its
 /// number is never given again. Secrets are digests, the password is a PHC string.

@@ -16,10 +16,11 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::clock::Wall;
+use crate::store::change::Change;
 use crate::store::database::{self, Error, Verdict, check, connect, count, is_refusal, make_private, meta, set_meta};
 use crate::store::history::Message;
 use crate::store::owners::{self, Owners};
-use crate::store::users::{Change, Users};
+use crate::store::users::Users;
 use crate::store::{accounts, messages, search};
 
 /// The write-ahead log is cut back to this after it has grown in a burst.

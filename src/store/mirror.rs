@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::clock::Wall;
+use crate::store::change::{Change, Proof, Which};
 use crate::store::database::Verdict;
 use crate::store::ledger::{Entry, Ledger, Sync};
+use crate::store::scopes::Scopes;
 use crate::store::secret::{Digest, Hash};
-use crate::store::users::{
-    CODE_MS, Change, Credential, INVITE_MS, KNOWN_MAX, Proof, SESSION_IDLE_MS, Scopes, Users, Which,
-};
+use crate::store::users::{CODE_MS, Credential, INVITE_MS, KNOWN_MAX, SESSION_IDLE_MS, Users};
 
 /// A ledger and the model beside it, as the loop has them.
 struct Pair {

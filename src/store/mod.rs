@@ -6,6 +6,7 @@
 pub mod accounts;
 pub mod archive;
 pub mod backup;
+pub mod change;
 pub mod database;
 pub mod digest;
 pub mod disk;
@@ -14,6 +15,7 @@ pub mod ledger;
 pub mod messages;
 pub mod owners;
 pub mod partial;
+pub mod scopes;
 pub mod search;
 pub mod secret;
 pub mod shelf;

@@ -6,7 +6,7 @@
 //! files in memory. `ask` says what clients ask and what must be answered, `answer` reads answers strictly, `truth` knows what
 //! is so, and a `client` puts them together. `stage` runs a story: first with faults, then without, when all that is unfinished
 //! must finish; then all leave, and nothing may be left. `site` tells stories of the server itself, `guest` of a server somebody
-//! else made of its parts, and `cases` what was once found, by name;
+//! else made of its parts, `people` of accounts over weeks, and `cases` what was once found, by name;
 //! `turns` says whose turn it is.
 
 mod answer;
@@ -17,6 +17,7 @@ mod dice;
 mod disk;
 mod guest;
 mod net;
+mod people;
 mod site;
 mod stage;
 mod truth;
@@ -68,6 +69,11 @@ fn tell_some(next: &AtomicU64, count: u64, story: fn(u64, bool) -> u64) -> Vec<u
 #[test]
 fn the_site_keeps_its_promises_whatever_goes_wrong() {
     tell(site::story);
+}
+
+#[test]
+fn accounts_are_what_their_people_were_told_over_minutes_and_weeks() {
+    tell(people::story);
 }
 
 #[test]
