@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use crate::cli::exit::RunError;
 use crate::config::{AccessLog, Config, FILE_JOBS_MAX, HASH_QUEUE, HASHERS, Limits, LogFormat};
-use crate::http::headers::HEADERS_MAX;
+use crate::http::headers::HEADERS_MOST;
 use crate::http::host::{HostList, HostRules};
 use crate::http::request::HeadLimits;
 use crate::os;
@@ -59,7 +59,7 @@ pub fn rules(config: &Config, bound: &Bound) -> Result<Rules, RunError> {
         heads: HeadLimits {
             request_line_bytes: limits.request_line_bytes,
             header_bytes: limits.header_bytes,
-            headers: limits.headers.min(HEADERS_MAX),
+            headers: limits.headers.min(HEADERS_MOST),
         },
         header_timeout_ms: limits.header_timeout_ms,
         body_idle_ms: limits.body_idle_ms,

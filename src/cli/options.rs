@@ -472,7 +472,7 @@ pub static GROUPS: &[Group] = &[
                 name: "headers",
                 kind: Count(NoLimit, 0, |config| &mut config.limits.headers),
                 default: "100",
-                help: "The header lines of a request (beyond them 431); there is room for 100, whatever is said here",
+                help: "The header lines of a request (beyond them 431)",
                 reason: "Browsers send about 20",
             },
             Key {

@@ -597,6 +597,25 @@ mod tests {
     }
 
     #[test]
+    fn as_many_fields_pass_as_the_configuration_says() {
+        let head = |count: usize| format!("GET / HTTP/1.1\r\nHost: x\r\n{}\r\n", "A: b\r\n".repeat(count - 1));
+        for (most, passes) in [(crate::http::headers::HEADERS_MOST, 2000), (500, 500), (7, 7)] {
+            let limits = HeadLimits { headers: most, ..HeadLimits::default() };
+            let told = |count: usize| {
+                let mut table = HeaderTable::new();
+                let head = head(count);
+                Request::parse(head.as_bytes(), &mut table, &limits)
+                    .map(|request| request.headers.iter().count())
+                    .map_err(|fault| fault.status)
+            };
+            assert_eq!(told(passes), Ok(passes));
+            if passes == most {
+                assert_eq!(told(passes + 1), Err(crate::http::status::Status::HEADER_FIELDS_TOO_LARGE));
+            }
+        }
+    }
+
+    #[test]
     fn what_comes_behind_the_limit_does_not_change_what_is_told() {
         let line = format!("GET /{} HTTP/1.1\nHost: x\r\n\r\n", "a".repeat(9000));
         let head = format!("GET / HTTP/1.1\r\nHost: x\r\nX: {}\nY: z\r\n\r\n", "a".repeat(17_000));

@@ -3,8 +3,11 @@
 //! Fields that the server itself asks for have a [`Field`]; one pass notes where each first stands and whether it stands
 //! there twice, so that nobody searches again.
 
-/// The most header fields a request may have; one more is answered 431.
+/// The most header fields a request may have unless the configuration says otherwise, and the most trailers.
 pub const HEADERS_MAX: usize = 100;
+
+/// Fields that are the most whatever the configuration says.
+pub const HEADERS_MOST: usize = 65_000;
 
 macro_rules! fields {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
@@ -103,7 +106,7 @@ fields! {
 pub struct Headers<'a> {
     fields: &'a [httparse::Header<'a>],
     /// Where each known field first stands, counted from one; zero where it is not.
-    first: [u8; FIELDS],
+    first: [u16; FIELDS],
     /// A bit for each known field that stands there more than once.
     repeated: u32,
     /// Whether a field begins with `x-forwarded-`.
@@ -114,19 +117,18 @@ pub struct Headers<'a> {
 const FORWARDED: &[u8] = b"x-forwarded-";
 
 const _: () = assert!(FIELDS <= 32, "`repeated` has a bit for each field");
-const _: () = assert!(HEADERS_MAX < 256, "`first` counts in a byte");
 
 impl<'a> Headers<'a> {
     /// Goes over the fields once.
     ///
     /// # Panics
-    /// If there are more than [`HEADERS_MAX`].
+    /// If there are more than [`HEADERS_MOST`].
     pub fn new(fields: &'a [httparse::Header<'a>]) -> Headers<'a> {
-        assert!(fields.len() <= HEADERS_MAX, "the parser lets no more pass");
-        let mut first = [0u8; FIELDS];
+        assert!(fields.len() <= HEADERS_MOST, "the parser lets no more pass");
+        let mut first = [0u16; FIELDS];
         let mut repeated = 0u32;
         let mut is_forwarded = false;
-        for (place, field) in (1u8..).zip(fields) {
+        for (place, field) in (1u16..).zip(fields) {
             if let Some((start, _)) = field.name.as_bytes().split_at_checked(FORWARDED.len()) {
                 is_forwarded |= is_named(start, FORWARDED);
             }

@@ -78,7 +78,7 @@ pub struct HeadLimits {
     pub request_line_bytes: usize,
     /// The whole head; more is 431.
     pub header_bytes: usize,
-    /// Header fields, at most [`HEADERS_MAX`]; more is 431.
+    /// Header fields, at most [`HEADERS_MOST`](crate::http::headers::HEADERS_MOST); more is 431.
     pub headers: usize,
 }
 
@@ -103,8 +103,10 @@ pub enum BodyLength {
 pub struct HeaderTable<'i> {
     /// For the quick look,
     quick: Fields<'i>,
-    /// and for the close one.
+    /// for the close one,
     close: Fields<'i>,
+    /// and for one with more fields than usual, where so many are accepted.
+    more: Vec<MaybeUninit<httparse::Header<'i>>>,
 }
 
 impl HeaderTable<'_> {
@@ -115,6 +117,7 @@ impl HeaderTable<'_> {
         HeaderTable {
             quick: [const { MaybeUninit::uninit() }; HEADERS_MAX],
             close: [const { MaybeUninit::uninit() }; HEADERS_MAX],
+            more: Vec::new(),
         }
     }
 }
@@ -175,7 +178,7 @@ impl<'a> Request<'a> {
         table: &'a mut HeaderTable<'i>,
         limits: &HeadLimits,
     ) -> Result<Request<'a>, Fault> {
-        Request::parse_lines(head, &mut table.close, limits)
+        Request::parse_lines(head, &mut table.close, &mut table.more, limits)
     }
 
     /// Reads the head that `input` begins with. If it is all there and its lines are as they should be, one pass does it; else
@@ -191,15 +194,27 @@ impl<'a> Request<'a> {
         }
         match end()? {
             None => Ok(None),
-            Some(end) => Ok(Some((end, Request::parse_lines(&input[..end], &mut table.close, limits)?))),
+            Some(end) => {
+                Ok(Some((end, Request::parse_lines(&input[..end], &mut table.close, &mut table.more, limits)?)))
+            }
         }
     }
 
     fn parse_lines<'i: 'a>(
         head: &'i [u8],
-        fields: &'a mut Fields<'i>,
+        close: &'a mut Fields<'i>,
+        more: &'a mut Vec<MaybeUninit<httparse::Header<'i>>>,
         limits: &HeadLimits,
     ) -> Result<Request<'a>, Fault> {
+        let mut fields = &mut close[..];
+        if limits.headers > HEADERS_MAX {
+            let lines = memchr::memchr_iter(b'\n', head).count();
+            if lines > HEADERS_MAX {
+                // As large as the head that has been let in, and gone with it.
+                more.resize_with(lines, MaybeUninit::uninit);
+                fields = more;
+            }
+        }
         let mut parsed = httparse::Request::new(&mut []);
         match httparse::ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, head, fields) {
             Ok(httparse::Status::Complete(length)) if length == head.len() => Request::judge(parsed, limits),

@@ -40,10 +40,8 @@ pub fn send(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'
     // The text has a limit of its own; a form or a document may spend several bytes on each of it.
     let most = match form {
         Form::Text => site.config.limits.message_limit_bytes,
-        Form::Fields | Form::Json => {
-            let escaped = site.config.limits.message_limit_bytes.saturating_mul(6).saturating_add(1024);
-            site.config.limits.form_limit_bytes.max(escaped)
-        }
+        Form::Fields => site.config.limits.form_limit_bytes,
+        Form::Json => site.config.limits.json_limit_bytes,
     };
     Ok(Reply::collect(most, move |site: &mut Site, body, cx| {
         let draft = match form.read(&body) {

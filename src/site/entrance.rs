@@ -122,7 +122,7 @@ const NOTE_SECONDS: u32 = 120;
 /// `GET /_hythe/<part>`: style, scripts and pictures.
 pub fn part(_: &mut Site, call: &Call<'_>, _: &mut Context<'_>) -> Result<Response, Fault> {
     let name = call.parameter("part").filter(|_| !call.is_folder).unwrap_or_default();
-    built::part(name).ok_or_else(Fault::not_found)?.answer(call.method, &call.headers)
+    built::part(name, call).ok_or_else(Fault::not_found)?.answer(call.method, &call.headers)
 }
 
 /// `GET /_hythe/mine`: leads to the files of whoever asks.
@@ -152,7 +152,7 @@ pub fn show(
     let parts = Parts { next, note: shown, is_closed, numbers, ..Parts::default() };
     let text = fill(page, site, Some((who, cx.wall)), &parts);
     if note.is_none() && !page.is_personal() {
-        return built::page(call, text, true);
+        return built::page(call, text);
     }
     let answer = Response::html(Status::OK, text).header("Cache-Control", "no-store");
     Ok(match note {

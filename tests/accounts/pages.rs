@@ -1,6 +1,7 @@
 //! The pages and their parts, whatever `www/` holds.
 
 use std::fs;
+use std::io::Read;
 
 use crate::place::{HTML, Place, Says, cookie};
 
@@ -67,6 +68,15 @@ fn the_parts_of_the_pages_are_the_built_in_ones_whatever_the_folder_holds() {
         assert_ne!(answer.text(), "theirs", "{part}");
         let tag = answer.field("ETag").expect("a tag").to_owned();
         assert_eq!(place.get(&format!("/_hythe/{part}"), &[&format!("If-None-Match: {tag}")]).status, 304);
+        let squeezed = place.get(&format!("/_hythe/{part}"), &["Accept-Encoding: gzip, br"]);
+        assert_eq!(
+            (squeezed.field("Content-Encoding"), squeezed.field("Vary")),
+            (Some("gzip"), Some("Accept-Encoding"))
+        );
+        assert_ne!(squeezed.field("ETag"), Some(&*tag), "{part}");
+        let mut whole = String::new();
+        flate2::read::GzDecoder::new(&squeezed.body[..]).read_to_string(&mut whole).unwrap();
+        assert_eq!((whole, answer.field("Vary")), (answer.text(), Some("Accept-Encoding")), "{part}");
     }
     assert_ne!(place.get("/chat", &[]).text(), "theirs");
     for missing in ["/_hythe/login.html", "/_hythe/", "/_hythe", "/_hythe/style.css/", "/_hythe/a/b"] {
