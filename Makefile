@@ -1,5 +1,5 @@
 # Every line here is one that you could type yourself.
-.PHONY: run build test sim kill clients fuzz bench lint doc install
+.PHONY: run build test features sim kill clients fuzz bench lint doc install
 
 # Where `make install` puts things; DESTDIR goes before all of it.
 PREFIX ?= /usr/local
@@ -31,6 +31,12 @@ install: build
 # The pages are tested in Chromium where that, node and npm are; what is missing is told. HYTHE_BROWSER=must makes it a failure.
 test:
 	cargo test --workspace --no-fail-fast
+
+# Without each feature, without any, and with each alone: all of them build, without a warning.
+features:
+	for set in "" client tls compress client,tls client,compress tls,compress; do \
+		echo "-- features: $$set" && cargo clippy --quiet --lib --bins --examples --no-default-features --features "$$set" -- -D warnings || exit 1; \
+	done
 
 # The whole server in a simulated world. SEED=n replays one story.
 sim:

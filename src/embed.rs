@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsRawFd, RawFd};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,6 +13,7 @@ use crate::http::fault::Fault;
 use crate::http::request::Method;
 use crate::http::response::Response;
 use crate::os::doors::{self, Door};
+use crate::os::keys::Keys;
 use crate::os::pool::Tray;
 use crate::os::{Keeper, Os, Parts};
 use crate::reactor::Reactor;
@@ -44,6 +46,7 @@ const QUEUE_MAX: usize = 256;
 pub struct Server<S: State> {
     inner: server::Server<S>,
     doors: Vec<Door>,
+    keys: Option<Keys>,
     helpers: usize,
     keeper: Box<dyn Keeper<S::Entry, Brought<Done<S>>>>,
     takes_signals: bool,
@@ -60,6 +63,7 @@ impl<S: State> Server<S> {
         Server {
             inner: server::Server::new(state, Hub::default()),
             doors: Vec::new(),
+            keys: None,
             helpers: HELPERS,
             keeper: Box::new(NoKeeper),
             takes_signals: false,
@@ -214,6 +218,33 @@ impl<S: State> Server<S> {
         Ok(())
     }
 
+    /// Sets the certificates, each with its key (files in PEM, P-256 keys are the cheapest), for the addresses of
+    /// [`listen_encrypted`](Server::listen_encrypted). The first is for clients that ask for no name of the others. The files are
+    /// looked at every ten seconds; what has changed is used from the next connection on, unless it does not fit together.
+    ///
+    /// # Errors
+    /// A sentence on the first pair that cannot be used; always, in a build without the feature `tls`.
+    pub fn set_certificates(&mut self, pairs: &[(PathBuf, PathBuf)]) -> Result<(), String> {
+        self.keys = Some(Keys::read(pairs)?);
+        Ok(())
+    }
+
+    /// Listens at every address that `addresses` stands for, and speaks TLS 1.2 and 1.3 there.
+    /// [`Context::is_secure`] tells a handler.
+    ///
+    /// # Errors
+    /// If no certificate is set, an address cannot be resolved, or is taken.
+    pub fn listen_encrypted(&mut self, addresses: impl ToSocketAddrs) -> io::Result<()> {
+        if self.keys.is_none() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "no certificate is set"));
+        }
+        for address in addresses.to_socket_addrs()? {
+            let socket = doors::listen(address, BACKLOG)?;
+            self.doors.push(Door { socket, entrance: Entrance::Secure });
+        }
+        Ok(())
+    }
+
     /// Listens at a socket that is bound already, TCP or Unix; an inherited descriptor becomes one by `TcpListener::from`.
     pub fn listen_on(&mut self, door: impl Into<Door>) {
         self.doors.push(door.into());
@@ -247,7 +278,7 @@ impl<S: State> Server<S> {
     pub fn start(self) -> io::Result<Running<S>> {
         let world: World<S> = Os::new(Parts {
             doors: self.doors,
-            keys: None,
+            keys: self.keys,
             proxies: None,
             successor: None,
             takes_signals: self.takes_signals,

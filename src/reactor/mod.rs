@@ -17,7 +17,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use crate::clock::Moment;
 use crate::reactor::door::Door;
 use crate::reactor::hub::{Hub, Seat};
-use crate::reactor::slot::{Brought, Marks, Protocol, Yard, flag};
+use crate::reactor::slot::{Brought, Marks, Protocol, TURN_MS, Yard, flag};
 use crate::reactor::slots::{BETWEEN_LOOKS, Slot, Slots};
 use crate::reactor::system::{Happening, Key, Lane, Signal, Socket, System, Verdict};
 use crate::reactor::wheel::Tick;
@@ -115,11 +115,17 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
         census
     }
 
-    /// Notes how long the turn took. A turn in which little happened is not worth a look at the clock.
+    /// Notes how long the turn took, and counts who is at what if that was asked for.
     fn measure(&mut self) {
-        if self.events >= BETWEEN_LOOKS {
+        if self.events > 0 {
             let took = self.slots.system.now().0.since(self.slots.yard.now);
-            self.slots.yard.counts.longest_turn_ms = self.slots.yard.counts.longest_turn_ms.max(took);
+            let counts = &mut self.slots.yard.counts;
+            counts.longest_turn_ms = counts.longest_turn_ms.max(took);
+            counts.turns_ms += took;
+            counts.turns_by_ms[TURN_MS.partition_point(|bound| *bound < took)] += 1;
+        }
+        if std::mem::take(&mut self.slots.yard.wants_census) {
+            self.slots.yard.census = self.census();
         }
     }
 
@@ -259,6 +265,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
                 }
             }
             Happening::Verdicts(verdicts) => {
+                self.slots.yard.counts.commits += 1;
                 for verdict in verdicts {
                     self.judge(verdict);
                 }

@@ -165,11 +165,21 @@ pub struct Counts {
     pub longest_turn_ms: u64,
     /// Calls into a protocol that panicked.
     pub panics: u64,
+    /// Turns by how long they took, sleep left out: up to each of [`TURN_MS`], and longer than the last. Of turns in which nothing
+    /// happened nobody speaks.
+    pub turns_by_ms: [u64; TURN_MS.len() + 1],
+    /// All of them together, in milliseconds.
+    pub turns_ms: u64,
+    /// Batches the ledger has given its verdicts on: as many commits, or fewer.
+    pub commits: u64,
     /// Entries the ledger has kept.
     pub kept: u64,
     /// Batches' entries the ledger has lost.
     pub lost: u64,
 }
+
+/// The bounds of the turns' histogram, in milliseconds.
+pub const TURN_MS: [u64; 8] = [1, 2, 5, 10, 20, 50, 100, 500];
 
 /// What the loop lends to whoever has its say, beside the connection itself.
 pub struct Yard<P: Protocol> {
@@ -195,6 +205,10 @@ pub struct Yard<P: Protocol> {
     pub called: Vec<Key>,
     /// That the house is to be closed, and within which time.
     pub close_within_ms: Option<u64>,
+    /// How many connections were at what when that was last counted.
+    pub census: Vec<(&'static str, usize)>,
+    /// Whether it is to be counted at the end of this turn.
+    pub wants_census: bool,
     /// Bytes that wait in the outboxes of streams.
     pub(super) stream_held: usize,
     /// Bytes that leave together when the protocol has had its say.
@@ -244,6 +258,8 @@ impl<P: Protocol> Yard<P> {
             alarm: None,
             called: Vec::new(),
             close_within_ms: None,
+            census: Vec::new(),
+            wants_census: false,
             stream_held: 0,
             desk: Vec::new(),
             mark: 0,

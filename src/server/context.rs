@@ -141,6 +141,9 @@ pub struct Context<'a> {
     pub(super) called: &'a mut Vec<Key>,
     pub(super) stream_bytes: usize,
     pub(super) close_within_ms: &'a mut Option<u64>,
+    pub(super) census: &'a [(&'static str, usize)],
+    pub(super) wants_census: &'a mut bool,
+    pub(super) promises: usize,
 }
 
 impl Context<'_> {
@@ -201,6 +204,22 @@ impl Context<'_> {
     /// Whether a lane of helpers takes new work. If not, 503 is the honest answer, before a body is taken.
     pub fn has_room(&self, lane: Lane) -> bool {
         self.has_room[lane as usize]
+    }
+
+    /// How many connections were at what, the most first, at the end of a turn in which somebody wanted to know
+    /// ([`count_connections`](Context::count_connections)).
+    pub fn census(&self) -> &[(&'static str, usize)] {
+        self.census
+    }
+
+    /// Has the connections counted at the end of this turn.
+    pub fn count_connections(&mut self) {
+        *self.wants_census = true;
+    }
+
+    /// Entries that wait for the ledger's verdict.
+    pub fn entries_out(&self) -> usize {
+        self.promises
     }
 
     /// Jobs waiting or running in a lane.

@@ -132,6 +132,7 @@ fn check_own(
             if is_right && let Some(accounts) = &mut site.accounts {
                 accounts.throttle.succeed(&name, rate::network(ip));
             } else {
+                site.tallies.failed_sign_ins += 1;
                 tell_failure(shown(&name), ip, "password");
             }
             then(site, is_right.then_some(kept), cx)
@@ -188,6 +189,7 @@ pub fn reset(site: &mut Site, call: &Call<'_>, _: Principal, cx: &mut Context<'_
             Some((account.id, proof))
         });
         let Some((account, proof)) = found else {
+            site.tallies.failed_sign_ins += 1;
             tell_failure(shown(&name), ip, "code");
             return Err(bad_reset_code());
         };

@@ -24,9 +24,10 @@ use crate::site::kept::KeptHeaders;
 use crate::site::spot::{Spot, owner_name, when_known};
 use crate::site::state::{Files, Site, disk_fault};
 use crate::site::variant::{Making, Source, Variant};
-use crate::store::archive::{Archive, Format, Walk, ZIP_NAMES_MAX};
+use crate::store::archive::{Archive, Format, Walk};
 use crate::store::digest::{self, Hashing};
 use crate::store::disk::{Disk, FileFacts, Kind, Opened};
+use crate::store::zipped::CAN_ZIP;
 
 /// The policy of every shared file, whatever it is.
 const POLICY: &str = "sandbox; default-src 'none'";
@@ -113,9 +114,10 @@ impl Wish {
                 ("inline", value) => wish.inline = value == "1",
                 ("hash", "sha256") => wish.digest = true,
                 ("hash", _) => return bad("hash is sha256"),
-                ("archive", "tar") => wish.archive = Some(Format::Tar),
-                ("archive", "zip") => wish.archive = Some(Format::Zip),
-                ("archive", _) => return bad("archive is tar or zip"),
+                ("archive", word) => match Format::named(word) {
+                    Some(format) => wish.archive = Some(format),
+                    None => return bad(if CAN_ZIP { "archive is tar or zip" } else { "archive is tar" }),
+                },
                 _ => {}
             }
         }
@@ -211,8 +213,10 @@ fn open_archive(disk: &Arc<dyn Disk>, folder: &Spot, format: Format) -> Result<A
         let walk = Walk::new(Arc::clone(disk), folder.path.clone(), folder.area.is_shared());
         walk.map_err(|error| disk_fault(&error, "list a folder"))
     };
-    if format == Format::Zip && walk()?.is_longer_than(ZIP_NAMES_MAX) {
-        let detail = format!("a zip may hold {ZIP_NAMES_MAX} names at most; a tar may hold any number");
+    if let Some(most) = format.names_max()
+        && walk()?.is_longer_than(most)
+    {
+        let detail = format!("a zip may hold {most} names at most; a tar may hold any number");
         return Err(Fault::new(Status::CONTENT_TOO_LARGE, "too_large", detail));
     }
     let top = folder.show().name().unwrap_or_default().trim_start_matches('~').to_owned();
@@ -339,6 +343,7 @@ mod tests {
             ("", wish(None, false, false)),
             ("inline=1&hash=sha256", wish(None, true, true)),
             ("archive=tar", wish(Some(Format::Tar), false, false)),
+            #[cfg(feature = "compress")]
             ("archive=zip&other=1&inline=0", wish(Some(Format::Zip), false, false)),
         ] {
             assert_eq!(Wish::of(query), expected, "{query}");

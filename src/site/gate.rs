@@ -451,6 +451,7 @@ fn wrong_token(site: &mut Site, cx: &Context<'_>) -> Fault {
         site.tallies.throttled += 1;
         return throttled(seconds);
     }
+    site.tallies.failed_sign_ins += 1;
     tell_failure("-", cx.peer.ip, "token");
     Fault::new(Status::UNAUTHORIZED, "invalid_token", "the credentials are not valid")
 }

@@ -79,6 +79,7 @@ fn check(site: &mut Site, cx: &Context<'_>, visit: Visit, password: String) -> R
 }
 
 fn turn_away(site: &mut Site, visit: &Visit) -> Reply<Site> {
+    site.tallies.failed_sign_ins += 1;
     tell_failure(shown(&visit.name), visit.ip, "password");
     visit.back.refuse(site, bad_credentials())
 }

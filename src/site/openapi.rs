@@ -21,6 +21,7 @@ use crate::site::rooms;
 use crate::site::speaker;
 use crate::site::state::Site;
 use crate::store::tree::{NAME_BYTES_MAX, SEGMENTS_MAX};
+use crate::store::zipped::CAN_ZIP;
 
 use Action::{Account, Admin, ChatRead, ChatWrite, Enter, Identity, Metrics, Open, SharedRead, SharedWrite, WwwRead};
 use Method::{Delete, Get, Options, Patch, Post, Put};
@@ -445,7 +446,7 @@ fn download(_: &Config) -> Value {
     let inline = query("inline", inline, "1: images, plain text, audio and video are shown in place.");
     let hash = json!({"type": "string", "enum": ["sha256"]});
     let hash = query("hash", hash, "Adds Repr-Digest (RFC 9530) of the whole file.");
-    let archive = json!({"type": "string", "enum": ["tar", "zip"]});
+    let archive = json!({"type": "string", "enum": if CAN_ZIP { vec!["tar", "zip"] } else { vec!["tar"] }});
     let archive = query("archive", archive, "The path is a folder's: it and all below it as one file.");
     let parameters: Vec<Value> = [file_path(), inline, hash, archive].into_iter().chain(file_headers()).collect();
     let answers = file_answers("The whole file, as a download; a folder as an archive.");

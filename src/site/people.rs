@@ -17,7 +17,7 @@ use crate::site::state::{Accounts, Site};
 use crate::store::change::Change;
 use crate::store::ledger::Entry;
 use crate::store::secret::{Cost, Hash, PASSWORD_MAX, PASSWORD_MIN, SALT_BYTES, Weakness, check_password};
-use crate::store::users::{Account, Credential};
+use crate::store::users::{Account, Credential, Users};
 
 /// How long a refusal is held back from an address that floods us with tries: some two a second on each connection are no load.
 const HELD_LEAST_MS: u64 = 500;
@@ -174,6 +174,7 @@ pub fn keep(
                     Verdict::Lost => return books::shut().into(),
                 };
                 if let (Some(id), Some(accounts)) = (kept, &mut site.accounts) {
+                    tell(&accounts.users, &change, cx.peer.ip);
                     let ended = accounts.users.apply(&change, id);
                     end_all(site, &ended, cx);
                 }
@@ -181,6 +182,33 @@ pub fn keep(
             }),
         )
     })
+}
+
+/// A line of the log for what has become of an account; `users` are as they were before it.
+fn tell(users: &Users, change: &Change, ip: IpAddr) {
+    let name = |account: &i64| users.account(*account).map_or("-", |account| &account.name);
+    match change {
+        Change::Register { name, .. } => log::info!("the account {name} was made, for {ip}"),
+        Change::SignIn { account, .. } => log::info!("{} signed in, from {ip}", name(account)),
+        Change::SignOut { account, .. } => log::info!("a session of {} was ended, for {ip}", name(account)),
+        Change::SetPassword { account, .. } => log::info!("{} has a new password, for {ip}", name(account)),
+        Change::Reset { account, .. } => log::info!("{} has reset the password with a code, for {ip}", name(account)),
+        Change::GiveCode { account, .. } => log::info!("a code to reset {} was given out, for {ip}", name(account)),
+        Change::AddToken { account, .. } => log::info!("an API token of {} was made, for {ip}", name(account)),
+        Change::RemoveToken { account, .. } => log::info!("an API token of {} was removed, for {ip}", name(account)),
+        Change::Invite { .. } => log::info!("an invite was made, for {ip}"),
+        Change::Set { account, is_disabled, is_admin, quota } => {
+            let is = |what: &str, now: Option<bool>| now.map(|now| format!("{what} {now}"));
+            let quota =
+                quota.map(|quota| quota.map_or("quota as configured".to_owned(), |bytes| format!("quota {bytes}")));
+            let now: Vec<_> =
+                [is("disabled", *is_disabled), is("admin", *is_admin), quota].into_iter().flatten().collect();
+            log::info!("the account {} was changed, for {ip}: {}", name(account), now.join(", "));
+        }
+        Change::Delete { account, .. } => log::info!("the account {} was deleted, for {ip}", name(account)),
+        // Nobody did it.
+        Change::Seen { .. } | Change::Sweep { .. } => {}
+    }
 }
 
 /// Ends what somebody opened with credentials that have ended: their streams are called, and find that they may not go on.

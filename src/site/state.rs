@@ -275,6 +275,8 @@ pub struct Tallies {
     pub messages: u64,
     /// Requests told to come back later.
     pub throttled: u64,
+    /// Sign-ins, resets and tokens that were wrong.
+    pub failed_sign_ins: u64,
 }
 
 impl State for Site {

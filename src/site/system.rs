@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::http::response::{Body, Response};
 use crate::http::status::Status;
 use crate::server::context::{Call, Context};
-use crate::server::reply::Lane;
+use crate::server::reply::{Counts, Lane, Reply, TURN_MS};
 use crate::site::gate::{Action, Principal, Target, Terms, authorize, rights_of};
 use crate::site::openapi;
 use crate::site::state::Site;
@@ -81,8 +81,21 @@ pub fn description(site: &mut Site, _: &Call<'_>, _: &mut Context<'_>) -> Respon
     Response::json(Status::OK, &openapi::document(site))
 }
 
-/// `GET /metrics`: Prometheus text, version 0.0.4.
-pub fn metrics(site: &mut Site, _: &Call<'_>, cx: &mut Context<'_>) -> Response {
+/// `GET /metrics`: Prometheus text, version 0.0.4. Connections are counted at the end of this turn, and told after it.
+pub fn metrics(_: &mut Site, _: &Call<'_>, cx: &mut Context<'_>) -> Reply<Site> {
+    cx.count_connections();
+    Reply::offload(|| |site: &mut Site, cx: &mut Context<'_>| numbers(site, cx).into())
+}
+
+/// Several of one name, each with its label.
+fn several(text: &mut String, name: &str, kind: &str, help: &str, label: &str, values: &[(&str, u64)]) {
+    let _ = write!(text, "# HELP hythe_{name} {help}\n# TYPE hythe_{name} {kind}\n");
+    for (word, value) in values {
+        let _ = writeln!(text, "hythe_{name}{{{label}=\"{word}\"}} {value}");
+    }
+}
+
+fn numbers(site: &mut Site, cx: &mut Context<'_>) -> Response {
     let counts = cx.counts;
     let tallies = site.tallies;
     let shelf = &site.www.shelf;
@@ -111,6 +124,11 @@ pub fn metrics(site: &mut Site, _: &Call<'_>, cx: &mut Context<'_>) -> Response 
     one("ledger_kept_total", "counter", "Entries the ledger has kept.", counts.kept);
     one("ledger_lost_total", "counter", "Entries the ledger has lost.", counts.lost);
     one("listeners", "gauge", "Streams and polls that listen now.", cx.listeners() as u64);
+    one("ledger_commits_total", "counter", "Batches the ledger has committed, or lost.", counts.commits);
+    one("ledger_entries_out", "gauge", "Entries that wait for the ledger.", cx.entries_out() as u64);
+    one("failed_sign_ins_total", "counter", "Sign-ins, resets and tokens that were wrong.", tallies.failed_sign_ins);
+    one("hash_jobs", "gauge", "Passwords waiting to be hashed, or being so.", cx.jobs_out(Lane::Hash) as u64);
+    one("stream_bytes", "gauge", "Bytes that wait for readers of streams.", cx.stream_bytes() as u64);
     one("file_jobs", "gauge", "Jobs waiting for or with a file helper.", cx.jobs_out(Lane::Files) as u64);
     one("shelf_bytes", "gauge", "Bytes of pages kept in memory.", shelf.bytes() as u64);
     one("shelf_open_files", "gauge", "Files kept open.", shelf.open_files() as u64);
@@ -119,15 +137,38 @@ pub fn metrics(site: &mut Site, _: &Call<'_>, cx: &mut Context<'_>) -> Response 
     one("messages_total", "counter", "Chat messages kept.", tallies.messages);
     one("throttled_total", "counter", "Requests told to come back later.", tallies.throttled);
     one("uptime_seconds", "gauge", "Seconds since the start.", cx.now.since(started) / 1000);
-    let _ = write!(
-        text,
-        "# HELP hythe_answers_total Answers given, by status class.\n# TYPE hythe_answers_total counter\n"
-    );
-    for (class, answers) in cx.answers.by_class.iter().enumerate().skip(1) {
-        let _ = writeln!(text, "hythe_answers_total{{class=\"{class}xx\"}} {answers}");
-    }
+    let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+    let answers: Vec<_> = classes.into_iter().zip(cx.answers.by_class.into_iter().skip(1)).collect();
+    several(&mut text, "answers_total", "counter", "Answers given, by status class.", "class", &answers);
+    let at: Vec<_> = cx.census().iter().map(|&(doing, count)| (doing, count as u64)).collect();
+    several(&mut text, "connections_by_state", "gauge", "Connections now, by what they are at.", "state", &at);
+    let refusals = [
+        ("rate", tallies.throttled),
+        ("address", counts.refused),
+        ("room", counts.evicted),
+        ("slow_reader", counts.given_up),
+        ("credentials", tallies.failed_sign_ins),
+        ("ledger", counts.lost),
+    ];
+    several(&mut text, "refusals_total", "counter", "Who was turned away, and why.", "reason", &refusals);
+    write_turns(&mut text, counts);
     Response::new(Status::OK)
         .header("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
         .header("Cache-Control", "no-store")
         .with_body(Body::Bytes(text.into()))
+}
+
+/// The histogram of turns, in seconds as Prometheus has it.
+fn write_turns(text: &mut String, counts: &Counts) {
+    let name = "hythe_loop_turn_seconds";
+    let help = "How long turns of the loop took in which something happened, sleep left out.";
+    let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} histogram\n");
+    let mut so_far = 0;
+    for (count, bound) in counts.turns_by_ms.iter().zip(TURN_MS) {
+        so_far += count;
+        let _ = writeln!(text, "{name}_bucket{{le=\"{}\"}} {so_far}", bound as f64 / 1000.0);
+    }
+    let all: u64 = counts.turns_by_ms.iter().sum();
+    let sum = counts.turns_ms as f64 / 1000.0;
+    let _ = write!(text, "{name}_bucket{{le=\"+Inf\"}} {all}\n{name}_sum {sum}\n{name}_count {all}\n");
 }

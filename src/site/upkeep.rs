@@ -16,6 +16,9 @@ pub fn replaced(site: &mut Site, users: Users, cx: &mut Context<'_>) -> Reply<Si
     accounts.unread = None;
     let gone: Vec<i64> = users.gone().filter(|&id| accounts.users.account(id).is_some()).collect();
     let ended = accounts.users.replace(users);
+    if !ended.is_empty() {
+        log::info!("accounts were changed from outside: {} sessions and tokens are not let in any more", ended.len());
+    }
     end_all(site, &ended, cx);
     match site.files.as_ref().and_then(|files| files.homes.clone()) {
         Some(homes) if !gone.is_empty() => Reply::offload(move || {

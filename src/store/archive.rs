@@ -7,27 +7,22 @@
 //! as it was when it was opened: one that grows is cut there, and one that shrinks ends early in a zip and is filled up with
 //! zeros in a tar, whose headers have already told its length.
 
-use std::cell::RefCell;
 use std::io::{self, Write};
 use std::sync::Arc;
-
-use time::OffsetDateTime;
-use zip::write::{SimpleFileOptions, StreamWriter};
-use zip::{CompressionMethod, ZipWriter};
 
 use crate::clock::Wall;
 use crate::content::{Content, More, Source};
 use crate::path::RelPath;
 use crate::store::disk::{Disk, Item, Kind};
+use crate::store::zipped::Zipped;
 
 /// Names a zip may hold: its index waits in memory until the end.
+#[cfg(feature = "compress")]
 pub const ZIP_NAMES_MAX: usize = 100_000;
 /// How much of a file is read at a time.
 const READ_BYTES: usize = 64 << 10;
 /// How much is read for one window at most, however well it packs: the helper has others to see to.
 const DRAW_BYTES_MAX: usize = 4 << 20;
-/// From this size on a zip's entry needs the long form; a little is left for what does not pack.
-const LONG_BYTES: u64 = u32::MAX as u64 - (64 << 20);
 /// Blocks of a tar.
 const BLOCK: u64 = 512;
 
@@ -36,15 +31,36 @@ const BLOCK: u64 = 512;
 pub enum Format {
     /// Plain, with every file as it is.
     Tar,
-    /// Packed lightly, but for what is packed already.
+    /// Packed lightly, but for what is packed already. Feature `compress`.
+    #[cfg(feature = "compress")]
     Zip,
 }
 
 impl Format {
+    /// The one of this name, if this build knows it.
+    pub fn named(word: &str) -> Option<Format> {
+        match word {
+            "tar" => Some(Format::Tar),
+            #[cfg(feature = "compress")]
+            "zip" => Some(Format::Zip),
+            _ => None,
+        }
+    }
+
+    /// How many names it may hold, if there is a bound.
+    pub fn names_max(self) -> Option<usize> {
+        match self {
+            Format::Tar => None,
+            #[cfg(feature = "compress")]
+            Format::Zip => Some(ZIP_NAMES_MAX),
+        }
+    }
+
     /// Its media type.
     pub fn media_type(self) -> &'static str {
         match self {
             Format::Tar => "application/x-tar",
+            #[cfg(feature = "compress")]
             Format::Zip => "application/zip",
         }
     }
@@ -53,6 +69,7 @@ impl Format {
     pub fn extension(self) -> &'static str {
         match self {
             Format::Tar => "tar",
+            #[cfg(feature = "compress")]
             Format::Zip => "zip",
         }
     }
@@ -211,28 +228,14 @@ impl Source for Archive {
     }
 }
 
-/// A place to write to that can be emptied while its writer still holds it.
-#[derive(Default)]
-struct Tray(RefCell<Vec<u8>>);
-
-impl Write for Tray {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.get_mut().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
 /// Writes the archive's own form.
 enum Packer {
     Tar {
         builder: tar::Builder<Vec<u8>>,
         size: u64,
     },
-    Zip(Box<ZipWriter<StreamWriter<Tray>>>),
+    #[cfg_attr(not(feature = "compress"), expect(dead_code, reason = "without the feature nobody makes one"))]
+    Zip(Zipped),
     /// What is left of either when it is finished.
     Rest(Vec<u8>),
 }
@@ -241,7 +244,8 @@ impl Packer {
     fn new(format: Format) -> Packer {
         match format {
             Format::Tar => Packer::Tar { builder: tar::Builder::new(Vec::new()), size: 0 },
-            Format::Zip => Packer::Zip(Box::new(ZipWriter::new_stream(Tray::default()))),
+            #[cfg(feature = "compress")]
+            Format::Zip => Packer::Zip(Zipped::default()),
         }
     }
 
@@ -251,7 +255,7 @@ impl Packer {
                 let mut header = header(tar::EntryType::Directory, 0o755, 0, modified);
                 builder.append_data(&mut header, format!("{name}/"), io::empty())
             }
-            Packer::Zip(writer) => Ok(writer.add_directory(name, options(modified).unix_permissions(0o755))?),
+            Packer::Zip(zip) => zip.add_folder(name, modified),
             Packer::Rest(_) => Ok(()),
         }
     }
@@ -263,14 +267,7 @@ impl Packer {
                 // Only the header; the content follows as it is read.
                 builder.append_data(&mut header(tar::EntryType::Regular, 0o644, bytes, modified), name, io::empty())
             }
-            Packer::Zip(writer) => {
-                let level = if is_packed(name) { 0 } else { 1 };
-                let options = options(modified)
-                    .compression_method(CompressionMethod::Deflated)
-                    .compression_level(Some(level))
-                    .large_file(bytes >= LONG_BYTES);
-                Ok(writer.start_file(name, options.unix_permissions(0o644))?)
-            }
+            Packer::Zip(zip) => zip.begin_file(name, bytes, modified),
             Packer::Rest(_) => Ok(()),
         }
     }
@@ -278,7 +275,7 @@ impl Packer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         match self {
             Packer::Tar { builder, .. } => builder.get_mut().write_all(bytes),
-            Packer::Zip(writer) => writer.write_all(bytes),
+            Packer::Zip(zip) => zip.write(bytes),
             Packer::Rest(_) => Ok(()),
         }
     }
@@ -299,7 +296,7 @@ impl Packer {
     fn finish(&mut self) -> io::Result<()> {
         let rest = match std::mem::replace(self, Packer::Rest(Vec::new())) {
             Packer::Tar { builder, .. } => builder.into_inner()?,
-            Packer::Zip(writer) => writer.finish()?.into_inner().0.into_inner(),
+            Packer::Zip(zip) => zip.finish()?,
             Packer::Rest(rest) => rest,
         };
         *self = Packer::Rest(rest);
@@ -310,11 +307,7 @@ impl Packer {
     fn give(&mut self, window: &mut Vec<u8>) {
         match self {
             Packer::Tar { builder, .. } => window.append(builder.get_mut()),
-            Packer::Zip(writer) => {
-                if let Some(writer) = writer.get_ref() {
-                    window.append(&mut writer.get_ref().0.borrow_mut());
-                }
-            }
+            Packer::Zip(zip) => zip.give(window),
             Packer::Rest(rest) => window.append(rest),
         }
     }
@@ -329,36 +322,14 @@ fn header(kind: tar::EntryType, mode: u32, size: u64, modified: Wall) -> tar::He
     header
 }
 
-fn options(modified: Wall) -> SimpleFileOptions {
-    SimpleFileOptions::default().last_modified_time(zip_time(modified))
-}
-
-/// A zip's times begin in 1980 and end in 2107; what lies outside is told as the beginning.
-fn zip_time(modified: Wall) -> zip::DateTime {
-    let seconds = i64::try_from(modified.as_seconds()).unwrap_or(0);
-    let time = OffsetDateTime::from_unix_timestamp(seconds).unwrap_or(OffsetDateTime::UNIX_EPOCH);
-    let year = u16::try_from(time.year()).unwrap_or(0);
-    zip::DateTime::from_date_and_time(year, time.month().into(), time.day(), time.hour(), time.minute(), time.second())
-        .unwrap_or_default()
-}
-
-/// Whether a file of this name is packed already, so that to pack it again would only cost time.
-fn is_packed(name: &str) -> bool {
-    const PACKED: [&str; 34] = [
-        "7z", "aac", "apk", "avif", "br", "bz2", "docx", "epub", "flac", "gif", "gz", "heic", "jar", "jpeg", "jpg",
-        "lz4", "m4a", "m4v", "mkv", "mov", "mp3", "mp4", "odt", "ogg", "opus", "png", "pptx", "rar", "webm", "webp",
-        "xlsx", "xz", "zip", "zst",
-    ];
-    let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension);
-    PACKED.iter().any(|packed| packed.eq_ignore_ascii_case(extension))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::store::disk::{Draft, Existing, FileFacts, Opened};
     use std::collections::BTreeMap;
-    use std::io::{Cursor, Read};
+    #[cfg(feature = "compress")]
+    use std::io::Cursor;
+    use std::io::Read;
 
     /// A file says that it is so long, and has these bytes.
     struct Said(u64, Vec<u8>);
@@ -480,6 +451,7 @@ mod tests {
         entries.collect()
     }
 
+    #[cfg(feature = "compress")]
     fn unzip(bytes: &[u8]) -> BTreeMap<String, Vec<u8>> {
         let mut archive = zip::ZipArchive::new(Cursor::new(bytes)).unwrap();
         let mut entries = BTreeMap::new();
@@ -495,6 +467,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg(feature = "compress")]
     fn a_folder_is_packed_under_its_own_name_and_only_what_is_in_it() {
         for capacity in [1, 100_000, 128 << 10] {
             let (tar, zip) = (pack("f", Format::Tar, capacity), pack("f", Format::Zip, capacity));
@@ -529,10 +502,5 @@ mod tests {
         assert_eq!(walk().count(), 9);
         assert!(walk().is_longer_than(8) && !walk().is_longer_than(9));
         assert!(Walk::new(tree(), RelPath::from_plain("nothing").unwrap(), true).is_err());
-    }
-
-    #[test]
-    fn what_is_packed_already_is_not_packed_again() {
-        assert!(is_packed("a.JPG") && is_packed("b.tar.gz") && !is_packed("jpg") && !is_packed("a.txt"));
     }
 }

@@ -24,3 +24,5 @@ pub mod users;
 
 #[cfg(test)]
 mod mirror;
+#[cfg_attr(not(feature = "compress"), path = "no_zip.rs")]
+pub mod zipped;

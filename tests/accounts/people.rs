@@ -392,6 +392,46 @@ fn private_files_are_so_for_the_machines_other_people_too() {
     assert!(found >= 6, "a home, a folder, a file, an unfinished upload and its state, in theirs: {found}");
 }
 
+#[test]
+fn every_act_on_an_account_is_a_line_of_the_log_and_no_secret_is_in_it() {
+    let place = Place::open(&[]);
+    let recovery = place.register("ada");
+    let ada = place.sign_in("ada");
+    let token = place.token(&ada, &["files:read"]);
+    assert_eq!(place.ask("DELETE /tokens/1", &[&ada], "").status, 200);
+    assert_eq!(place.post("/password", &[&ada], &json!({"old": PASSWORD, "new": "battery staple"})).status, 200);
+    let code = place.ask("POST /admin/users/ada/reset", &[OPERATOR], "").json()["code"].as_str().unwrap().to_owned();
+    let reset = json!({"username": "ada", "code": code, "new": PASSWORD});
+    assert_eq!(place.post("/reset-password", &[], &reset).status, 200);
+    let invite = place.ask("POST /admin/invites", &[OPERATOR], "").json()["invite"].as_str().unwrap().to_owned();
+    let change = json!({"disabled": false, "admin": true, "quota": 5});
+    place.ask("PATCH /admin/users/ada", &[OPERATOR, JSON], change.to_string());
+    let again = place.sign_in("ada");
+    place.post("/logout", &[&again], &json!({}));
+    assert_eq!(place.ask("DELETE /admin/users/ada", &[OPERATOR], "").status, 200);
+    for line in [
+        "the account ada was made, for 127.0.0.1",
+        "ada signed in, from 127.0.0.1",
+        "an API token of ada was made, for",
+        "an API token of ada was removed, for",
+        "ada has a new password, for",
+        "a code to reset ada was given out, for",
+        "ada has reset the password with a code, for",
+        "an invite was made, for",
+        "the account ada was changed, for 127.0.0.1: disabled false, admin true, quota 5",
+        "a session of ada was ended, for",
+        "the account ada was deleted, for",
+    ] {
+        place.log_tells(line);
+    }
+    let log = place.house.log();
+    let secrets = [PASSWORD, "battery staple", &recovery, &code, &invite, crate::place::TOKEN];
+    let shown = [ada, again, token].map(|line| line.rsplit(['=', ' ']).next().unwrap().to_owned());
+    for secret in secrets.into_iter().chain(shown.iter().map(String::as_str)) {
+        assert!(!log.contains(secret), "a secret is in the log:\n{log}");
+    }
+}
+
 /// Memory of the server that is in use, in KiB.
 fn resident_kib(place: &Place) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", place.house.process())).unwrap();

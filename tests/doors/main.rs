@@ -2,6 +2,7 @@
 //! data folder, which takes one server at a time.
 
 mod proxied;
+mod watched;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};

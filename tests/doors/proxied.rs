@@ -152,7 +152,7 @@ fn who_comes_by_a_unix_socket_is_this_machine_with_the_rights_of_the_network() {
     }
 }
 
-fn ask_with(mut client: impl Read + Write, request: &str) -> String {
+pub fn ask_with(mut client: impl Read + Write, request: &str) -> String {
     client.write_all(request.as_bytes()).expect("the server reads");
     let mut answer = String::new();
     client.read_to_string(&mut answer).expect("it answers and closes");

@@ -9,6 +9,7 @@ mod house;
 
 mod cert;
 mod client;
+mod embedded;
 mod keys;
 mod others;
 mod ours;

@@ -5,11 +5,13 @@
 //! - [`tools`]: the loads: our own, and wrk;
 //! - [`report`]: medians, ratios, a table, and a record by date;
 //! - [`scenarios`]: what is measured;
-//! - [`logins`]: what is measured of signing in.
+//! - [`logins`]: what is measured of signing in;
+//! - [`secure`]: what is measured of encryption.
 
 pub mod house;
 pub mod logins;
 pub mod report;
 pub mod scenarios;
+pub mod secure;
 pub mod servers;
 pub mod tools;

@@ -13,6 +13,7 @@ use hythe_bench::process;
 use super::house::{House, Outcome, find_program, on_core};
 use super::logins;
 use super::report::Results;
+use super::secure;
 use super::servers::{Server, Start, ask_once, end, free_address};
 use super::tools::{Figures, Held, load, pick, wrk};
 
@@ -32,7 +33,7 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
 /// All of them, in the order they are run.
-pub const ALL: [Scenario; 15] = [
+pub const ALL: [Scenario; 16] = [
     Scenario { name: "start", about: "from exec to the first answer", largest_file_bytes: KIB, run: start },
     Scenario { name: "small", about: "1 KiB, 64 keep-alive connections", largest_file_bytes: KIB, run: small },
     Scenario { name: "small-log", about: "the same, access log off and on", largest_file_bytes: KIB, run: small_log },
@@ -51,6 +52,12 @@ pub const ALL: [Scenario; 15] = [
         run: siege,
     },
     Scenario { name: "refusal", about: "refused while sending 10 MB", largest_file_bytes: 10 * MIB, run: refusal },
+    Scenario {
+        name: "tls",
+        about: "encrypted: new connections, bulk, 1 KiB, memory of idle ones",
+        largest_file_bytes: 10 * MIB,
+        run: secure::secure,
+    },
     Scenario {
         name: "login-flood",
         about: "1 KiB beside 200 clients that sign in without a break",

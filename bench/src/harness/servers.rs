@@ -28,6 +28,13 @@ pub enum Start {
         /// `worker_connections`.
         connections: usize,
     },
+    /// nginx, encrypted.
+    SecureNginx {
+        /// Its certificate.
+        certificate: String,
+        /// And the key of it.
+        key: String,
+    },
     /// lighttpd.
     Lighttpd,
 }
@@ -57,7 +64,9 @@ impl Start {
         match self {
             Self::Floor(_) => None,
             Self::Hythe(_) => house.hythe.is_none().then_some("no release binary of hythe"),
-            Self::Nginx { .. } => find_program("nginx").is_none().then_some("nginx is not installed"),
+            Self::Nginx { .. } | Self::SecureNginx { .. } => {
+                find_program("nginx").is_none().then_some("nginx is not installed")
+            }
             Self::Lighttpd => find_program("lighttpd").is_none().then_some("lighttpd is not installed"),
         }
     }
@@ -103,6 +112,19 @@ impl Start {
                 let name = format!("nginx-{}", fixed.port());
                 let path = folder.join(format!("{name}.conf"));
                 fs::write(&path, nginx_settings(folder, &name, fixed, *is_logging, *connections))?;
+                let mut command = Command::new(find_program("nginx").ok_or("no nginx")?);
+                command.arg("-e").arg(folder.join("nginx-start.log")).arg("-c").arg(path);
+                command
+            }
+            Self::SecureNginx { certificate, key } => {
+                let name = format!("nginx-{}", fixed.port());
+                let path = folder.join(format!("{name}.conf"));
+                let plain = nginx_settings(folder, &name, fixed, false, 16_000);
+                let listens = format!("listen {fixed} backlog=4096;");
+                let secure = format!(
+                    "listen {fixed} ssl backlog=4096; ssl_certificate {certificate}; ssl_certificate_key {key};"
+                );
+                fs::write(&path, plain.replace(&listens, &secure))?;
                 let mut command = Command::new(find_program("nginx").ok_or("no nginx")?);
                 command.arg("-e").arg(folder.join("nginx-start.log")).arg("-c").arg(path);
                 command

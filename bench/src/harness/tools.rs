@@ -82,13 +82,27 @@ impl Drop for Held {
 
 /// Runs wrk with one thread.
 pub fn wrk(house: &House, server: &Server, path: &str, connections: usize, seconds: f64) -> Outcome<Figures> {
+    wrk_with(house, server, "http", &[], path, connections, seconds)
+}
+
+/// The same with a scheme and more words.
+pub fn wrk_with(
+    house: &House,
+    server: &Server,
+    scheme: &str,
+    words: &[&str],
+    path: &str,
+    connections: usize,
+    seconds: f64,
+) -> Outcome<Figures> {
     let Some(wrk) = find_program("wrk") else { return Ok(Vec::new()) };
     let before = process::cpu(server.pid());
     let output = on_core(house.load_core, || {
         Command::new(wrk)
             .args(["--threads", "1", "--latency", "--timeout", "10"])
             .args(["--connections", &connections.to_string(), "--duration", &format!("{}s", seconds.ceil())])
-            .arg(format!("http://{}{path}", server.address))
+            .args(words)
+            .arg(format!("{scheme}://{}{path}", server.address))
             .output()
     })?;
     let spent = process::cpu(server.pid()).since(before);

@@ -141,6 +141,7 @@ pub(super) enum Asked<'a, 'r> {
 pub(super) fn context<'a, S: State>(yard: &'a mut Yard<Connection<S>>, answers: Answers, peer: Peer) -> Context<'a> {
     let has_room = [yard.has_room(Lane::Files), yard.has_room(Lane::Hash)];
     let jobs_out: [usize; LANES] = [yard.jobs_out(Lane::Files), yard.jobs_out(Lane::Hash)];
+    let promises = yard.promises();
     Context {
         now: yard.now,
         wall: yard.wall,
@@ -158,6 +159,9 @@ pub(super) fn context<'a, S: State>(yard: &'a mut Yard<Connection<S>>, answers: 
         alarm: &mut yard.alarm,
         called: &mut yard.called,
         close_within_ms: &mut yard.close_within_ms,
+        census: &yard.census,
+        wants_census: &mut yard.wants_census,
+        promises,
     }
 }
 
