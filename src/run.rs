@@ -36,7 +36,7 @@ use crate::site::resume;
 use crate::site::rooms::Rooms;
 use crate::site::spot;
 use crate::site::state::{Accounts, Books, Chat, Files, LedgerState, Site, Www};
-use crate::site::{books, upkeep};
+use crate::site::{books, built, upkeep};
 use crate::store::database;
 use crate::store::disk::{Disk, Links};
 use crate::store::ledger::{self, Entry, Ledger};
@@ -220,6 +220,10 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) 
     let _ = writeln!(io::stderr(), "{}", summary::ready(&config, &bound.listeners));
     os::tell_ready();
     serve_first(&mut reactor)?;
+    spawn_task(&mut reactor, Lane::Files, || {
+        built::prepare();
+        Box::new(|_, _| Fault::not_found().into())
+    });
     if let Some(disk) = files {
         spawn_task(&mut reactor, Lane::Files, move || {
             sweep(&*disk);

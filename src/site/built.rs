@@ -47,7 +47,8 @@ static PARTS: LazyLock<Vec<Part>> = LazyLock::new(|| {
     parts.into_iter().map(make).collect()
 });
 
-/// Has all that is made once be made, so that no request waits for it.
+/// Has all that is made once be made, by a helper soon after the start: squeezing takes longer than all else before the first
+/// answer. Who asks for a part before that waits for it.
 pub fn prepare() {
     LazyLock::force(&PARTS);
 }

@@ -142,7 +142,6 @@ fn add_accounts(server: &mut Server<Site>) -> Result<(), BadPattern> {
 
 /// The pages, and the parts they are made of. Whoever may not do what a page is for is told so there.
 fn add_pages(server: &mut Server<Site>, has_chat: bool, has_accounts: bool) -> Result<(), BadPattern> {
-    built::prepare();
     route(server, &[Get], "/_hythe/*part", Open, entrance::part)?;
     for page in Page::ALL {
         let is_there = match page {
