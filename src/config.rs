@@ -61,13 +61,13 @@ pub struct Config {
     /// Extensions, in small letters and without their dot, of static files that are offered as downloads instead of
     /// being shown. Default: jpg, jpeg, txt.
     pub attach: Vec<String>,
-    /// Whether there is a chat. Default: yes.
+    /// Whether there is a chat. Default: yes, if the build has one (feature `chat`).
     pub has_chat: bool,
     /// The chat's rooms beside the lobby; `None` when a room appears on its first use. Default: none, and so they appear.
     pub rooms: Option<Vec<String>>,
-    /// Whether there are uploads and a shared area. Default: yes.
+    /// Whether there are uploads and a shared area. Default: yes, if the build has them (feature `files`).
     pub has_files: bool,
-    /// Whether there are accounts. Default: yes.
+    /// Whether there are accounts. Default: yes, if the build has them (feature `accounts`).
     pub has_accounts: bool,
     /// Who may make an account, if that was said. Default: anyone under loopback defaults, else whoever has an invite.
     pub signup: Option<Signup>,
@@ -124,10 +124,10 @@ impl Default for Config {
             path_prefix: String::new(),
             lists_folders: false,
             attach: ["jpg", "jpeg", "txt"].map(String::from).to_vec(),
-            has_chat: true,
+            has_chat: cfg!(feature = "chat"),
             rooms: None,
-            has_files: true,
-            has_accounts: true,
+            has_files: cfg!(feature = "files"),
+            has_accounts: cfg!(feature = "accounts"),
             signup: None,
             password_profile: PasswordProfile::Usual,
             trusted_proxies: Vec::new(),
@@ -155,6 +155,13 @@ impl Config {
     pub fn is_loopback_only(&self) -> bool {
         let addresses = self.listen.iter().map(|listen| listen.address).chain(self.redirect_http);
         self.unix.is_empty() && addresses.into_iter().all(|address| address.ip().to_canonical().is_loopback())
+    }
+
+    /// Switches off what this build does not have.
+    pub fn leave_out(&mut self) {
+        self.has_chat &= cfg!(feature = "chat");
+        self.has_files &= cfg!(feature = "files");
+        self.has_accounts &= cfg!(feature = "accounts");
     }
 
     /// Whether listeners speak TLS.

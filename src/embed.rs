@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::config::{HASH_QUEUE, HASHERS};
-use crate::hand::Own;
 use crate::http::fault::Fault;
 use crate::http::request::Method;
 use crate::http::response::Response;
@@ -41,6 +40,9 @@ const HELPERS: usize = 4;
 
 /// How many jobs may wait for them.
 const QUEUE_MAX: usize = 256;
+
+/// Who keeps what a program would have kept.
+pub(crate) type Own<S> = Box<dyn Keeper<<S as State>::Entry, Brought<Done<S>>>>;
 
 /// A server inside a program.
 ///

@@ -6,19 +6,28 @@ use std::sync::mpsc::{self, Receiver, Sender};
 
 use crate::clock::Wall;
 use crate::config::{ChatSync, Config, Limits};
-use crate::http::fault::Fault;
+use crate::embed::Own;
 use crate::os::{self, Keeper};
 use crate::reactor::slot::Brought;
 use crate::reactor::system::Verdict;
 use crate::server::connection::Done;
-use crate::server::lend::{Holds, Lend, lent_step};
-use crate::server::reply::{Reply, State, Step, Task};
+#[cfg(feature = "accounts")]
+use crate::server::lend::lent_step;
+use crate::server::lend::{Holds, Lend};
+#[cfg(feature = "accounts")]
+use crate::server::reply::Step;
+use crate::server::reply::{Reply, State, Task};
+use crate::site::books;
+#[cfg(feature = "chat")]
 use crate::site::opening::{self, Found, HISTORY_MESSAGES};
 use crate::site::state::{LedgerState, Site};
-use crate::site::{books, upkeep};
+#[cfg(feature = "accounts")]
+use crate::site::upkeep;
 use crate::store::database;
-use crate::store::ledger::{self, Entry, Ledger};
+use crate::store::entry::Entry;
+use crate::store::ledger::{self, Ledger};
 use crate::store::owners::Owners;
+#[cfg(feature = "accounts")]
 use crate::store::users::Users;
 
 /// The ledger forgets what is beyond its measure after so many new messages at most, and after a tenth of the measure.
@@ -73,7 +82,9 @@ pub struct Opener {
 
 /// What the loop remembers of the ledger.
 struct Held {
+    #[cfg(feature = "chat")]
     chat: Found,
+    #[cfg(feature = "accounts")]
     users: Users,
     owners: Owners,
 }
@@ -86,7 +97,9 @@ impl Opener {
             Box::new(move |site, cx| {
                 let state = match opened {
                     Ok(held) => {
+                        #[cfg(feature = "chat")]
                         opening::opened(site, held.chat, cx);
+                        #[cfg(feature = "accounts")]
                         upkeep::replaced(site, held.users, cx);
                         if let Some(files) = &mut site.files {
                             files.owners = held.owners;
@@ -114,9 +127,15 @@ impl Opener {
     fn read(&self, path: &std::path::Path) -> Result<(Ledger, Held), database::Error> {
         let mut ledger = Ledger::open(path, self.sync)?;
         self.measure.apply(&mut ledger);
+        #[cfg(feature = "chat")]
         let rooms = ledger.rooms()?.into_iter().map(|(room, _)| room).collect();
-        let chat = Found { recent: ledger.recent(HISTORY_MESSAGES)?, last: ledger.last_id()?, rooms };
-        let held = Held { chat, users: ledger.users()?, owners: ledger.owners()? };
+        let held = Held {
+            #[cfg(feature = "chat")]
+            chat: Found { recent: ledger.recent(HISTORY_MESSAGES)?, last: ledger.last_id()?, rooms },
+            #[cfg(feature = "accounts")]
+            users: ledger.users()?,
+            owners: ledger.owners()?,
+        };
         Ok((ledger, held))
     }
 }
@@ -129,7 +148,9 @@ pub struct Hand {
     ledger: Option<Ledger>,
     since_trim: usize,
     has_told: bool,
+    #[cfg(feature = "accounts")]
     version: Option<i64>,
+    #[cfg(feature = "accounts")]
     looks: u32,
     /// Whether another process works on the ledger by now.
     has_passed_on: bool,
@@ -143,17 +164,12 @@ impl Hand {
             ledger: None,
             since_trim: 0,
             has_told: false,
+            #[cfg(feature = "accounts")]
             version: None,
+            #[cfg(feature = "accounts")]
             looks: 0,
             has_passed_on: false,
         }
-    }
-
-    /// Whether another process has written since the last look.
-    fn has_changed(&mut self) -> bool {
-        let Some(Ok(version)) = self.ledger.as_ref().map(Ledger::version) else { return false };
-        // Before the first look nothing can be told from the version alone.
-        self.version.replace(version) != Some(version)
     }
 
     fn pass_on(&mut self) {
@@ -164,23 +180,6 @@ impl Hand {
         if let Some(Err(error)) = self.ledger.as_mut().map(Ledger::pass_on) {
             log::warn!("the next server will check the ledger: {error}");
         }
-    }
-
-    fn look(&mut self) -> Option<Step<Site>> {
-        if self.ledger.is_none() {
-            self.ledger = self.opened.try_recv().ok();
-        }
-        if self.has_changed() {
-            return match self.ledger.as_ref()?.users() {
-                Ok(users) => Some(Box::new(move |site, cx| upkeep::replaced(site, users, cx))),
-                Err(error) => {
-                    log::error!("what others have changed cannot be read: {error}");
-                    None
-                }
-            };
-        }
-        self.looks = self.looks.wrapping_add(1);
-        if self.looks.is_multiple_of(60) { Some(Box::new(upkeep::each_minute)) } else { None }
     }
 
     fn keep(&mut self, batch: Vec<Entry>) -> Vec<Verdict> {
@@ -217,6 +216,34 @@ impl Hand {
     }
 }
 
+/// Accounts may be changed by others, and things of theirs come to an end.
+#[cfg(feature = "accounts")]
+impl Hand {
+    /// Whether another process has written since the last look.
+    fn has_changed(&mut self) -> bool {
+        let Some(Ok(version)) = self.ledger.as_ref().map(Ledger::version) else { return false };
+        // Before the first look nothing can be told from the version alone.
+        self.version.replace(version) != Some(version)
+    }
+
+    fn look(&mut self) -> Option<Step<Site>> {
+        if self.ledger.is_none() {
+            self.ledger = self.opened.try_recv().ok();
+        }
+        if self.has_changed() {
+            return match self.ledger.as_ref()?.users() {
+                Ok(users) => Some(Box::new(move |site, cx| upkeep::replaced(site, users, cx))),
+                Err(error) => {
+                    log::error!("what others have changed cannot be read: {error}");
+                    None
+                }
+            };
+        }
+        self.looks = self.looks.wrapping_add(1);
+        if self.looks.is_multiple_of(60) { Some(Box::new(upkeep::each_minute)) } else { None }
+    }
+}
+
 /// Another server gives the ids of messages now, and would not hear of one from here: it is lost. What else there is, is kept: of
 /// that the other hears.
 fn keep_the_rest(ledger: &mut Ledger, batch: Vec<Entry>) -> Vec<Verdict> {
@@ -233,9 +260,6 @@ fn told(verdict: database::Verdict) -> Verdict {
         database::Verdict::Lost => Verdict::Lost,
     }
 }
-
-/// Who keeps what a program would have kept.
-pub type Own<S> = Box<dyn Keeper<<S as State>::Entry, Brought<Done<S>>>>;
 
 /// The hand among a program's own: each entry goes to whom it is for.
 pub struct Keeping<S: State> {
@@ -290,12 +314,8 @@ impl<S: Lend<Site>> Keeper<S::Entry, Brought<Done<S>>> for Keeping<S> {
         self.hand.pass_on();
     }
 
+    #[cfg(feature = "accounts")]
     fn look(&mut self) -> Option<Brought<Done<S>>> {
         self.hand.look().map(|step| Brought::News(Done::Step(lent_step(step))))
     }
-}
-
-/// What a step ends with that nobody waits for.
-pub fn nothing() -> Reply<Site> {
-    Fault::not_found().into()
 }

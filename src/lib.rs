@@ -39,9 +39,13 @@ pub mod site;
 pub mod store;
 pub mod testing;
 
+#[cfg(feature = "_ledger")]
+mod backup;
 mod certify;
 mod embed;
+#[cfg(feature = "_ledger")]
 mod hand;
+#[cfg(feature = "accounts")]
 mod manage;
 mod measures;
 mod mount;
@@ -50,6 +54,8 @@ mod run;
 mod start;
 mod upgrade;
 
+#[cfg(feature = "_ledger")]
+pub use backup::back_up;
 pub use certify::certify;
 pub use config::Config;
 pub use embed::{Handle, Running, Server};
@@ -58,7 +64,8 @@ pub use http::form::parse as read_form;
 pub use http::request::{Method, Request};
 pub use http::response::{Body, Response};
 pub use http::status::Status;
-pub use manage::{back_up, look_after};
+#[cfg(feature = "accounts")]
+pub use manage::look_after;
 pub use mount::MountError;
 pub use os::doors::Door;
 pub use reload::Reread;
@@ -72,7 +79,8 @@ pub use server::reply::{Dialect, Lane, Reply, Sink, State, Step, Topic, Verdict}
 pub use server::router::BadPattern;
 pub use server::talk::{CloseCode, Handshake, Message, Said, Talk};
 pub use site::gate::{Action, Principal, User};
+#[cfg(feature = "accounts")]
 pub use site::login::Visit;
 pub use site::state::Site;
-pub use store::ledger::Entry;
+pub use store::entry::Entry;
 pub use upgrade::upgrade;

@@ -51,7 +51,9 @@ fn obey(
     let settled = layers::settle(&words, &World { variables: &variables, read: &read })?;
     match &words.task {
         Task::Check => report(settled)?,
+        #[cfg(feature = "accounts")]
         Task::User(order) => print(&hythe::look_after(settled.config, order)?)?,
+        #[cfg(feature = "_ledger")]
         Task::Backup(place) => print(&hythe::back_up(settled.config, place)?)?,
         Task::Cert(order) => print(&hythe::certify(order)?)?,
         Task::Upgrade => print(&hythe::upgrade(settled.config)?)?,

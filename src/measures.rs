@@ -13,6 +13,7 @@ use crate::os;
 use crate::reactor::slot::Marks;
 use crate::server::access::Format;
 use crate::server::house::Rules;
+#[cfg(feature = "ui")]
 use crate::site;
 
 /// Descriptors kept for files, logs, the ledger and the loop itself.
@@ -83,6 +84,7 @@ pub fn rules(config: &Config, bound: &Bound) -> Result<Rules, RunError> {
         prefix: config.path_prefix.clone(),
         secure_port: bound.listeners.first().filter(|_| config.is_encrypted()).map(SocketAddr::port),
         hsts_seconds: config.hsts_ms / 1000,
+        #[cfg(feature = "ui")]
         painter: Some(site::frame::refusal),
         access_log: (config.access_log != AccessLog::Off).then_some(match config.log_format {
             LogFormat::Text => Format::Combined,

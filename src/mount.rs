@@ -6,14 +6,18 @@ use std::io;
 use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+#[cfg(feature = "_ledger")]
 use std::time::Duration;
 
 use crate::config::Listen;
-use crate::embed::Server;
-use crate::hand::{self, Hand, Keeping, Own};
+use crate::embed::{Own, Server};
+#[cfg(feature = "_ledger")]
+use crate::hand::{self, Hand, Keeping};
 use crate::http::request::Method;
 use crate::measures::{Bound, hosts};
-use crate::os::{self, doors, doors::Door};
+#[cfg(feature = "_ledger")]
+use crate::os;
+use crate::os::doors::{self, Door};
 use crate::path::RelPath;
 use crate::reactor::system::Entrance;
 use crate::server::context::{Call, Context};
@@ -21,6 +25,7 @@ use crate::server::house::Rules;
 use crate::server::lend::{Lend, lent_handler, lent_task};
 use crate::server::reply::{Lane, State, Task};
 use crate::server::router::BadPattern;
+#[cfg(any(feature = "accounts", feature = "chat", feature = "files"))]
 use crate::site;
 use crate::site::gate::{Action, guard};
 use crate::site::pages;
@@ -29,6 +34,7 @@ use crate::start::{self, Unusable};
 use crate::store::disk::Links;
 
 /// A command that looks after accounts holds the data folder for a moment; a server holds it for good.
+#[cfg(feature = "_ledger")]
 const HOLD_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Why a part cannot be mounted.
@@ -95,6 +101,7 @@ impl From<Unusable> for MountError {
 pub(crate) struct Mounts<S: State> {
     lend: fn(&mut S) -> &mut Site,
     task: fn(Task<Site>) -> Task<S>,
+    #[cfg(feature = "_ledger")]
     keeping: fn(Hand, bool, Option<Own<S>>) -> Own<S>,
     /// Where files, chat and accounts stand.
     place: Option<String>,
@@ -108,6 +115,7 @@ impl<S: Lend<Site>> Mounts<S> {
         Mounts {
             lend: S::lend,
             task: lent_task::<Site, S>,
+            #[cfg(feature = "_ledger")]
             keeping: |hand, has_accounts, own| Box::new(Keeping::<S>::new(hand, has_accounts, own)),
             place: None,
             data: None,
@@ -146,19 +154,26 @@ impl<S: State> Mounts<S> {
         site.config.listen = listeners.iter().copied().map(Listen::on).collect();
         // A socket without an address leads to whoever speaks for others.
         site.config.unix = all.iter().filter(|address| address.is_none()).map(|_| PathBuf::new()).collect();
-        (site.config.has_files, site.config.has_chat) = (site.files.is_some(), site.chat.is_some());
+        (site.config.has_files, site.config.has_chat) = (site.files.is_some(), site.has_chat());
         site.config.has_accounts = site.accounts.is_some();
         (site.rights, site.network_rights) = (site.config.rights(), site.config.network_rights());
         if rules.hosts.is_none() {
             let default_port = if secure.is_empty() { 80 } else { 443 };
             rules.hosts = Some(hosts(&site.config, &Bound { listeners, detours: Vec::new() }, default_port)?);
         }
+        #[cfg(feature = "files")]
         start::load_partials(site);
+        let (tasks, keeper) = (start::tasks(site).into_iter(), own);
+        #[cfg(feature = "_ledger")]
         let (hand, opener) = hand::hand(&site.config);
-        let has_books = site.books.is_some();
-        let tasks = start::tasks(site, Some(opener)).into_iter().map(|(lane, task)| (lane, (self.task)(task)));
-        let tasks = tasks.collect();
-        let keeper = if has_books { Some((self.keeping)(hand, site.accounts.is_some(), own)) } else { own };
+        #[cfg(feature = "_ledger")]
+        let tasks = tasks.chain(start::opening(site, opener));
+        #[cfg(feature = "_ledger")]
+        let keeper = match &site.books {
+            Some(_) => Some((self.keeping)(hand, site.accounts.is_some(), keeper)),
+            None => keeper,
+        };
+        let tasks = tasks.map(|(lane, task)| (lane, (self.task)(task))).collect();
         Ok(Begun { keeper, tasks, held: self.data.map(|(_, held)| held) })
     }
 }
@@ -199,6 +214,7 @@ impl<S: Lend<Site>> Server<S> {
     ///
     /// # Errors
     /// If the folder cannot be used, files are mounted already, or another part stands at another place.
+    #[cfg(feature = "files")]
     pub fn mount_files(&mut self, place: &str, folder: impl AsRef<Path>) -> Result<(), MountError> {
         let place = self.take_place(place)?;
         let folder = folder.as_ref();
@@ -209,7 +225,9 @@ impl<S: Lend<Site>> Server<S> {
         let files = start::files(folder)?;
         self.inner.state().lend().files = Some(files);
         self.add_homes()?;
-        self.add_parts(&place, |table| site::files(table, true))
+        #[cfg(feature = "ui")]
+        self.add_parts(&place, |table| site::show(table, site::entrance::Page::Files))?;
+        self.add_parts(&place, site::files)
     }
 
     /// Carries a chat, below a place: `/send`, `/messages`, `/events`, `/ws` and their like. Messages are kept in the database of
@@ -217,6 +235,7 @@ impl<S: Lend<Site>> Server<S> {
     ///
     /// # Errors
     /// If the folder cannot be used, a chat is mounted already, or another part has another place or data folder.
+    #[cfg(feature = "chat")]
     pub fn mount_chat(&mut self, place: &str, data: impl AsRef<Path>) -> Result<(), MountError> {
         let place = self.take_place(place)?;
         if self.inner.state().lend().chat.is_some() {
@@ -235,6 +254,7 @@ impl<S: Lend<Site>> Server<S> {
     ///
     /// # Errors
     /// If the folder cannot be used, accounts are mounted already, or another part has another place or data folder.
+    #[cfg(feature = "accounts")]
     pub fn mount_accounts(&mut self, place: &str, data: impl AsRef<Path>) -> Result<(), MountError> {
         let place = self.take_place(place)?;
         if self.inner.state().lend().accounts.is_some() {
@@ -249,16 +269,21 @@ impl<S: Lend<Site>> Server<S> {
     }
 
     /// Everybody with an account has a home, where there are files.
+    #[cfg(any(feature = "accounts", feature = "files"))]
     fn add_homes(&mut self) -> Result<(), MountError> {
-        let data = self.mounts.as_ref().and_then(|mounts| mounts.data.as_ref());
-        let site = self.inner.state().lend();
-        if let (Some(files), Some(_), Some((data, _))) = (&mut site.files, &site.accounts, data) {
-            files.homes = Some(start::homes(data)?);
+        #[cfg(feature = "accounts")]
+        {
+            let data = self.mounts.as_ref().and_then(|mounts| mounts.data.as_ref());
+            let site = self.inner.state().lend();
+            if let (Some(files), Some(_), Some((data, _))) = (&mut site.files, &site.accounts, data) {
+                files.homes = Some(start::homes(data)?);
+            }
         }
         Ok(())
     }
 
     /// The place of files, chat and accounts; the first of them decides.
+    #[cfg(any(feature = "accounts", feature = "chat", feature = "files"))]
     fn take_place(&mut self, place: &str) -> Result<String, MountError> {
         let place = read_place(place)?;
         let mounts = self.mounts.get_or_insert_with(Mounts::new);
@@ -270,6 +295,7 @@ impl<S: Lend<Site>> Server<S> {
                 let alarm = |state: &mut S, cx: &mut Context<'_>| state.lend().on_alarm(cx);
                 self.inner.add_alarm(alarm);
                 self.add_parts(&place, site::system)?;
+                #[cfg(feature = "ui")]
                 self.add_parts(&place, site::parts)?;
                 Ok(place)
             }
@@ -277,6 +303,7 @@ impl<S: Lend<Site>> Server<S> {
     }
 
     /// The data folder of chat and accounts; the first of them decides.
+    #[cfg(feature = "_ledger")]
     fn take_data(&mut self, data: &Path) -> Result<(), MountError> {
         let mounts = self.mounts.get_or_insert_with(Mounts::new);
         if let Some((first, _)) = &mounts.data {
@@ -292,6 +319,7 @@ impl<S: Lend<Site>> Server<S> {
         Ok(())
     }
 
+    #[cfg(any(feature = "accounts", feature = "chat", feature = "files"))]
     fn add_parts(
         &mut self,
         place: &str,

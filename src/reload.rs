@@ -80,6 +80,7 @@ fn take(house: &mut House<Site>, fresh: &Config, bound: &Bound) -> Result<Marks,
     if old.login_rate != new.login_rate {
         site.login_rate = Buckets::new(new.login_rate);
     }
+    #[cfg(feature = "chat")]
     if let Some(chat) = site.chat.as_mut().filter(|_| old.send_rate != new.send_rate) {
         chat.send_rate = Buckets::new(new.send_rate);
     }

@@ -9,6 +9,9 @@ use std::time::Duration;
 use crate::cli::exit::RunError;
 use crate::cli::{logging, summary};
 use crate::config::{AccessLog, Config, Listen};
+#[cfg(not(feature = "_ledger"))]
+use crate::embed::NoKeeper;
+#[cfg(feature = "_ledger")]
 use crate::hand::{self, Keeping};
 use crate::measures::{Bound, fit_to_descriptors, marks, rules};
 use crate::os::doors::{self, Door};
@@ -28,7 +31,7 @@ use crate::site;
 use crate::site::state::{Files, Site, Www};
 use crate::start::{self, Unusable};
 use crate::store::disk::Links;
-use crate::store::ledger::Entry;
+use crate::store::entry::Entry;
 
 /// A command that looks after accounts holds the data folder for a moment; a server holds it for good.
 const HOLD_PATIENCE: Duration = Duration::from_secs(1);
@@ -145,16 +148,29 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) 
     keys.iter().flat_map(Keys::warnings).for_each(|warning| log::warn!("{warning}"));
     let access_log =
         access_log.map(|opening| Scribe::start(opening).map_err(|error| other("begin the access log", error)));
+    #[cfg_attr(not(feature = "_ledger"), expect(unused_mut))]
     let mut hub = Hub::default();
-    let mut site = Site::with_parts(config.clone(), open_www(&config)?, open_files(&config)?, None);
+    let mut site = Site::with_pages(config.clone(), open_www(&config)?, open_files(&config)?);
     site.started = Some(os::START);
+    #[cfg(feature = "_ledger")]
     if config.has_chat || config.has_accounts {
         let books = start::books(&config.data, &mut hub)?;
-        site.chat = config.has_chat.then(|| start::chat(&config, &books, &mut hub));
-        site.accounts = config.has_accounts.then(|| start::accounts(&config, &books, &mut hub));
+        #[cfg(feature = "chat")]
+        if config.has_chat {
+            site.chat = Some(start::chat(&config, &books, &mut hub));
+        }
+        #[cfg(feature = "accounts")]
+        if config.has_accounts {
+            site.accounts = Some(start::accounts(&config, &books, &mut hub));
+        }
         site.books = Some(books);
     }
+    #[cfg(feature = "_ledger")]
     let (hand, opener) = hand::hand(&config);
+    #[cfg(feature = "_ledger")]
+    let keeper = Keeping::<Site>::new(hand, config.has_accounts, None);
+    #[cfg(not(feature = "_ledger"))]
+    let keeper = NoKeeper;
     let server = site::server(site, hub).map_err(|error| other("make the table of routes", io::Error::other(error)))?;
     let world = Os::new(Parts {
         doors,
@@ -166,7 +182,7 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) 
         takes_signals: true,
         successor: Some(successor),
         file_threads: config.io_threads,
-        keeper: Box::new(Keeping::<Site>::new(hand, config.has_accounts, None)),
+        keeper: Box::new(keeper),
         access_log: access_log.transpose()?,
         logs: vec![log.clone()],
     });
@@ -182,13 +198,18 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) 
         before.say_ready();
     }
     // Not before: until then another server may be at them.
+    #[cfg(feature = "files")]
     start::load_partials(&mut reactor.parts().0.state);
     note.begin();
     // A stderr that nobody holds open is no reason not to serve.
     let _ = writeln!(io::stderr(), "{}", summary::ready(&config, &bound.listeners));
     os::tell_ready();
     serve_first(&mut reactor)?;
-    for (lane, task) in start::tasks(&reactor.parts().0.state, Some(opener)) {
+    let site = &reactor.parts().0.state;
+    let tasks = start::tasks(site).into_iter();
+    #[cfg(feature = "_ledger")]
+    let tasks = tasks.chain(start::opening(site, opener));
+    for (lane, task) in tasks.collect::<Vec<_>>() {
         reactor.parts().1.spawn(Key::NOBODY, lane, move || Done::Step(task()));
     }
     reactor.run().map_err(|error| other("wait for events", error))?;
@@ -222,13 +243,23 @@ fn open_www(config: &Config) -> Result<Www, RunError> {
     Ok(Www::new(disk))
 }
 
+#[cfg(feature = "files")]
 fn open_files(config: &Config) -> Result<Option<Files>, RunError> {
     if !config.has_files {
         return Ok(None);
     }
+    #[cfg_attr(not(feature = "accounts"), expect(unused_mut))]
     let mut files = start::files(&config.uploads)?;
-    files.homes = if config.has_accounts { Some(start::homes(&config.data)?) } else { None };
+    #[cfg(feature = "accounts")]
+    if config.has_accounts {
+        files.homes = Some(start::homes(&config.data)?);
+    }
     Ok(Some(files))
+}
+
+#[cfg(not(feature = "files"))]
+fn open_files(_: &Config) -> Result<Option<Files>, RunError> {
+    Ok(None)
 }
 
 fn other(doing: &'static str, error: io::Error) -> RunError {

@@ -5,20 +5,42 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+#[cfg(feature = "_ledger")]
 use crate::config::Config;
-use crate::hand::{Opener, nothing};
+#[cfg(feature = "_ledger")]
+use crate::hand::Opener;
+use crate::http::fault::Fault;
+#[cfg(any(feature = "accounts", feature = "files"))]
 use crate::os;
 use crate::os::disk::FolderDisk;
+#[cfg(feature = "_ledger")]
 use crate::reactor::hub::Hub;
+#[cfg(feature = "accounts")]
 use crate::server::context::Context;
 use crate::server::reply::{Lane, Reply, Task};
+#[cfg(feature = "ui")]
+use crate::site::built;
+#[cfg(feature = "files")]
 use crate::site::resume;
+#[cfg(feature = "chat")]
 use crate::site::rooms::Rooms;
-use crate::site::state::{Accounts, Books, Chat, Files, Site};
-use crate::site::{built, spot};
+#[cfg(feature = "accounts")]
+use crate::site::spot;
+#[cfg(feature = "accounts")]
+use crate::site::state::Accounts;
+#[cfg(feature = "_ledger")]
+use crate::site::state::Books;
+#[cfg(feature = "chat")]
+use crate::site::state::Chat;
+#[cfg(feature = "files")]
+use crate::site::state::Files;
+use crate::site::state::Site;
+#[cfg(feature = "_ledger")]
 use crate::store::database;
 use crate::store::disk::{Disk, Links};
+#[cfg(feature = "accounts")]
 use crate::store::secret::Cost;
+#[cfg(feature = "accounts")]
 use crate::store::users::Users;
 
 /// A folder, or a file in it, that cannot be used.
@@ -42,12 +64,14 @@ pub fn folder(path: &Path, links: Links) -> Result<Arc<dyn Disk>, Unusable> {
 }
 
 /// Shared files in their folder.
+#[cfg(feature = "files")]
 pub fn files(uploads: &Path) -> Result<Files, Unusable> {
     let seed = u64::from(os::random()) << 32 | u64::from(os::random());
     Ok(Files::new(folder(uploads, Links::Never)?, seed))
 }
 
 /// The folder of the homes, in the data folder; nobody else may look into it.
+#[cfg(feature = "accounts")]
 pub fn homes(data: &Path) -> Result<Arc<dyn Disk>, Unusable> {
     let place = data.join("home");
     make_private_folder(&place).map_err(Unusable::at(&place))?;
@@ -55,6 +79,7 @@ pub fn homes(data: &Path) -> Result<Arc<dyn Disk>, Unusable> {
 }
 
 /// Makes a folder, if there is none, that nobody else may look into.
+#[cfg(feature = "_ledger")]
 pub fn make_private_folder(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;
     match std::fs::DirBuilder::new().mode(0o700).create(path) {
@@ -65,6 +90,7 @@ pub fn make_private_folder(path: &Path) -> io::Result<()> {
 
 /// The ledger before it is open, and its file: that it can be written is seen now, so that a mistake is told before anyone is
 /// served.
+#[cfg(feature = "_ledger")]
 pub fn books(data: &Path, hub: &mut Hub) -> Result<Books, Unusable> {
     let path = data.join("hythe.db");
     database::touch(&path).map_err(Unusable::at(&path))?;
@@ -72,11 +98,13 @@ pub fn books(data: &Path, hub: &mut Hub) -> Result<Books, Unusable> {
 }
 
 /// The chat, before its ledger is open.
+#[cfg(feature = "chat")]
 pub fn chat(config: &Config, books: &Books, hub: &mut Hub) -> Chat {
     Chat::new(books.database.clone(), Rooms::new(config.rooms.as_deref(), hub), config.limits.send_rate)
 }
 
 /// The accounts, before their ledger is open.
+#[cfg(feature = "accounts")]
 pub fn accounts(config: &Config, books: &Books, hub: &mut Hub) -> Accounts {
     let (memory_kib, passes) = config.password_profile.cost();
     let mut accounts = Accounts::new(Users::default(), Cost { memory_kib, passes }, Box::new(os::fill));
@@ -86,6 +114,7 @@ pub fn accounts(config: &Config, books: &Books, hub: &mut Hub) -> Accounts {
 }
 
 /// What an earlier run has left unfinished, to be continued.
+#[cfg(feature = "files")]
 pub fn load_partials(site: &mut Site) {
     let Some(files) = &mut site.files else { return };
     for disk in [Some(&files.disk), files.homes.as_ref()].into_iter().flatten() {
@@ -94,27 +123,40 @@ pub fn load_partials(site: &mut Site) {
 }
 
 /// What helpers have to do when the loop begins.
-pub fn tasks(site: &Site, opener: Option<Opener>) -> Vec<(Lane, Task<Site>)> {
-    let mut tasks: Vec<(Lane, Task<Site>)> = vec![(
-        Lane::Files,
-        Box::new(|| {
-            built::prepare();
-            Box::new(|_, _| nothing())
-        }),
-    )];
+pub fn tasks(site: &Site) -> Vec<(Lane, Task<Site>)> {
+    let mut tasks: Vec<(Lane, Task<Site>)> = Vec::new();
+    #[cfg(feature = "ui")]
+    tasks.push((Lane::Files, chore(built::prepare)));
     if let Some(files) = &site.files {
         let disk = files.disk.clone();
-        let sweep = move || -> crate::server::reply::Step<Site> {
-            sweep(&*disk);
-            Box::new(|_, _| nothing())
-        };
-        tasks.push((Lane::Files, Box::new(sweep)));
-    }
-    if let (Some(books), Some(opener)) = (&site.books, opener) {
-        // Whoever has a password hashed needs the ledger anyway, and who is to take our place waits for this lane.
-        tasks.push((Lane::Hash, opener.task(books.database.clone(), remove_homes_of_the_gone)));
+        tasks.push((Lane::Files, chore(move || sweep(&*disk))));
     }
     tasks
+}
+
+/// What opens the ledger, if there is to be one. Whoever has a password hashed needs it anyway, and who is to take our place waits
+/// for that lane.
+#[cfg(feature = "_ledger")]
+pub fn opening(site: &Site, opener: Opener) -> Option<(Lane, Task<Site>)> {
+    let path = site.books.as_ref()?.database.clone();
+    #[cfg(feature = "accounts")]
+    let then = remove_homes_of_the_gone;
+    #[cfg(not(feature = "accounts"))]
+    let then = |_: &mut Site| nothing();
+    Some((Lane::Hash, opener.task(path, then)))
+}
+
+/// A task of which nobody waits to hear.
+fn chore(work: impl FnOnce() + Send + 'static) -> Task<Site> {
+    Box::new(move || {
+        work();
+        Box::new(|_, _| nothing())
+    })
+}
+
+/// What a step ends with that nobody waits for.
+fn nothing() -> Reply<Site> {
+    Fault::not_found().into()
 }
 
 /// Removes what an earlier run left half written. Drafts of this run are told apart by who holds them.
@@ -127,6 +169,7 @@ fn sweep(disk: &dyn Disk) {
 }
 
 /// Accounts may have been deleted while nobody served; their homes go now.
+#[cfg(feature = "accounts")]
 fn remove_homes_of_the_gone(site: &mut Site) -> Reply<Site> {
     let homes = site.files.as_ref().and_then(|files| files.homes.clone());
     let (Some(homes), Some(accounts)) = (homes, &site.accounts) else { return nothing() };

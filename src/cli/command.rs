@@ -3,6 +3,7 @@
 //! clap's own errors are several lines; ours are one sentence, so they are put together here from what clap knows.
 
 use std::ffi::OsString;
+#[cfg(feature = "_ledger")]
 use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -13,6 +14,7 @@ use crate::cli::cert;
 #[cfg(feature = "client")]
 use crate::cli::client::words;
 use crate::cli::exit::{Exit, Mistake};
+#[cfg(feature = "_ledger")]
 use crate::cli::manage;
 use crate::cli::options::{self, Key};
 
@@ -24,8 +26,10 @@ pub enum Task {
     /// Print the configuration and end.
     Check,
     /// Look after the accounts of a data folder.
+    #[cfg(feature = "accounts")]
     User(manage::Order),
     /// Copy a data folder.
+    #[cfg(feature = "_ledger")]
     Backup(PathBuf),
     /// Have the server of a data folder give way to a new one.
     Upgrade,
@@ -80,11 +84,13 @@ pub fn command() -> Command {
         .args_conflicts_with_subcommands(true)
         .subcommand(with_keys(serve))
         .subcommand(with_keys(check))
-        .subcommand(manage::user(management_keys()))
-        .subcommand(manage::backup(management_keys()))
-        .subcommand(cert::command())
         .subcommand(upgrade)
         .subcommand(completions);
+    #[cfg(feature = "accounts")]
+    let command = command.subcommand(manage::user(management_keys()));
+    #[cfg(feature = "_ledger")]
+    let command = command.subcommand(manage::backup(management_keys()));
+    let command = command.subcommand(cert::command());
     #[cfg(feature = "client")]
     let command = words::with_commands(command);
     command
@@ -106,9 +112,12 @@ fn is_for_client(arguments: &[OsString]) -> bool {
     }
 }
 
+/// Keys of the server that these commands heed too.
+const KEYS: [&str; 3] = ["config", "data", "password-profile"];
+
 /// The flags that say where the data is, for commands that do not serve.
 fn management_keys() -> impl Iterator<Item = Arg> {
-    manage::KEYS.iter().filter_map(|name| options::find(name)).map(flag)
+    KEYS.iter().filter_map(|name| options::find(name)).map(flag)
 }
 
 fn with_keys(command: Command) -> Command {
@@ -189,10 +198,12 @@ pub fn hear(arguments: impl IntoIterator<Item = OsString>) -> Result<Heard, Mist
     };
     let (task, matches) = match matches.subcommand() {
         Some(("check", matches)) => (Task::Check, matches),
+        #[cfg(feature = "accounts")]
         Some(("user", matches)) => {
             let order = manage::order(matches).map_err(|error| Mistake::usage(sentence(&error, None)))?;
             return Ok(Heard::Words(Words { task: Task::User(order), port: None, flags: flags(matches) }));
         }
+        #[cfg(feature = "_ledger")]
         Some(("backup", matches)) => {
             let task = Task::Backup(manage::place(matches));
             return Ok(Heard::Words(Words { task, port: None, flags: flags(matches) }));

@@ -57,6 +57,7 @@ pub fn settle(words: &Words, world: &World<'_>) -> Result<Settled, Mistake> {
     lay_environment(&mut settled, world.variables)?;
     lay_flags(&mut settled, words)?;
     read_token_file(&mut settled, world)?;
+    settled.config.leave_out();
     Ok(settled)
 }
 

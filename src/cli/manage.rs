@@ -5,9 +5,6 @@ use std::path::PathBuf;
 
 use clap::{Arg, ArgMatches, Args, Command, FromArgMatches, Subcommand, ValueHint, builder};
 
-/// Keys of the server that these commands heed too.
-pub const KEYS: [&str; 3] = ["config", "data", "password-profile"];
-
 const DIR: &str = "DIR";
 
 /// What is to be done about accounts.

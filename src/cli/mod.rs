@@ -14,6 +14,7 @@ pub mod exit;
 pub mod folders;
 pub mod layers;
 pub mod logging;
+#[cfg(feature = "_ledger")]
 pub mod manage;
 pub mod options;
 #[cfg(test)]

@@ -4,24 +4,36 @@
 //! What is shown only once, a recovery code for one, travels from the form's answer to the page in a cookie that lives for two
 //! minutes and for that page alone; so it stands in no address, no log and no table.
 
+#[cfg(feature = "ui")]
 use std::fmt::Write;
 
 use crate::clock::Wall;
+#[cfg(feature = "ui")]
 use crate::config::Signup;
 use crate::http::fault::Fault;
+#[cfg(feature = "ui")]
 use crate::http::form;
 use crate::http::response::Response;
+#[cfg(feature = "ui")]
 use crate::http::status::Status;
+#[cfg(feature = "ui")]
 use crate::server::context::{Call, Context};
 use crate::server::problem::escape;
+#[cfg(feature = "ui")]
 use crate::site::built;
+#[cfg(feature = "ui")]
 use crate::site::cookie::{Found, find_named};
 use crate::site::frame::{self, Here, Sheet};
-use crate::site::gate::{Principal, rights_of};
+use crate::site::gate::Principal;
+#[cfg(feature = "ui")]
+use crate::site::gate::rights_of;
+#[cfg(feature = "accounts")]
 use crate::site::people::value;
 use crate::site::rows;
 use crate::site::state::Site;
-use crate::site::table::{size, table};
+#[cfg(feature = "ui")]
+use crate::site::table::size;
+use crate::site::table::table;
 
 /// A page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +73,7 @@ impl Page {
     }
 
     /// What stands in it; `None` for the one that is a whole page by itself.
+    #[cfg(feature = "ui")]
     const fn content(self) -> Option<&'static str> {
         Some(match self {
             Page::Files => return None,
@@ -71,6 +84,12 @@ impl Page {
             Page::Account => include_str!("../../www/_hythe/account.html"),
             Page::Admin => include_str!("../../www/_hythe/admin.html"),
         })
+    }
+
+    /// Without pages nobody is shown one.
+    #[cfg(not(feature = "ui"))]
+    const fn content(self) -> Option<&'static str> {
+        None
     }
 
     const fn title(self) -> &'static str {
@@ -111,6 +130,7 @@ impl Page {
     }
 
     /// Whether it says something of whoever asks, so that nobody may keep it.
+    #[cfg(feature = "ui")]
     const fn is_personal(self) -> bool {
         matches!(self, Page::Account | Page::Admin)
     }
@@ -120,12 +140,14 @@ const NOTE: &str = "hythe-note";
 const NOTE_SECONDS: u32 = 120;
 
 /// `GET /_hythe/<part>`: style, scripts and pictures.
+#[cfg(feature = "ui")]
 pub fn part(_: &mut Site, call: &Call<'_>, _: &mut Context<'_>) -> Result<Response, Fault> {
     let name = call.parameter("part").filter(|_| !call.is_folder).unwrap_or_default();
     built::part(name, call).ok_or_else(Fault::not_found)?.answer(call.method, &call.headers)
 }
 
 /// `GET /_hythe/mine`: leads to the files of whoever asks.
+#[cfg(feature = "ui")]
 pub fn mine(site: &mut Site, _: &Call<'_>, who: Principal, _: &mut Context<'_>) -> Result<Response, Fault> {
     let name = &who.user().ok_or_else(Fault::not_found)?.name;
     let list = site.address(&format!("/file-list?prefix=~{name}"));
@@ -133,6 +155,7 @@ pub fn mine(site: &mut Site, _: &Call<'_>, who: Principal, _: &mut Context<'_>) 
 }
 
 /// `GET` of any of the pages.
+#[cfg(feature = "ui")]
 pub fn show(
     page: Page,
     site: &mut Site,
@@ -250,6 +273,7 @@ fn tokens(site: &Site, who: &Principal) -> String {
 }
 
 /// The server's numbers that say something to a person; `/metrics` has all.
+#[cfg(feature = "ui")]
 fn numbers(site: &Site, cx: &Context<'_>) -> String {
     let (counts, tallies) = (cx.counts, site.tallies);
     let hours = site.started.map_or(0, |started| cx.now.since(started) / 360_000);
@@ -271,8 +295,12 @@ fn numbers(site: &Site, cx: &Context<'_>) -> String {
 }
 
 fn users(site: &Site) -> String {
-    let Some(accounts) = &site.accounts else { return String::new() };
-    table("users", &rows::USERS, &accounts.users.accounts().map(value).collect::<Vec<_>>())
+    #[cfg(feature = "accounts")]
+    if let Some(accounts) = &site.accounts {
+        return table("users", &rows::USERS, &accounts.users.accounts().map(value).collect::<Vec<_>>());
+    }
+    let _ = site;
+    String::new()
 }
 
 /// A path of this site's own that somebody wants to be sent to, without the prefix. What a browser could take for another
@@ -297,6 +325,7 @@ fn note_cookie(site: &Site, is_secure: bool, page: Page, value: &str, seconds: u
 }
 
 /// What such a cookie says, as HTML; `None` if it is not one of ours.
+#[cfg(feature = "ui")]
 fn read_note(value: &[u8]) -> Option<String> {
     let (kind, text) = std::str::from_utf8(value).ok()?.split_once('.')?;
     let what = match kind {
@@ -312,7 +341,7 @@ fn read_note(value: &[u8]) -> Option<String> {
     is_ours.then(|| format!("    <p class=\"once\" role=\"status\">{what}:<br><code>{text}</code></p>\n"))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "ui"))]
 mod tests {
     use super::*;
     use crate::config::Config;
@@ -321,7 +350,7 @@ mod tests {
 
     fn site(prefix: &str) -> Site {
         let config = Config { path_prefix: prefix.into(), ..Config::default() };
-        Site::with_parts(config, Www::new(None), None, None)
+        Site::with_pages(config, Www::new(None), None)
     }
 
     #[test]

@@ -5,7 +5,13 @@ use crate::http::fault::Fault;
 use crate::server::problem::escape;
 
 /// The Files page, as it lies in `www/`.
+#[cfg(feature = "ui")]
 pub const FILES: &str = include_str!("../../www/index.html");
+
+/// What is left of it in a build without pages: lists and refusals are plain HTML there.
+#[cfg(not(feature = "ui"))]
+pub const FILES: &str =
+    "<!DOCTYPE html>\n<html lang=\"en\">\n<meta charset=\"utf-8\">\n<title>Files</title>\n<main>\n</main>\n</html>\n";
 
 /// Where a page stands in the navigation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

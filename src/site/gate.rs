@@ -336,7 +336,7 @@ fn see_client(site: &Site, request: &Request<'_>, cx: &mut Context<'_>) {
 /// A refusal; a browser's page is sent to the page where one signs in.
 fn refuse(site: &Site, request: &Request<'_>, fault: Fault) -> Reply<Site> {
     let is_page = matches!(request.method, Method::Get | Method::Head) && problem::wants_page(request);
-    if fault.code != UNAUTHORIZED || !is_page || site.accounts.is_none() {
+    if fault.code != UNAUTHORIZED || !is_page || site.accounts.is_none() || !cfg!(feature = "ui") {
         return fault.into();
     }
     let query = request.query.map(|query| format!("?{query}")).unwrap_or_default();

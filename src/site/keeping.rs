@@ -10,9 +10,8 @@ use crate::site::rooms::LOBBY;
 use crate::site::said::Note;
 use crate::site::speaker::Speaker;
 use crate::site::state::Site;
+use crate::store::entry::{Entry, Saying};
 use crate::store::history::Message;
-use crate::store::ledger;
-use crate::store::messages::Entry;
 
 /// Checks a message: what is given to the ledger, and the message without its id.
 ///
@@ -23,7 +22,7 @@ pub fn check(
     speaker: &Speaker,
     draft: Draft,
     cx: &mut Context<'_>,
-) -> Result<(ledger::Entry, Message), Fault> {
+) -> Result<(Entry, Message), Fault> {
     check_text(&draft.text, site.config.limits.message_limit_bytes)?;
     let name = speaker.name(draft.name.as_deref(), site, cx)?;
     let Some(chat) = &mut site.chat else { return Err(Fault::not_found()) };
@@ -32,8 +31,8 @@ pub fn check(
     chat.rooms.keep(entered);
     let (user, text) = (speaker.user.clone(), draft.text);
     let entry =
-        Entry::Said { room: room.clone(), ts: cx.wall, user: user.clone(), name: name.clone(), text: text.clone() };
-    Ok((ledger::Entry::Chat(entry), Message { id: 0, room, ts: cx.wall, user, name, text }))
+        Saying::Said { room: room.clone(), ts: cx.wall, user: user.clone(), name: name.clone(), text: text.clone() };
+    Ok((Entry::Chat(entry), Message { id: 0, room, ts: cx.wall, user, name, text }))
 }
 
 /// The ledger has decided. A message that is kept takes its place in the history and is said to all who listen.
@@ -77,7 +76,7 @@ pub fn erase(
             then(site, Err(fault), cx)
         }
     };
-    Reply::Keep(ledger::Entry::Chat(Entry::Erase { id }), Box::new(decided))
+    Reply::Keep(Entry::Chat(Saying::Erase { id }), Box::new(decided))
 }
 
 /// Tells all who listen to a room, written out once for each dialect.

@@ -5,69 +5,123 @@ use crate::server::Server;
 use crate::server::context::{Call, Context};
 use crate::server::reply::{Handler, Hub, Reply};
 use crate::server::router::BadPattern;
+#[cfg(feature = "ui")]
 use crate::site::entrance::Page;
 use crate::site::gate::{Action, Principal, guard, guard_for};
 use crate::site::state::Site;
 
+#[cfg(feature = "accounts")]
 pub mod accounts;
+#[cfg(feature = "accounts")]
 pub mod admin;
+#[cfg(feature = "chat")]
 pub mod ask;
+#[cfg(feature = "chat")]
 pub mod attached;
 pub mod body;
 pub mod books;
+#[cfg(feature = "ui")]
 pub mod built;
+#[cfg(feature = "files")]
 pub mod changes;
+#[cfg(feature = "chat")]
 pub mod chat;
+#[cfg(feature = "chat")]
 pub mod chat_page;
 pub mod cookie;
+#[cfg(feature = "accounts")]
 pub mod credentials;
+#[cfg(feature = "chat")]
 pub mod draft;
 pub mod entrance;
+#[cfg(feature = "files")]
 pub mod file_list;
+#[cfg(feature = "files")]
 pub mod files;
 pub mod frame;
 pub mod gate;
+#[cfg(feature = "chat")]
 pub mod keeping;
 pub mod kept;
+#[cfg(feature = "accounts")]
 pub mod listed;
+#[cfg(feature = "chat")]
 pub mod listener;
 pub mod listing;
+#[cfg(feature = "accounts")]
 pub mod login;
+#[cfg(feature = "chat")]
 pub mod messages;
+#[cfg(feature = "chat")]
 pub mod news;
+#[cfg(feature = "chat")]
 pub mod older;
 pub mod openapi;
+#[cfg(feature = "accounts")]
 pub mod openapi_accounts;
+#[cfg(feature = "chat")]
+mod openapi_chat;
+#[cfg(feature = "files")]
+mod openapi_files;
+#[cfg(feature = "ui")]
 mod openapi_pages;
+#[cfg(feature = "files")]
 mod openapi_tus;
-mod openapi_words;
+/// The words of descriptions.
+pub mod openapi_words;
+#[cfg(feature = "chat")]
 pub mod opening;
 pub mod pages;
+#[cfg(feature = "accounts")]
 pub mod people;
+#[cfg(feature = "files")]
 pub mod piece;
+#[cfg(feature = "files")]
 pub mod plain;
+#[cfg(feature = "accounts")]
 pub mod post;
+#[cfg(feature = "chat")]
 pub mod presence;
 pub mod rate;
+#[cfg(feature = "files")]
 pub mod receive;
+#[cfg(feature = "files")]
 pub mod resume;
+#[cfg(feature = "chat")]
 pub mod rooms;
 pub mod rows;
+#[cfg(feature = "chat")]
 pub mod said;
 pub mod shelved;
+#[cfg(feature = "chat")]
 pub mod speaker;
 pub mod spot;
 pub mod state;
+#[cfg(feature = "chat")]
 pub mod streams;
 pub mod system;
 pub mod table;
 pub mod throttle;
+#[cfg(feature = "accounts")]
 pub mod upkeep;
+#[cfg(feature = "files")]
 pub mod upload;
 pub mod variant;
 
-use Action::{Account, Admin, ChatRead, ChatWrite, Enter, Identity, Metrics, Open, SharedRead, SharedWrite, WwwRead};
-use Method::{Delete, Get, Options, Patch, Post, Put};
+#[cfg(feature = "accounts")]
+use Action::{Account, Admin, Enter, Identity};
+#[cfg(feature = "chat")]
+use Action::{ChatRead, ChatWrite};
+use Action::{Metrics, Open, WwwRead};
+#[cfg(feature = "files")]
+use Action::{SharedRead, SharedWrite};
+use Method::Get;
+#[cfg(any(feature = "accounts", feature = "files"))]
+use Method::Patch;
+#[cfg(any(feature = "accounts", feature = "chat", feature = "files"))]
+use Method::{Delete, Post};
+#[cfg(feature = "files")]
+use Method::{Options, Put};
 
 /// Where a route is put: into a server of this site's own, or of a program that lends it.
 pub type Table<'a> = dyn FnMut(Method, &str, Handler<Site>) -> Result<(), BadPattern> + 'a;
@@ -76,22 +130,41 @@ pub type Table<'a> = dyn FnMut(Method, &str, Handler<Site>) -> Result<(), BadPat
 ///
 /// # Errors
 /// If two routes are the same: a mistake of this table.
-pub fn server(mut site: Site, hub: Hub) -> Result<Server<Site>, BadPattern> {
-    let (has_files, has_chat, has_accounts) = (site.files.is_some(), site.chat.is_some(), site.accounts.is_some());
-    site.chimes.push(news::tell_news);
+pub fn server(site: Site, hub: Hub) -> Result<Server<Site>, BadPattern> {
     let mut server = Server::new(site, hub);
+    mount(&mut server)?;
+    server.set_rest(guard(WwwRead, |site, call, cx| pages::page(site, 0, call, cx)));
+    Ok(server)
+}
+
+fn mount(server: &mut Server<Site>) -> Result<(), BadPattern> {
+    let site = server.state();
+    let (has_files, has_chat, has_accounts) = (site.files.is_some(), site.has_chat(), site.accounts.is_some());
+    #[cfg(feature = "chat")]
+    site.chimes.push(news::tell_news);
     let put: &mut Table<'_> = &mut |method, pattern, handler| server.add_handler(method, pattern, handler);
     system(put)?;
-    parts(put)?;
-    files(put, has_files)?;
+    #[cfg(feature = "ui")]
+    {
+        parts(put)?;
+        // The front page, even where there are no files.
+        show(put, Page::Files)?;
+    }
+    #[cfg(feature = "files")]
+    if has_files {
+        files(put)?;
+    }
+    #[cfg(feature = "chat")]
     if has_chat {
         chat(put)?;
     }
+    #[cfg(feature = "accounts")]
     if has_accounts {
         accounts(put)?;
     }
-    server.set_rest(guard(WwwRead, |site, call, cx| pages::page(site, 0, call, cx)));
-    Ok(server)
+    // Of a part that is left out there is nothing to ask.
+    let _ = (has_files, has_chat, has_accounts);
+    Ok(())
 }
 
 /// What tells how the server is.
@@ -103,35 +176,35 @@ pub fn system(put: &mut Table<'_>) -> Result<(), BadPattern> {
 }
 
 /// What pages are made of.
+#[cfg(feature = "ui")]
 pub fn parts(put: &mut Table<'_>) -> Result<(), BadPattern> {
     route(put, Get, "/_hythe/*part", Open, entrance::part)
 }
 
-/// Files, and their page; that one is the front page even where there are none.
-pub fn files(put: &mut Table<'_>, has_files: bool) -> Result<(), BadPattern> {
-    if has_files {
-        route_for(put, Post, "/upload", SharedWrite, plain::form(upload::upload))?;
-        route_for(put, Get, "/file-list", SharedRead, file_list::list)?;
-        route_for(put, Get, "/file-info/*path", SharedRead, files::info)?;
-        route_for(put, Get, "/files/*path", SharedRead, files::download)?;
-        route_for(put, Put, "/files/*path", SharedWrite, changes::put)?;
-        route_for(put, Patch, "/files/*path", SharedWrite, changes::patch)?;
-        route_for(put, Delete, "/files/*path", SharedWrite, changes::delete)?;
-        route_for(put, Post, "/rename", SharedWrite, plain::form(changes::rename))?;
-        route_for(put, Post, "/remove", SharedWrite, plain::form(changes::remove))?;
-        route_for(put, Post, "/dirs", SharedWrite, plain::form(changes::make_folder))?;
-        route(put, Options, "/tus", Open, resume::options)?;
-        route_for(put, Post, "/tus", SharedWrite, resume::create)?;
-        route(put, Options, "/tus/:id", Open, resume::options)?;
-        route_for(put, Get, "/tus/:id", SharedWrite, resume::status)?;
-        route_for(put, Post, "/tus/:id", SharedWrite, resume::overridden)?;
-        route_for(put, Patch, "/tus/:id", SharedWrite, resume::patch)?;
-        route_for(put, Delete, "/tus/:id", SharedWrite, resume::delete)?;
-    }
-    show(put, Page::Files)
+/// Files.
+#[cfg(feature = "files")]
+pub fn files(put: &mut Table<'_>) -> Result<(), BadPattern> {
+    route_for(put, Post, "/upload", SharedWrite, plain::form(upload::upload))?;
+    route_for(put, Get, "/file-list", SharedRead, file_list::list)?;
+    route_for(put, Get, "/file-info/*path", SharedRead, files::info)?;
+    route_for(put, Get, "/files/*path", SharedRead, files::download)?;
+    route_for(put, Put, "/files/*path", SharedWrite, changes::put)?;
+    route_for(put, Patch, "/files/*path", SharedWrite, changes::patch)?;
+    route_for(put, Delete, "/files/*path", SharedWrite, changes::delete)?;
+    route_for(put, Post, "/rename", SharedWrite, plain::form(changes::rename))?;
+    route_for(put, Post, "/remove", SharedWrite, plain::form(changes::remove))?;
+    route_for(put, Post, "/dirs", SharedWrite, plain::form(changes::make_folder))?;
+    route(put, Options, "/tus", Open, resume::options)?;
+    route_for(put, Post, "/tus", SharedWrite, resume::create)?;
+    route(put, Options, "/tus/:id", Open, resume::options)?;
+    route_for(put, Get, "/tus/:id", SharedWrite, resume::status)?;
+    route_for(put, Post, "/tus/:id", SharedWrite, resume::overridden)?;
+    route_for(put, Patch, "/tus/:id", SharedWrite, resume::patch)?;
+    route_for(put, Delete, "/tus/:id", SharedWrite, resume::delete)
 }
 
 /// The chat, and its page.
+#[cfg(feature = "chat")]
 pub fn chat(put: &mut Table<'_>) -> Result<(), BadPattern> {
     route_for(put, Post, "/send", ChatWrite, chat::send)?;
     route(put, Get, "/messages", ChatRead, messages::messages)?;
@@ -139,11 +212,13 @@ pub fn chat(put: &mut Table<'_>) -> Result<(), BadPattern> {
     route_for(put, Get, "/events", ChatRead, streams::events)?;
     route_for(put, Get, "/ws", ChatRead, streams::socket)?;
     route(put, Get, "/rooms", ChatRead, chat::rooms)?;
-    route(put, Get, "/who", ChatRead, chat::who)?;
-    show(put, Page::Chat)
+    #[cfg(feature = "ui")]
+    show(put, Page::Chat)?;
+    route(put, Get, "/who", ChatRead, chat::who)
 }
 
 /// Accounts, and their pages. Whoever may not do what a page is for is told so there.
+#[cfg(feature = "accounts")]
 pub fn accounts(put: &mut Table<'_>) -> Result<(), BadPattern> {
     route_for(put, Post, "/register", Enter, accounts::register)?;
     route_for(put, Post, "/login", Enter, login::login)?;
@@ -164,13 +239,18 @@ pub fn accounts(put: &mut Table<'_>) -> Result<(), BadPattern> {
     route(put, Delete, "/admin/users/:name", Admin, admin::delete)?;
     route(put, Post, "/admin/users/:name/reset", Admin, admin::reset)?;
     route(put, Post, "/admin/invites", Admin, admin::invite)?;
-    route_for(put, Get, "/_hythe/mine", Identity, entrance::mine)?;
-    [Page::Login, Page::Register, Page::Reset, Page::Account, Page::Admin]
-        .into_iter()
-        .try_for_each(|page| show(put, page))
+    #[cfg(feature = "ui")]
+    {
+        route_for(put, Get, "/_hythe/mine", Identity, entrance::mine)?;
+        let pages = [Page::Login, Page::Register, Page::Reset, Page::Account, Page::Admin];
+        pages.into_iter().try_for_each(|page| show(put, page))?;
+    }
+    Ok(())
 }
 
-fn show(put: &mut Table<'_>, page: Page) -> Result<(), BadPattern> {
+/// The page itself.
+#[cfg(feature = "ui")]
+pub fn show(put: &mut Table<'_>, page: Page) -> Result<(), BadPattern> {
     let show = move |site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>| {
         entrance::show(page, site, call, &who, cx)
     };

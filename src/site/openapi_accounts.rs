@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use crate::config::Config;
 use crate::site::openapi_words::{Described, answer, document_answer, object, object_or_form, operation, schema};
 use crate::site::people::NAME_MAX;
+use crate::store::password::{PASSWORD_MAX, PASSWORD_MIN};
 use crate::store::scopes::Scopes;
-use crate::store::secret::{PASSWORD_MAX, PASSWORD_MIN};
 
 fn text() -> Value {
     json!({"type": "string"})

@@ -75,3 +75,35 @@ pub fn object_or_form(schema: &Value) -> Value {
         },
     })
 }
+
+/// A parameter of the path that is the rest of it.
+pub fn path_parameter(description: &str, schema: Value) -> Value {
+    json!({"name": "path", "in": "path", "required": true, "schema": schema, "description": description})
+}
+
+/// What a file that is read can be answered with.
+pub fn file_answers(whole: &str) -> Vec<(u16, Value)> {
+    let bytes = |description: &str| json!({"description": description, "content": {"*/*": {}}});
+    vec![
+        (200, bytes(whole)),
+        (206, bytes("One range of it, or several as multipart/byteranges.")),
+        (304, answer("The client has it already.")),
+    ]
+}
+
+/// The conditions under which a file is read.
+pub fn file_headers() -> Vec<Value> {
+    vec![
+        header("Range", "Up to 32 ranges of bytes that do not overlap; else the whole file is sent."),
+        header("If-Range", "An entity tag or a date: ranges are sent only if the file is still that."),
+        header("If-None-Match", "Entity tags."),
+        header("If-Match", "Entity tags."),
+        header("If-Modified-Since", "A date."),
+        header("If-Unmodified-Since", "A date."),
+    ]
+}
+
+/// A moment, as all our documents tell one.
+pub fn time() -> Value {
+    json!({"type": "string", "format": "date-time", "pattern": "^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}Z$"})
+}

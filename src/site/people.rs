@@ -15,8 +15,9 @@ use crate::site::gate::throttled;
 use crate::site::rate;
 use crate::site::state::{Accounts, Site};
 use crate::store::change::Change;
-use crate::store::ledger::Entry;
-use crate::store::secret::{Cost, Hash, PASSWORD_MAX, PASSWORD_MIN, SALT_BYTES, Weakness, check_password};
+use crate::store::entry::Entry;
+use crate::store::password::{PASSWORD_MAX, PASSWORD_MIN, SALT_BYTES, Weakness, check_password};
+use crate::store::secret::{Cost, Hash};
 use crate::store::users::{Account, Credential, Users};
 
 /// How long a refusal is held back from an address that floods us with tries: some two a second on each connection are no load.
@@ -213,12 +214,13 @@ fn tell(users: &Users, change: &Change, ip: IpAddr) {
 
 /// Ends what somebody opened with credentials that have ended: their streams are called, and find that they may not go on.
 pub fn end_all(site: &Site, ended: &[Credential], cx: &mut Context<'_>) {
-    let Some(chat) = &site.chat else { return };
+    #[cfg(feature = "chat")]
     for credential in ended {
-        for key in chat.attached.of(*credential) {
-            cx.call_for(*key);
-        }
+        let listening = site.chat.iter().flat_map(|chat| chat.attached.of(*credential));
+        listening.for_each(|key| cx.call_for(*key));
     }
+    #[cfg(not(feature = "chat"))]
+    let _ = (site, ended, cx);
 }
 
 /// An account as others see it.

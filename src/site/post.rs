@@ -90,7 +90,7 @@ pub fn post(
     then: impl FnOnce(&mut Site, Members, Back, &mut Context<'_>) -> Result<Reply<Site>, Fault> + 'static,
 ) -> Result<Reply<Site>, Fault> {
     let kind = kind(call)?;
-    let wants_page = kind == Kind::Fields && prefers_html(call.headers.all(Field::Accept));
+    let wants_page = cfg!(feature = "ui") && kind == Kind::Fields && prefers_html(call.headers.all(Field::Accept));
     let back = Back { page: wants_page.then_some(page), is_secure: cx.is_secure };
     let limits = &site.config.limits;
     // Nothing that is said here is long, in whatever form.

@@ -16,6 +16,7 @@ use crate::http::negotiate::{Coding, CodingSet, accepted_codings};
 use crate::http::response::{PAGE_POLICY, Response};
 use crate::http::status::Status;
 use crate::path::RelPath;
+#[cfg(feature = "ui")]
 use crate::site::built;
 use crate::site::listing;
 use crate::site::variant::{Making, Source, Variant};
@@ -108,10 +109,13 @@ impl Looker {
                 Err(_) => {}
             }
         }
-        Ok(match built::fallback(file.as_str()).filter(|_| has_built_in) {
-            Some(bytes) => (Arc::new(Page::File(self.built_in_file(&file, bytes))), Weight::Bytes(bytes.len())),
-            None => (Arc::new(Page::Absent), Weight::Absent),
-        })
+        #[cfg(feature = "ui")]
+        if let Some(bytes) = built::fallback(file.as_str()).filter(|_| has_built_in) {
+            return Ok((Arc::new(Page::File(self.built_in_file(&file, bytes))), Weight::Bytes(bytes.len())));
+        }
+        // In a build without pages nothing is built in.
+        let _ = has_built_in;
+        Ok((Arc::new(Page::Absent), Weight::Absent))
     }
 
     fn file(
@@ -177,6 +181,7 @@ impl Looker {
         Ok(self.make(path, source, facts, original, coding, varies))
     }
 
+    #[cfg(feature = "ui")]
     fn built_in_file(&self, path: &RelPath<'_>, bytes: &'static [u8]) -> File {
         let version = built::version(bytes);
         let facts = FileFacts {

@@ -13,7 +13,7 @@ use crate::site::books::{self, heed};
 use crate::site::gate::{Action, Principal, Target, Terms, User, authorize, may_change};
 use crate::site::state::{Files, LedgerState, Site};
 use crate::store::disk::Disk;
-use crate::store::ledger::Entry;
+use crate::store::entry::Entry;
 use crate::store::owners::{Change, Owner};
 use crate::store::tree;
 

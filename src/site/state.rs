@@ -5,22 +5,30 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use crate::clock::Moment;
-use crate::config::{Config, Rate, Rights};
+#[cfg(any(feature = "accounts", feature = "chat"))]
+use crate::config::Rate;
+use crate::config::{Config, Rights};
 use crate::http::fault::Fault;
 use crate::http::status::Status;
 use crate::server::context::Context;
 use crate::server::reply::{State, Topic};
+#[cfg(feature = "chat")]
 use crate::site::attached::Attached;
+#[cfg(feature = "chat")]
 use crate::site::presence::Presence;
 use crate::site::rate::Buckets;
+#[cfg(feature = "chat")]
 use crate::site::rooms::{NoRoom, Rooms};
 use crate::site::shelved::Shelved;
 use crate::site::throttle::Throttle;
+#[cfg(feature = "_ledger")]
 use crate::store::accounts;
 use crate::store::digest::Digests;
 use crate::store::disk::Disk;
+use crate::store::entry::Entry;
+#[cfg(feature = "chat")]
 use crate::store::history::History;
-use crate::store::ledger::Entry;
+#[cfg(feature = "chat")]
 use crate::store::messages::Reader;
 use crate::store::owners::Owners;
 use crate::store::partial::Partials;
@@ -45,6 +53,7 @@ pub struct Site {
     /// The shared files; `None` when switched off.
     pub files: Option<Files>,
     /// The chat; `None` when switched off.
+    #[cfg(feature = "chat")]
     pub chat: Option<Chat>,
     /// Accounts; `None` when switched off.
     pub accounts: Option<Accounts>,
@@ -129,6 +138,7 @@ impl Lots {
 }
 
 /// The chat.
+#[cfg(feature = "chat")]
 pub struct Chat {
     /// The newest messages.
     pub history: History,
@@ -173,6 +183,7 @@ pub struct Accounts {
 }
 
 /// So many refusals to come in are told an address at once.
+#[cfg(feature = "accounts")]
 const REFUSALS: Rate = Rate { count: 10, per_ms: 1000, burst: 30 };
 
 /// Fills in random bytes; says whether there were any.
@@ -180,6 +191,7 @@ pub type Draw = Box<dyn FnMut(&mut [u8]) -> bool + Send>;
 
 impl Accounts {
     /// The accounts of these people.
+    #[cfg(feature = "accounts")]
     pub fn new(users: Users, cost: Cost, draw: Draw) -> Accounts {
         Accounts {
             users,
@@ -198,6 +210,7 @@ impl Accounts {
     /// reads a file here is no habit: it happens once at most, in the first moments of a run. What is wrong with the database
     /// is told when it is opened.
     pub fn read_at_last(&mut self) {
+        #[cfg(feature = "_ledger")]
         if let Some(users) = self.unread.take().and_then(|database| accounts::peek(&database)) {
             self.users.replace(users);
         }
@@ -247,6 +260,7 @@ pub enum LedgerState {
     Shut,
 }
 
+#[cfg(feature = "chat")]
 impl Chat {
     /// A chat that remembers nothing yet.
     pub fn new(database: PathBuf, rooms: Rooms, send_rate: Rate) -> Chat {
@@ -321,6 +335,7 @@ impl Site {
             place: String::new(),
             www: Vec::new(),
             files: None,
+            #[cfg(feature = "chat")]
             chat: None,
             accounts: None,
             books: None,
@@ -332,9 +347,17 @@ impl Site {
         }
     }
 
-    /// The site with what is built into it, as a server by itself has it: its pages, and maybe files and a chat.
-    pub fn with_parts(config: Config, www: Www, files: Option<Files>, chat: Option<Chat>) -> Site {
-        Site { www: vec![www], files, chat, ..Site::new(config) }
+    /// The site with its pages, and maybe files, as a server by itself has it.
+    pub fn with_pages(config: Config, www: Www, files: Option<Files>) -> Site {
+        Site { www: vec![www], files, ..Site::new(config) }
+    }
+
+    /// Whether there is a chat.
+    pub fn has_chat(&self) -> bool {
+        #[cfg(feature = "chat")]
+        return self.chat.is_some();
+        #[cfg(not(feature = "chat"))]
+        false
     }
 
     /// What stands before every path of the house that this site is in, its own and others'.

@@ -36,7 +36,7 @@ pub fn api(site: &mut Site, call: &Call<'_>, who: Principal, _: &mut Context<'_>
     if site.files.is_some() {
         features.push("files");
     }
-    if site.chat.is_some() {
+    if site.has_chat() {
         features.push("chat");
     }
     if site.accounts.is_some() {

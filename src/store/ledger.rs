@@ -16,8 +16,8 @@ use std::path::Path;
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::clock::Wall;
-use crate::store::change::Change;
 use crate::store::database::{self, Error, Verdict, check, connect, count, is_refusal, make_private, meta, set_meta};
+use crate::store::entry::Entry;
 use crate::store::history::Message;
 use crate::store::owners::{self, Owners};
 use crate::store::users::Users;
@@ -51,26 +51,12 @@ impl Sync {
     }
 }
 
-/// Something to be kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Entry {
-    /// Of the chat.
-    Chat(messages::Entry),
-    /// Of the accounts.
-    Accounts(Change),
-    /// Of the shared files.
-    Owners(Vec<owners::Change>),
-}
-
-impl Entry {
-    /// Writes it, inside the batch's transaction.
-    fn keep(&self, transaction: &Transaction<'_>) -> Result<Verdict, rusqlite::Error> {
-        match self {
-            Entry::Chat(entry) => messages::keep(transaction, entry),
-            Entry::Accounts(change) => accounts::keep(transaction, change),
-            Entry::Owners(changes) => owners::keep(transaction, changes),
-        }
+/// Writes an entry, inside the batch's transaction.
+fn write(transaction: &Transaction<'_>, entry: &Entry) -> Result<Verdict, rusqlite::Error> {
+    match entry {
+        Entry::Chat(entry) => messages::keep(transaction, entry),
+        Entry::Accounts(change) => accounts::keep(transaction, change),
+        Entry::Owners(changes) => owners::keep(transaction, changes),
     }
 }
 
@@ -221,7 +207,7 @@ impl Ledger {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut verdicts = Vec::with_capacity(batch.len());
         for entry in batch {
-            let outcome = entry.keep(&transaction);
+            let outcome = write(&transaction, entry);
             verdicts.push(match outcome {
                 Ok(verdict) => verdict,
                 // A graver fault rolls the whole transaction back by itself, and what follows would be kept one by one.
@@ -260,7 +246,8 @@ fn migrate(connection: &mut Connection, version: i64) -> Result<(), rusqlite::Er
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::messages::{Entry as Saying, Reader};
+    use crate::store::entry::Saying;
+    use crate::store::messages::Reader;
     use Verdict::{Kept, Lost, Refused};
     use std::fs;
     use std::os::unix::fs::PermissionsExt;

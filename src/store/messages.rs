@@ -6,6 +6,7 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, Transaction, Trans
 
 use crate::clock::Wall;
 use crate::store::database::{Error, Verdict, connect, count, meta, set_meta};
+use crate::store::entry::Saying as Entry;
 use crate::store::history::Message;
 use crate::store::search;
 
@@ -22,30 +23,6 @@ pub const TABLES: &str = "
     CREATE INDEX messages_by_room ON messages (room);
     INSERT INTO meta VALUES ('last_message', 0), ('trimmed_message', 0);
 ";
-
-/// Something of the chat to be kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Entry {
-    /// A message; its verdict carries its id.
-    Said {
-        /// The room it is said in.
-        room: String,
-        /// When it is said.
-        ts: Wall,
-        /// The account that says it; `None` for a guest.
-        user: Option<String>,
-        /// The name it is said under.
-        name: String,
-        /// What is said.
-        text: String,
-    },
-    /// A message is erased; refused if there is none of that id.
-    Erase {
-        /// Whose id it is.
-        id: i64,
-    },
-}
 
 /// Keeps an entry, inside the batch's transaction. Ids are read anew each time, for another process may have written.
 pub fn keep(transaction: &Transaction<'_>, entry: &Entry) -> Result<Verdict, rusqlite::Error> {

@@ -5,12 +5,15 @@
 
 use std::collections::BTreeMap;
 
+#[cfg(feature = "_ledger")]
 use rusqlite::{Connection, Transaction, params};
 
 use crate::path::RelPath;
+#[cfg(feature = "_ledger")]
 use crate::store::database::{Error, Verdict};
 
 /// The table; `account` is 0 for a guest.
+#[cfg(feature = "_ledger")]
 pub const TABLES: &str = "
     CREATE TABLE owners (
         path TEXT PRIMARY KEY NOT NULL CHECK (path <> ''),
@@ -27,6 +30,7 @@ pub enum Owner {
     Guest,
 }
 
+#[cfg(feature = "_ledger")]
 impl Owner {
     fn number(self) -> i64 {
         match self {
@@ -110,6 +114,7 @@ impl Owners {
 }
 
 /// Writes changes into the table, inside the batch's transaction.
+#[cfg(feature = "_ledger")]
 pub fn keep(transaction: &Transaction<'_>, changes: &[Change]) -> Result<Verdict, rusqlite::Error> {
     let remove = "DELETE FROM owners WHERE path = ?1";
     for change in changes {
@@ -135,13 +140,14 @@ pub fn keep(transaction: &Transaction<'_>, changes: &[Change]) -> Result<Verdict
 }
 
 /// All there are.
+#[cfg(feature = "_ledger")]
 pub fn load(connection: &Connection) -> Result<Owners, Error> {
     let mut statement = connection.prepare_cached("SELECT path, account FROM owners")?;
     let rows = statement.query_map([], |row| Ok((row.get(0)?, Owner::of_number(row.get(1)?))))?;
     Ok(Owners { all: rows.collect::<Result<_, _>>()? })
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "_ledger"))]
 mod tests {
     use super::*;
     use proptest::prelude::*;

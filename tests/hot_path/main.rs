@@ -12,7 +12,7 @@ use hythe::reactor::Reactor;
 use hythe::reactor::slot::Brought;
 use hythe::server::connection::{Connection, Done};
 use hythe::site::state::Site;
-use hythe::store::ledger::Entry;
+use hythe::store::entry::Entry;
 
 use crate::quiet::House;
 

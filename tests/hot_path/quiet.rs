@@ -23,7 +23,7 @@ use hythe::server::house::Rules;
 use hythe::site;
 use hythe::site::state::{Site, Www};
 use hythe::store::disk::Links;
-use hythe::store::ledger::Entry;
+use hythe::store::entry::Entry;
 
 type Brings = Brought<Done<Site>>;
 
@@ -147,7 +147,7 @@ impl House {
         let disk = FolderDisk::open(&folder, Links::Inside).expect("the folder opens");
         let mut config = Config::default();
         (config.has_chat, config.has_files) = (false, false);
-        let site = Site::with_parts(config, Www::new(Some(Arc::new(disk))), None, None);
+        let site = Site::with_pages(config, Www::new(Some(Arc::new(disk))), None);
         let mut rules = Rules::default();
         rules.keepalive_requests = 0;
         rules.access_log = has_log.then_some(Format::Combined);

@@ -17,7 +17,8 @@ use hythe::server::house::Rules;
 use hythe::site;
 use hythe::site::state::{Accounts, Books, LedgerState, Site, Www};
 use hythe::store::database;
-use hythe::store::ledger::{self, Entry, Ledger};
+use hythe::store::entry::Entry;
+use hythe::store::ledger::{self, Ledger};
 use hythe::store::secret::Cost;
 use hythe::store::users::{CODE_MS, SESSION_IDLE_MS, SESSION_MS, Users};
 
@@ -343,7 +344,7 @@ fn stage(seed: u64, odds: &Odds) -> (Stage<Site>, Rc<RefCell<Ledger>>) {
     config.tokens = vec![OperatorToken { secret, source: TokenSource::Environment }];
     let books = Books { state: LedgerState::Open, ..Books::new(path, hub.topic()) };
     let disk = MemoryDisk::new(seed ^ 1, odds);
-    let mut site = Site::with_parts(config, Www::new(Some(std::sync::Arc::new(disk.clone()))), None, None);
+    let mut site = Site::with_pages(config, Www::new(Some(std::sync::Arc::new(disk.clone()))), None);
     site.books = Some(books);
     let mut secrets = Dice::new(seed ^ 5);
     let draw = move |bytes: &mut [u8]| {

@@ -16,9 +16,10 @@ use hythe::site;
 use hythe::site::rooms::Rooms;
 use hythe::site::state::{Books, Chat, Files, LedgerState, Site, Www};
 use hythe::store::database;
+use hythe::store::entry::{Entry, Saying};
 use hythe::store::history::History;
-use hythe::store::ledger::{self, Entry, Ledger};
-use hythe::store::messages::{Entry as Saying, Reader};
+use hythe::store::ledger::{self, Ledger};
+use hythe::store::messages::Reader;
 
 use crate::ask::{Ask, Want};
 use crate::client::{Client, Ending, Style};
@@ -118,7 +119,8 @@ pub fn stage(seed: u64, setting: &Setting) -> Stage<Site> {
     let uploads = MemoryDisk::new(seed ^ 4, odds);
     truth.borrow_mut().uploads = Some(uploads.clone());
     let files = Files::new(Arc::new(uploads.clone()), 7);
-    let mut site = Site::with_parts(Config::default(), Www::new(Some(Arc::new(disk.clone()))), Some(files), Some(chat));
+    let mut site = Site::with_pages(Config::default(), Www::new(Some(Arc::new(disk.clone()))), Some(files));
+    site.chat = Some(chat);
     site.books = Some(books);
     let mut rules = Rules::default();
     rules.keepalive_requests = setting.keepalive_requests;
