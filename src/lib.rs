@@ -41,6 +41,7 @@ pub mod testing;
 
 #[cfg(feature = "_ledger")]
 mod backup;
+#[cfg(feature = "tls")]
 mod certify;
 mod embed;
 #[cfg(feature = "_ledger")]
@@ -56,6 +57,7 @@ mod upgrade;
 
 #[cfg(feature = "_ledger")]
 pub use backup::back_up;
+#[cfg(feature = "tls")]
 pub use certify::certify;
 pub use config::Config;
 pub use embed::{Handle, Running, Server};

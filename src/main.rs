@@ -55,6 +55,7 @@ fn obey(
         Task::User(order) => print(&hythe::look_after(settled.config, order)?)?,
         #[cfg(feature = "_ledger")]
         Task::Backup(place) => print(&hythe::back_up(settled.config, place)?)?,
+        #[cfg(feature = "tls")]
         Task::Cert(order) => print(&hythe::certify(order)?)?,
         Task::Upgrade => print(&hythe::upgrade(settled.config)?)?,
         Task::Serve => {

@@ -8,11 +8,13 @@ use std::path::PathBuf;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, ArgMatches, Command, builder};
-use clap_complete::Shell;
 
+#[cfg(feature = "tls")]
 use crate::cli::cert;
 #[cfg(feature = "client")]
 use crate::cli::client::words;
+#[cfg(feature = "client")]
+use crate::cli::completions;
 use crate::cli::exit::{Exit, Mistake};
 #[cfg(feature = "_ledger")]
 use crate::cli::manage;
@@ -34,6 +36,7 @@ pub enum Task {
     /// Have the server of a data folder give way to a new one.
     Upgrade,
     /// Make a certificate.
+    #[cfg(feature = "tls")]
     Cert(cert::Order),
 }
 
@@ -61,7 +64,6 @@ pub enum Heard {
 }
 
 const PORT: &str = "PORT";
-const SHELL: &str = "SHELL";
 
 /// The command as clap knows it.
 pub fn command() -> Command {
@@ -71,9 +73,6 @@ pub fn command() -> Command {
     let upgrade = Command::new("upgrade")
         .about("Start the binary anew in place of the server that runs, without refusing or losing anything")
         .args(management_keys());
-    let completions = Command::new("completions")
-        .about("Print what a shell needs to complete our commands and flags")
-        .arg(Arg::new(SHELL).required(true).value_parser(builder::EnumValueParser::<Shell>::new()));
     let command = with_keys(Command::new("hythe"))
         .version(env!("CARGO_PKG_VERSION"))
         .about("A small server for files, uploads and chat, and the client for it")
@@ -83,16 +82,16 @@ pub fn command() -> Command {
         )
         .args_conflicts_with_subcommands(true)
         .subcommand(with_keys(serve))
-        .subcommand(with_keys(check))
-        .subcommand(upgrade)
-        .subcommand(completions);
+        .subcommand(with_keys(check));
     #[cfg(feature = "accounts")]
     let command = command.subcommand(manage::user(management_keys()));
     #[cfg(feature = "_ledger")]
     let command = command.subcommand(manage::backup(management_keys()));
+    #[cfg(feature = "tls")]
     let command = command.subcommand(cert::command());
+    let command = command.subcommand(upgrade);
     #[cfg(feature = "client")]
-    let command = words::with_commands(command);
+    let command = words::with_commands(command.subcommand(completions::command()));
     command
 }
 
@@ -211,11 +210,13 @@ pub fn hear(arguments: impl IntoIterator<Item = OsString>) -> Result<Heard, Mist
         Some(("upgrade", matches)) => {
             return Ok(Heard::Words(Words { task: Task::Upgrade, port: None, flags: flags(matches) }));
         }
+        #[cfg(feature = "tls")]
         Some(("cert", matches)) => {
             let order = cert::order(matches).map_err(|error| Mistake::usage(sentence(&error, None)))?;
             return Ok(Heard::Words(Words { task: Task::Cert(order), port: None, flags: Vec::new() }));
         }
-        Some(("completions", matches)) => return Ok(Heard::Text(completions(matches))),
+        #[cfg(feature = "client")]
+        Some(("completions", matches)) => return Ok(Heard::Text(completions::text(matches, command()))),
         #[cfg(feature = "client")]
         Some((word, _)) if words::is_command(word) => {
             return words::read(&matches).map(Heard::Client).map_err(|error| Mistake::usage(sentence(&error, None)));
@@ -231,13 +232,6 @@ fn heard(words: Words) -> Result<Heard, Mistake> {
         return Err(Mistake::usage("PORT is for the default addresses; with --listen the port belongs to the address"));
     }
     Ok(Heard::Words(words))
-}
-
-fn completions(matches: &ArgMatches) -> String {
-    let shell = *matches.get_one::<Shell>(SHELL).expect("clap asks for it");
-    let mut text = Vec::new();
-    clap_complete::generate(shell, &mut command(), "hythe", &mut text);
-    String::from_utf8_lossy(&text).into_owned()
 }
 
 /// A port that is one, and nothing else.

@@ -5,11 +5,14 @@
 //!
 //! The commands that talk to a server instead of being one are in `client`.
 
+#[cfg(feature = "tls")]
 pub mod cert;
 pub mod check;
 #[cfg(feature = "client")]
 pub mod client;
 pub mod command;
+#[cfg(feature = "client")]
+pub mod completions;
 pub mod exit;
 pub mod folders;
 pub mod layers;

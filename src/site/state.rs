@@ -86,6 +86,9 @@ pub struct Www {
 
 /// The shared files.
 pub struct Files {
+    /// A build without them has none.
+    #[cfg(not(feature = "files"))]
+    pub absent: Absent,
     /// Their folder.
     pub disk: Arc<dyn Disk>,
     /// The folder of the homes, each named by its account's number; `None` where nobody has one.
@@ -103,6 +106,7 @@ pub struct Files {
     pub digests: Digests,
 }
 
+#[cfg(feature = "files")]
 impl Files {
     /// Shared files in a folder. The seed is for the names of those that come without one.
     pub fn new(disk: Arc<dyn Disk>, seed: u64) -> Files {
@@ -160,8 +164,15 @@ pub struct Chat {
     pub send_rate: Buckets,
 }
 
+/// Nobody has one: what has this in it is not there, and what is said of it is left out of the build.
+#[cfg(not(all(feature = "accounts", feature = "chat", feature = "files")))]
+pub type Absent = std::convert::Infallible;
+
 /// Accounts.
 pub struct Accounts {
+    /// A build without them has none.
+    #[cfg(not(feature = "accounts"))]
+    pub absent: Absent,
     /// Who there is.
     pub users: Users,
     /// The database they have still to be read from: nobody has asked for them yet.
@@ -232,6 +243,9 @@ impl Accounts {
 
 /// The ledger as the loop knows it.
 pub struct Books {
+    /// A build in which nobody needs it has none.
+    #[cfg(not(feature = "_ledger"))]
+    pub absent: Absent,
     /// Where its database is.
     pub database: PathBuf,
     /// Whether it can be used.
@@ -240,6 +254,7 @@ pub struct Books {
     pub opened: Topic,
 }
 
+#[cfg(feature = "_ledger")]
 impl Books {
     /// A ledger that is still to be opened.
     pub fn new(database: PathBuf, opened: Topic) -> Books {
