@@ -9,6 +9,7 @@
 //! - Records leave in the order in which they were made: while some wait, none is made.
 //! - A write is credited when its records have been taken by the kernel or, short of its last byte, when they wait here. So the
 //!   writer knows that something has still to leave, comes back with that byte in front, and no other state above is needed.
+//! - What nobody waits for, as tickets, is held back for the answer to what came with it, or for the next read: one segment less.
 //! - At most so many handshakes are worked on in one turn; the others keep their place.
 
 use std::cell::{Cell, RefCell};
@@ -35,6 +36,9 @@ const SENT: usize = 128 << 10;
 
 /// Room for those records with what each has around it, and for all that a handshake sends.
 const SEALED: usize = SENT + (16 << 10);
+
+/// What may be held back: tickets, or the answer to a change of keys.
+const HELD: usize = 4 << 10;
 
 /// How many reads in a row may bring only parts of records before others have their turn.
 const ROUNDS: usize = 4;
@@ -93,6 +97,8 @@ pub struct Session {
     has_finished: bool,
     /// The first byte of the next write has been encrypted with what waits.
     is_credit_owed: bool,
+    /// What waits was held back: the kernel has not refused it.
+    is_held: bool,
     /// The beginning of a record that has not come whole.
     partial: Vec<u8>,
     /// Plain bytes that the last reader had no room for, from `taken` on.
@@ -115,6 +121,7 @@ impl Session {
             has_ended: false,
             has_finished: false,
             is_credit_owed: false,
+            is_held: false,
             partial: Vec::new(),
             plain: Vec::new(),
             taken: 0,
@@ -238,7 +245,13 @@ impl Session {
             if self.stage == Stage::Shaking {
                 HANDSHAKES_LEFT.set(HANDSHAKES_LEFT.get().saturating_sub(1));
             }
-            self.push(fd, &desk.sealed[..made], false)?;
+            // Whoever has asked something is answered at once, as a rule, and the client waits for nothing but that.
+            if bytes > 0 && self.stage == Stage::Open && self.waiting.is_empty() && made <= HELD {
+                self.waiting.extend_from_slice(&desk.sealed[..made]);
+                self.is_held = true;
+            } else {
+                self.push(fd, &desk.sealed[..made], false)?;
+            }
         }
         Ok(bytes)
     }
@@ -271,6 +284,7 @@ impl Session {
 
     /// Sends what waits. `WouldBlock`: some of it still does.
     fn flush(&mut self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        self.is_held = false;
         while self.gone < self.waiting.len() {
             self.gone += transmit(fd, &[IoSlice::new(&self.waiting[self.gone..])], false)?;
         }
@@ -335,7 +349,9 @@ impl Session {
             // Nobody writes before having read, and nothing can be said after the farewell.
             return Err(io::ErrorKind::NotConnected.into());
         }
-        self.flush(fd)?;
+        if !self.is_held {
+            self.flush(fd)?;
+        }
         Ok(usize::from(std::mem::take(&mut self.is_credit_owed)))
     }
 
@@ -351,7 +367,13 @@ impl Session {
         if plain.is_empty() {
             return Ok(credit);
         }
-        let made = self.encrypt(plain, sealed)?;
+        let mut made = 0;
+        if std::mem::take(&mut self.is_held) {
+            made = self.waiting.len();
+            sealed[..made].copy_from_slice(&self.waiting);
+            self.waiting = Vec::new();
+        }
+        made += self.encrypt(plain, &mut sealed[made..])?;
         if self.push(fd, &sealed[..made], more)? {
             return Ok(credit + plain.len());
         }
@@ -406,5 +428,116 @@ impl Session {
         {
             let _ = transmit(fd, &[IoSlice::new(&alert[..made])], false);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::{AsFd, OwnedFd};
+
+    use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair};
+    use rustls::client::ClientConnection;
+    use rustls::pki_types::pem::PemObject;
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+    use rustls::{ClientConfig, RootCertStore};
+
+    use super::*;
+    use crate::os::keys::make_pair;
+
+    /// Both ends of a handshake over a socket that keeps what was sent at once together.
+    struct Pair {
+        ours: OwnedFd,
+        theirs: OwnedFd,
+        session: Box<Session>,
+        client: ClientConnection,
+    }
+
+    impl Pair {
+        fn new() -> Pair {
+            let pair = make_pair(&["localhost".into()], 2).expect("a certificate");
+            let certificate = CertificateDer::from_pem_slice(pair.certificate.as_bytes()).expect("a certificate");
+            let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).expect("a key");
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let mut config = ServerConfig::builder_with_provider(provider.clone())
+                .with_safe_default_protocol_versions()
+                .expect("versions")
+                .with_no_client_auth()
+                .with_single_cert(vec![certificate.clone()], key)
+                .expect("a pair");
+            config.ticketer = rustls::crypto::ring::Ticketer::new().expect("tickets");
+            let mut roots = RootCertStore::empty();
+            roots.add(certificate).expect("a root");
+            let client = ClientConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+                .expect("versions")
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+            let name = ServerName::try_from("localhost").expect("a name");
+            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+            let (ours, theirs) =
+                socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).expect("a pair of sockets");
+            let session = Session::new(Arc::new(config)).expect("a session");
+            new_turn();
+            Pair { ours, theirs, session, client: ClientConnection::new(Arc::new(client), name).expect("a client") }
+        }
+
+        /// What the client has to send, at once.
+        fn client_sends(&mut self) {
+            let mut out = Vec::new();
+            while self.client.wants_write() {
+                self.client.write_tls(&mut out).expect("in memory");
+            }
+            transmit(self.theirs.as_fd(), &[IoSlice::new(&out)], false).expect("room");
+        }
+
+        /// What was sent at once to the client.
+        fn client_hears(&mut self) -> Option<usize> {
+            let mut window = [0; 8192];
+            let (_, got) = recv(&self.theirs, &mut window, RecvFlags::empty()).ok()?;
+            self.client.read_tls(&mut &window[..got]).expect("in memory");
+            let state = self.client.process_new_packets().expect("records that can be read");
+            Some(state.plaintext_bytes_to_read())
+        }
+
+        fn read(&mut self) -> io::Result<Vec<u8>> {
+            let mut into = [0; 1024];
+            let took = self.session.read(self.ours.as_fd(), &mut into, false)?;
+            Ok(into[..took.bytes].to_vec())
+        }
+
+        /// The handshake, as far as the client's last word, which comes with its question.
+        fn ask(&mut self, question: &[u8]) {
+            self.client_sends();
+            assert_eq!(self.read().expect_err("a handshake").kind(), io::ErrorKind::WouldBlock);
+            assert_eq!(self.client_hears(), Some(0));
+            assert!(!self.client.is_handshaking());
+            io::Write::write_all(&mut self.client.writer(), question).expect("in memory");
+            self.client_sends();
+            assert_eq!(self.read().expect("a question"), question);
+        }
+    }
+
+    #[test]
+    fn tickets_leave_with_the_answer_in_one() {
+        let mut pair = Pair::new();
+        pair.ask(b"what?");
+        assert_eq!(pair.client_hears(), None, "nothing leaves before the answer does");
+        let answer = [IoSlice::new(b"this "), IoSlice::new(b"and that")];
+        assert_eq!(pair.session.write(pair.ours.as_fd(), &answer, false).expect("room"), 13);
+        assert!(!pair.session.owes());
+        assert_eq!(pair.client_hears(), Some(13));
+        assert_eq!(pair.client.tls13_tickets_received(), 2);
+        assert_eq!(pair.client_hears(), None);
+    }
+
+    #[test]
+    fn tickets_leave_without_an_answer_when_it_is_read_again() {
+        let mut pair = Pair::new();
+        pair.ask(b"half a quest");
+        assert!(pair.session.owes());
+        assert_eq!(pair.read().expect_err("nothing has come").kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(pair.client_hears(), Some(0));
+        assert_eq!(pair.client.tls13_tickets_received(), 2);
+        assert!(!pair.session.owes());
     }
 }
