@@ -24,6 +24,11 @@ pub struct Back {
 }
 
 impl Back {
+    /// A program asks, and is told in JSON.
+    pub fn program(is_secure: bool) -> Back {
+        Back { page: None, is_secure }
+    }
+
     /// Whether a person in front of a page waits for the answer.
     pub fn is_page(self) -> bool {
         self.page.is_some()

@@ -146,7 +146,7 @@ impl House {
         fs::write(folder.join("page.txt"), "x".repeat(1024)).expect("a page can be written");
         let disk = FolderDisk::open(&folder, Links::Inside).expect("the folder opens");
         let config = Config { has_chat: false, has_files: false, ..Config::default() };
-        let site = Site::new(config, Www::new(Some(Arc::new(disk))), None, None);
+        let site = Site::with_parts(config, Www::new(Some(Arc::new(disk))), None, None);
         let rules =
             Rules { keepalive_requests: 0, access_log: has_log.then_some(Format::Combined), ..Rules::default() };
         let marks = Marks {

@@ -118,7 +118,7 @@ pub fn stage(seed: u64, setting: &Setting) -> Stage<Site> {
     let uploads = MemoryDisk::new(seed ^ 4, odds);
     truth.borrow_mut().uploads = Some(uploads.clone());
     let files = Files::new(Arc::new(uploads.clone()), 7);
-    let mut site = Site::new(Config::default(), Www::new(Some(Arc::new(disk.clone()))), Some(files), Some(chat));
+    let mut site = Site::with_parts(Config::default(), Www::new(Some(Arc::new(disk.clone()))), Some(files), Some(chat));
     site.books = Some(books);
     Stage::new(Parts {
         server: site::server(site, hub).expect("the table of routes is right"),
