@@ -227,7 +227,8 @@ pub struct NewPair {
     pub fingerprint: String,
 }
 
-/// Makes a pair for some names and addresses, from yesterday on (clocks differ) for so many days. The key is for P-256.
+/// Makes a pair for some names and addresses, for so many days, of which yesterday is the first (clocks differ), but today
+/// and tomorrow at least. The key is for P-256.
 ///
 /// # Errors
 /// A sentence on the name that is none.
@@ -242,8 +243,8 @@ pub fn make_pair(names: &[String], days: u32) -> Result<NewPair, String> {
     }
     let told = |error: rcgen::Error| format!("cannot make a certificate: {error}");
     let mut wanted = CertificateParams::new(names.to_vec()).map_err(told)?;
-    let yesterday = OffsetDateTime::now_utc() - time::Duration::DAY;
-    (wanted.not_before, wanted.not_after) = (yesterday, yesterday + time::Duration::DAY * days.saturating_add(1));
+    let (now, day) = (OffsetDateTime::now_utc(), time::Duration::DAY);
+    (wanted.not_before, wanted.not_after) = (now - day, now + day * days.saturating_sub(1).max(1));
     wanted.distinguished_name = DistinguishedName::new();
     wanted.distinguished_name.push(DnType::CommonName, names.first().map_or("hythe", String::as_str));
     wanted.is_ca = IsCa::ExplicitNoCa;

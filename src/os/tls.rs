@@ -16,6 +16,7 @@ use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
@@ -49,9 +50,18 @@ const HANDSHAKES: u32 = 8;
 /// The first byte of a handshake record (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 0x16;
 
-/// For who speaks HTTP where TLS is spoken.
-const PLAIN_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nServer: hythe\r\nContent-Type: text/plain; charset=utf-8\r\n\
-    Content-Length: 55\r\nCache-Control: no-store\r\nConnection: close\r\n\r\nThis port speaks HTTPS: use an address with https://.\r\n";
+/// For who speaks HTTP where TLS is spoken: it carries what every refusal does, though nothing above this has heard of it.
+fn plain_answer() -> String {
+    let date = httpdate::fmt_http_date(SystemTime::now());
+    let body = "{\"type\":\"about:blank\",\"title\":\"Bad Request\",\"status\":400,\"code\":\"https_required\",\
+        \"detail\":\"this port speaks HTTPS: use an address with https://\"}";
+    format!(
+        "HTTP/1.1 400 Bad Request\r\nDate: {date}\r\nServer: hythe\r\nX-Content-Type-Options: nosniff\r\n\
+         Cross-Origin-Resource-Policy: same-origin\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\n\
+         Cache-Control: no-store\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
 
 /// What all sessions of a thread share while one of them is at work.
 struct Desk {
@@ -83,6 +93,9 @@ enum Stage {
     Shaking,
     /// The handshake is done.
     Open,
+    /// The client does not speak TLS and was told so: what it sends is thrown away until it closes, for a reset would take the
+    /// answer with it.
+    Refused,
     /// The client has made a mistake: there is nothing to be read or said any more.
     Over,
 }
@@ -111,6 +124,16 @@ pub struct Session {
 
 fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
+}
+
+/// Reads what nobody wants; its end is the client's.
+fn throw_away(fd: BorrowedFd<'_>, is_shut: bool) -> io::Result<Took> {
+    let got = DESK.with_borrow_mut(|desk| receive(fd, &mut desk.input[..RECEIVED]))?;
+    match got {
+        0 => Ok(Took { bytes: 0, is_dry: true }),
+        got if got < RECEIVED && !is_shut => Err(io::ErrorKind::WouldBlock.into()),
+        _ => Err(io::ErrorKind::Interrupted.into()),
+    }
 }
 
 impl Session {
@@ -152,6 +175,9 @@ impl Session {
         }
         if self.has_ended || self.stage == Stage::Over {
             return Ok(Took { bytes: 0, is_dry: true });
+        }
+        if self.stage == Stage::Refused {
+            return throw_away(fd, is_shut);
         }
         if self.stage != Stage::Open && HANDSHAKES_LEFT.get() == 0 {
             // Its turn comes again at once, after the others'.
@@ -274,12 +300,16 @@ impl Session {
 
     /// Whoever speaks HTTP here is told so in HTTP; others are not answered.
     fn turn_away(&mut self, fd: BorrowedFd<'_>, input: &[u8]) -> io::Result<Took> {
-        self.stage = Stage::Over;
-        if input[0].is_ascii_uppercase() {
-            let _ = transmit(fd, &[IoSlice::new(PLAIN_ANSWER)], false);
-            let _ = rustix::net::shutdown(fd, rustix::net::Shutdown::Write);
+        if !input[0].is_ascii_uppercase() {
+            self.stage = Stage::Over;
+            return Ok(Took { bytes: 0, is_dry: true });
         }
-        Ok(Took { bytes: 0, is_dry: true })
+        self.stage = Stage::Refused;
+        // Whoever does not take it is not told.
+        let _ = transmit(fd, &[IoSlice::new(plain_answer().as_bytes())], false);
+        let _ = rustix::net::shutdown(fd, rustix::net::Shutdown::Write);
+        // There may be more of it.
+        Err(io::ErrorKind::Interrupted.into())
     }
 
     /// Sends what waits. `WouldBlock`: some of it still does.
@@ -437,12 +467,10 @@ mod tests {
 
     use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair};
     use rustls::client::ClientConnection;
-    use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+    use rustls::pki_types::{PrivateKeyDer, ServerName};
     use rustls::{ClientConfig, RootCertStore};
 
     use super::*;
-    use crate::os::keys::make_pair;
 
     /// Both ends of a handshake over a socket that keeps what was sent at once together.
     struct Pair {
@@ -454,9 +482,9 @@ mod tests {
 
     impl Pair {
         fn new() -> Pair {
-            let pair = make_pair(&["localhost".into()], 2).expect("a certificate");
-            let certificate = CertificateDer::from_pem_slice(pair.certificate.as_bytes()).expect("a certificate");
-            let key = PrivateKeyDer::from_pem_slice(pair.key.as_bytes()).expect("a key");
+            let pair = rcgen::generate_simple_self_signed(["localhost".into()]).expect("a certificate");
+            let certificate = pair.cert.der().clone();
+            let key = PrivateKeyDer::try_from(pair.signing_key.serialize_der()).expect("a key");
             let provider = Arc::new(rustls::crypto::ring::default_provider());
             let mut config = ServerConfig::builder_with_provider(provider.clone())
                 .with_safe_default_protocol_versions()
