@@ -25,6 +25,7 @@ use crate::server::reply::{Reply, State};
 use crate::server::router::{Found, Router};
 
 /// How a server treats its clients.
+#[non_exhaustive]
 pub struct Rules {
     /// How large a head may be.
     pub heads: HeadLimits,

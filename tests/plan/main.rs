@@ -45,7 +45,7 @@ const OUTSIDE: &[(&str, &[&str])] = &[
     ("std::net::TcpListener", &["os"]),
     ("std::net::TcpStream", &["os"]),
     // The ledger's database is a file that SQLite opens; all other files of the store are behind its `Disk`.
-    ("std::fs", &["os", "store", "cli", "main", "run", "manage", "certify"]),
+    ("std::fs", &["os", "store", "cli", "main", "run", "manage", "certify", "start", "mount"]),
 ];
 
 /// The client serves nobody: it may block, wait and look at the clock, and what it stands on is not the loop.
