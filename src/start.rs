@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::hand::{Opener, nothing};
-use crate::os;
 use crate::os::disk::FolderDisk;
+use crate::os::process;
 use crate::reactor::hub::Hub;
 use crate::server::context::Context;
 use crate::server::reply::{Lane, Reply, Task};
@@ -44,7 +44,7 @@ pub fn folder(path: &Path, links: Links) -> Result<Arc<dyn Disk>, Unusable> {
 
 /// Shared files in their folder.
 pub fn files(uploads: &Path) -> Result<Files, Unusable> {
-    let seed = u64::from(os::random()) << 32 | u64::from(os::random());
+    let seed = u64::from(process::random()) << 32 | u64::from(process::random());
     Ok(Files::new(folder(uploads, Links::Never)?, seed))
 }
 
@@ -80,7 +80,7 @@ pub fn chat(config: &Config, books: &Books, hub: &mut Hub) -> Chat {
 /// The accounts, before their ledger is open.
 pub fn accounts(config: &Config, books: &Books, hub: &mut Hub) -> Accounts {
     let (memory_kib, passes) = config.password_profile.cost();
-    let mut accounts = Accounts::new(Users::default(), Cost { memory_kib, passes }, Box::new(os::fill));
+    let mut accounts = Accounts::new(Users::default(), Cost { memory_kib, passes }, Box::new(process::fill));
     accounts.unread = Some(books.database.clone());
     accounts.stillness = Some(hub.topic());
     accounts
@@ -90,7 +90,7 @@ pub fn accounts(config: &Config, books: &Books, hub: &mut Hub) -> Accounts {
 pub fn load_partials(site: &mut Site) {
     let Some(files) = &mut site.files else { return };
     for disk in files.disks() {
-        take_left(files, resume::find_left(&*disk, os::wall()));
+        take_left(files, resume::find_left(&*disk, process::wall()));
     }
 }
 
@@ -99,7 +99,7 @@ fn load_partials_again(site: &mut Site) -> Reply<Site> {
     let Some(files) = &site.files else { return nothing() };
     let disks = files.disks();
     Reply::offload(move || {
-        let left: Vec<_> = disks.into_iter().flat_map(|disk| resume::find_left(&*disk, os::wall())).collect();
+        let left: Vec<_> = disks.into_iter().flat_map(|disk| resume::find_left(&*disk, process::wall())).collect();
         move |site: &mut Site, _: &mut Context<'_>| {
             if let Some(files) = &mut site.files {
                 take_left(files, left);
