@@ -163,6 +163,15 @@ impl Members {
         }
     }
 
+    /// Those of these fields that are texts, as they are now.
+    pub fn texts_of(&self, names: &[&'static str]) -> Vec<(&'static str, String)> {
+        let text = |name: &&'static str| {
+            let (_, value) = self.left.iter().find(|(known, _)| known == name)?;
+            Some((*name, value.as_str()?.to_owned()))
+        };
+        names.iter().filter_map(text).collect()
+    }
+
     /// Nothing else is asked for.
     ///
     /// # Errors

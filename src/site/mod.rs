@@ -124,19 +124,18 @@ fn add_accounts(server: &mut Server<Site>) -> Result<(), BadPattern> {
     route_for(server, &[Post], "/reset-password", Enter, accounts::reset)?;
     route_for(server, &[Get], "/protected", Identity, accounts::protected)?;
     route_for(server, &[Get], "/me", Identity, accounts::me)?;
-    route_for(server, &[Delete], "/me", Account, accounts::delete)?;
+    route_for(server, &[Delete, Post], "/me", Account, accounts::delete)?;
     route_for(server, &[Post], "/password", Account, accounts::password)?;
     route_for(server, &[Get], "/sessions", Account, credentials::sessions)?;
-    route_for(server, &[Delete], "/sessions/:id", Account, credentials::end_session)?;
+    route_for(server, &[Delete, Post], "/sessions/:id", Account, credentials::end_session)?;
     route_for(server, &[Get], "/tokens", Account, credentials::tokens)?;
     route_for(server, &[Post], "/tokens", Account, credentials::make_token)?;
-    route_for(server, &[Delete], "/tokens/:id", Account, credentials::remove_token)?;
+    route_for(server, &[Delete, Post], "/tokens/:id", Account, credentials::remove_token)?;
     route(server, &[Get], "/admin/users", Admin, admin::users)?;
-    route(server, &[Post], "/admin/users", Admin, admin::create)?;
-    route(server, &[Patch], "/admin/users/:name", Admin, admin::change)?;
-    route(server, &[Delete], "/admin/users/:name", Admin, admin::delete)?;
-    route(server, &[Post], "/admin/users/:name/reset", Admin, admin::reset)?;
-    route(server, &[Post], "/admin/invites", Admin, admin::invite)?;
+    route_for(server, &[Post], "/admin/users", Admin, admin::create)?;
+    route_for(server, &[Patch, Delete, Post], "/admin/users/:name", Admin, admin::change)?;
+    route_for(server, &[Post], "/admin/users/:name/reset", Admin, admin::reset)?;
+    route_for(server, &[Post], "/admin/invites", Admin, admin::invite)?;
     route_for(server, &[Get], "/_hythe/mine", Identity, entrance::mine)
 }
 

@@ -1,10 +1,11 @@
-// The Chat page: `#den` is the room den. What is said stands there at once, marked until the server has it; what was under way when
-// the line was cut is looked for before it is sent again. live.js hears.
+// The Chat page: `#den` is the room den. What is said stands there at once, marked until the server has it; when the line was cut
+// it is looked for before it is sent again.
 
-import { $, ask, button, calendar, clock, isSameDay, link, make, server, signIn, sleep, stored, timeElement } from './common.js';
+import { $, ask, button, calendar, clock, isSameDay, link, make, server, showOnly, signIn, sleep, stored, timeElement } from './common.js';
 import { again, listen, types, want } from './live.js';
 
 const PAGE = 100;
+const MOST = 1000;
 const log = $('log');
 const here = await server;
 
@@ -15,6 +16,7 @@ const madeUp = stored('guest') || 'guest-' + Math.random().toString(16).slice(2,
 
 const chosenName = () => (here.user ? '' : $('name').value.trim());
 const nameHere = () => here.user || chosenName() || madeUp;
+const messagesOf = (room, query) => ask(`messages?room=${room}&limit=${MOST}&${query}`);
 const isAtEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight < 60;
 const isSeen = () => !document.hidden && isAtEnd();
 const isBy = ({ user }) => user && user === here.user;
@@ -32,7 +34,7 @@ function messageItem(message) {
 	const date = new Date(ts);
 	const who = make('p', 'who', make('bdi', user ? 'user' : '', name), timeElement(date, clock));
 	if (id && (isBy(message) || here.may.includes('admin'))) {
-		who.append(button('Take back', () => ask(`messages/${id}`, { method: 'DELETE' }).then(() => erase(id), ({ message }) => showError(message)), 'back'));
+		who.append(button('Take back', () => ask(`messages/${id}`, null, { method: 'DELETE' }).then(() => erase(id), ({ message }) => showError(message)), 'back'));
 	}
 	return make('li', { className: !id || own.has(id) || isBy(message) ? 'own' : '', number: id ?? Infinity, author: user || name, date }, make('p', 'day'), who, make('p', { className: 'text', dir: 'auto' }, ...linked(text)));
 }
@@ -62,14 +64,12 @@ function dress(item) {
 function showUnread() {
 	const { room, unread } = chat;
 	const total = Object.values(unread).reduce((sum, count) => sum + count, 0);
-	const elsewhere = total - (unread[room] || 0);
+	const told = (count) => (count ? `${count} new` : '');
 	document.title = `${total ? `(${total}) ` : ''}${room} · Chat · hythe`;
-	$('elsewhere').hidden = !elsewhere;
-	$('elsewhere').textContent = `${elsewhere} new elsewhere`;
+	$('unread').textContent = told(total);
 	$('rooms').replaceChildren(...[...new Set(['lobby', ...chat.names, room])].map((name) => {
-		const count = unread[name];
-		const entry = link(name, '#' + name, { ...(name === room && { ariaCurrent: 'page' }), ...(count && { ariaLabel: `${name}, ${count} unread` }) });
-		if (count) entry.append(' ', make('span', 'count', count));
+		const entry = link(name, '#' + name, { ariaCurrent: name === room ? 'page' : null });
+		entry.append(' ', make('span', 'count', told(unread[name])));
 		return make('li', '', entry);
 	}));
 }
@@ -105,8 +105,7 @@ const isIt = (one, message) => one.room === message.room && one.text === message
 function receive(message) {
 	if (message.room !== chat.room) return countUnread(message);
 	// Before the history is there it is looked for later; what is older than all that is shown belongs to it.
-	if (chat.isOpening) return (chat.hasMissed = true);
-	if (chat.known.has(message.id) || (chat.known.size && message.id < chat.first)) return;
+	if (chat.isOpening || chat.known.has(message.id) || (chat.known.size && message.id < chat.first)) return;
 	const one = chat.outgoing.find((each) => each.state !== 'waiting' && isIt(each, message));
 	if (one) return acknowledge(one, message);
 	put(message);
@@ -125,21 +124,22 @@ function countUnread(message) {
 	showUnread();
 }
 
-function hear(event) {
-	const { type, room, names } = event;
-	if (type === 'message') receive(event);
-	else if (type === 'delete') erase(event.id);
-	else if (type === 'gap') tellGap();
-	else if (type === 'state') showState(event.state);
-	else if (type === 'ended') location.reload();
-	else if (room !== chat.room) return;
-	else if (type === 'typing') showTyping(names.filter((name) => name !== nameHere()));
-	else if (type === 'join' || type === 'leave') lookWho();
+const HEARD = {
+	message: receive,
+	delete: ({ id }) => erase(id),
+	gap: tellGap,
+	state: showState,
+	ended: () => location.reload(),
+	typing: showTyping,
+	join: lookWho,
+	leave: lookWho,
+};
+
+function tellGap() {
+	place(make('li', { className: 'gap', number: chat.last }, 'Some messages are no longer kept.'));
 }
 
-const tellGap = () => place(make('li', { className: 'gap', number: chat.last }, 'Some messages are no longer kept.'));
-
-function showState(state) {
+function showState({ state }) {
 	$('link').dataset.state = state;
 	$('link').textContent = { live: 'Live', lost: 'Reconnecting…' }[state] ?? 'Connecting…';
 	if (state !== 'live') return;
@@ -152,27 +152,28 @@ function showState(state) {
 async function catchUp() {
 	await chat.loaded;
 	const { room, last } = chat;
-	const page = await ask(`messages?room=${room}&limit=1000&since=${last}`).catch(() => null);
+	const page = await messagesOf(room, 'since=' + last).catch(() => null);
 	if (!page || room !== chat.room) return;
 	if (page.gap) tellGap();
 	page.messages.forEach(receive);
-	if (page.messages.length === 1000) await catchUp();
+	if (page.messages.length === MOST) await catchUp();
 	return chat.last > last;
 }
 
-async function lookWho() {
-	const who = await ask(`who?room=${chat.room}`).catch(() => null);
+async function lookWho({ room = chat.room } = {}) {
+	const who = room === chat.room && (await ask('who?room=' + room).catch(() => null));
 	if (who?.room !== chat.room) return;
 	const { count, names } = who;
-	const list = [...names, ...(count > names.length ? [`${count - names.length} without a name`] : [])];
+	const others = count - names.length;
 	const wasAtEnd = isAtEnd();
-	$('who').textContent = count ? `${count} here: ${list.join(', ')}` : '';
+	$('who').textContent = count ? `${count} here: ${names.concat(others ? `${others} without a name` : []).join(', ')}` : '';
 	if (wasAtEnd) toEnd();
 }
 
-function showTyping(names) {
-	if (!names.length) return;
-	$('typing').textContent = `${names.slice(0, 3).join(', ')} ${names.length > 1 ? 'are' : 'is'} typing…`;
+function showTyping({ room, names }) {
+	const others = names.filter((name) => name !== nameHere());
+	if (room !== chat.room || !others.length) return;
+	$('typing').textContent = `${others.slice(0, 3).join(', ')} ${others.length > 1 ? 'are' : 'is'} typing…`;
 	clearTimeout(chat.typing);
 	chat.typing = setTimeout(() => ($('typing').textContent = ''), 5000);
 }
@@ -190,7 +191,7 @@ async function lookRooms() {
 async function countMissed() {
 	const read = stored('read') || {};
 	for (const room of chat.names.filter((name) => name !== chat.room && read[name]).slice(0, 12)) {
-		await ask(`messages?room=${room}&since=${read[room]}`).then((page) => page.messages.forEach(countUnread), () => {});
+		await messagesOf(room, 'since=' + read[room]).then((page) => page.messages.forEach(countUnread), () => {});
 	}
 }
 
@@ -229,11 +230,10 @@ async function loadRoom() {
 	const { room } = chat;
 	$('log-note').textContent = 'Looking…';
 	chat.isOpening = true;
-	chat.hasMissed = false;
 	try {
 		await readBack('').finally(() => (chat.isOpening = false));
 		if (room !== chat.room) return;
-		if (chat.hasMissed) setTimeout(catchUp);
+		setTimeout(catchUp);
 		if (!chat.last) $('log-note').textContent = 'No one has spoken here yet. Say hello.';
 		for (const one of chat.outgoing) if (one.room === room) place(one.item);
 		toEnd();
@@ -257,6 +257,7 @@ function say(text, facts) {
 const remember = () => stored('outgoing', chat.outgoing.map(({ text, name, room, after }) => ({ text, name, room, after })), 'sessionStorage');
 
 function hold(one) {
+	if (one.state === 'failed') one.name = nameHere();
 	one.state = 'waiting';
 	one.item.className = 'own waiting';
 	one.line.textContent = 'Sending…';
@@ -290,15 +291,11 @@ async function sendWaiting() {
 	chat.isSending = false;
 }
 
-const post = ({ text, name, room }) => ask('send', {
-	method: 'POST',
-	body: new URLSearchParams({ message: text, room, ...(!here.user && { name }) }),
-	signal: AbortSignal.timeout(20_000),
-});
+const post = ({ text, name, room }) => ask('send', { message: text, room, ...(!here.user && { name }) }, { signal: AbortSignal.timeout(20_000) });
 
 async function find(one) {
-	const page = await ask(`messages?room=${one.room}&since=${one.after}&limit=1000`);
-	return page.messages.find((message) => isIt(one, message) && !own.has(message.id));
+	const { messages } = await messagesOf(one.room, 'since=' + one.after);
+	return messages.find((message) => isIt(one, message) && !own.has(message.id));
 }
 
 function acknowledge(one, message) {
@@ -324,21 +321,15 @@ function offer(one, text) {
 		act(one);
 		$('message').focus();
 	};
-	one.line.replaceChildren(text, button('Send again', then(retry)), button('Discard', then(forget)));
+	one.line.replaceChildren(text, button('Send again', then(hold)), button('Discard', then(forget)));
 }
 
 function refuse(one, { code, message }) {
 	one.state = 'failed';
-	one.item.className = 'own failed';
 	offer(one, 'Not sent. ');
 	showError(`Not sent. ${message}`);
 	if (code === 'name_taken') $('name').focus();
 	toEnd();
-}
-
-function retry(one) {
-	if (one.state === 'failed') one.name = nameHere();
-	hold(one);
 }
 
 function startBox() {
@@ -386,8 +377,7 @@ function startLog() {
 		$('room').value = '';
 	};
 	const wide = matchMedia('(min-width: 56rem)');
-	wide.onchange = () => ($('rooms-box').open = wide.matches);
-	wide.onchange();
+	(wide.onchange = () => ($('rooms-box').open = wide.matches))();
 }
 
 async function start() {
@@ -397,17 +387,17 @@ async function start() {
 	await openRoom();
 	for (const { text, ...facts } of stored('outgoing', undefined, 'sessionStorage') || []) say(text, { ...facts, isDoubtful: true });
 	await lookRooms();
-	listen([...chat.names, chat.room], chosenName(), hear);
+	listen([...chat.names, chat.room], chosenName(), (event) => HEARD[event.type]?.(event));
 	await countMissed();
-	addEventListener('hashchange', openRoom);
-	document.addEventListener('visibilitychange', async () => {
+	window.onhashchange = openRoom;
+	document.onvisibilitychange = async () => {
 		if (document.hidden) return;
 		markRead();
 		// After sleep, or on another network, a line can be dead and not say so.
 		if (await catchUp()) again();
-	});
-	setInterval(() => document.hidden || lookRooms().then(lookWho), 30_000);
+	};
+	setInterval(() => document.hidden || lookRooms().then(() => lookWho()), 30_000);
 }
 
 if (here.may.includes('chat_read') || here.isAway) start();
-else document.querySelector('section').replaceChildren(make('h1', '', 'Chat'), make('p', 'note', 'The chat is for those who are signed in. ', signIn()));
+else showOnly('Chat', 'The chat is for those who are signed in. ', signIn());
