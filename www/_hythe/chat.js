@@ -1,25 +1,24 @@
 // The Chat page: `#den` is the room den. What is said stands there at once, marked until the server has it; when the line was cut
 // it is looked for before it is sent again.
 
-import { $, ask, button, calendar, clock, isSameDay, link, make, server, showOnly, signIn, sleep, stored, timeElement } from './common.js';
+import { $, ask, button, calendar, clock, isSameDay, link, make, may, notForGuests, showOnly, sleep, stored, timeElement, user } from './common.js';
 import { again, listen, types, want } from './live.js';
 
 const PAGE = 100;
 const MOST = 1000;
 const log = $('log');
-const here = await server;
 
 // `known` has the item of each id; `outgoing` what is not acknowledged, in order; `unread` counts by room.
 const chat = { room: '', known: new Map(), outgoing: [], unread: {}, heard: {}, names: [] };
 const own = new Set(stored('own') || []);
 const madeUp = stored('guest') || 'guest-' + Math.random().toString(16).slice(2, 6);
 
-const chosenName = () => (here.user ? '' : $('name').value.trim());
-const nameHere = () => here.user || chosenName() || madeUp;
+const chosenName = () => (user ? '' : $('name').value.trim());
+const nameHere = () => user || chosenName() || madeUp;
 const messagesOf = (room, query) => ask(`messages?room=${room}&limit=${MOST}&${query}`);
 const isAtEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight < 60;
 const isSeen = () => !document.hidden && isAtEnd();
-const isBy = ({ user }) => user && user === here.user;
+const isBy = (message) => user && user === message.user;
 const showError = (text) => ($('send-error').textContent = text);
 
 function toEnd() {
@@ -30,13 +29,13 @@ function toEnd() {
 const linked = (text) => text.split(/(https?:\/\/[^\s<>"]*[^\s<>".,;:!?)\]'])/).map((part, place) => (place % 2 ? link(part, part, { target: '_blank' }) : part));
 
 function messageItem(message) {
-	const { id, name, user, ts, message: text } = message;
+	const { id, name, user: author, ts, message: text } = message;
 	const date = new Date(ts);
-	const who = make('p', 'who', make('bdi', user ? 'user' : '', name), timeElement(date, clock));
-	if (id && (isBy(message) || here.may.includes('admin'))) {
+	const who = make('p', 'who', make('bdi', author ? 'user' : '', name), timeElement(date, clock));
+	if (id && (isBy(message) || may('admin'))) {
 		who.append(button('Take back', () => ask(`messages/${id}`, null, { method: 'DELETE' }).then(() => erase(id), ({ message }) => showError(message)), 'back'));
 	}
-	return make('li', { className: !id || own.has(id) || isBy(message) ? 'own' : '', number: id ?? Infinity, author: user || name, date }, make('p', 'day'), who, make('p', { className: 'text', dir: 'auto' }, ...linked(text)));
+	return make('li', { className: !id || own.has(id) || isBy(message) ? 'own' : '', number: id ?? Infinity, author: author || name, date }, make('p', 'day'), who, make('p', { className: 'text', dir: 'auto' }, ...linked(text)));
 }
 
 /** Puts an item where its id belongs. */
@@ -52,7 +51,7 @@ function place(item) {
 	if (wasAtEnd) toEnd();
 }
 
-/** The day is told when it is another than above, the name when it or five minutes have gone by. */
+/** The day is told when it changes, the name too, or after five minutes. */
 function dress(item) {
 	if (!item?.date) return;
 	const above = item.previousElementSibling;
@@ -101,10 +100,10 @@ function erase(id) {
 
 const isIt = (one, message) => one.room === message.room && one.text === message.message.trim() && one.name === message.name && message.id > one.after;
 
-/** A message that has come by whichever way; it may be one of ours, in place of its answer. */
+/** A message that has come; it may be one of ours, before its answer. */
 function receive(message) {
 	if (message.room !== chat.room) return countUnread(message);
-	// Before the history is there it is looked for later; what is older than all that is shown belongs to it.
+	// What comes while the history is read is looked for later; what is older than all that is shown belongs to it.
 	if (chat.isOpening || chat.known.has(message.id) || (chat.known.size && message.id < chat.first)) return;
 	const one = chat.outgoing.find((each) => each.state !== 'waiting' && isIt(each, message));
 	if (one) return acknowledge(one, message);
@@ -198,7 +197,7 @@ async function countMissed() {
 async function readBack(query) {
 	const { room } = chat;
 	log.ariaBusy = 'true'; // old messages are not read out as new ones
-	const page = await ask(`messages?room=${room}&limit=${PAGE}${query}`).finally(() => (log.ariaBusy = 'false'));
+	const page = await ask(`messages?room=${room}${query}`).finally(() => (log.ariaBusy = 'false'));
 	if (room !== chat.room) return;
 	page.messages.forEach(put);
 	$('earlier').hidden = page.messages.length < PAGE;
@@ -246,7 +245,7 @@ async function loadRoom() {
 
 function say(text, facts) {
 	const one = { text, name: nameHere(), room: chat.room, after: chat.last, line: make('p', 'line'), ...facts };
-	one.item = messageItem({ name: one.name, user: here.user, ts: Date.now(), message: text });
+	one.item = messageItem({ name: one.name, user, ts: Date.now(), message: text });
 	one.item.append(one.line);
 	chat.outgoing.push(one);
 	if (one.room === chat.room) place(one.item);
@@ -275,7 +274,7 @@ async function sendWaiting() {
 		} catch (trouble) {
 			if (!chat.outgoing.includes(one)) continue; // the answer was lost, but the message came back to us
 			if (trouble.status === 429) {
-				one.line.textContent = 'A little fast: this goes out in a moment.';
+				one.line.textContent = 'This goes out in a moment.';
 				await sleep(trouble.waitMs);
 				one.state = 'waiting';
 			} else if (!trouble.status || trouble.status >= 500) {
@@ -291,7 +290,7 @@ async function sendWaiting() {
 	chat.isSending = false;
 }
 
-const post = ({ text, name, room }) => ask('send', { message: text, room, ...(!here.user && { name }) }, { signal: AbortSignal.timeout(20_000) });
+const post = ({ text, name, room }) => ask('send', { message: text, room, ...(!user && { name }) }, { signal: AbortSignal.timeout(20_000) });
 
 async function find(one) {
 	const { messages } = await messagesOf(one.room, 'since=' + one.after);
@@ -341,7 +340,7 @@ function startBox() {
 		stored('name', $('name').value.trim());
 		if ($('name').checkValidity()) again(chosenName());
 	};
-	$('name-line').hidden = here.user;
+	$('name-line').hidden = user;
 	box.oninput = () => {
 		if (Date.now() - typed < 2500 || !box.value) return;
 		typed = Date.now();
@@ -360,7 +359,7 @@ function startBox() {
 		typed = 0;
 		if (text) say(text);
 	};
-	if (!here.may.includes('chat_write') && !here.isAway) $('send').replaceChildren(make('p', 'soft', 'Writing here is for those who are signed in. ', signIn()));
+	if (!may('chat_write')) $('send').replaceChildren(make('p', 'soft', ...notForGuests('Writing here is')));
 }
 
 function startLog() {
@@ -387,7 +386,7 @@ async function start() {
 	await openRoom();
 	for (const { text, ...facts } of stored('outgoing', undefined, 'sessionStorage') || []) say(text, { ...facts, isDoubtful: true });
 	await lookRooms();
-	listen([...chat.names, chat.room], chosenName(), (event) => HEARD[event.type]?.(event));
+	listen(chosenName(), (event) => HEARD[event.type]?.(event));
 	await countMissed();
 	window.onhashchange = openRoom;
 	document.onvisibilitychange = async () => {
@@ -399,5 +398,5 @@ async function start() {
 	setInterval(() => document.hidden || lookRooms().then(() => lookWho()), 30_000);
 }
 
-if (here.may.includes('chat_read') || here.isAway) start();
-else showOnly('Chat', 'The chat is for those who are signed in. ', signIn());
+if (may('chat_read')) start();
+else showOnly('Chat', ...notForGuests('The chat is'));

@@ -16,11 +16,11 @@ export function make(tag, facts, ...children) {
 export const button = (text, onclick, className = 'pale') => make('button', { type: 'button', onclick, className }, text);
 export const link = (text, href, facts) => make('a', { href, ...facts }, text);
 export const signIn = () => link('Sign in', at('login?next=' + encodeURIComponent(location.pathname + location.hash)));
+export const notForGuests = (what) => [`${what} for those who are signed in. `, signIn()];
 
 /** A page that has nothing for whoever sees it. */
 export const showOnly = (title, ...text) => document.querySelector('section').replaceChildren(make('h1', '', title), make('p', 'note', ...text));
 
-/** What went wrong, in a sentence. */
 export class Trouble extends Error {
 	constructor(status, body, retryAfter) {
 		super(body?.detail?.replace(/^./u, (first) => first.toUpperCase()).replace(/[^.!?]$/u, '$&.') || (status ? `The server answered ${status}.` : 'The server cannot be reached.'));
@@ -35,14 +35,12 @@ export async function fetched(url, { headers, ...options } = {}) {
 	return answer;
 }
 
-/** Asks for JSON; with fields, as a form that is posted. */
+/** Asks for JSON; with fields, by a form. */
 export const ask = async (path, fields, options) =>
 	(await fetched(at(path), { ...(fields && { method: 'POST', body: new URLSearchParams(fields) }), ...options })).json();
 
-/** What the server can do, who one is here, and what one may. */
-export const server = ask('api').catch(() => ({ features: ['files', 'chat', 'accounts'], may: [], isAway: true }));
 
-/** What is kept from visit to visit, unless storage is forbidden. */
+/** What is kept for other visits, unless storage is forbidden. */
 export function stored(key, value, storage = 'localStorage') {
 	try {
 		if (value === undefined) return JSON.parse(window[storage].getItem('hythe.' + key));
@@ -61,15 +59,13 @@ export const clock = new Intl.DateTimeFormat(undefined, { timeStyle: 'short' });
 export const calendar = new Intl.DateTimeFormat(undefined, { dateStyle: 'medium' });
 export const isSameDay = (a, b) => a.toDateString() === b.toDateString();
 
-/** A moment, as short as it can be told. */
 export const timeElement = (date, format = isSameDay(date, new Date()) ? clock : calendar) =>
 	make('time', { dateTime: date.toISOString(), title: date.toLocaleString() }, format.format(date));
 
 export function tell(text) {
-	const box = $('told') || document.body.appendChild(make('p', { id: 'told', role: 'status' }));
-	box.textContent = text;
+	$('told').textContent = text;
 	clearTimeout(tell.timer);
-	tell.timer = setTimeout(() => (box.textContent = ''), 6000);
+	if (text) tell.timer = setTimeout(tell, 6000, '');
 }
 
 /** Copies a text; where the browser keeps its clipboard shut, the old way. */
@@ -78,7 +74,7 @@ export async function copy(text) {
 		await navigator.clipboard.writeText(text);
 	} catch {
 		const box = make('textarea', { value: text });
-		(document.querySelector('dialog[open]') || document.body).append(box);
+		(document.querySelector('dialog') || document.body).append(box);
 		box.select();
 		document.execCommand('copy');
 		box.remove();
@@ -111,17 +107,20 @@ addEventListener('submit', async (event) => {
 	if (await question(target.dataset.sure, submitter.textContent)) target.submit();
 });
 
-async function dressPage() {
+function dressPage() {
 	for (const code of document.querySelectorAll('.once code')) code.after(' ', button('Copy', () => copy(code.textContent)));
-	for (const time of document.querySelectorAll('main time')) time.textContent = new Date(time.dateTime).toLocaleString(undefined, { dateStyle: 'medium', timeStyle: 'short' });
-	const { user, features } = await server;
-	const [files, mine, chat, account] = document.querySelectorAll('.top nav a');
-	files.hidden = !features.includes('files');
-	chat.hidden = !features.includes('chat');
-	account.hidden = !features.includes('accounts');
-	mine.hidden = files.hidden || !user;
+	for (const time of document.querySelectorAll('main time')) time.textContent = new Date(time.dateTime).toLocaleString();
+	const links = document.querySelectorAll('.top nav a');
+	const [, mine, , account] = links;
+	['files', 'files', 'chat', 'accounts'].forEach((part, place) => (links[place].hidden = !has(part)));
+	mine.hidden ||= !user;
 	if (user) mine.href = at('files-ui#/~' + user);
 	else if (!location.pathname.endsWith('/account')) Object.assign(account, { textContent: 'Sign in', href: signIn().href });
 }
+
+// While the server cannot be reached everything is there, and says so when it is used.
+export const { user, features, may: rights } = await ask('api').catch(() => ({}));
+export const has = (part) => !features || features.includes(part);
+export const may = (what) => !rights || rights.includes(what);
 
 dressPage();

@@ -1,11 +1,10 @@
 // The Files page: what is in a folder, and what one does with it. `#/trips` is a shared folder, `#/~ada` ada's own files.
 
-import { $, ask, at, button, copy, dialog, link, make, question, server, showOnly, signIn, sizeText, tell, timeElement } from './common.js';
+import { $, ask, at, button, copy, dialog, has, link, make, may, notForGuests, question, showOnly, sizeText, tell, timeElement, user } from './common.js';
 import { resume, upload } from './uploads.js';
 
 const PAGE = 200;
 const list = { folder: '', entries: [], next: null, text: '', looks: 0 };
-const here = await server;
 
 const escapePath = (path) => path.split('/').map(encodeURIComponent).join('/');
 const hrefOf = (folder) => '#/' + escapePath(folder);
@@ -14,7 +13,7 @@ const above = (path) => path.split('/').slice(0, -1).join('/');
 const nameOf = (path) => path.split('/').pop();
 const isMine = (path) => path.startsWith('~');
 const ownerOf = ({ path, owner }) => (owner && !isMine(path) ? ` · ${owner}` : '');
-const mayWrite = () => here.may.includes('shared_write') || (isMine(list.folder) && here.user);
+const mayWrite = () => may('shared_write') || (isMine(list.folder) && user);
 const rowOf = (href) => $('list').querySelector(`[href="${CSS.escape(href)}"]`);
 
 /** Reads the folder, or what is found below it. */
@@ -145,7 +144,7 @@ function showPlace() {
 			button('Delete', async () => (await remove(folder)) && go(above(folder)), 'pale warn'),
 		]),
 	);
-	$('upload').hidden = !mayWrite() && !here.isAway;
+	$('upload').hidden = !mayWrite();
 }
 
 function openFolder() {
@@ -161,8 +160,8 @@ function openFolder() {
 	$('more').hidden = true;
 	$('list-note').textContent = 'Looking…';
 	showPlace();
-	if (here.may.includes('shared_read') || here.user || here.isAway) load();
-	else $('list-note').replaceChildren('The files are for those who are signed in. ', signIn());
+	if (may('shared_read') || user) load();
+	else $('list-note').replaceChildren(...notForGuests('The files are'));
 }
 
 /** The files of what was dropped, each with its folder. */
@@ -221,5 +220,5 @@ function start() {
 	resume();
 }
 
-if (here.features.includes('files')) start();
+if (has('files')) start();
 else showOnly('Files', 'This server shares no files.');

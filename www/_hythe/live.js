@@ -6,7 +6,7 @@ import { ask, at } from './common.js';
 const channel = new BroadcastChannel('hythe ' + at(''));
 const wanted = new Set();
 const works = new Set();
-const WAYS = { socket, stream, poll };
+const WAYS = [socket, stream, poll];
 
 let hear = () => {};
 let [name, state, isLeader, line] = ['', 'connecting', false, {}];
@@ -32,10 +32,10 @@ channel.onmessage = ({ data: { event, typing, rooms } }) => {
 	tellAll({ type: 'state', state });
 };
 
-/** Hears everything of these rooms from now on. */
-export function listen(rooms, guest, handle) {
+/** Hears everything of the wanted rooms from now on. */
+export function listen(guest, handle) {
 	[hear, name] = [handle, guest];
-	want(rooms);
+	want([]);
 	const lead = () => {
 		isLeader = true;
 		connect();
@@ -71,7 +71,7 @@ function connect() {
 	clearTimeout(timer);
 	line.close?.();
 	const now = (line = {});
-	const way = Object.keys(WAYS)[turn % 3];
+	const way = WAYS[turn % 3];
 	const query = new URLSearchParams({ room: [...wanted], ...(last && { since: last }), ...(name && { name }) });
 	const isOn = () => now === line && !now.isOver;
 	const open = () => {
@@ -95,7 +95,7 @@ function connect() {
 	};
 	const patience = setTimeout(end, 8000);
 	try {
-		WAYS[way](now, query, { isOn, open, end, heard: (event) => isOn() && tellAll(event) });
+		way(now, query, { isOn, open, end, heard: (event) => isOn() && tellAll(event) });
 	} catch {
 		end();
 	}

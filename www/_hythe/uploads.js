@@ -2,7 +2,7 @@
 
 import { $, Trouble, at, button, fetched, make, sizeText, sleep, stored, tell } from './common.js';
 
-// Each is `waiting`, `sending`, `paused`, `done`, `stuck` until someone chooses what becomes of it, or `left` by an earlier visit.
+// Each is `waiting`, `sending`, `paused`, `done`, `stuck` until somebody decides, or `left` by an earlier visit.
 let all = [];
 let running = 0;
 const AT_ONCE = 2;
@@ -45,7 +45,7 @@ export async function resume() {
 		const known = await fetched(facts.url).then((answer) => answer.json(), ({ status }) => !status && { offset: 0 });
 		const one = add({ ...facts, sent: known?.offset });
 		if (!known || known.offset === known.length) leave(one);
-		else show(one, 'left', `${percent(one)} had come through when the page was left. Choose the file again to go on.`, button('Choose it', () => $('file').click()), cancel(one, 'Discard'));
+		else show(one, 'left', `${percent(one)} had come through. Choose the file again to go on.`, button('Choose it', () => $('file').click()), cancel(one, 'Discard'));
 	}
 }
 
@@ -95,7 +95,7 @@ async function send(one) {
 			one.line.textContent = `${percent(one)} · the connection was lost, trying again`;
 			await sleep(Math.max(Math.min(500 * 2 ** fails, 15_000), trouble.status === 429 && trouble.waitMs));
 			// A file that was changed or taken away cannot be sent, and only reading it tells.
-			await one.file.slice(one.sent, one.sent + 1).arrayBuffer().catch(() => refuse(one, new Trouble(0, { detail: 'the file was changed, or cannot be read any more' })));
+			await one.file.slice(one.sent, one.sent + 1).arrayBuffer().catch(() => refuse(one, new Trouble(0, { detail: 'the file cannot be read any more' })));
 		}
 	}
 }
@@ -109,9 +109,8 @@ async function begin(one) {
 	const metadata = { filename: one.name, on_conflict: one.onConflict, dir: isMine ? below.join('/') : one.folder, private: isMine ? '1' : '0' };
 	const fields = { ...TUS, 'Upload-Length': one.size, 'Upload-Metadata': Object.entries(metadata).map(([key, value]) => `${key} ${base64(value)}`).join(',') };
 	const answer = await fetched(at('tus'), { method: 'POST', headers: fields });
-	const { headers } = answer;
 	await answer.text(); // or the browser counts it as broken off
-	Object.assign(one, { url: headers.get('Location'), sent: 0, place: headers.get('Content-Location') });
+	Object.assign(one, { url: answer.headers.get('Location'), sent: 0, place: answer.headers.get('Content-Location') });
 	remember();
 }
 
@@ -174,7 +173,7 @@ function pause(one) {
 }
 
 function show(one, state, text, ...choices) {
-	Object.assign(one, { state });
+	one.state = state;
 	one.row.className = state;
 	one.line.textContent = text;
 	one.bar.hidden = state === 'stuck' || state === 'done';
@@ -202,12 +201,11 @@ function forget(one) {
 	showOverall();
 }
 
-/** The rate of the last second or so, and the time that is left by it. */
+/** How fast it goes, and how long it will take. */
 function pace(open) {
 	const rate = sum(open, (one) => one.rate || 0);
 	const time = sum(open, (one) => one.size - one.sent) / rate;
-	const text = time < 90 ? `${Math.ceil(time)} s` : time < 5400 ? `${Math.ceil(time / 60)} min` : `${Math.ceil(time / 3600)} h`;
-	return rate ? ` · ${sizeText(rate)}/s · ${text} left` : '';
+	return rate ? ` · ${sizeText(rate)}/s · ${time < 90 ? `${Math.ceil(time)} s` : `${Math.ceil(time / 60)} min`} left` : '';
 }
 
 function showOverall() {
