@@ -12,7 +12,7 @@ use crate::http::response::Response;
 use crate::http::status::Status;
 use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
-use crate::site::body::bad_field;
+use crate::site::body::{METHOD, bad_field};
 use crate::site::cookie;
 use crate::site::entrance::Page;
 use crate::site::gate::{Principal, User, rights_of, session_ended, tell_failure};
@@ -20,7 +20,7 @@ use crate::site::login::shown;
 use crate::site::people::{
     accounts, bad_credentials, begin_try, hash, hashing, keep, name, new_name, new_password, user_exists, value,
 };
-use crate::site::post::{METHOD, post, post_try};
+use crate::site::post::{post, post_try};
 use crate::site::rate;
 use crate::site::spot::remove_home;
 use crate::site::state::Site;

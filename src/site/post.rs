@@ -13,14 +13,11 @@ use crate::http::response::Response;
 use crate::http::status::Status;
 use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
-use crate::site::body::{Kind, Members, bad_field};
+use crate::site::body::{Kind, METHOD, Members, bad_field};
 use crate::site::entrance::{self, Asker, Page};
 use crate::site::gate::Principal;
 use crate::site::people;
 use crate::site::state::Site;
-
-/// The field in which a form says which method it stands for.
-pub const METHOD: &str = "_method";
 
 /// How whoever posted is answered.
 #[derive(Clone)]
@@ -105,14 +102,14 @@ pub fn post(
     then: impl FnOnce(&mut Site, Members, Back, &mut Context<'_>) -> Result<Reply<Site>, Fault> + 'static,
 ) -> Result<Reply<Site>, Fault> {
     let kind = kind(call)?;
-    let wants_page = kind == Kind::Fields && prefers_html(call.headers.all(Field::Accept));
+    let wants_page = kind.is_form() && prefers_html(call.headers.all(Field::Accept));
     let asker = wants_page.then(|| Asker { page, who: who.clone(), now: cx.wall, typed: Vec::new() });
     let is_secure = cx.is_secure;
     let limits = &site.config.limits;
     // Nothing that is said here is long, in whatever form.
     let most = limits.form_limit_bytes.min(limits.json_limit_bytes);
     Ok(Reply::collect(most, move |site: &mut Site, body, cx| {
-        let read = Members::read(kind, &body);
+        let read = Members::read(&kind, &body);
         let asker = asker.map(|asker| {
             let typed = read.as_ref().map(|members| members.texts_of(&entrance::KEPT)).unwrap_or_default();
             Arc::new(Asker { typed, ..asker })

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::http::date;
 use crate::server::problem::escape;
-use crate::site::post::METHOD;
+use crate::site::body::METHOD;
 use crate::store::users::{Credential, Session, Token};
 
 /// What is shown of sessions.

@@ -58,18 +58,21 @@ pub fn time(rfc3339: &str) -> String {
     format!("<time datetime=\"{}\">{} UTC</time>", escape(rfc3339), escape(&short))
 }
 
+/// Between a number and its unit no line ends.
+const SPACE: char = '\u{a0}';
+
 /// A number of bytes as people read it.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if bytes < 1000 {
-        return format!("{bytes} bytes");
+        return format!("{bytes}{SPACE}bytes");
     }
     let (mut whole, mut unit) = (bytes, 0);
     while whole >= 1_000_000 && unit + 1 < UNITS.len() {
         whole /= 1000;
         unit += 1;
     }
-    format!("{}.{} {}", whole / 1000, whole % 1000 / 100, UNITS[unit])
+    format!("{}.{}{SPACE}{}", whole / 1000, whole % 1000 / 100, UNITS[unit])
 }
 
 #[cfg(test)]
@@ -87,7 +90,7 @@ mod tests {
             (4_294_967_296, "4.2 GB"),
             (u64::MAX, "18446.7 PB"),
         ] {
-            assert_eq!(size(bytes), text);
+            assert_eq!(size(bytes).replace(SPACE, " "), text);
         }
         let row = serde_json::json!({"at": "2026-11-28T07:18:48Z", "is": "<b>", "not": "aaaaaaaaaaTaaaaaaaaZ"});
         let text = table("", "t", &[("at", "At"), ("is", "Is"), ("gone", "Gone")], &[row]);

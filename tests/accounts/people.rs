@@ -355,6 +355,52 @@ fn forms_end_and_change_what_programs_end_and_change_with_other_methods() {
 }
 
 #[test]
+fn a_form_says_the_same_in_both_encodings_that_html_knows() {
+    let place = Place::open(&[]);
+    place.register("ada");
+    let kind = "Content-Type: multipart/form-data; boundary=frontier";
+    let form = |fields: &[(&str, &str)]| {
+        let part = |(name, value): &(&str, &str)| {
+            format!("--frontier\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        fields.iter().map(part).collect::<String>() + "--frontier--\r\n"
+    };
+    let answer = place.ask("POST /login", &[kind], form(&[("username", "ada"), ("password", PASSWORD)]));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let ada = cookie(&answer);
+    let answer = place.ask("POST /send", &[kind, &ada], form(&[("message", "Grüße"), ("room", "den")]));
+    assert_eq!((answer.status, &answer.json()["message"]), (201, &json!("Grüße")), "{answer:?}");
+    assert_eq!(place.ask("POST /dirs", &[kind, &ada], form(&[("path", "~ada/trips")])).status, 201);
+    assert_eq!(place.ask("POST /rename", &[kind, &ada], form(&[("from", "~ada/trips"), ("to", "~ada/t")])).status, 200);
+    let answer = place.ask("POST /remove", &[kind, HTML, &ada], form(&[("name", "~ada/t"), ("more", "x")]));
+    assert_eq!(answer.status, 303, "a page is answered by one");
+    let answer = place.ask("POST /password", &[kind, &ada], form(&[("old", "wrong password"), ("new", "another one")]));
+    assert_eq!(answer.code(), "bad_credentials");
+    for (body, code) in [
+        (form(&[("message", "a"), ("message", "b")]), "bad_field"),
+        (form(&[("x", ""); 17]), "bad_multipart"),
+        ("--frontier\r\nContent-Disposition: form-data; name=message\r\n\r\na".to_owned(), "bad_multipart"),
+    ] {
+        assert_eq!(place.ask("POST /send", &[kind, &ada], body).code(), code);
+    }
+    assert_eq!(place.ask("POST /send", &["Content-Type: multipart/form-data", &ada], "a").code(), "bad_multipart");
+}
+
+#[test]
+fn a_home_is_nowhere_for_everybody_else_also_where_something_is_to_be_made() {
+    let place = Place::open(&[]);
+    place.register("ada");
+    place.register("eve");
+    let eve = place.sign_in("eve");
+    for who in [&[][..], &[eve.as_str()], &[OPERATOR]] {
+        assert_eq!(place.post("/dirs", who, &json!({"path": "~ada/x"})).status, 404, "{who:?}");
+        assert_eq!(place.post("/dirs", who, &json!({"path": "~nobody"})).status, 404, "{who:?}");
+        assert_eq!(place.post("/rename", who, &json!({"from": "~ada/a", "to": "b"})).status, 404, "{who:?}");
+        assert_eq!(place.post("/rename", who, &json!({"from": "a", "to": "~ada/b"})).status, 404, "{who:?}");
+    }
+}
+
+#[test]
 fn below_a_prefix_every_address_and_the_cookie_have_it() {
     let place = Place::open(&["--path-prefix", "/p"]);
     let answer = place.ask("POST /p/register", &[FORM, HTML], "username=ada&password=correct+horse");
