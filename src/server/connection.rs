@@ -409,7 +409,9 @@ impl<S: State> Protocol for Connection<S> {
 
     fn on_alarm(house: &mut House<S>, yard: &mut Yard<Self>) {
         let nobody = Peer { ip: IpAddr::from([0, 0, 0, 0]), port: 0, entrance: Entrance::Plain };
-        house.state.on_alarm(&mut context(yard, house.answers, nobody));
+        let cx = &mut context(yard, house.answers, nobody);
+        house.state.on_alarm(cx);
+        house.alarms.iter().for_each(|alarm| alarm(&mut house.state, cx));
     }
 
     fn on_stop(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {

@@ -26,6 +26,7 @@ use crate::server::reply::{Reply, State};
 use crate::server::router::{Found, Router};
 
 /// How a server treats its clients.
+#[non_exhaustive]
 pub struct Rules {
     /// How large a head may be.
     pub heads: HeadLimits,
@@ -94,6 +95,9 @@ pub type Change<S> = Box<dyn FnOnce(&mut House<S>) -> Option<Marks> + Send>;
 /// Reads anew how a house is to be set up. A helper does it, for it reads files.
 pub type Reload<S> = Arc<dyn Fn() -> Change<S> + Send + Sync>;
 
+/// Who is asked when a time has come, beside the state itself ([`State::on_alarm`]): a part that lives in it.
+pub type Alarm<S> = fn(&mut S, &mut Context<'_>);
+
 const RESOURCE_POLICY: &[u8] = b"Cross-Origin-Resource-Policy: same-origin\r\n";
 
 /// What all connections share.
@@ -108,6 +112,8 @@ pub struct House<S: State> {
     pub built_in: Router<S>,
     /// What is wrapped around every handler, the outermost first.
     pub layers: Vec<Layer<S>>,
+    /// Parts that are asked when a time has come.
+    pub alarms: Vec<Alarm<S>>,
     /// How answers come from other threads.
     pub mail: Option<Arc<dyn Mail>>,
     /// What has been answered.
@@ -125,13 +131,14 @@ impl<S: State> House<S> {
     /// A house with its rules.
     pub fn new(state: S, router: Router<S>, rules: Rules) -> House<S> {
         let access = rules.access_log.map(AccessLog::new);
-        let (built_in, layers, mail) = (Router::default(), Vec::new(), None);
+        let (built_in, layers, alarms, mail) = (Router::default(), Vec::new(), Vec::new(), None);
         House {
             state,
             rules,
             router,
             built_in,
             layers,
+            alarms,
             mail,
             answers: Answers::default(),
             access,

@@ -227,7 +227,7 @@ pub fn delete(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context
             keep(site, cx, change, move |site, kept, _| match kept {
                 Some(_) => remove_home(site, user.id, move |site, _| {
                     let answer = back.done(site, "/", Status::OK, &json!({"status": "success"}));
-                    answer.header("Set-Cookie", &cookie::clear(&site.config.path_prefix, back.is_secure())).into()
+                    answer.header("Set-Cookie", &cookie::clear(site.house_prefix(), back.is_secure())).into()
                 }),
                 None => back.refuse(site, bad_credentials()),
             })

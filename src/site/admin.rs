@@ -80,7 +80,7 @@ pub fn change(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context
     let name = call.parameter("name").unwrap_or_default().to_owned();
     let method = call.method;
     if method == Method::Delete {
-        return Ok(delete(site, cx, account, name, Back::to_program(cx)));
+        return Ok(delete(site, cx, account, name, Back::program(cx.is_secure)));
     }
     post(site, call, cx, Page::Admin, &who, move |site, mut members, back, cx| {
         match if method == Method::Patch { "PATCH".into() } else { members.need(METHOD)? }.as_str() {

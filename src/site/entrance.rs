@@ -378,7 +378,7 @@ mod tests {
 
     fn site(prefix: &str) -> Site {
         let config = Config { path_prefix: prefix.into(), ..Config::default() };
-        Site::new(config, Www::new(None), None, None)
+        Site::with_parts(config, Www::new(None), None, None)
     }
 
     #[test]

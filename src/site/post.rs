@@ -28,9 +28,9 @@ pub struct Back {
 }
 
 impl Back {
-    /// Whoever uses other methods than forms do is answered in JSON.
-    pub fn to_program(cx: &Context<'_>) -> Back {
-        Back { asker: None, is_secure: cx.is_secure }
+    /// A program asks, and is told in JSON.
+    pub fn program(is_secure: bool) -> Back {
+        Back { asker: None, is_secure }
     }
 
     /// Whether a person in front of a page waits for the answer.
@@ -145,7 +145,7 @@ pub fn delete(
     then: impl FnOnce(&mut Site, Back, &mut Context<'_>) -> Reply<Site> + 'static,
 ) -> Result<Reply<Site>, Fault> {
     if call.method == Method::Delete {
-        return Ok(then(site, Back::to_program(cx), cx));
+        return Ok(then(site, Back::program(cx.is_secure), cx));
     }
     post(site, call, cx, page, who, move |site, mut members, back, cx| {
         if members.need(METHOD)? != "DELETE" {

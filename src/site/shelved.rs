@@ -79,13 +79,14 @@ impl Looker {
         Looker { attach: config.attach.clone(), lists_folders: config.lists_folders, caching }
     }
 
-    /// Looks a path up. Blocks.
+    /// Looks a path up; behind a folder that has no such file there may be what is built in. Blocks.
     ///
     /// # Errors
     /// What the disk says, but for there being nothing.
     pub fn find(
         &self,
         disk: Option<&dyn Disk>,
+        has_built_in: bool,
         path: &RelPath<'_>,
         is_folder: bool,
         known: Option<Shelved>,
@@ -108,7 +109,7 @@ impl Looker {
                 Err(_) => {}
             }
         }
-        Ok(match built::fallback(file.as_str()) {
+        Ok(match built::fallback(file.as_str()).filter(|_| has_built_in) {
             Some(bytes) => (Arc::new(Page::File(self.built_in_file(&file, bytes))), Weight::Bytes(bytes.len())),
             None => (Arc::new(Page::Absent), Weight::Absent),
         })
