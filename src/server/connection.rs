@@ -224,6 +224,7 @@ impl<S: State> Protocol for Connection<S> {
     type Promise = Promise<S>;
 
     fn open(peer: Peer, house: &mut House<S>, port: &mut Port<'_, Self>) -> Self {
+        log::debug!("{} is connected", peer.ip);
         port.deadline(port.now().plus(house.rules.header_timeout_ms));
         Connection {
             exchange: Exchange::default(),
@@ -488,6 +489,7 @@ impl<S: State> Protocol for Connection<S> {
         if let Some(access) = &mut house.access {
             access.release(key, unsent, yard.wall, &mut yard.log);
         }
+        log::debug!("{} is gone", self.peer.ip);
         let nobody = Key { index: u32::MAX, age: 0 };
         match self.phase {
             Phase::Stream(streaming) => streaming.end(house, yard, self.peer),

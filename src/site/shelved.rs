@@ -100,7 +100,8 @@ impl Looker {
                     return Ok((Arc::new(Page::Folder), Weight::Absent));
                 }
                 Err(error) if !is_nothing(&error) => return Err(error),
-                Err(_) if is_folder && self.lists_folders => match disk.list(path) {
+                // At the root there is always a page to fall back to.
+                Err(_) if is_folder && self.lists_folders && !path.is_root() => match disk.list(path) {
                     Ok(items) => return Ok((Arc::new(listing(path, items)), Weight::Fleeting)),
                     Err(error) if !is_nothing(&error) => return Err(error),
                     Err(_) => {}
