@@ -16,7 +16,6 @@ use crate::server::talk::{CloseCode, Message as Heard, Said, Talk};
 use crate::site::body;
 use crate::site::books;
 use crate::site::draft::Draft;
-
 use crate::site::gate::throttled;
 use crate::site::keeping;
 use crate::site::older::Trip;
@@ -110,6 +109,10 @@ impl Talk<Site> for Listener {
     fn message_max(&self) -> u32 {
         // A message of 4 KiB may need six times as many bytes as JSON.
         32 << 10
+    }
+
+    fn takes_binary(&self) -> bool {
+        false
     }
 
     fn on_open(&mut self, site: &mut Site, cx: &mut Context<'_>) -> Said<Site> {

@@ -275,6 +275,8 @@ fn a_client_that_breaks_the_protocol_is_closed_with_the_reason() {
     (0..60).for_each(|_| endless.extend(frame(0x00, &vec![b'x'; 1000])));
     for (what, bytes, code) in [
         ("binary", frame(0x82, b"x"), 1003),
+        ("the beginning of a binary message", frame(0x02, b"x"), 1003),
+        ("the first byte of a binary message", vec![0x02], 1003),
         ("bad UTF-8", frame(0x81, b"\xff"), 1007),
         ("bad UTF-8 in an unfinished message", frame(0x01, b"ok\xc0"), 1007),
         ("too big", too_big, 1009),
