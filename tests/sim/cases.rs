@@ -127,6 +127,32 @@ fn a_refusal_of_a_half_head_has_a_body_though_a_head_request_came_before() {
     assert!(heard.starts_with("HTTP/1.1 414 ") && heard.contains("uri_too_long"), "{heard}");
 }
 
+/// It has been given the message, and does not yet hear what is said: it must be told all the same.
+#[test]
+fn who_is_still_catching_up_is_told_what_is_taken_back() {
+    let mut scene = Scene::new(&Setting::calm());
+    for number in 0..20 {
+        let wire = scene.come(&send(&format!("{number} {}", "x".repeat(4000))));
+        scene.turns(4);
+        assert!(scene.heard(wire).0.starts_with("HTTP/1.1 201 "));
+    }
+    scene.0.net.borrow_mut().odds.room = 40 << 10;
+    let stream = scene.come(&get("/events?since=0"));
+    scene.turns(4);
+    let erase = format!("DELETE /messages/1 HTTP/1.1\r\nHost: sim\r\nAuthorization: Bearer {}\r\n\r\n", site::OPERATOR);
+    let erase = scene.come(&erase);
+    scene.turns(4);
+    assert!(scene.heard(erase).0.starts_with("HTTP/1.1 200 OK\r\n"));
+    let mut heard = String::new();
+    for _ in 0..20 {
+        heard += &scene.heard(stream).0;
+        scene.turns(2);
+    }
+    assert_eq!(heard.matches("\nid: ").count(), 20, "it was given the message before");
+    assert_eq!(heard.matches("event: delete\ndata: {\"id\":1,").count(), 1, "and is told that it is gone");
+    scene.end();
+}
+
 /// A scene in which eight messages were said and the history holds three of them.
 fn eight_messages(setting: Setting) -> Scene {
     let mut scene = Scene::new(&Setting { history_messages: 3, ..setting });

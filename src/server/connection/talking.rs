@@ -92,10 +92,7 @@ impl<S: State> Connection<S> {
             }
             // What has been said so far leaves, whatever becomes of the next message.
             port.mark();
-            let limits = Limits {
-                message_max: talking.talk.message_max(),
-                is_text_only: !talking.talk.takes_binary(),
-            };
+            let limits = Limits { message_max: talking.talk.message_max(), is_text_only: !talking.talk.takes_binary() };
             match decoder.decode(&input[used..], limits) {
                 Ok((taken, event)) => {
                     used += taken;
