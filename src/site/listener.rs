@@ -289,7 +289,7 @@ fn catch_up(way: Way, since: Option<i64>, mut first: Vec<u8>, site: &mut Site, c
     let names = way.hears.names();
     if let Some(id) = since.filter(|&id| id < chat.history.last_id()) {
         if is_full {
-            return Said::nothing().close(CloseCode::TRY_LATER, "too many catch up");
+            return Said::nothing().frames(first).close(CloseCode::TRY_LATER, "too many catch up");
         }
         if !chat.history.reaches(id) {
             return Said::nothing().frames(first).then(move |site, _| from_ledger(way, id, site));
