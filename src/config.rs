@@ -32,6 +32,7 @@ pub const FILE_JOBS_MAX: usize = 4096;
 
 /// Everything that can be set about a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Config {
     /// Where to listen. Default: `127.0.0.1:8080` and `[::1]:8080`, so that nobody is on the network unawares.
     pub listen: Vec<Listen>,
@@ -248,6 +249,7 @@ impl Access {
 
 /// The five switches as they were set; `None` is what nobody spoke of.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Switches {
     /// Reading the static site. Default: anyone.
     pub www_read: Option<Access>,
@@ -515,6 +517,7 @@ impl Rate {
 
 /// Every number that says how far something may grow or how long it may take. The greatest value is "no limit".
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// Connections at once; fitted to the descriptor limit at start. At the limit idle ones give way to newcomers.
     /// Default: 10,000, which a small machine bears.

@@ -3,8 +3,9 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 
+use crate::cli::key::{Key, Layer};
 use crate::cli::layers::Settled;
-use crate::cli::options::{self, Key, Layer};
+use crate::cli::options;
 use crate::cli::summary;
 use crate::config::{Config, TokenSource};
 

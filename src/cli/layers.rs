@@ -11,7 +11,8 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::command::Words;
 use crate::cli::exit::Mistake;
-use crate::cli::options::{self, Key, Layer};
+use crate::cli::key::{Key, Layer};
+use crate::cli::options;
 use crate::config::{Config, Listen, OperatorToken, Secret, TokenSource};
 
 /// Variables that begin with HYTHE_ and belong to the client.
@@ -255,8 +256,8 @@ mod tests {
     #[test]
     fn every_token_that_is_not_empty_will_do_and_each_knows_its_source() {
         let settled = settle_all(
-            "--token first --token-file t",
-            &[("HYTHE_OPERATOR_TOKEN", "second"), ("HYTHE_TOKEN", "a client's")],
+            "--token first",
+            &[("HYTHE_OPERATOR_TOKEN", "second"), ("HYTHE_TOKEN_FILE", "t"), ("HYTHE_TOKEN", "a client's")],
             &[("t", "  third\n")],
         )
         .unwrap();

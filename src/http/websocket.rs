@@ -140,6 +140,7 @@ enum Gathered {
 
 /// What is taken of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Limits {
     /// A message's bytes, at most.
     pub message_max: u32,

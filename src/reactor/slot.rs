@@ -106,6 +106,7 @@ pub trait Protocol: Sized {
 
 /// Limits of the loop itself.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Marks {
     /// The most connections at once; at that many, newcomers wait in the kernel.
     pub connections_max: usize,

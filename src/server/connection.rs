@@ -224,6 +224,7 @@ impl<S: State> Protocol for Connection<S> {
     type Promise = Promise<S>;
 
     fn open(peer: Peer, house: &mut House<S>, port: &mut Port<'_, Self>) -> Self {
+        log::debug!("{} is connected", peer.ip);
         port.deadline(port.now().plus(house.rules.header_timeout_ms));
         Connection {
             exchange: Exchange::default(),
@@ -408,7 +409,9 @@ impl<S: State> Protocol for Connection<S> {
 
     fn on_alarm(house: &mut House<S>, yard: &mut Yard<Self>) {
         let nobody = Peer { ip: IpAddr::from([0, 0, 0, 0]), port: 0, entrance: Entrance::Plain };
-        house.state.on_alarm(&mut context(yard, house.answers, nobody));
+        let cx = &mut context(yard, house.answers, nobody);
+        house.state.on_alarm(cx);
+        house.alarms.iter().for_each(|alarm| alarm(&mut house.state, cx));
     }
 
     fn on_stop(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
@@ -482,6 +485,7 @@ impl<S: State> Protocol for Connection<S> {
     }
 
     fn on_close(self, house: &mut House<S>, yard: &mut Yard<Self>) {
+        log::debug!("{} is gone", self.peer.ip);
         let nobody = Key { index: u32::MAX, age: 0 };
         match self.phase {
             Phase::Stream(streaming) => streaming.end(house, yard, self.peer),

@@ -98,7 +98,8 @@ fn several(text: &mut String, name: &str, kind: &str, help: &str, label: &str, v
 fn numbers(site: &mut Site, cx: &mut Context<'_>) -> Response {
     let counts = cx.counts;
     let tallies = site.tallies;
-    let shelf = &site.www.shelf;
+    let (shelf_bytes, open_files) =
+        site.www.iter().fold((0, 0), |(bytes, files), www| (bytes + www.shelf.bytes(), files + www.shelf.open_files()));
     let started = *site.started.get_or_insert(cx.now);
     let mut text = String::new();
     let mut one = |name: &str, kind: &str, help: &str, value: u64| {
@@ -130,8 +131,8 @@ fn numbers(site: &mut Site, cx: &mut Context<'_>) -> Response {
     one("hash_jobs", "gauge", "Passwords waiting to be hashed, or being so.", cx.jobs_out(Lane::Hash) as u64);
     one("stream_bytes", "gauge", "Bytes that wait for readers of streams.", cx.stream_bytes() as u64);
     one("file_jobs", "gauge", "Jobs waiting for or with a file helper.", cx.jobs_out(Lane::Files) as u64);
-    one("shelf_bytes", "gauge", "Bytes of pages kept in memory.", shelf.bytes() as u64);
-    one("shelf_open_files", "gauge", "Files kept open.", shelf.open_files() as u64);
+    one("shelf_bytes", "gauge", "Bytes of pages kept in memory.", shelf_bytes as u64);
+    one("shelf_open_files", "gauge", "Files kept open.", open_files as u64);
     one("uploads_total", "counter", "Files stored.", tallies.uploads);
     one("uploaded_bytes_total", "counter", "Bytes of files stored.", tallies.uploaded_bytes);
     one("messages_total", "counter", "Chat messages kept.", tallies.messages);

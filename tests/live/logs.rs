@@ -53,6 +53,42 @@ fn logs_that_are_moved_away_are_opened_anew() {
 }
 
 #[test]
+fn who_comes_goes_and_is_refused_is_told_in_plain_letters_and_with_the_time() {
+    let house = House::open(&["--log-file", "hythe.log", "--log-level", "debug"]);
+    let scene = Scene::of(&house);
+    let log = house.folder().join("hythe.log");
+    for (request, status) in [
+        (&b"GET /a HTTP/1.1\r\nHost: evil.example\r\n\r\n"[..], 403),
+        (b"GET /a/../../b HTTP/1.1\r\nHost: {host}\r\n\r\n", 403),
+        (b"POST /send HTTP/1.1\r\nHost: {host}\r\nOrigin: http://evil.example\r\nContent-Length: 0\r\n\r\n", 403),
+        (b"GET /\x1b[31m\r2026-01-01 [ERROR] forged HTTP/1.1\r\nHost: {host}\r\n\r\n", 400),
+        (b"GET /%1b%0a\xc2\x85 HTTP/1.1\r\nHost: {host}\r\n\r\n", 400),
+    ] {
+        let host = house.address().to_string();
+        let request = String::from_utf8_lossy(request).replace("{host}", &host);
+        let mut wire = Wire::connect(house.address());
+        wire.send(request.as_bytes());
+        let answer = wire.hear(false).unwrap_or_else(|complaint| panic!("{complaint}\n{}", wire.transcript()));
+        is(status).judge(&answer, &scene).unwrap_or_else(|complaint| panic!("{complaint}\n{}", wire.transcript()));
+    }
+    for told in [
+        "127.0.0.1 is connected",
+        "127.0.0.1 is refused with 403 host_forbidden: \"GET /a\" of evil.example",
+        "127.0.0.1 is refused with 403 path_forbidden: \"GET /a/../../b\" of 127.0.0.1:",
+        "127.0.0.1 is refused with 403 cross_site: \"POST /send\" of 127.0.0.1:",
+        "\\x1b[31m\\x0d2026-01-01 [ERROR] forged",
+        "127.0.0.1 is gone",
+    ] {
+        comes_to_hold(&log, told);
+    }
+    for line in fs::read(&log).expect("a log").split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        assert!(line.iter().all(|byte| (0x20..0x7f).contains(byte)), "{}", line.escape_ascii());
+        let is_timed = line.len() > 24 && line[4] == b'-' && line[10] == b'T' && line[23] == b'Z';
+        assert!(is_timed, "{}", line.escape_ascii());
+    }
+}
+
+#[test]
 fn logs_that_nobody_reads_stop_nobody() {
     let pipes = ["log", "access"].map(|log| env::temp_dir().join(format!("hythe-live-{}-{log}", std::process::id())));
     let held = pipes.each_ref().map(|pipe| {

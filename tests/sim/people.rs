@@ -343,7 +343,7 @@ fn stage(seed: u64, odds: &Odds) -> (Stage<Site>, Rc<RefCell<Ledger>>) {
     config.tokens = vec![OperatorToken { secret, source: TokenSource::Environment }];
     let books = Books { state: LedgerState::Open, ..Books::new(path, hub.topic()) };
     let disk = MemoryDisk::new(seed ^ 1, odds);
-    let mut site = Site::new(config, Www::new(Some(std::sync::Arc::new(disk.clone()))), None, None);
+    let mut site = Site::with_parts(config, Www::new(Some(std::sync::Arc::new(disk.clone()))), None, None);
     site.books = Some(books);
     let mut secrets = Dice::new(seed ^ 5);
     let draw = move |bytes: &mut [u8]| {

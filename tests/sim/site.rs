@@ -121,27 +121,21 @@ pub fn stage(seed: u64, setting: &Setting) -> Stage<Site> {
     let uploads = MemoryDisk::new(seed ^ 4, odds);
     truth.borrow_mut().uploads = Some(uploads.clone());
     let files = Files::new(Arc::new(uploads.clone()), 7);
-    let token = OperatorToken { secret: Secret::new(OPERATOR.to_owned()), source: TokenSource::Environment };
-    let config = Config { tokens: vec![token], ..Config::default() };
-    let mut site = Site::new(config, Www::new(Some(Arc::new(disk.clone()))), Some(files), Some(chat));
+    let mut config = Config::default();
+    config.tokens = vec![OperatorToken { secret: Secret::new(OPERATOR), source: TokenSource::Environment }];
+    let www = Www::new(Some(Arc::new(disk.clone())));
+    let mut site = Site::with_parts(config, www, Some(files), Some(chat));
     site.books = Some(books);
+    let mut rules = Rules::default();
+    rules.keepalive_requests = setting.keepalive_requests;
+    rules.access_log = setting.logs.then_some(Format::Combined);
+    let mut marks = Marks::default();
+    (marks.connections_max, marks.per_address_max) = (setting.connections_max, setting.per_address_max);
+    (marks.jobs_max, marks.drain_ms) = ([setting.files_max, 16], setting.drain_ms);
     Stage::new(Parts {
         server: site::server(site, hub).expect("the table of routes is right"),
-        rules: Rules {
-            keepalive_requests: setting.keepalive_requests,
-            access_log: setting.logs.then_some(Format::Combined),
-            ..Rules::default()
-        },
-        marks: Marks {
-            connections_max: setting.connections_max,
-            per_address_max: setting.per_address_max,
-            outbox_bytes_high: 256 << 10,
-            write_idle_ms: 30_000,
-            listener_bytes_max: 64 << 10,
-            listeners_bytes_max: 64 << 20,
-            jobs_max: [setting.files_max, 16],
-            drain_ms: setting.drain_ms,
-        },
+        rules,
+        marks,
         keeper: keeper(ledger, truth.clone()),
         net: Net::new(seed ^ 2, odds.clone()),
         truth,
