@@ -13,13 +13,13 @@ const digest = (bytes) => createHash("sha256").update(bytes).digest("hex");
 function ask(path, options = {}, body = undefined) {
     return new Promise((done, fail) => {
         const request = https.request(`${url}${path}`, { ca, ...options }, (response) => {
-            const parts = [];
+            const [parts, protocol] = [[], response.socket.getProtocol()];
             response.on("data", (part) => parts.push(part));
             response.on("error", fail);
             response.on("end", () => done({
                 status: response.statusCode,
                 body: Buffer.concat(parts),
-                protocol: response.socket.getProtocol(),
+                protocol,
                 isReused: request.reusedSocket,
             }));
         });
