@@ -104,7 +104,10 @@ fn no_command_takes_rubbish_for_an_answer() {
         ("noise", b"\x00\xff\x1b[31mnoise\r\n\r\n"),
     ] {
         let ada = Person::at(&format!("rubbish-all-{name}"), &rubbish(answer)).with("HYTHE_TOKEN", "hyt_of-nobody");
-        ada.file("a.txt", "one").file("a.json", "{}").file("password", "correct horse\n").file("new", "battery staple\n");
+        ada.file("a.txt", "one")
+            .file("a.json", "{}")
+            .file("password", "correct horse\n")
+            .file("new", "battery staple\n");
         for line in [
             "register ada --password-file password",
             "login ada --password-file password",

@@ -6,7 +6,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hythe::config::{Config, Rate};
+use hythe::config::Config;
+use hythe::config::limits::Rate;
 use hythe::reactor::hub::Hub;
 use hythe::reactor::slot::Marks;
 use hythe::reactor::system::Verdict;

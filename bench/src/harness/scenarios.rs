@@ -34,7 +34,12 @@ const MIB: u64 = 1 << 20;
 
 /// All of them, in the order they are run.
 pub const ALL: [Scenario; 16] = [
-    Scenario { name: "start", about: "from exec to the first answer, and at rest", largest_file_bytes: KIB, run: start },
+    Scenario {
+        name: "start",
+        about: "from exec to the first answer, and at rest",
+        largest_file_bytes: KIB,
+        run: start,
+    },
     Scenario { name: "small", about: "1 KiB, 64 keep-alive connections", largest_file_bytes: KIB, run: small },
     Scenario { name: "small-log", about: "the same, access log off and on", largest_file_bytes: KIB, run: small_log },
     Scenario { name: "pipelined", about: "1 KiB, 16 deep on 64", largest_file_bytes: KIB, run: pipelined },
