@@ -54,9 +54,10 @@ kill:
 	KILLS=$(KILLS) cargo test --test uploads killed -- --nocapture
 	KILLS=$(KILLS) cargo test --test accounts killed -- --nocapture
 
-# Other people's clients (curl, wget, aria2c, a browser, tus-js-client; ws, websockets) against a real server. What is not there is skipped.
+# Other people's clients (curl, wget, aria2c, a browser, tus-js-client; ws, websockets), and the Autobahn TestSuite, against a real
+# server. What is not there is skipped.
 clients:
-	cargo build
+	cargo build --bins --examples
 	tests/clients/run target/debug/hythe
 	tests/clients/chat/run target/debug/hythe
 

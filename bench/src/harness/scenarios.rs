@@ -12,10 +12,10 @@ use hythe_bench::process;
 
 use super::house::{House, Outcome, find_program, on_core};
 use super::logins;
-use super::report::Results;
 use super::secure;
 use super::servers::{Server, Start, ask_once, end, free_address};
-use super::tools::{Figures, Held, load, pick, wrk};
+use super::tools::{Held, load, pick, wrk};
+use hythe_bench::report::{Figures, Results};
 
 /// One thing to measure.
 pub struct Scenario {

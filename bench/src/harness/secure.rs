@@ -8,9 +8,9 @@ use std::process::{Command, Stdio};
 use hythe_bench::process;
 
 use super::house::{House, Outcome, find_program, on_core};
-use super::report::Results;
 use super::servers::{Server, Start, end, free_address};
-use super::tools::{Figures, wrk_with};
+use super::tools::wrk_with;
+use hythe_bench::report::{Figures, Results};
 
 /// How many idle connections are held. A client that holds more would be measured itself.
 const IDLE: usize = 2_000;

@@ -3,13 +3,11 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use hythe_bench::report::Figures;
 use hythe_bench::{json, process};
 
 use super::house::{House, Outcome, find_program, on_core};
 use super::servers::{Server, end};
-
-/// Figures by name, in the order they are shown.
-pub type Figures = Vec<(String, f64)>;
 
 /// Runs our load to its end and takes these figures out of its line.
 pub fn load(house: &House, server: &Server, words: &str, wanted: &[&str]) -> Outcome<Figures> {

@@ -6,8 +6,9 @@
 //! that the frame is not lost to a reset.
 
 use crate::http::upgrade::Handshake;
-use crate::http::websocket::write_text_head;
-use crate::http::websocket::{CloseCode, Decoder, Event, write_binary_head, write_close, write_ping, write_pong};
+use crate::http::websocket::{
+    CloseCode, Decoder, Event, Limits, write_binary_head, write_close, write_ping, write_pong, write_text_head,
+};
 use crate::reactor::hub::Dialect;
 use crate::reactor::slot::{Port, Yard};
 use crate::reactor::system::{Key, Verdict};
@@ -91,7 +92,8 @@ impl<S: State> Connection<S> {
             }
             // What has been said so far leaves, whatever becomes of the next message.
             port.mark();
-            match decoder.decode(&input[used..], talking.talk.message_max()) {
+            let limits = Limits { message_max: talking.talk.message_max(), is_text_only: !talking.talk.takes_binary() };
+            match decoder.decode(&input[used..], limits) {
                 Ok((taken, event)) => {
                     used += taken;
                     match event {
