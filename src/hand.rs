@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
 
 use crate::clock::Wall;
-use crate::config::{ChatSync, Config, Limits};
+use crate::config::Config;
+use crate::config::choices::ChatSync;
+use crate::config::limits::Limits;
 use crate::http::fault::Fault;
 use crate::os::keeping::Keeper;
 use crate::os::process;

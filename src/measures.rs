@@ -5,7 +5,9 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::cli::exit::RunError;
-use crate::config::{AccessLog, Config, FILE_JOBS_MAX, HASH_QUEUE, HASHERS, Limits, LogFormat};
+use crate::config::choices::{AccessLog, LogFormat};
+use crate::config::limits::Limits;
+use crate::config::{Config, FILE_JOBS_MAX, HASH_QUEUE, HASHERS};
 use crate::http::headers::HEADERS_MOST;
 use crate::http::host::{HostList, HostRules};
 use crate::http::request::HeadLimits;

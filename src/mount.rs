@@ -8,7 +8,7 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::config::Listen;
+use crate::config::listen::Listen;
 use crate::embed::Server;
 use crate::hand::{self, Hand, Keeping, Own};
 use crate::http::request::Method;

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use crate::cli::exit::RunError;
 use crate::cli::{logging, summary};
-use crate::config::{AccessLog, Config, Listen};
+use crate::config::Config;
+use crate::config::choices::AccessLog;
+use crate::config::listen::Listen;
 use crate::hand::{self, Keeping};
 use crate::measures::{Bound, fit_to_descriptors, marks, rules};
 use crate::os::doors::{self, Door};

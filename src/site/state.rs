@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use crate::clock::Moment;
-use crate::config::{Config, Rate, Rights};
+use crate::config::Config;
+use crate::config::access::Rights;
+use crate::config::limits::Rate;
 use crate::http::fault::Fault;
 use crate::http::status::Status;
 use crate::server::context::Context;
