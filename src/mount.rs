@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 #[cfg(feature = "_ledger")]
 use std::time::Duration;
 
-use crate::config::Listen;
+use crate::config::listen::Listen;
 use crate::embed::{Own, Server};
 #[cfg(feature = "_ledger")]
 use crate::hand::{self, Hand, Keeping};
 use crate::http::request::Method;
 use crate::measures::{Bound, hosts};
-#[cfg(feature = "_ledger")]
-use crate::os;
 use crate::os::doors::{self, Door};
+#[cfg(feature = "_ledger")]
+use crate::os::process;
 use crate::path::RelPath;
 use crate::reactor::system::Entrance;
 use crate::server::context::{Call, Context};
@@ -311,7 +311,7 @@ impl<S: Lend<Site>> Server<S> {
         }
         let unusable = |error| MountError::Folder(data.to_owned(), error);
         start::make_private_folder(data).map_err(unusable)?;
-        let held = os::hold_folder(data, HOLD_PATIENCE).map_err(unusable)?;
+        let held = process::hold_folder(data, HOLD_PATIENCE).map_err(unusable)?;
         let held = held.ok_or_else(|| MountError::Taken(data.to_owned()))?;
         mounts.data = Some((data.to_owned(), held));
         let (site, hub) = self.inner.state_and_hub();

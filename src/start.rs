@@ -10,12 +10,12 @@ use crate::config::Config;
 #[cfg(feature = "_ledger")]
 use crate::hand::Opener;
 use crate::http::fault::Fault;
-#[cfg(any(feature = "accounts", feature = "files"))]
-use crate::os;
 use crate::os::disk::FolderDisk;
+#[cfg(any(feature = "accounts", feature = "files"))]
+use crate::os::process;
 #[cfg(feature = "_ledger")]
 use crate::reactor::hub::Hub;
-#[cfg(feature = "accounts")]
+#[cfg(any(feature = "accounts", all(feature = "chat", feature = "files")))]
 use crate::server::context::Context;
 use crate::server::reply::{Lane, Reply, Task};
 #[cfg(feature = "ui")]
@@ -37,7 +37,11 @@ use crate::site::state::Files;
 use crate::site::state::Site;
 #[cfg(feature = "_ledger")]
 use crate::store::database;
+#[cfg(feature = "files")]
+use crate::store::disk::PartialId;
 use crate::store::disk::{Disk, Links};
+#[cfg(feature = "files")]
+use crate::store::partial::State;
 #[cfg(feature = "accounts")]
 use crate::store::secret::Cost;
 #[cfg(feature = "accounts")]
@@ -66,7 +70,7 @@ pub fn folder(path: &Path, links: Links) -> Result<Arc<dyn Disk>, Unusable> {
 /// Shared files in their folder.
 #[cfg(feature = "files")]
 pub fn files(uploads: &Path) -> Result<Files, Unusable> {
-    let seed = u64::from(os::random()) << 32 | u64::from(os::random());
+    let seed = u64::from(process::random()) << 32 | u64::from(process::random());
     Ok(Files::new(folder(uploads, Links::Never)?, seed))
 }
 
@@ -107,7 +111,7 @@ pub fn chat(config: &Config, books: &Books, hub: &mut Hub) -> Chat {
 #[cfg(feature = "accounts")]
 pub fn accounts(config: &Config, books: &Books, hub: &mut Hub) -> Accounts {
     let (memory_kib, passes) = config.password_profile.cost();
-    let mut accounts = Accounts::new(Users::default(), Cost { memory_kib, passes }, Box::new(os::fill));
+    let mut accounts = Accounts::new(Users::default(), Cost { memory_kib, passes }, Box::new(process::fill));
     accounts.unread = Some(books.database.clone());
     accounts.stillness = Some(hub.topic());
     accounts
@@ -117,9 +121,36 @@ pub fn accounts(config: &Config, books: &Books, hub: &mut Hub) -> Accounts {
 #[cfg(feature = "files")]
 pub fn load_partials(site: &mut Site) {
     let Some(files) = &mut site.files else { return };
-    for disk in [Some(&files.disk), files.homes.as_ref()].into_iter().flatten() {
-        resume::load(&mut files.partials, &**disk, os::wall());
+    for disk in files.disks() {
+        take_left(files, resume::find_left(&*disk, process::wall()));
     }
+}
+
+/// Without files nobody has begun one.
+#[cfg(all(feature = "_ledger", not(feature = "files")))]
+fn load_partials_again(_: &mut Site) -> Reply<Site> {
+    nothing()
+}
+
+/// Whoever this one took the place of may have begun, continued and finished uploads after we looked.
+#[cfg(all(feature = "_ledger", feature = "files"))]
+fn load_partials_again(site: &mut Site) -> Reply<Site> {
+    let Some(files) = &site.files else { return nothing() };
+    let disks = files.disks();
+    Reply::offload(move || {
+        let left: Vec<_> = disks.into_iter().flat_map(|disk| resume::find_left(&*disk, process::wall())).collect();
+        move |site: &mut Site, _: &mut Context<'_>| {
+            if let Some(files) = &mut site.files {
+                take_left(files, left);
+            }
+            nothing()
+        }
+    })
+}
+
+#[cfg(feature = "files")]
+fn take_left(files: &mut Files, left: Vec<(PartialId, State, bool)>) {
+    left.into_iter().for_each(|(id, state, is_finished)| files.partials.found(id, state, is_finished));
 }
 
 /// What helpers have to do when the loop begins.
@@ -139,11 +170,7 @@ pub fn tasks(site: &Site) -> Vec<(Lane, Task<Site>)> {
 #[cfg(feature = "_ledger")]
 pub fn opening(site: &Site, opener: Opener) -> Option<(Lane, Task<Site>)> {
     let path = site.books.as_ref()?.database.clone();
-    #[cfg(feature = "accounts")]
-    let then = remove_homes_of_the_gone;
-    #[cfg(not(feature = "accounts"))]
-    let then = |_: &mut Site| nothing();
-    Some((Lane::Hash, opener.task(path, then)))
+    Some((Lane::Hash, opener.task(path, opened)))
 }
 
 /// A task of which nobody waits to hear.
@@ -166,6 +193,23 @@ fn sweep(disk: &dyn Disk) {
         Ok(swept) => log::info!("{swept} half-written files of an earlier run were removed"),
         Err(error) => log::warn!("half-written files of an earlier run cannot be removed: {error}"),
     }
+}
+
+/// What follows when the ledger is open; so whoever served before us serves no more.
+#[cfg(feature = "_ledger")]
+fn opened(site: &mut Site) -> Reply<Site> {
+    #[cfg(feature = "accounts")]
+    if let Reply::Offload(lane, task) = remove_homes_of_the_gone(site) {
+        return Reply::Offload(
+            lane,
+            Box::new(move || {
+                // It has nothing more to say.
+                drop(task());
+                Box::new(|site: &mut Site, _: &mut Context<'_>| load_partials_again(site))
+            }),
+        );
+    }
+    load_partials_again(site)
 }
 
 /// Accounts may have been deleted while nobody served; their homes go now.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::config::{Access, Rights};
+use crate::config::access::{Access, Rights};
 use crate::http::fault::Fault;
 use crate::http::headers::Field;
 use crate::http::request::{Method, Request};
@@ -263,8 +263,7 @@ pub fn guard_for<R: Into<Reply<Site>>>(
         match via {
             _ if entered.is_stale => {
                 let line = cookie::clear(site.house_prefix(), cx.is_secure);
-                let wants_page = problem::wants_page(call.request);
-                let ending = move |reply, _: &mut Site, _: &mut Context<'_>| with_cookie(reply, &line, wants_page);
+                let ending = move |reply, _: &mut Site, _: &mut Context<'_>| with_cookie(reply, &line);
                 reply.in_the_end(site, cx, Box::new(ending))
             }
             Some(via) if action == Action::ChatRead => reply.in_the_end(site, cx, listener(via)),
@@ -347,15 +346,13 @@ fn refuse(site: &Site, request: &Request<'_>, fault: Fault) -> Reply<Site> {
         .into()
 }
 
-/// An answer with a cookie line. A refusal is written out for it, unless the connection ends with it.
-fn with_cookie(reply: Reply<Site>, line: &str, wants_page: bool) -> Reply<Site> {
+/// An answer with a cookie line.
+fn with_cookie(reply: Reply<Site>, line: &str) -> Reply<Site> {
     match reply {
         // It has another one now, or this one is cleared already.
         Reply::Send(response) if response.has("Set-Cookie") => Reply::Send(response),
         Reply::Send(response) => Reply::Send(response.header("Set-Cookie", line)),
-        Reply::Refuse(fault) if !fault.closes => {
-            Reply::Send(problem::answer(&fault, wants_page).header("Set-Cookie", line))
-        }
+        Reply::Refuse(fault) if !fault.closes => fault.with_field("Set-Cookie", line).into(),
         Reply::Stream { head, talk } => Reply::Stream { head: head.header("Set-Cookie", line), talk },
         other => other,
     }
@@ -501,7 +498,7 @@ fn is_proxied(request: &Request<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Signup;
+    use crate::config::choices::Signup;
 
     fn terms(all: Access, is_local: bool) -> Terms {
         let signup = Signup::Open;

@@ -60,11 +60,11 @@ impl Visit {
 /// `POST /login`.
 pub fn login(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     let mut visit = Visit::of(call, &who, cx);
-    post_try(site, call, cx, Page::Login, move |site, mut members, back, cx| {
+    post_try(site, call, cx, Page::Login, &who, move |site, mut members, back, cx| {
         let (given, password) = (members.need("username")?, members.need("password")?);
         visit.back = back;
         visit.as_token = members.flag("token")?.unwrap_or(false);
-        visit.next = if back.is_page() { members.text("next")? } else { None };
+        visit.next = if visit.back.is_page() { members.text("next")? } else { None };
         members.end()?;
         try_password(site, visit, &given, password, cx)
     })
@@ -204,16 +204,16 @@ fn let_in(
 /// `POST /logout`.
 pub fn logout(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     let via = who.user().map(|user| (user.id, user.via));
-    post(site, call, cx, Page::Login, move |site, members, back, cx| {
+    post(site, call, cx, Page::Login, &who, move |site, members, back, cx| {
         members.end()?;
-        let Some((account, Credential::Session(id))) = via else { return Ok(gone(site, back).into()) };
+        let Some((account, Credential::Session(id))) = via else { return Ok(gone(site, &back).into()) };
         let change = Change::SignOut { account, which: Which::One(id) };
         // Refused: somebody else has ended it meanwhile, which is as good.
-        Ok(keep(site, cx, change, move |site, _, _| gone(site, back).into()))
+        Ok(keep(site, cx, change, move |site, _, _| gone(site, &back).into()))
     })
 }
 
-fn gone(site: &Site, back: Back) -> Response {
+fn gone(site: &Site, back: &Back) -> Response {
     let answer = back.done(site, "/", Status::OK, &json!({"status": "success"}));
     answer.header("Set-Cookie", &cookie::clear(site.house_prefix(), back.is_secure()))
 }

@@ -227,18 +227,22 @@ pub fn accounts(put: &mut Table<'_>) -> Result<(), BadPattern> {
     route_for(put, Get, "/protected", Identity, accounts::protected)?;
     route_for(put, Get, "/me", Identity, accounts::me)?;
     route_for(put, Delete, "/me", Account, accounts::delete)?;
+    route_for(put, Post, "/me", Account, accounts::delete)?;
     route_for(put, Post, "/password", Account, accounts::password)?;
     route_for(put, Get, "/sessions", Account, credentials::sessions)?;
     route_for(put, Delete, "/sessions/:id", Account, credentials::end_session)?;
+    route_for(put, Post, "/sessions/:id", Account, credentials::end_session)?;
     route_for(put, Get, "/tokens", Account, credentials::tokens)?;
     route_for(put, Post, "/tokens", Account, credentials::make_token)?;
     route_for(put, Delete, "/tokens/:id", Account, credentials::remove_token)?;
+    route_for(put, Post, "/tokens/:id", Account, credentials::remove_token)?;
     route(put, Get, "/admin/users", Admin, admin::users)?;
-    route(put, Post, "/admin/users", Admin, admin::create)?;
-    route(put, Patch, "/admin/users/:name", Admin, admin::change)?;
-    route(put, Delete, "/admin/users/:name", Admin, admin::delete)?;
-    route(put, Post, "/admin/users/:name/reset", Admin, admin::reset)?;
-    route(put, Post, "/admin/invites", Admin, admin::invite)?;
+    route_for(put, Post, "/admin/users", Admin, admin::create)?;
+    for method in [Patch, Delete, Post] {
+        route_for(put, method, "/admin/users/:name", Admin, admin::change)?;
+    }
+    route_for(put, Post, "/admin/users/:name/reset", Admin, admin::reset)?;
+    route_for(put, Post, "/admin/invites", Admin, admin::invite)?;
     #[cfg(feature = "ui")]
     {
         route_for(put, Get, "/_hythe/mine", Identity, entrance::mine)?;

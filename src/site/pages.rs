@@ -7,7 +7,7 @@ use std::borrow::Cow;
 
 use crate::http::fault::Fault;
 use crate::http::headers::{Field, Headers};
-use crate::http::negotiate::{prefers_html, prefers_json};
+use crate::http::negotiate::prefers_json;
 use crate::http::request::Method;
 use crate::http::response::{Body, Response};
 use crate::http::status::Status;
@@ -69,10 +69,6 @@ impl<'a> Ask<'a> {
     fn of(call: &'a Call<'a>) -> Ask<'a> {
         let request = call.request;
         Ask { method: request.method, headers: &request.headers, path: request.path, query: request.query }
-    }
-
-    fn wants_page(&self) -> bool {
-        prefers_html(self.headers.all(Field::Accept))
     }
 }
 
@@ -140,7 +136,7 @@ fn present(page: &Page, ask: &Ask<'_>) -> Reply<Site> {
     let is_read = matches!(ask.method, Method::Get | Method::Head);
     match page {
         Page::Absent => Fault::not_found().into(),
-        _ if !is_read => wrong_method(ALLOW, ask.wants_page()).into(),
+        _ if !is_read => wrong_method(ALLOW).into(),
         Page::File(file) => file.choose(ask.headers).answer(ask.method, ask.headers).into(),
         Page::Folder => {
             let query = ask.query.map(|query| format!("?{query}")).unwrap_or_default();

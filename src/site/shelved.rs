@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::config::{Access as Right, Config};
+use crate::config::Config;
+use crate::config::access::Access as Right;
 use crate::http::date;
 use crate::http::form::content_disposition;
 use crate::http::headers::{Field, Headers};
@@ -101,7 +102,8 @@ impl Looker {
                     return Ok((Arc::new(Page::Folder), Weight::Absent));
                 }
                 Err(error) if !is_nothing(&error) => return Err(error),
-                Err(_) if is_folder && self.lists_folders => match disk.list(path) {
+                // At the root there is always a page to fall back to.
+                Err(_) if is_folder && self.lists_folders && !path.is_root() => match disk.list(path) {
                     Ok(items) => return Ok((Arc::new(listing(path, items)), Weight::Fleeting)),
                     Err(error) if !is_nothing(&error) => return Err(error),
                     Err(_) => {}

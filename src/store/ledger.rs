@@ -52,9 +52,9 @@ impl Sync {
 }
 
 /// Writes an entry, inside the batch's transaction.
-fn write(transaction: &Transaction<'_>, entry: &Entry) -> Result<Verdict, rusqlite::Error> {
+fn write(transaction: &Transaction<'_>, entry: &Entry, ids: &mut messages::Ids) -> Result<Verdict, rusqlite::Error> {
     match entry {
-        Entry::Chat(entry) => messages::keep(transaction, entry),
+        Entry::Chat(entry) => messages::keep(transaction, entry, ids),
         Entry::Accounts(change) => accounts::keep(transaction, change),
         Entry::Owners(changes) => owners::keep(transaction, changes),
     }
@@ -206,8 +206,9 @@ impl Ledger {
     fn write_batch(&mut self, batch: &[Entry]) -> Result<Vec<Verdict>, Error> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut verdicts = Vec::with_capacity(batch.len());
+        let mut ids = messages::Ids::default();
         for entry in batch {
-            let outcome = write(&transaction, entry);
+            let outcome = write(&transaction, entry, &mut ids);
             verdicts.push(match outcome {
                 Ok(verdict) => verdict,
                 // A graver fault rolls the whole transaction back by itself, and what follows would be kept one by one.
@@ -215,6 +216,7 @@ impl Ledger {
                 Err(fault) => return Err(fault.into()),
             });
         }
+        ids.settle(&transaction)?;
         transaction.commit()?;
         Ok(verdicts)
     }

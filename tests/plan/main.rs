@@ -4,6 +4,7 @@
 //! change of the tables here, and of the words there.
 
 mod described;
+mod pages;
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

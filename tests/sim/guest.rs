@@ -354,7 +354,7 @@ pub fn stage(seed: u64, odds: &Odds, connections_max: usize, keepalive_requests:
                 .into_iter()
                 .map(|text| {
                     last += 1;
-                    kept.borrow_mut().keep(last, text);
+                    kept.borrow_mut().keep(last, "lobby".to_owned(), text);
                     Verdict::Kept(last)
                 })
                 .collect()

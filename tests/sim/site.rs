@@ -6,7 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hythe::config::{Config, Rate};
+use hythe::config::Config;
+use hythe::config::limits::Rate;
+use hythe::config::secret::{OperatorToken, Secret, TokenSource};
 use hythe::reactor::hub::Hub;
 use hythe::reactor::slot::Marks;
 use hythe::reactor::system::Verdict;
@@ -59,7 +61,7 @@ impl Setting {
         }
     }
 
-    fn of(dice: &mut Dice) -> Setting {
+    pub fn of(dice: &mut Dice) -> Setting {
         Setting {
             odds: Odds::of(dice),
             connections_max: dice.pick(&[1000, 1000, 1000, 5, 2]),
@@ -73,6 +75,9 @@ impl Setting {
         }
     }
 }
+
+/// Who holds this is the operator.
+pub const OPERATOR: &str = "operator-of-the-story";
 
 /// The pages of the story.
 fn pages() -> Vec<(&'static str, usize, bool)> {
@@ -119,7 +124,10 @@ pub fn stage(seed: u64, setting: &Setting) -> Stage<Site> {
     let uploads = MemoryDisk::new(seed ^ 4, odds);
     truth.borrow_mut().uploads = Some(uploads.clone());
     let files = Files::new(Arc::new(uploads.clone()), 7);
-    let mut site = Site::with_pages(Config::default(), Www::new(Some(Arc::new(disk.clone()))), Some(files));
+    let mut config = Config::default();
+    config.tokens = vec![OperatorToken { secret: Secret::new(OPERATOR), source: TokenSource::Environment }];
+    let www = Www::new(Some(Arc::new(disk.clone())));
+    let mut site = Site::with_pages(config, www, Some(files));
     site.chat = Some(chat);
     site.books = Some(books);
     let mut rules = Rules::default();
@@ -156,10 +164,15 @@ fn keeper(mut ledger: Ledger, truth: truth::Shared) -> Keeper<Entry> {
             .into_iter()
             .zip(verdicts)
             .map(|(entry, verdict)| match (entry, verdict) {
-                (Entry::Chat(Saying::Said { text, .. }), database::Verdict::Kept(id)) => {
-                    truth.borrow_mut().keep(id, text);
+                (Entry::Chat(Saying::Said { room, text, .. }), database::Verdict::Kept(id)) => {
+                    truth.borrow_mut().keep(id, room, text);
                     Verdict::Kept(id)
                 }
+                (Entry::Chat(Saying::Erase { id }), database::Verdict::Kept(_)) => {
+                    truth.borrow_mut().erased.insert(id);
+                    Verdict::Kept(id)
+                }
+                (Entry::Chat(Saying::Erase { .. }), database::Verdict::Refused) => Verdict::Refused,
                 (Entry::Owners(_), database::Verdict::Kept(id)) => Verdict::Kept(id),
                 (entry, verdict) => panic!("the ledger says {verdict:?} to {entry:?}"),
             })
