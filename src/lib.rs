@@ -26,17 +26,32 @@
 //! }
 //! ```
 
+#![deny(missing_docs)]
+
+// The crate's promise is what is re-exported below, and `config`. The other rooms are open to the command, to the tests that play
+// whole worlds, to the fuzzers and to the bench; they may change with any version, so they are not in the documentation.
+#[doc(hidden)]
 pub mod cli;
+#[doc(hidden)]
 pub mod clock;
 pub mod config;
+#[doc(hidden)]
 pub mod content;
+#[doc(hidden)]
 pub mod http;
+#[doc(hidden)]
 pub mod os;
+#[doc(hidden)]
 pub mod path;
+#[doc(hidden)]
 pub mod reactor;
+#[doc(hidden)]
 pub mod server;
+#[doc(hidden)]
 pub mod site;
+#[doc(hidden)]
 pub mod store;
+#[doc(hidden)]
 pub mod testing;
 
 #[cfg(feature = "_ledger")]
@@ -56,10 +71,14 @@ mod start;
 mod upgrade;
 
 #[cfg(feature = "_ledger")]
+#[doc(hidden)]
 pub use backup::back_up;
 #[cfg(feature = "tls")]
+#[doc(hidden)]
 pub use certify::certify;
+pub use clock::{Moment, Wall};
 pub use config::Config;
+pub use content::{Content, FileSpan, More, Source};
 pub use embed::{Handle, Running, Server};
 pub use http::fault::Fault;
 pub use http::form::parse as read_form;
@@ -67,13 +86,21 @@ pub use http::request::{Method, Request};
 pub use http::response::{Body, Response};
 pub use http::status::Status;
 #[cfg(feature = "accounts")]
+#[doc(hidden)]
 pub use manage::look_after;
 pub use mount::MountError;
 pub use os::doors::Door;
+pub use os::sandbox::Sandbox;
+pub use path::RelPath;
+pub use reactor::slot::Marks;
+pub use reactor::system::{Entrance, Key, Peer};
+#[doc(hidden)]
 pub use reload::Reread;
+#[doc(hidden)]
 pub use run::{Premises, run};
 pub use server::blocking::Asked;
 pub use server::context::{Call, Context};
+pub use server::house::Rules;
 pub use server::later::{Answerer, Ticket};
 pub use server::layer::Next;
 pub use server::lend::{Holds, Lend};
@@ -85,4 +112,6 @@ pub use site::gate::{Action, Principal, User};
 pub use site::login::Visit;
 pub use site::state::Site;
 pub use store::entry::Entry;
+pub use testing::{Guest, Rehearsal};
+#[doc(hidden)]
 pub use upgrade::upgrade;

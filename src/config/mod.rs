@@ -5,7 +5,7 @@
 //!
 //! "No limit" is the greatest value of the field's type ([`u64::MAX`] and its like), so that whoever compares with a
 //! limit needs no special case: nothing is ever larger, and a deadline that far away never comes. On the command line
-//! and in files it is written `0`. Only a [`Rate`] is off by being zero, and `min_free_bytes`, which asks for none.
+//! and in files it is written `0`. Only a [`Rate`](limits::Rate) is off by being zero, and `min_free_bytes`, which asks for none.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;

@@ -1,7 +1,7 @@
 //! The scribe: a thread that writes lines to a file, so that a full disk or a stopped console never stalls the loop.
 //!
 //! Lines are handed over as one buffer; the scribe takes all that waits and writes it in one piece. What would wait beyond
-//! [`WAITING_MAX`] is dropped and counted, and the count is told in the log itself when there is room again.
+//! `WAITING_MAX` is dropped and counted, and the count is told in the log itself when there is room again.
 
 use std::io::{self, Write};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};

@@ -5,7 +5,7 @@
 //! slot's outbox.
 //!
 //! Invariants, checked each turn in debug builds:
-//! - A slot dies only in [`reap`](Reactor::reap); a key whose tenant has changed finds nobody.
+//! - A slot dies only in `reap`; a key whose tenant has changed finds nobody.
 //! - The desk is empty whenever no protocol has its say.
 //! - A slot that could do something without the world (input left over, bytes to read, a pressed-for send) stands in a queue.
 //! - Nothing that a client does makes [`turn`](Reactor::turn) fail.

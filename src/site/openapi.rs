@@ -1,6 +1,6 @@
 //! The OpenAPI 3.1 description of every route there is. A test holds it against the table of routes.
 //!
-//! Each route has a row in [`ROUTES`]: who may use it and what describes it. Bounds are those in force, taken from the
+//! Each route has a row in `ROUTES`: who may use it and what describes it. Bounds are those in force, taken from the
 //! configuration and from the files that check them. What follows from the routes by itself, `HEAD` and `OPTIONS`, is told
 //! once in words. Parts that are switched off are not described, for they are not there.
 

@@ -33,7 +33,7 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
 /// All of them, in the order they are run.
-pub const ALL: [Scenario; 16] = [
+pub const ALL: [Scenario; 17] = [
     Scenario {
         name: "start",
         about: "from exec to the first answer, and at rest",
@@ -45,6 +45,12 @@ pub const ALL: [Scenario; 16] = [
     Scenario { name: "pipelined", about: "1 KiB, 16 deep on 64", largest_file_bytes: KIB, run: pipelined },
     Scenario { name: "many", about: "1 KiB, 10,000 connections", largest_file_bytes: KIB, run: many },
     Scenario { name: "notfound", about: "404, 64 connections", largest_file_bytes: KIB, run: not_found },
+    Scenario {
+        name: "route",
+        about: "a route of an embedding program, and its idle connections",
+        largest_file_bytes: KIB,
+        run: route,
+    },
     Scenario { name: "connect", about: "a connection per request", largest_file_bytes: KIB, run: connect },
     Scenario { name: "rate", about: "10,000 requests a second over 64", largest_file_bytes: KIB, run: rate },
     Scenario { name: "medium", about: "100 KiB, 64 connections", largest_file_bytes: 100 * KIB, run: medium },
@@ -136,6 +142,29 @@ fn small(house: &House) -> Outcome<Results> {
         figures.extend(wrk(house, server, "/1k.bin", 64, house.seconds)?);
         Ok(figures)
     })
+}
+
+/// A text of 12 bytes from a program's own route, 64 keep-alive connections; then what idle ones take.
+fn route(house: &House) -> Outcome<Results> {
+    let contenders = vec![
+        ("floor", Start::floor("--head-bytes 170 --body 12")),
+        ("route", Start::Route),
+        ("hythe", Start::hythe("")),
+    ];
+    let mut results = compare(house, contenders, |name, server| {
+        let path = if name == "hythe" { "/1k.bin" } else { "/hello" };
+        load(house, server, &format!("closed --path {path} --seconds {}", house.seconds), &SPEED)
+    })?;
+    let contenders =
+        vec![("route", Start::Route, "/hello"), ("hythe", Start::hythe("--max-connections 12000"), "/1k.bin")];
+    for _ in 0..house.rounds.min(3) {
+        for (name, start, path) in &contenders {
+            if start.missing(house).is_none() {
+                results.keep(name, idle_bytes(house, start, path)?);
+            }
+        }
+    }
+    Ok(results)
 }
 
 fn small_log(house: &House) -> Outcome<Results> {
@@ -255,6 +284,28 @@ fn download(house: &House) -> Outcome<Results> {
     Ok(results)
 }
 
+/// What each of many connections adds to a server's memory.
+fn idle_bytes(house: &House, start: &Start, path: &str) -> Outcome<Figures> {
+    let server = start.run(house, None)?;
+    for _ in 0..3 {
+        ask_once(server.address, path)?;
+    }
+    // What a server does after its first answers, such as opening a database, is no connection's memory.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    let before = process::memory_bytes(server.pid());
+    let held = Held::start(house, &server, &format!("idle --path {path} --connections {}", house.many))?;
+    let after = process::memory_bytes(server.pid());
+    let mut figures = pick(&held.ready, &["ready", "closed"]);
+    let ready = figures.first().map_or(0.0, |(_, value)| *value).max(1.0);
+    #[allow(clippy::cast_precision_loss)]
+    figures.extend([
+        ("bytes_each".to_string(), (after as f64 - before as f64) / ready),
+        ("base_kib".to_string(), before as f64 / 1024.0),
+    ]);
+    figures.extend(pick(&held.finish()?, &["errors"]));
+    Ok(figures)
+}
+
 /// Proportional set size of connections that were answered once and say nothing more. A server of its own each
 /// round: memory that was once taken is not always given back.
 fn idle(house: &House) -> Outcome<Results> {
@@ -264,23 +315,7 @@ fn idle(house: &House) -> Outcome<Results> {
     let here = present(house, contenders, &mut results);
     for _ in 0..house.rounds.min(3) {
         for (name, start) in &here {
-            let server = start.run(house, None)?;
-            for _ in 0..3 {
-                ask_once(server.address, "/1k.bin")?;
-            }
-            // What a server does after its first answers, such as opening a database, is no connection's memory.
-            std::thread::sleep(std::time::Duration::from_millis(500));
-            let before = process::memory_bytes(server.pid());
-            let held = Held::start(house, &server, &format!("idle --path /1k.bin --connections {}", house.many))?;
-            let after = process::memory_bytes(server.pid());
-            let mut figures = pick(&held.ready, &["ready", "closed"]);
-            let ready = figures.first().map_or(0.0, |(_, value)| *value).max(1.0);
-            #[allow(clippy::cast_precision_loss)]
-            figures.extend([
-                ("bytes_each".to_string(), (after as f64 - before as f64) / ready),
-                ("base_kib".to_string(), before as f64 / 1024.0),
-            ]);
-            figures.extend(pick(&held.finish()?, &["errors"]));
+            let figures = idle_bytes(house, start, "/1k.bin")?;
             results.keep(name, figures);
         }
     }

@@ -37,6 +37,8 @@ pub enum Start {
     },
     /// lighttpd.
     Lighttpd,
+    /// A program with hythe in it, and a route of its own.
+    Route,
 }
 
 impl Start {
@@ -62,7 +64,7 @@ impl Start {
     #[must_use]
     pub fn missing(&self, house: &House) -> Option<&'static str> {
         match self {
-            Self::Floor(_) => None,
+            Self::Floor(_) | Self::Route => None,
             Self::Hythe(_) => house.hythe.is_none().then_some("no release binary of hythe"),
             Self::Nginx { .. } | Self::SecureNginx { .. } => {
                 find_program("nginx").is_none().then_some("nginx is not installed")
@@ -95,6 +97,11 @@ impl Start {
             Self::Floor(words) => {
                 let mut command = Command::new(house.program("floor"));
                 command.args(["--listen", &listen]).args(words).stdout(Stdio::piped());
+                command
+            }
+            Self::Route => {
+                let mut command = Command::new(house.program("route"));
+                command.arg(&listen).stdout(Stdio::piped());
                 command
             }
             Self::Hythe(words) => {
@@ -146,7 +153,7 @@ impl Start {
             return Ok((child, fixed));
         }
         let told = match self {
-            Self::Floor(_) => child.stdout.take().map(ready_address),
+            Self::Floor(_) | Self::Route => child.stdout.take().map(ready_address),
             Self::Hythe(_) => child.stderr.take().map(ready_address),
             _ => None,
         };
