@@ -702,6 +702,12 @@ pub fn give_back_what_is_large() {
     sys::give_back_from(1 << 20);
 }
 
+/// Lets go of the code that has run so far: of what a start runs through little is needed while one serves.
+pub fn let_go_of_the_start() {
+    #[cfg(target_os = "linux")]
+    sys::let_go_of_code();
+}
+
 /// Tells the service manager, if there is one, that requests are served (`sd_notify(3)`).
 pub fn tell_ready() {
     // Nobody listens where there is no service manager.
