@@ -704,7 +704,6 @@ pub fn give_back_what_is_large() {
 
 /// Lets go of the code that has run so far: of what a start runs through little is needed while one serves.
 pub fn let_go_of_the_start() {
-    #[cfg(target_os = "linux")]
     sys::let_go_of_code();
 }
 

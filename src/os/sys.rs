@@ -63,6 +63,10 @@ pub fn let_go_of_code() {
     unsafe { libc::dl_iterate_phdr(Some(of_object), std::ptr::null_mut()) };
 }
 
+/// Elsewhere the system does so when memory is short.
+#[cfg(not(target_os = "linux"))]
+pub fn let_go_of_code() {}
+
 /// Takes a descriptor that this process was started with, and keeps it from those it starts itself.
 ///
 /// # Errors
