@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::Path;
 
-use hythe::config::Signup;
+use hythe::config::choices::Signup;
 use hythe::{
     Action, Call, Config, Context, Entry, Fault, Lend, Method, Reply, Response, Server, Site, State, Status, Visit,
 };

@@ -6,9 +6,12 @@ use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Duration;
 
 use crate::clock::Wall;
-use crate::config::{ChatSync, Config, Limits};
+use crate::config::Config;
+use crate::config::choices::ChatSync;
+use crate::config::limits::Limits;
 use crate::http::fault::Fault;
-use crate::os::{self, Keeper};
+use crate::os::keeping::Keeper;
+use crate::os::process;
 use crate::reactor::slot::Brought;
 use crate::reactor::system::Verdict;
 use crate::server::connection::Done;
@@ -47,7 +50,7 @@ impl Measure {
             return;
         }
         let age_ms = u64::from(self.days).saturating_mul(24 * 60 * 60 * 1000);
-        let since = Wall::from_millis(os::wall().as_millis().saturating_sub(age_ms));
+        let since = Wall::from_millis(process::wall().as_millis().saturating_sub(age_ms));
         if let Err(error) = ledger.trim(self.messages, since) {
             log::warn!("old messages cannot be removed: {error}");
         }

@@ -5,11 +5,13 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::cli::exit::RunError;
-use crate::config::{AccessLog, Config, FILE_JOBS_MAX, HASH_QUEUE, HASHERS, Limits, LogFormat};
+use crate::config::choices::{AccessLog, LogFormat};
+use crate::config::limits::Limits;
+use crate::config::{Config, FILE_JOBS_MAX, HASH_QUEUE, HASHERS};
 use crate::http::headers::HEADERS_MOST;
 use crate::http::host::{HostList, HostRules};
 use crate::http::request::HeadLimits;
-use crate::os;
+use crate::os::process;
 use crate::reactor::slot::Marks;
 use crate::server::access::Format;
 use crate::server::house::Rules;
@@ -29,7 +31,7 @@ pub struct Bound {
 
 /// Raises the descriptors to what the system allows, and lowers the connections to what that leaves.
 pub fn fit_to_descriptors(limits: &mut Limits) {
-    let descriptors = os::raise_descriptors();
+    let descriptors = process::raise_descriptors();
     let fitting = descriptors.saturating_sub(DESCRIPTORS_KEPT).max(16);
     if limits.max_connections > fitting {
         if limits.max_connections != usize::MAX {
@@ -45,7 +47,7 @@ pub fn fit_to_descriptors(limits: &mut Limits) {
 /// If one cannot be a host.
 pub fn hosts(config: &Config, bound: &Bound, default_port: u16) -> io::Result<HostList> {
     let reaches_out = !config.is_loopback_only();
-    let machine = os::machine_name();
+    let machine = process::machine_name();
     let listeners = [bound.listeners.as_slice(), &bound.detours].concat();
     let hosts = HostList::new(HostRules {
         listeners: &listeners,

@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use crate::cli::exit::RunError;
 use crate::cli::{logging, summary};
-use crate::config::{AccessLog, Config, Listen};
+use crate::config::Config;
+use crate::config::choices::AccessLog;
+use crate::config::listen::Listen;
 use crate::hand::{self, Keeping};
 use crate::measures::{Bound, fit_to_descriptors, marks, rules};
 use crate::os::doors::{self, Door};
@@ -17,7 +19,7 @@ use crate::os::sandbox::{self, Sandbox};
 use crate::os::scribe::Scribe;
 use crate::os::succession::{Given, Handover, Note, Successor};
 use crate::os::vestibule::Proxies;
-use crate::os::{self, Os, Parts};
+use crate::os::{self, Os, Parts, process};
 use crate::reactor::Reactor;
 use crate::reactor::hub::Hub;
 use crate::reactor::slot::Brought;
@@ -81,7 +83,7 @@ impl Premises {
             }
             None => {
                 // Two on one data folder would give the same ids twice and remove each other's drafts.
-                let held = os::hold_folder(&config.data, HOLD_PATIENCE)
+                let held = process::hold_folder(&config.data, HOLD_PATIENCE)
                     .map_err(|error| RunError::Folder { path: config.data.clone(), error })?;
                 let held = held.ok_or_else(|| RunError::Taken { path: config.data.clone() })?;
                 let given = handed_over.into_iter().map(|socket| Given { socket, is_detour: false });
@@ -136,7 +138,7 @@ impl Premises {
 /// # Errors
 /// What kept the server from starting, or from going on.
 pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) -> Result<(), RunError> {
-    os::give_back_what_is_large();
+    process::give_back_what_is_large();
     fit_to_descriptors(&mut config.limits);
     let Premises { keys, doors, bound, access_log, landlock, as_started, held, before } = premises;
     let note = Note::of(&config.data);
@@ -186,7 +188,7 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) 
     note.begin();
     // A stderr that nobody holds open is no reason not to serve.
     let _ = writeln!(io::stderr(), "{}", summary::ready(&config, &bound.listeners));
-    os::tell_ready();
+    process::tell_ready();
     serve_first(&mut reactor)?;
     for (lane, task) in start::tasks(&reactor.parts().0.state, Some(opener)) {
         reactor.parts().1.spawn(Key::NOBODY, lane, move || Done::Step(task()));

@@ -3,7 +3,10 @@
 
 use std::path::PathBuf;
 
-use crate::config::{Access, AccessLog, Config, Listen, Network};
+use crate::config::Config;
+use crate::config::access::Access;
+use crate::config::choices::AccessLog;
+use crate::config::listen::{Listen, Network};
 
 /// Networks whose word on who came is believed.
 pub fn set_trusted_proxies(config: &mut Config, items: &[&str]) -> Result<(), String> {

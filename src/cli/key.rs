@@ -5,7 +5,9 @@ use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
 use crate::cli::units;
-use crate::config::{Config, OperatorToken, Rate, Secret, TokenSource};
+use crate::config::Config;
+use crate::config::limits::Rate;
+use crate::config::secret::{OperatorToken, Secret, TokenSource};
 
 /// One key.
 pub struct Key {

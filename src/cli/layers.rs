@@ -13,7 +13,9 @@ use crate::cli::command::Words;
 use crate::cli::exit::Mistake;
 use crate::cli::key::{Key, Layer};
 use crate::cli::options;
-use crate::config::{Config, Listen, OperatorToken, Secret, TokenSource};
+use crate::config::Config;
+use crate::config::listen::Listen;
+use crate::config::secret::{OperatorToken, Secret, TokenSource};
 
 /// Variables that begin with HYTHE_ and belong to the client.
 const CLIENT_VARIABLES: [&str; 5] = ["HYTHE_URL", "HYTHE_TOKEN", "HYTHE_PASSWORD_FILE", "HYTHE_CA", "HYTHE_PIN"];

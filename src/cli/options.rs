@@ -6,7 +6,8 @@ use crate::cli::forms::{
     set_redirect_http, set_rooms, set_tls_certs, set_tls_keys, set_trusted_proxies, set_unix, shown, word,
 };
 use crate::cli::key::{Group, Key, Kind, Zero};
-use crate::config::{AccessLog, ChatSync, Confinement, LogFormat, Network, PasswordProfile, Signup};
+use crate::config::choices::{AccessLog, ChatSync, Confinement, LogFormat, PasswordProfile, Signup};
+use crate::config::listen::Network;
 
 use Kind::{Choice, Count, Duration, File, Flow, Folder, List, Rate as PerTime, Size, Switch, Text, Token};
 use Zero::{NoLimit, Nothing};

@@ -18,7 +18,7 @@ use crate::path::{PathFault, RelPath};
 use crate::reactor::slot::Marks;
 use crate::reactor::system::Entrance;
 use crate::server::access::{AccessLog, write_escaped};
-use crate::server::context::{Answers, Call, Context};
+use crate::server::context::{Call, Context};
 use crate::server::later::Mail;
 use crate::server::layer::{Layer, Next};
 use crate::server::problem::{self, Painter};
@@ -116,8 +116,6 @@ pub struct House<S: State> {
     pub alarms: Vec<Alarm<S>>,
     /// How answers come from other threads.
     pub mail: Option<Arc<dyn Mail>>,
-    /// What has been answered.
-    pub answers: Answers,
     /// The access log's lines, if they are wanted.
     pub access: Option<AccessLog>,
     /// What to do when the operator wishes the configuration read anew.
@@ -140,7 +138,6 @@ impl<S: State> House<S> {
             layers,
             alarms,
             mail,
-            answers: Answers::default(),
             access,
             reload: None,
             common: Vec::new(),

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use serde_json::json;
 
-use crate::config::Signup;
+use crate::config::choices::Signup;
 use crate::http::date;
 use crate::http::fault::Fault;
 use crate::http::request::Method;

@@ -7,7 +7,7 @@
 use std::fmt::Write;
 
 use crate::clock::Wall;
-use crate::config::Signup;
+use crate::config::choices::Signup;
 use crate::http::fault::Fault;
 use crate::http::form;
 use crate::http::response::Response;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::config::{Access, Rights};
+use crate::config::access::{Access, Rights};
 use crate::http::fault::Fault;
 use crate::http::headers::Field;
 use crate::http::request::{Method, Request};
@@ -498,7 +498,7 @@ fn is_proxied(request: &Request<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Signup;
+    use crate::config::choices::Signup;
 
     fn terms(all: Access, is_local: bool) -> Terms {
         let signup = Signup::Open;

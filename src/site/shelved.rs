@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::config::{Access as Right, Config};
+use crate::config::Config;
+use crate::config::access::Access as Right;
 use crate::http::date;
 use crate::http::form::content_disposition;
 use crate::http::headers::{Field, Headers};

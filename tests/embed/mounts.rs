@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
-use hythe::config::PasswordProfile;
+use hythe::config::choices::PasswordProfile;
 use hythe::{
     Action, Call, Config, Context, Entry, Fault, Holds, Lend, Method, MountError, Reply, Response, Server, Site, State,
     Verdict,
@@ -34,9 +34,9 @@ fn config() -> Config {
     config.password_profile = PasswordProfile::Low;
     config.allow_hosts.push("a".to_owned());
     // Who may write is not the affair of these tests; a further host would close what loopback leaves open.
-    config.access.shared_write = Some(hythe::config::Access::Anyone);
-    config.access.chat_write = Some(hythe::config::Access::Anyone);
-    config.signup = Some(hythe::config::Signup::Open);
+    config.access.shared_write = Some(hythe::config::access::Access::Anyone);
+    config.access.chat_write = Some(hythe::config::access::Access::Anyone);
+    config.signup = Some(hythe::config::choices::Signup::Open);
     config
 }
 

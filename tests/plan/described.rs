@@ -5,7 +5,8 @@ use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use hythe::config::{Config, Rate};
+use hythe::config::Config;
+use hythe::config::limits::Rate;
 use hythe::os::disk::FolderDisk;
 use hythe::reactor::hub::Hub;
 use hythe::site::openapi::{PAGES, document, template};

@@ -6,7 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hythe::config::{Config, OperatorToken, Rate, Secret, TokenSource};
+use hythe::config::Config;
+use hythe::config::limits::Rate;
+use hythe::config::secret::{OperatorToken, Secret, TokenSource};
 use hythe::reactor::hub::Hub;
 use hythe::reactor::slot::Marks;
 use hythe::reactor::system::Verdict;

@@ -515,7 +515,7 @@ pub fn story(seed: u64, is_loud: bool) -> u64 {
     let mut setting = Setting::of(&mut dice);
     setting.connections_max = 1000;
     setting.per_address_max = 0;
-    setting.send_rate = hythe::config::Rate::OFF;
+    setting.send_rate = hythe::config::limits::Rate::OFF;
     if is_loud {
         eprintln!("{:#?}", setting.odds);
     }
