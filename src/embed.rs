@@ -68,7 +68,7 @@ impl<S: State> Server<S> {
             keeper: Box::new(NoKeeper),
             takes_signals: false,
             rules: Rules::default(),
-            marks: Marks { jobs_max: [QUEUE_MAX, HASHERS + HASH_QUEUE], ..Marks::default() },
+            marks: Marks { jobs_max: [QUEUE_MAX, QUEUE_MAX, HASHERS + HASH_QUEUE], ..Marks::default() },
         }
     }
 

@@ -17,6 +17,7 @@ use crate::measures::{Bound, fit_to_descriptors, marks, rules};
 use crate::os::disk::FolderDisk;
 use crate::os::doors::{self, Door};
 use crate::os::keys::Keys;
+use crate::os::pool;
 use crate::os::sandbox::{self, Sandbox};
 use crate::os::scribe::Scribe;
 use crate::os::succession::{Given, Handover, Note, Successor};
@@ -266,6 +267,7 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) 
             })
         });
     }
+    pool::be_prompt();
     reactor.run().map_err(|error| other("wait for events", error))?;
     note.end();
     log::info!("closed");

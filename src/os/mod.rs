@@ -374,6 +374,7 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
 fn lanes(file_threads: usize) -> [usize; LANES] {
     let mut threads = [HASHERS; LANES];
     threads[Lane::Files as usize] = file_threads;
+    threads[Lane::Writes as usize] = file_threads;
     threads
 }
 

@@ -83,12 +83,14 @@ pub trait Socket {
 pub enum Lane {
     /// File work: any helper, in any order.
     Files,
+    /// What waits until a disk has written, likewise. Whoever only wants to look does not stand behind it.
+    Writes,
     /// Password hashing: one at a time.
     Hash,
 }
 
 /// How many lanes there are.
-pub const LANES: usize = 2;
+pub const LANES: usize = 3;
 
 /// Work for a helper; what it returns comes home as [`Happening::Done`].
 pub type Job<D> = Box<dyn FnOnce() -> D + Send>;

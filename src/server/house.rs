@@ -21,6 +21,7 @@ use crate::server::context::{Answers, Call, Context};
 use crate::server::later::Mail;
 use crate::server::layer::{Layer, Next};
 use crate::server::problem::{self, Painter};
+use crate::server::pump::Bodies;
 use crate::server::reply::{Reply, State};
 use crate::server::router::{Found, Router};
 
@@ -111,6 +112,8 @@ pub struct House<S: State> {
     pub mail: Option<Arc<dyn Mail>>,
     /// What has been answered.
     pub answers: Answers,
+    /// The bodies that are being received.
+    pub bodies: Bodies,
     /// The access log's lines, if they are wanted.
     pub access: Option<AccessLog>,
     /// What to do when the operator wishes the configuration read anew.
@@ -133,6 +136,7 @@ impl<S: State> House<S> {
             layers,
             mail,
             answers: Answers::default(),
+            bodies: Bodies::default(),
             access,
             reload: None,
             common: Vec::new(),

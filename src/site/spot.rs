@@ -216,7 +216,7 @@ pub fn remove_home(
     then: impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> + Send + 'static,
 ) -> Reply<Site> {
     let homes = site.files.as_ref().and_then(|files| files.homes.clone());
-    Reply::offload(move || {
+    Reply::offload_write(move || {
         if let Some(homes) = homes {
             remove_home_now(&*homes, id);
         }

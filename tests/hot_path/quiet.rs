@@ -156,7 +156,7 @@ impl House {
             write_idle_ms: 30_000,
             listener_bytes_max: 64 << 10,
             listeners_bytes_max: 64 << 20,
-            jobs_max: [16, 16],
+            jobs_max: [16, 16, 16],
             drain_ms: 1000,
         };
         let wire = Rc::new(RefCell::new(Wire { output: Vec::with_capacity(1 << 20), ..Wire::default() }));

@@ -351,7 +351,7 @@ pub fn stage(seed: u64, odds: &Odds, connections_max: usize, keepalive_requests:
             write_idle_ms: 30_000,
             listener_bytes_max: 64 << 10,
             listeners_bytes_max: 64 << 20,
-            jobs_max: [4096, 16],
+            jobs_max: [4096, 4096, 16],
             drain_ms: 10_000,
         },
         keeper: Box::new(move |batch: Vec<String>| {

@@ -134,7 +134,7 @@ pub fn stage(seed: u64, setting: &Setting) -> Stage<Site> {
             write_idle_ms: 30_000,
             listener_bytes_max: 64 << 10,
             listeners_bytes_max: 64 << 20,
-            jobs_max: [setting.files_max, 16],
+            jobs_max: [setting.files_max, setting.files_max, 16],
             drain_ms: setting.drain_ms,
         },
         keeper: keeper(ledger, truth.clone()),

@@ -34,6 +34,8 @@ pub struct House {
     pub seconds: f64,
     /// How many idle, or busy, connections "many" are.
     pub many: usize,
+    /// How long an upload is that is measured by itself.
+    pub upload_bytes: u64,
     /// How long a siege lasts.
     pub siege_seconds: f64,
 }
@@ -60,6 +62,14 @@ impl House {
             }
         }
         Ok(())
+    }
+
+    /// The same, with another folder, furnished with no more than small files.
+    pub fn moved(&self, folder: PathBuf) -> Outcome<House> {
+        let hythe = self.hythe.clone();
+        let house = House { folder, programs: self.programs.clone(), hythe, ..*self };
+        house.furnish(FILES[0].1)?;
+        Ok(house)
     }
 
     /// The folder that is served.

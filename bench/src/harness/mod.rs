@@ -6,7 +6,8 @@
 //! - [`report`]: medians, ratios, a table, and a record by date;
 //! - [`scenarios`]: what is measured;
 //! - [`logins`]: what is measured of signing in;
-//! - [`secure`]: what is measured of encryption.
+//! - [`secure`]: what is measured of encryption;
+//! - [`uploads`]: what is measured of files that come, and of those that go again.
 
 pub mod house;
 pub mod logins;
@@ -15,3 +16,4 @@ pub mod scenarios;
 pub mod secure;
 pub mod servers;
 pub mod tools;
+pub mod uploads;

@@ -13,10 +13,16 @@ pub type Figures = Vec<(String, f64)>;
 
 /// Runs our load to its end and takes these figures out of its line.
 pub fn load(house: &House, server: &Server, words: &str, wanted: &[&str]) -> Outcome<Figures> {
-    let output = on_core(house.load_core, || load_command(house, server, "load", words).stdin(Stdio::null()).output())?;
+    run_program(house, server, "load", words, wanted)
+}
+
+/// The same with another of our programs.
+pub fn run_program(house: &House, server: &Server, program: &str, words: &str, wanted: &[&str]) -> Outcome<Figures> {
+    let output =
+        on_core(house.load_core, || load_command(house, server, program, words).stdin(Stdio::null()).output())?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let Some(line) = text.lines().last() else {
-        return Err(format!("load {words}: {}", String::from_utf8_lossy(&output.stderr).trim()).into());
+    let Some(line) = text.lines().last().filter(|_| output.status.success()) else {
+        return Err(format!("{program} {words}: {}", String::from_utf8_lossy(&output.stderr).trim()).into());
     };
     Ok(pick(line, wanted))
 }
