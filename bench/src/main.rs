@@ -17,6 +17,7 @@ const USAGE: &str = "hythe-bench [SCENARIO]...   (all of them, if none is named)
 
   --list              what can be measured
   --hythe PATH        the hythe to measure (HYTHE_BIN; otherwise the release build, made now)
+  --only NAME         of the servers only this one
   --rounds N          how often each server has its turn (5)
   --seconds S         how long a turn is (2)
   --many N            how many connections are many (10000)
@@ -54,6 +55,7 @@ fn run() -> Outcome<()> {
     let mut house = House {
         folder: PathBuf::new(),
         hythe: None,
+        only: args.text("--only"),
         server_core: args.count("--server-core").unwrap_or(0),
         load_core: args.count("--load-core").unwrap_or(1),
         rounds: args.count("--rounds").unwrap_or(5).max(1),

@@ -29,11 +29,14 @@ use crate::reactor::system::{Happening, Job, Key, LANES, Lane, Peer, Signal, Sys
 mod bytes;
 pub mod disk;
 pub mod doors;
+mod draft;
 #[cfg_attr(not(feature = "tls"), path = "no_keys.rs")]
 pub mod keys;
+mod opened;
 mod partials;
 pub mod pool;
 pub mod proxied;
+mod root;
 pub mod sandbox;
 pub mod scribe;
 pub mod succession;

@@ -11,7 +11,9 @@ use std::os::fd::OwnedFd;
 use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::os::disk::{FILE, FOLDER, FolderDisk, FolderDraft, Hidden, sync_folder};
+use crate::os::disk::FolderDisk;
+use crate::os::draft::{FolderDraft, Hidden};
+use crate::os::root::{FILE, FOLDER, sync_folder};
 use crate::path::RelPath;
 use crate::store::disk::{Growing, PartialId, Unfinished};
 
@@ -97,7 +99,8 @@ impl Unfinished for FolderDisk {
         // As for any draft: so a sweep of another process would know that its writer lives.
         let _ = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
         let hidden = Some(Hidden { folder: nook, name, is_gone: false, keeps: true });
-        Ok(Box::new(FolderDraft { root: self.root.clone(), file, hidden, is_synced: false }))
+        let size = file.metadata()?.len();
+        Ok(Box::new(FolderDraft::new(self.root.clone(), file, hidden, size, None)))
     }
 
     fn is_held(&self, id: PartialId) -> io::Result<bool> {
@@ -153,8 +156,8 @@ impl Growing for FolderDraft {
     }
 
     fn cut(&mut self, size: u64) -> io::Result<()> {
-        self.is_synced = false;
         self.file.set_len(size)?;
+        self.shortened(size);
         self.file.seek(SeekFrom::End(0)).map(drop)
     }
 }

@@ -61,6 +61,18 @@ pub fn share_core(niceness: i32, turn: std::time::Duration) -> io::Result<()> {
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Has the system begin to write this stretch of a file to its disk, and does not wait for it (`sync_file_range(2)`). It promises
+/// nothing, so it cannot fail: what counts is the sync after it.
+pub fn begin_writing(file: BorrowedFd<'_>, from: u64, length: u64) {
+    #[cfg(target_os = "linux")]
+    if let (Ok(from), Ok(length)) = (i64::try_from(from), i64::try_from(length)) {
+        // SAFETY: only numbers are passed, and the descriptor is borrowed and so open.
+        unsafe { libc::sync_file_range(file.as_raw_fd(), from, length, libc::SYNC_FILE_RANGE_WRITE) };
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, from, length);
+}
+
 /// Has blocks of memory from so many bytes on given back to the system when they are freed (`mallopt(3)`). By itself glibc keeps
 /// them, once one has been freed.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

@@ -26,8 +26,9 @@ const SCRATCH: usize = 64 << 10;
 /// How long a phase may take before it lets the others have their turn.
 const SLICE_MS: u64 = 2;
 
-/// So many bytes of large bodies are read in one turn, and what the last read of them brings beyond: some 50 us.
+/// In one turn so many bytes of large bodies are read, and what the last read of them brings beyond, by so many reads: some 50 us.
 const BULK_BYTES: u64 = 256 << 10;
+const BULK_READS: usize = 4;
 
 /// How many slots are served between two looks at the clock.
 pub(super) const BETWEEN_LOOKS: usize = 16;
@@ -125,7 +126,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
     /// something by now: a hundred uploads at once, each of which is read as much as a window holds, would make all wait.
     pub(super) fn serve_bulk(&mut self) {
         let enough = self.yard.counts.bytes_in + BULK_BYTES;
-        for _ in 0..self.bulk.len() {
+        for _ in 0..self.bulk.len().min(BULK_READS) {
             if self.yard.counts.bytes_in >= enough {
                 break;
             }

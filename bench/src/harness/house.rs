@@ -24,6 +24,8 @@ pub struct House {
     pub programs: PathBuf,
     /// hythe, if it is there.
     pub hythe: Option<PathBuf>,
+    /// The one server that is measured, if not all are.
+    pub only: Option<String>,
     /// The core servers run on.
     pub server_core: usize,
     /// The core loads run on.
@@ -66,8 +68,8 @@ impl House {
 
     /// The same, with another folder, furnished with no more than small files.
     pub fn moved(&self, folder: PathBuf) -> Outcome<House> {
-        let hythe = self.hythe.clone();
-        let house = House { folder, programs: self.programs.clone(), hythe, ..*self };
+        let (hythe, only) = (self.hythe.clone(), self.only.clone());
+        let house = House { folder, programs: self.programs.clone(), hythe, only, ..*self };
         house.furnish(FILES[0].1)?;
         Ok(house)
     }

@@ -207,7 +207,8 @@ pub type Contender = (&'static str, Start);
 
 /// Those that can be started; of the others a word remains.
 pub fn present(house: &House, contenders: Vec<Contender>, remarks: &mut Vec<String>) -> Vec<Contender> {
-    let (here, gone): (Vec<_>, Vec<_>) = contenders.into_iter().partition(|(_, start)| start.missing(house).is_none());
+    let wanted = contenders.into_iter().filter(|(name, _)| house.only.as_ref().is_none_or(|only| only == name));
+    let (here, gone): (Vec<_>, Vec<_>) = wanted.partition(|(_, start)| start.missing(house).is_none());
     for (name, start) in gone {
         let remark = format!("{name} is left out: {}", start.missing(house).unwrap_or("it is not there"));
         if !remarks.contains(&remark) {
