@@ -291,7 +291,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
         };
         match verdict {
             Verdict::Kept(_) => self.slots.yard.counts.kept += 1,
-            Verdict::Lost => self.slots.yard.counts.lost += 1,
+            Verdict::Busy | Verdict::Lost => self.slots.yard.counts.lost += 1,
             Verdict::Refused => {}
         }
         if self.slots.is_tenant(key) {

@@ -102,6 +102,8 @@ pub enum Verdict {
     Kept(i64),
     /// A constraint refused it; nothing else of its batch was touched.
     Refused,
+    /// The batch could not be begun, for somebody else was in the way: nothing of it is kept, and a later one may be.
+    Busy,
     /// The batch could not be committed: nothing of it is kept.
     Lost,
 }
