@@ -20,7 +20,7 @@ use rustix::event::epoll::{self, EventFlags as On};
 
 const USAGE: &str = "uploads --target ADDRESS [options]
 
-  --path P             where to; {} is the number of the connection (/files/{}?create=1)
+  --path P             where to; {} is the number of the upload (/files/{}?create=1)
   --form               a form with one file, to be overwritten, rather than PUT
   --bytes N            how long each file is (10m)
   --connections N      how many at once (1)
@@ -77,7 +77,7 @@ struct Plan {
 
 impl Plan {
     /// What is sent before and after the bytes of the file.
-    fn frame(&self, index: usize, bytes: u64) -> (Vec<u8>, Vec<u8>) {
+    fn frame(&self, index: u64, bytes: u64) -> (Vec<u8>, Vec<u8>) {
         let (target, path) = (self.target, self.path.replace("{}", &index.to_string()));
         if !self.is_form {
             let head = format!("PUT {path} HTTP/1.1\r\nHost: {target}\r\nContent-Length: {bytes}\r\n\r\n");
@@ -252,7 +252,7 @@ impl Crowd {
         } else {
             self.plan.bytes
         };
-        let (before, after) = self.plan.frame(index, bytes);
+        let (before, after) = self.plan.frame(self.begun, bytes);
         let sender = &mut self.senders[index];
         (sender.before, sender.after, sender.bytes) = (before, after, bytes);
         sender.sent = 0;

@@ -83,6 +83,7 @@ fn measure(house: &House, server: &Server, figure: &str, path: &str, words: &str
 /// Removes what was uploaded, and waits until nothing is left to be written.
 fn clear(house: &House) -> Outcome<()> {
     for folder in ["uploads", "dav", "sink"] {
+        // The servers' own hidden folders stay.
         let Ok(entries) = fs::read_dir(house.folder.join(folder)) else { continue };
         for entry in entries {
             let entry = entry?;
@@ -152,6 +153,8 @@ fn beside_crowd(house: &House, server: &Server, place: &str, path: &str) -> Outc
     std::thread::sleep(std::time::Duration::from_millis(500));
     page("idle", &mut figures)?;
     for (when, pace) in [("paced", GIGABIT), ("full", 0)] {
+        clear_but(house)?;
+        touch(&house.folder.join("touched"), 3 << 29)?;
         let words = format!("--hold --connections {CROWD} --bytes 10m --pace {pace} --path {path}");
         let held = Held::start_program(house, server, "uploads", &words)?;
         std::thread::sleep(std::time::Duration::from_millis(500));
