@@ -4,6 +4,10 @@
 # Where `make install` puts things; DESTDIR goes before all of it.
 PREFIX ?= /usr/local
 
+# What it puts there, and what builds that; whoever has built it already sets BINARY to it and BUILD to nothing.
+BINARY ?= target/release/hythe
+BUILD ?= build
+
 # Seconds each fuzz target runs, and which ones.
 FUZZ_SECONDS ?= 600
 FUZZ_TARGETS ?= $$(cargo fuzz list)
@@ -17,16 +21,17 @@ build:
 	ls -l target/release/hythe
 
 # The binary, its man page, completions for three shells, and the unit where there is systemd.
-install: build
-	install -D -m 755 target/release/hythe $(DESTDIR)$(PREFIX)/bin/hythe
+install: $(BUILD)
+	install -D -m 755 $(BINARY) $(DESTDIR)$(PREFIX)/bin/hythe
 	install -D -m 644 packaging/hythe.1 $(DESTDIR)$(PREFIX)/share/man/man1/hythe.1
 	install -d $(DESTDIR)$(PREFIX)/share/bash-completion/completions $(DESTDIR)$(PREFIX)/share/zsh/site-functions \
-		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
-	target/release/hythe completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/hythe
-	target/release/hythe completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_hythe
-	target/release/hythe completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/hythe.fish
-	install -D -m 644 packaging/hythe.service $(DESTDIR)$(PREFIX)/lib/systemd/system/hythe.service
-	install -D -m 644 packaging/hythe.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/hythe.socket
+		$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	$(BINARY) completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/hythe
+	$(BINARY) completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_hythe
+	$(BINARY) completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/hythe.fish
+	sed 's|/usr/local/bin|$(PREFIX)/bin|' packaging/hythe.service > $(DESTDIR)$(PREFIX)/lib/systemd/system/hythe.service
+	install -m 644 packaging/hythe.socket $(DESTDIR)$(PREFIX)/lib/systemd/system/hythe.socket
+	chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/hythe.service
 
 # The pages are tested in Chromium where that, node and npm are; what is missing is told. HYTHE_BROWSER=must makes it a failure.
 test:
@@ -49,9 +54,10 @@ kill:
 	KILLS=$(KILLS) cargo test --test uploads killed -- --nocapture
 	KILLS=$(KILLS) cargo test --test accounts killed -- --nocapture
 
-# Other people's clients (curl, wget, aria2c, a browser, tus-js-client; ws, websockets) against a real server. What is not there is skipped.
+# Other people's clients (curl, wget, aria2c, a browser, tus-js-client; ws, websockets), and the Autobahn TestSuite, against a real
+# server. What is not there is skipped.
 clients:
-	cargo build
+	cargo build --bins --examples
 	tests/clients/run target/debug/hythe
 	tests/clients/chat/run target/debug/hythe
 

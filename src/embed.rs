@@ -2,20 +2,23 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Moment;
 use crate::config::{HASH_QUEUE, HASHERS};
+use crate::hand::Own;
 use crate::http::fault::Fault;
 use crate::http::request::Method;
 use crate::http::response::Response;
+use crate::mount::{Begun, Mounts};
 use crate::os::doors::{self, Door};
+use crate::os::keeping::Keeper;
 use crate::os::keys::Keys;
 use crate::os::pool::Tray;
-use crate::os::{Keeper, Os, Parts};
+use crate::os::{Os, Parts};
 use crate::reactor::Reactor;
 use crate::reactor::hub::{Hub, Topic};
 use crate::reactor::slot::{Brought, Marks};
@@ -44,11 +47,12 @@ const QUEUE_MAX: usize = 256;
 ///
 /// It owns a state of the program's own type and lends it to one handler at a time, so that nothing needs a lock.
 pub struct Server<S: State> {
-    inner: server::Server<S>,
+    pub(crate) inner: server::Server<S>,
+    pub(crate) mounts: Option<Mounts<S>>,
     doors: Vec<Door>,
     keys: Option<Keys>,
     helpers: usize,
-    keeper: Box<dyn Keeper<S::Entry, Brought<Done<S>>>>,
+    keeper: Option<Own<S>>,
     takes_signals: bool,
     rules: Rules,
     marks: Marks,
@@ -62,10 +66,11 @@ impl<S: State> Server<S> {
     pub fn new(state: S) -> Server<S> {
         Server {
             inner: server::Server::new(state, Hub::default()),
+            mounts: None,
             doors: Vec::new(),
             keys: None,
             helpers: HELPERS,
-            keeper: Box::new(NoKeeper),
+            keeper: None,
             takes_signals: false,
             rules: Rules::default(),
             marks: Marks { jobs_max: [QUEUE_MAX, QUEUE_MAX, HASHERS + HASH_QUEUE], ..Marks::default() },
@@ -194,11 +199,14 @@ impl<S: State> Server<S> {
     pub fn set_helpers(&mut self, threads: usize, queue_max: usize) {
         self.helpers = threads.max(1);
         self.marks.jobs_max[0] = queue_max.max(1);
+        self.marks.jobs_max[1] = queue_max.max(1);
     }
 
-    /// Who keeps what [`Reply::Keep`] asks to be kept; without one, everything is lost.
-    pub fn set_keeper(&mut self, keeper: Box<dyn Keeper<S::Entry, Brought<Done<S>>>>) {
-        self.keeper = keeper;
+    /// Who keeps what [`Reply::Keep`] asks to be kept: a function that may block, on a thread of its own, is given all that waits and
+    /// says of each entry, in order, what became of it. Without one, everything of the program's own is lost; what mounted parts
+    /// keep has their own keeper.
+    pub fn set_keeper(&mut self, keep: impl FnMut(Vec<S::Entry>) -> Vec<Verdict> + Send + 'static) {
+        self.keeper = Some(Box::new(OwnKeeper(keep)));
     }
 
     /// Has `SIGTERM` and `SIGINT` close the server. One server of a process can have this.
@@ -263,34 +271,52 @@ impl<S: State> Server<S> {
         if self.doors.is_empty() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "the server listens nowhere"));
         }
-        self.start()?.reactor.run()
+        self.start()?.run()
     }
 
-    /// The same server without sockets, for tests: bytes go through the very same code, and time passes when it is told to.
-    pub fn rehearse(self) -> Rehearsal<S> {
-        Rehearsal::new(self.inner, self.keeper, self.rules, self.marks)
+    /// The same server without sockets, for tests: bytes go through the very same code, and time passes when it is told to. Helpers'
+    /// work, that of mounted parts too, is done on the same thread.
+    ///
+    /// # Panics
+    /// If a host that the parts are to answer to cannot be one.
+    pub fn rehearse(mut self) -> Rehearsal<S> {
+        let begun = self.begin(&[]).expect("the hosts can be hosts");
+        Rehearsal::new(self.inner, begun, self.rules, self.marks)
     }
 
     /// Begins to serve: whenever [`Running::poll_once`] is called.
     ///
     /// # Errors
     /// If the event loop cannot be made.
-    pub fn start(self) -> io::Result<Running<S>> {
+    pub fn start(mut self) -> io::Result<Running<S>> {
+        let doors = std::mem::take(&mut self.doors);
+        let Begun { keeper, tasks, held } = self.begin(&doors)?;
         let world: World<S> = Os::new(Parts {
-            doors: self.doors,
+            doors,
             keys: self.keys,
             proxies: None,
             successor: None,
             takes_signals: self.takes_signals,
             file_threads: self.helpers,
-            keeper: self.keeper,
+            keeper: keeper.unwrap_or_else(|| Box::new(NoKeeper)),
             access_log: None,
             logs: Vec::new(),
         })?;
         let tray = world.tray();
         let mail: Arc<dyn Mail> = Arc::new(Post(tray.clone()));
-        let reactor = self.inner.in_world_with(world, self.rules, self.marks, Some(mail));
-        Ok(Running { reactor, tray })
+        let mut reactor = self.inner.in_world_with(world, self.rules, self.marks, Some(mail));
+        for (lane, task) in tasks {
+            reactor.parts().1.spawn(Key::NOBODY, lane, move || Done::Step(task()));
+        }
+        Ok(Running { reactor, tray, _held: held })
+    }
+
+    fn begin(&mut self, doors: &[Door]) -> io::Result<Begun<S>> {
+        let own = self.keeper.take();
+        match self.mounts.take() {
+            Some(mounts) => mounts.begin(self.inner.state(), &mut self.rules, doors, own),
+            None => Ok(Begun { keeper: own, tasks: Vec::new(), held: None }),
+        }
     }
 }
 
@@ -302,6 +328,8 @@ fn millis(time: Duration) -> u64 {
 pub struct Running<S: State> {
     reactor: Loop<S>,
     tray: Arc<Tray<Brought<Done<S>>>>,
+    /// The data folder of mounted parts is ours as long as this lives.
+    _held: Option<OwnedFd>,
 }
 
 impl<S: State> Running<S> {
@@ -398,8 +426,25 @@ impl<S: State> Mail for Post<S> {
     }
 }
 
+/// A program's own ledger.
+struct OwnKeeper<F>(F);
+
+impl<E, D, F: FnMut(Vec<E>) -> Vec<Verdict> + Send> Keeper<E, D> for OwnKeeper<F> {
+    fn keep(&mut self, batch: Vec<E>) -> Vec<Verdict> {
+        let entries = batch.len();
+        let mut verdicts = (self.0)(batch);
+        // What nothing is said of is not kept.
+        verdicts.resize(entries, Verdict::Lost);
+        verdicts
+    }
+
+    fn rest(&mut self) -> bool {
+        false
+    }
+}
+
 /// The ledger of a program that has none.
-struct NoKeeper;
+pub(crate) struct NoKeeper;
 
 impl<E, D> Keeper<E, D> for NoKeeper {
     fn keep(&mut self, batch: Vec<E>) -> Vec<Verdict> {

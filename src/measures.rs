@@ -5,11 +5,13 @@ use std::io;
 use std::net::SocketAddr;
 
 use crate::cli::exit::RunError;
-use crate::config::{AccessLog, Config, FILE_JOBS_MAX, HASH_QUEUE, HASHERS, Limits, LogFormat};
+use crate::config::choices::{AccessLog, LogFormat};
+use crate::config::limits::Limits;
+use crate::config::{Config, FILE_JOBS_MAX, HASH_QUEUE, HASHERS};
 use crate::http::headers::HEADERS_MOST;
 use crate::http::host::{HostList, HostRules};
 use crate::http::request::HeadLimits;
-use crate::os;
+use crate::os::process;
 use crate::reactor::slot::Marks;
 use crate::server::access::Format;
 use crate::server::house::Rules;
@@ -29,7 +31,7 @@ pub struct Bound {
 
 /// Raises the descriptors to what the system allows, and lowers the connections to what that leaves.
 pub fn fit_to_descriptors(limits: &mut Limits) {
-    let descriptors = os::raise_descriptors();
+    let descriptors = process::raise_descriptors();
     let fitting = descriptors.saturating_sub(DESCRIPTORS_KEPT).max(16);
     if limits.max_connections > fitting {
         if limits.max_connections != usize::MAX {
@@ -39,22 +41,33 @@ pub fn fit_to_descriptors(limits: &mut Limits) {
     }
 }
 
+/// The hosts that are answered to; clients leave `default_port` out.
+///
+/// # Errors
+/// If one cannot be a host.
+pub fn hosts(config: &Config, bound: &Bound, default_port: u16) -> io::Result<HostList> {
+    let reaches_out = !config.is_loopback_only();
+    let machine = process::machine_name();
+    let listeners = [bound.listeners.as_slice(), &bound.detours].concat();
+    let hosts = HostList::new(HostRules {
+        listeners: &listeners,
+        default_port,
+        machine: machine.as_deref().filter(|_| reaches_out),
+        passes_addresses: reaches_out,
+        allowed: &config.allow_hosts,
+    });
+    hosts.map_err(io::Error::other)
+}
+
 /// What the house goes by.
 ///
 /// # Errors
 /// If a host cannot be one.
 pub fn rules(config: &Config, bound: &Bound) -> Result<Rules, RunError> {
     let limits = &config.limits;
-    let reaches_out = !config.is_loopback_only();
-    let machine = os::machine_name();
-    let listeners = [bound.listeners.as_slice(), &bound.detours].concat();
-    let hosts = HostList::new(HostRules {
-        listeners: &listeners,
-        default_port: if config.is_encrypted() { 443 } else { 80 },
-        machine: machine.as_deref().filter(|_| reaches_out),
-        passes_addresses: reaches_out,
-        allowed: &config.allow_hosts,
-    });
+    let default_port = if config.is_encrypted() { 443 } else { 80 };
+    let hosts =
+        hosts(config, bound, default_port).map_err(|error| RunError::Other { doing: "answer to that host", error })?;
     Ok(Rules {
         heads: HeadLimits {
             request_line_bytes: limits.request_line_bytes,
@@ -67,9 +80,7 @@ pub fn rules(config: &Config, bound: &Bound) -> Result<Rules, RunError> {
         body_rate_after_ms: limits.body_min_rate_after_ms,
         keepalive_ms: limits.keepalive_ms,
         keepalive_requests: if limits.keepalive_requests == u32::MAX { 0 } else { limits.keepalive_requests },
-        hosts: Some(
-            hosts.map_err(|error| RunError::Other { doing: "answer to that host", error: io::Error::other(error) })?,
-        ),
+        hosts: Some(hosts),
         cors_origins: config.cors_origins.clone(),
         prefix: config.path_prefix.clone(),
         secure_port: bound.listeners.first().filter(|_| config.is_encrypted()).map(SocketAddr::port),

@@ -4,7 +4,8 @@
 use std::sync::Arc;
 
 use crate::cli::{options, summary};
-use crate::config::{Config, Limits};
+use crate::config::Config;
+use crate::config::limits::Limits;
 use crate::measures::{Bound, fit_to_descriptors, marks, rules};
 use crate::reactor::slot::Marks;
 use crate::server::house::{Change, House, Reload};

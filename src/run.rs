@@ -4,17 +4,15 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
 use crate::cli::exit::RunError;
 use crate::cli::{logging, summary};
-use crate::clock::Wall;
-use crate::config::{AccessLog, ChatSync, Config, Limits, Listen};
-use crate::http::fault::Fault;
+use crate::config::Config;
+use crate::config::choices::AccessLog;
+use crate::config::listen::Listen;
+use crate::hand::{self, Keeping};
 use crate::measures::{Bound, fit_to_descriptors, marks, rules};
-use crate::os::disk::FolderDisk;
 use crate::os::doors::{self, Door};
 use crate::os::keys::Keys;
 use crate::os::pool;
@@ -22,40 +20,24 @@ use crate::os::sandbox::{self, Sandbox};
 use crate::os::scribe::Scribe;
 use crate::os::succession::{Given, Handover, Note, Successor};
 use crate::os::vestibule::Proxies;
-use crate::os::{self, Keeper, Os, Parts};
+use crate::os::{self, Os, Parts, process};
 use crate::reactor::Reactor;
 use crate::reactor::hub::Hub;
 use crate::reactor::slot::Brought;
-use crate::reactor::system::{Entrance, Key, Lane, System, Verdict};
+use crate::reactor::system::{Entrance, Key, System};
 use crate::reload::{self, Reread};
 use crate::server::connection::{Connection, Done};
-use crate::server::context::Context;
-use crate::server::reply::{Reply, Step};
 use crate::site;
-use crate::site::opening::{self, Found, HISTORY_MESSAGES};
-use crate::site::resume;
-use crate::site::rooms::Rooms;
-use crate::site::spot;
-use crate::site::state::{Accounts, Books, Chat, Files, LedgerState, Site, Www};
-use crate::site::{books, built, upkeep};
-use crate::store::database;
-use crate::store::disk::{Disk, Links};
-use crate::store::ledger::{self, Entry, Ledger};
-use crate::store::owners::Owners;
-use crate::store::secret::Cost;
-use crate::store::users::Users;
+use crate::site::state::{Files, Site, Www};
+use crate::start::{self, Unusable};
+use crate::store::disk::Links;
+use crate::store::ledger::Entry;
 
 /// A command that looks after accounts holds the data folder for a moment; a server holds it for good.
 const HOLD_PATIENCE: Duration = Duration::from_secs(1);
 
 /// How long after the start what can wait does wait.
 const FIRST_MS: u64 = 20;
-
-/// The ledger forgets what is beyond its measure after so many new messages at most, and after a tenth of the measure.
-const TRIM_EVERY: usize = 1_000;
-
-/// So many messages are put into the index in one go, while new ones may be waiting.
-const INDEXED_AT_ONCE: usize = 4_096;
 
 /// What is opened before a server has fewer rights than whoever started it: its addresses, its certificates, the hold on its data
 /// folder, its logs.
@@ -102,7 +84,7 @@ impl Premises {
             }
             None => {
                 // Two on one data folder would give the same ids twice and remove each other's drafts.
-                let held = os::hold_folder(&config.data, HOLD_PATIENCE)
+                let held = process::hold_folder(&config.data, HOLD_PATIENCE)
                     .map_err(|error| RunError::Folder { path: config.data.clone(), error })?;
                 let held = held.ok_or_else(|| RunError::Taken { path: config.data.clone() })?;
                 let given = handed_over.into_iter().map(|socket| Given { socket, is_detour: false });
@@ -157,7 +139,7 @@ impl Premises {
 /// # Errors
 /// What kept the server from starting, or from going on.
 pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) -> Result<(), RunError> {
-    os::give_back_what_is_large();
+    process::give_back_what_is_large();
     fit_to_descriptors(&mut config.limits);
     let Premises { keys, doors, bound, access_log, landlock, as_started, held, before } = premises;
     let note = Note::of(&config.data);
@@ -167,25 +149,15 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) 
     let access_log =
         access_log.map(|opening| Scribe::start(opening).map_err(|error| other("begin the access log", error)));
     let mut hub = Hub::default();
-    let books = make_books(&config, &mut hub)?;
-    let database = books.as_ref().map(|books| books.database.clone());
-    let chat = database.clone().filter(|_| config.has_chat);
-    let chat = chat
-        .map(|database| Chat::new(database, Rooms::new(config.rooms.as_deref(), &mut hub), config.limits.send_rate));
-    let (hand, ledger) = mpsc::channel();
-    let measure = Measure::of(&config.limits);
-    let shared = open_files(&config)?;
-    let files = shared.as_ref().map(|files| Arc::clone(&files.disk));
-    let mut site = Site::new(config.clone(), open_www(&config)?, shared, chat);
+    let mut site = Site::with_parts(config.clone(), open_www(&config)?, open_files(&config)?, None);
     site.started = Some(os::START);
-    site.accounts = config.has_accounts.then(|| {
-        let (memory_kib, passes) = config.password_profile.cost();
-        let mut accounts = Accounts::new(Users::default(), Cost { memory_kib, passes }, Box::new(os::fill));
-        accounts.unread = books.as_ref().map(|books| books.database.clone());
-        accounts.stillness = Some(hub.topic());
-        accounts
-    });
-    site.books = books;
+    if config.has_chat || config.has_accounts {
+        let books = start::books(&config.data, &mut hub)?;
+        site.chat = config.has_chat.then(|| start::chat(&config, &books, &mut hub));
+        site.accounts = config.has_accounts.then(|| start::accounts(&config, &books, &mut hub));
+        site.books = Some(books);
+    }
+    let (hand, opener) = hand::hand(&config);
     let server = site::server(site, hub).map_err(|error| other("make the table of routes", io::Error::other(error)))?;
     let world = Os::new(Parts {
         doors,
@@ -197,7 +169,7 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) 
         takes_signals: true,
         successor: Some(successor),
         file_threads: config.io_threads,
-        keeper: Box::new(Hand::new(ledger, measure, config.has_accounts)),
+        keeper: Box::new(Keeping::<Site>::new(hand, config.has_accounts, None)),
         access_log: access_log.transpose()?,
         logs: vec![log.clone()],
     });
@@ -213,59 +185,14 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) 
         before.say_ready();
     }
     // Not before: until then another server may be at them.
-    if let Some(files) = &mut reactor.parts().0.state.files {
-        load_partials(files);
-    }
+    start::load_partials(&mut reactor.parts().0.state);
     note.begin();
     // A stderr that nobody holds open is no reason not to serve.
     let _ = writeln!(io::stderr(), "{}", summary::ready(&config, &bound.listeners));
-    os::tell_ready();
+    process::tell_ready();
     serve_first(&mut reactor)?;
-    spawn_task(&mut reactor, Lane::Files, || {
-        built::prepare();
-        Box::new(|_, _| Fault::not_found().into())
-    });
-    if let Some(disk) = files {
-        spawn_task(&mut reactor, Lane::Files, move || {
-            sweep(&*disk);
-            Box::new(|_, _| Fault::not_found().into())
-        });
-    }
-    if let Some(path) = database {
-        let sync = match config.limits.chat_sync {
-            ChatSync::Full => ledger::Sync::Full,
-            ChatSync::Off => ledger::Sync::Off,
-        };
-        // Whoever has a password hashed needs the ledger anyway, and who is to take our place waits for this lane.
-        spawn_task(&mut reactor, Lane::Hash, move || {
-            let opened = open_ledger(&path, sync, &measure).map_err(|error| error.to_string());
-            let opened = opened.and_then(|(ledger, held)| {
-                hand.send(ledger).map_err(|_| "its keeper is gone".to_owned())?;
-                Ok(held)
-            });
-            Box::new(move |site, cx| {
-                let state = match opened {
-                    Ok(held) => {
-                        opening::opened(site, held.chat, cx);
-                        upkeep::replaced(site, held.users, cx);
-                        if let Some(files) = &mut site.files {
-                            files.owners = held.owners;
-                        }
-                        LedgerState::Open
-                    }
-                    Err(error) => {
-                        log::error!("the ledger cannot be opened: {error}");
-                        LedgerState::Shut
-                    }
-                };
-                books::opened(site, state, cx);
-                let Some((homes, gone)) = homes_of_the_gone(site) else { return Fault::not_found().into() };
-                Reply::offload(move || {
-                    gone.into_iter().for_each(|id| spot::remove_home_now(&*homes, id));
-                    |_: &mut Site, _: &mut Context<'_>| Fault::not_found().into()
-                })
-            })
-        });
+    for (lane, task) in start::tasks(&reactor.parts().0.state, Some(opener)) {
+        reactor.parts().1.spawn(Key::NOBODY, lane, move || Done::Step(task()));
     }
     pool::be_prompt();
     reactor.run().map_err(|error| other("wait for events", error))?;
@@ -287,17 +214,25 @@ where
     Ok(())
 }
 
-/// Has a helper do something that nobody asked for; the step it returns is run in the loop.
-fn spawn_task<W>(
-    reactor: &mut Reactor<Connection<Site>, W>,
-    lane: Lane,
-    task: impl FnOnce() -> Step<Site> + Send + 'static,
-) where
-    W: System<Brought<Done<Site>>, Entry>,
-{
-    let nobody = Key { index: u32::MAX, age: 0 };
-    let (_, yard) = reactor.parts();
-    yard.spawn(nobody, lane, move || Done::Step(task()));
+impl From<Unusable> for RunError {
+    fn from(Unusable { path, error }: Unusable) -> RunError {
+        RunError::Folder { path, error }
+    }
+}
+
+fn open_www(config: &Config) -> Result<Www, RunError> {
+    // Without the folder the built-in pages are served.
+    let disk = if config.www.is_dir() { Some(start::folder(&config.www, Links::Inside)?) } else { None };
+    Ok(Www::new(disk))
+}
+
+fn open_files(config: &Config) -> Result<Option<Files>, RunError> {
+    if !config.has_files {
+        return Ok(None);
+    }
+    let mut files = start::files(&config.uploads)?;
+    files.homes = if config.has_accounts { Some(start::homes(&config.data)?) } else { None };
+    Ok(Some(files))
 }
 
 fn other(doing: &'static str, error: io::Error) -> RunError {
@@ -389,254 +324,6 @@ fn take_over(given: Vec<Given>, config: &mut Config) -> (Vec<Door>, Bound) {
 fn own_address(socket: &OwnedFd, asked: SocketAddr) -> Result<SocketAddr, RunError> {
     let address = doors::address_of(socket).map_err(|error| RunError::Listen { address: asked, error })?;
     Ok(address.unwrap_or(asked))
-}
-
-fn folder(path: &Path, links: Links) -> Result<Arc<dyn Disk>, RunError> {
-    let disk = FolderDisk::open(path, links).map_err(|error| RunError::Folder { path: path.to_owned(), error })?;
-    Ok(Arc::new(disk))
-}
-
-/// What only its owners see.
-fn private_folder(path: &Path) -> Result<Arc<dyn Disk>, RunError> {
-    let disk = FolderDisk::open_private(path, Links::Never);
-    Ok(Arc::new(disk.map_err(|error| RunError::Folder { path: path.to_owned(), error })?))
-}
-
-fn open_www(config: &Config) -> Result<Www, RunError> {
-    // Without the folder the built-in pages are served.
-    let disk = if config.www.is_dir() { Some(folder(&config.www, Links::Inside)?) } else { None };
-    Ok(Www::new(disk))
-}
-
-fn open_files(config: &Config) -> Result<Option<Files>, RunError> {
-    if !config.has_files {
-        return Ok(None);
-    }
-    let disk = folder(&config.uploads, Links::Never)?;
-    let seed = u64::from(os::random()) << 32 | u64::from(os::random());
-    let mut files = Files::new(disk, seed);
-    if config.has_accounts {
-        let place = config.data.join("home");
-        make_private_folder(&place).map_err(|error| RunError::Folder { path: place.clone(), error })?;
-        files.homes = Some(private_folder(&place)?);
-    }
-    Ok(Some(files))
-}
-
-/// What an earlier run has left unfinished, to be continued.
-fn load_partials(files: &mut Files) {
-    for disk in [Some(&files.disk), files.homes.as_ref()].into_iter().flatten() {
-        resume::load(&mut files.partials, &**disk, os::wall());
-    }
-}
-
-/// Makes the folder of the homes, which nobody else may look into.
-fn make_private_folder(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    match std::fs::DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        made => made,
-    }
-}
-
-/// The homes of accounts that are gone: they may have been deleted while nobody served.
-fn homes_of_the_gone(site: &Site) -> Option<(Arc<dyn Disk>, Vec<i64>)> {
-    let homes = site.files.as_ref()?.homes.clone()?;
-    Some((homes, site.accounts.as_ref()?.users.gone().collect()))
-}
-
-/// Removes what an earlier run left half written. Drafts of this run are told apart by who holds them.
-fn sweep(disk: &dyn Disk) {
-    match disk.sweep() {
-        Ok(0) => {}
-        Ok(swept) => log::info!("{swept} half-written files of an earlier run were removed"),
-        Err(error) => log::warn!("half-written files of an earlier run cannot be removed: {error}"),
-    }
-}
-
-/// The ledger before it is open, if any part needs one, and its file: that it can be written is seen now, so that a mistake is
-/// told before anyone is served.
-fn make_books(config: &Config, hub: &mut Hub) -> Result<Option<Books>, RunError> {
-    if !config.has_chat && !config.has_accounts {
-        return Ok(None);
-    }
-    let path = config.data.join("hythe.db");
-    if let Err(error) = database::touch(&path) {
-        return Err(RunError::Folder { path, error });
-    }
-    Ok(Some(Books::new(path, hub.topic())))
-}
-
-/// What the loop remembers of the ledger.
-struct Held {
-    chat: Found,
-    users: Users,
-    owners: Owners,
-}
-
-/// Opens the ledger, off the loop: with a slow disk it takes longer than all the rest of a start.
-fn open_ledger(path: &Path, sync: ledger::Sync, measure: &Measure) -> Result<(Ledger, Held), database::Error> {
-    let mut ledger = Ledger::open(path, sync)?;
-    measure.apply(&mut ledger);
-    let rooms = ledger.rooms()?.into_iter().map(|(room, _)| room).collect();
-    let chat = Found { recent: ledger.recent(HISTORY_MESSAGES)?, last: ledger.last_id()?, rooms };
-    let held = Held { chat, users: ledger.users()?, owners: ledger.owners()? };
-    Ok((ledger, held))
-}
-
-/// How much of the chat is kept.
-#[derive(Clone, Copy)]
-struct Measure {
-    messages: usize,
-    days: u32,
-}
-
-impl Measure {
-    fn of(limits: &Limits) -> Measure {
-        let messages = usize::try_from(limits.history_messages).unwrap_or(usize::MAX);
-        Measure { messages, days: limits.history_days }
-    }
-
-    /// Has the ledger forget what is beyond it.
-    fn apply(&self, ledger: &mut Ledger) {
-        if self.messages == usize::MAX && self.days == u32::MAX {
-            return;
-        }
-        let age_ms = u64::from(self.days).saturating_mul(24 * 60 * 60 * 1000);
-        let since = Wall::from_millis(os::wall().as_millis().saturating_sub(age_ms));
-        if let Err(error) = ledger.trim(self.messages, since) {
-            log::warn!("old messages cannot be removed: {error}");
-        }
-    }
-}
-
-/// Something for the loop that nobody asked for.
-fn news(step: impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> + Send + 'static) -> Brought<Done<Site>> {
-    Brought::News(Done::Step(Box::new(step)))
-}
-
-/// The ledger's hand: waits for the ledger, keeps a batch, tells each entry's verdict, and forgets what is beyond the measure
-/// now and then. When nothing waits it lets the index follow.
-struct Hand {
-    opened: Receiver<Ledger>,
-    measure: Measure,
-    ledger: Option<Ledger>,
-    since_trim: usize,
-    has_told: bool,
-    /// Whether others may change accounts beside us, and things of accounts come to their end.
-    has_accounts: bool,
-    version: Option<i64>,
-    looks: u32,
-    /// Whether another process works on the ledger by now.
-    has_passed_on: bool,
-}
-
-impl Hand {
-    fn new(opened: Receiver<Ledger>, measure: Measure, has_accounts: bool) -> Hand {
-        let (ledger, version) = (None, None);
-        Hand {
-            opened,
-            measure,
-            ledger,
-            since_trim: 0,
-            has_told: false,
-            has_accounts,
-            version,
-            looks: 0,
-            has_passed_on: false,
-        }
-    }
-
-    /// Whether another process has written since the last look.
-    fn has_changed(&mut self) -> bool {
-        let Some(Ok(version)) = self.ledger.as_ref().map(Ledger::version) else { return false };
-        // Before the first look nothing can be told from the version alone.
-        self.version.replace(version) != Some(version)
-    }
-}
-
-impl Keeper<Entry, Brought<Done<Site>>> for Hand {
-    fn pass_on(&mut self) {
-        self.has_passed_on = true;
-        if self.ledger.is_none() {
-            self.ledger = self.opened.try_recv().ok();
-        }
-        if let Some(Err(error)) = self.ledger.as_mut().map(Ledger::pass_on) {
-            log::warn!("the next server will check the ledger: {error}");
-        }
-    }
-
-    fn looks(&self) -> bool {
-        self.has_accounts
-    }
-
-    fn look(&mut self) -> Option<Brought<Done<Site>>> {
-        if self.ledger.is_none() {
-            self.ledger = self.opened.try_recv().ok();
-        }
-        if self.has_changed() {
-            return match self.ledger.as_ref()?.users() {
-                Ok(users) => Some(news(move |site, cx| upkeep::replaced(site, users, cx))),
-                Err(error) => {
-                    log::error!("what others have changed cannot be read: {error}");
-                    None
-                }
-            };
-        }
-        self.looks = self.looks.wrapping_add(1);
-        self.looks.is_multiple_of(60).then(|| news(upkeep::each_minute))
-    }
-
-    fn keep(&mut self, batch: Vec<Entry>) -> Vec<Verdict> {
-        if self.ledger.is_none() {
-            self.ledger = self.opened.recv().ok();
-        }
-        let Some(ledger) = &mut self.ledger else { return vec![Verdict::Lost; batch.len()] };
-        if self.has_passed_on {
-            return keep_the_rest(ledger, batch);
-        }
-        self.since_trim += batch.len();
-        let verdicts = ledger.keep(batch);
-        if let Some(error) = ledger.shut_by()
-            && !std::mem::replace(&mut self.has_told, true)
-        {
-            log::error!("the ledger takes nothing more: {error}");
-        }
-        verdicts.into_iter().map(told).collect()
-    }
-
-    fn rest(&mut self) -> bool {
-        let Some(ledger) = self.ledger.as_mut().filter(|_| !self.has_passed_on) else { return false };
-        if self.since_trim >= (self.measure.messages / 10).clamp(1, TRIM_EVERY) {
-            self.since_trim = 0;
-            self.measure.apply(ledger);
-        }
-        match ledger.index(INDEXED_AT_ONCE) {
-            Ok(has_more) => has_more,
-            Err(error) => {
-                log::warn!("the index of words cannot follow: {error}");
-                false
-            }
-        }
-    }
-}
-
-/// Another server gives the ids of messages now, and would not hear of one from here: it is lost. What else there is, is kept: of
-/// that the other hears.
-fn keep_the_rest(ledger: &mut Ledger, batch: Vec<Entry>) -> Vec<Verdict> {
-    let is_said: Vec<bool> = batch.iter().map(|entry| matches!(entry, Entry::Chat(_))).collect();
-    let rest = batch.into_iter().filter(|entry| !matches!(entry, Entry::Chat(_)));
-    let mut verdicts = ledger.keep(rest.collect()).into_iter().map(told);
-    is_said.into_iter().map(|is_said| if is_said { None } else { verdicts.next() }.unwrap_or(Verdict::Lost)).collect()
-}
-
-fn told(verdict: database::Verdict) -> Verdict {
-    match verdict {
-        database::Verdict::Kept(id) => Verdict::Kept(id),
-        database::Verdict::Refused => Verdict::Refused,
-        database::Verdict::Busy => Verdict::Busy,
-        database::Verdict::Lost => Verdict::Lost,
-    }
 }
 
 fn open_access_log(config: &Config) -> Result<Option<Opening>, RunError> {

@@ -4,15 +4,19 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Moment, Wall};
 use crate::content::FileSpan;
+use crate::embed::NoKeeper;
 use crate::http::fault::Fault;
 use crate::http::response::Response;
-use crate::os::{Keeper, START};
+use crate::mount::Begun;
+use crate::os::START;
+use crate::os::keeping::Keeper;
 use crate::reactor::Reactor;
 use crate::reactor::slot::{Brought, Marks};
 use crate::reactor::system::{Entrance, Happening, Job, Key, Lane, Peer, Socket, System, Took};
@@ -153,18 +157,17 @@ type Rehearsed<S> = Stage<Brought<Done<S>>, <S as State>::Entry>;
 /// A server on a stage: [`Server::rehearse`](crate::Server::rehearse) makes one.
 pub struct Rehearsal<S: State> {
     reactor: Reactor<Connection<S>, Rehearsed<S>>,
+    /// The data folder of mounted parts is ours as long as this lives.
+    _held: Option<OwnedFd>,
 }
 
 /// A client of a [`Rehearsal`].
 pub struct Guest(Rc<RefCell<Pipe>>);
 
 impl<S: State> Rehearsal<S> {
-    pub(crate) fn new(
-        server: server::Server<S>,
-        keeper: Box<dyn Keeper<S::Entry, Brought<Done<S>>>>,
-        rules: Rules,
-        marks: Marks,
-    ) -> Rehearsal<S> {
+    pub(crate) fn new(server: server::Server<S>, begun: Begun<S>, rules: Rules, marks: Marks) -> Rehearsal<S> {
+        let Begun { keeper, tasks, held } = begun;
+        let keeper = keeper.unwrap_or_else(|| Box::new(NoKeeper));
         let letters = Arc::default();
         let mail: Arc<dyn Mail> = Arc::new(Post::<S>(Arc::clone(&letters)));
         let stage = Stage {
@@ -175,7 +178,13 @@ impl<S: State> Rehearsal<S> {
             jobs: VecDeque::new(),
             keeper,
         };
-        Rehearsal { reactor: server.in_world_with(stage, rules, marks, Some(mail)) }
+        let reactor = server.in_world_with(stage, rules, marks, Some(mail));
+        let mut rehearsal = Rehearsal { reactor, _held: held };
+        for (lane, task) in tasks {
+            rehearsal.reactor.parts().1.spawn(Key::NOBODY, lane, move || Done::Step(task()));
+        }
+        rehearsal.settle();
+        rehearsal
     }
 
     /// Someone comes.

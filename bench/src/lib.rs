@@ -5,7 +5,8 @@
 //! - [`raw`]: the system calls for which there is no safe door at all;
 //! - [`histogram`]: latencies, kept in little memory and with a bounded error;
 //! - [`process`]: what the kernel knows of a running server: its CPU time and its memory;
-//! - [`json`]: one line of it, to write and to read back.
+//! - [`json`]: one line of it, to write and to read back;
+//! - [`report`]: medians, ratios, a table for the eye, and a record by date.
 
 pub mod args;
 pub mod histogram;
@@ -13,3 +14,4 @@ pub mod json;
 pub mod net;
 pub mod process;
 pub mod raw;
+pub mod report;

@@ -12,6 +12,7 @@ use harness::house::{self, House, Outcome};
 use harness::scenarios::{ALL, Scenario};
 use harness::servers::Start;
 use hythe_bench::args::Args;
+use hythe_bench::report::{kernel, revision};
 
 const USAGE: &str = "hythe-bench [SCENARIO]...   (all of them, if none is named)
 
@@ -97,7 +98,7 @@ fn run() -> Outcome<()> {
         house.seconds,
         house.many
     );
-    println!("{command}\nrevision {}, kernel {}\n", house::revision(), house::kernel());
+    println!("{command}\nrevision {}, kernel {}\n", revision(), kernel());
     let mut failed = Vec::new();
     for scenario in chosen {
         println!("{}: {}", scenario.name, scenario.about);

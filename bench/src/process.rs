@@ -55,11 +55,21 @@ pub fn cpu(pid: u32) -> Cpu {
 /// The proportional set size of a process and its descendants, in bytes.
 #[must_use]
 pub fn memory_bytes(pid: u32) -> u64 {
+    rollup_bytes(pid, "Pss:")
+}
+
+/// The resident set size of a process and its descendants, in bytes: what others use too counts whole.
+#[must_use]
+pub fn resident_bytes(pid: u32) -> u64 {
+    rollup_bytes(pid, "Rss:")
+}
+
+fn rollup_bytes(pid: u32, which: &str) -> u64 {
     family(pid)
         .into_iter()
         .map(|member| {
             let text = fs::read_to_string(format!("/proc/{member}/smaps_rollup")).unwrap_or_default();
-            let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+            let line = text.lines().find_map(|line| line.strip_prefix(which));
             line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) * 1024
         })
         .sum()
@@ -122,6 +132,7 @@ mod tests {
         assert_eq!(family(me)[0], me);
         assert!(cpu(me).total_ns > 0);
         assert!(memory_bytes(me) > 64 * 1024);
+        assert!(resident_bytes(me) >= memory_bytes(me));
         assert!(descriptors(me) >= 3);
     }
 }

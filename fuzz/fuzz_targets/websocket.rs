@@ -1,7 +1,7 @@
 //! A client's frames, cut anywhere and whole; a message that comes out is what went in.
 #![no_main]
 
-use hythe::http::websocket::{Decoder, Event, Failure, Message, write_binary, write_text};
+use hythe::http::websocket::{Decoder, Event, Failure, Limits, Message, write_binary, write_text};
 use libfuzzer_sys::fuzz_target;
 
 const MESSAGE_MAX: u32 = 1 << 12;
@@ -12,7 +12,7 @@ fn read(parts: &[&[u8]]) -> (Vec<Event>, Option<Failure>) {
     for part in parts {
         held.extend_from_slice(part);
         loop {
-            match decoder.decode(&held, MESSAGE_MAX) {
+            match decoder.decode(&held, Limits::new(MESSAGE_MAX)) {
                 Err(failure) => return (events, Some(failure)),
                 Ok((used, event)) => {
                     held.drain(..used);

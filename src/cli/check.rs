@@ -3,10 +3,12 @@
 use std::fmt::Write;
 use std::net::SocketAddr;
 
+use crate::cli::key::{Key, Layer};
 use crate::cli::layers::Settled;
-use crate::cli::options::{self, Key, Layer};
+use crate::cli::options;
 use crate::cli::summary;
-use crate::config::{Config, TokenSource};
+use crate::config::Config;
+use crate::config::secret::TokenSource;
 
 /// Everything `hythe check` prints: the values, then, as comments, what they come to. `resolved` is the same
 /// configuration with absolute paths.

@@ -13,8 +13,9 @@ use crate::cli::cert;
 #[cfg(feature = "client")]
 use crate::cli::client::words;
 use crate::cli::exit::{Exit, Mistake};
+use crate::cli::key::Key;
 use crate::cli::manage;
-use crate::cli::options::{self, Key};
+use crate::cli::options;
 
 /// What the program is asked to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -219,6 +220,10 @@ fn heard(words: Words) -> Result<Heard, Mistake> {
     if words.port.is_some() && words.flags.iter().any(|(name, _)| *name == "listen") {
         return Err(Mistake::usage("PORT is for the default addresses; with --listen the port belongs to the address"));
     }
+    let is_given = |flag: &str| words.flags.iter().any(|(name, _)| *name == flag);
+    if is_given("token") && is_given("token-file") {
+        return Err(Mistake::usage("--token and --token-file both give the operator's token; give one of them"));
+    }
     Ok(Heard::Words(words))
 }
 
@@ -388,6 +393,8 @@ mod tests {
             ("--list serve", "the command comes first: hythe serve"),
             ("9000 --listen 1.2.3.4:5", "the port belongs to the address"),
             ("check --lst", "there is no flag --lst"),
+            ("--token a --token-file b", "--token and --token-file both"),
+            ("check --token-file=b --token=a", "--token and --token-file both"),
         ] {
             let mistake = heard(line).unwrap_err();
             assert!(mistake.sentence.contains(says), "{line}: {mistake}");

@@ -6,7 +6,8 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt, chown};
 use std::path::{Component, Path, PathBuf};
 
 use crate::cli::exit::Mistake;
-use crate::config::{AccessLog, Config};
+use crate::config::Config;
+use crate::config::choices::AccessLog;
 
 /// For whom a folder is made.
 #[derive(Clone, Copy, PartialEq, Eq)]

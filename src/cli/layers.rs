@@ -11,8 +11,11 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::command::Words;
 use crate::cli::exit::Mistake;
-use crate::cli::options::{self, Key, Layer};
-use crate::config::{Config, Listen, OperatorToken, Secret, TokenSource};
+use crate::cli::key::{Key, Layer};
+use crate::cli::options;
+use crate::config::Config;
+use crate::config::listen::Listen;
+use crate::config::secret::{OperatorToken, Secret, TokenSource};
 
 /// Variables that begin with HYTHE_ and belong to the client.
 const CLIENT_VARIABLES: [&str; 5] = ["HYTHE_URL", "HYTHE_TOKEN", "HYTHE_PASSWORD_FILE", "HYTHE_CA", "HYTHE_PIN"];
@@ -255,8 +258,8 @@ mod tests {
     #[test]
     fn every_token_that_is_not_empty_will_do_and_each_knows_its_source() {
         let settled = settle_all(
-            "--token first --token-file t",
-            &[("HYTHE_OPERATOR_TOKEN", "second"), ("HYTHE_TOKEN", "a client's")],
+            "--token first",
+            &[("HYTHE_OPERATOR_TOKEN", "second"), ("HYTHE_TOKEN_FILE", "t"), ("HYTHE_TOKEN", "a client's")],
             &[("t", "  third\n")],
         )
         .unwrap();

@@ -12,7 +12,8 @@ use log::{LevelFilter, SetLoggerError};
 use simplelog::{ConfigBuilder, WriteLogger};
 
 use crate::cli::exit::Mistake;
-use crate::config::{Config, LogFormat};
+use crate::config::Config;
+use crate::config::choices::LogFormat;
 
 /// Begins logging to `sink`, at the level and in the format of the configuration. Only once in a process.
 pub fn start(config: &Config, sink: Box<dyn Write + Send>) -> Result<(), SetLoggerError> {

@@ -1,6 +1,7 @@
 //! The words around the program: its command line, its configuration, and what it says to the one who starts it.
 //!
-//! One table (`options`) defines each key once. From it come the flags (`command`), the environment variables and the
+//! One table (`options`) defines each key once, out of kinds of keys (`key`) whose values have units (`units`) or forms of their own
+//! (`forms`). From it come the flags (`command`), the environment variables and the
 //! file's keys (`layers`), what `hythe check` prints (`check`) and `docs/configuration.md` (`reference`).
 //!
 //! The commands that talk to a server instead of being one are in `client`.
@@ -12,6 +13,8 @@ pub mod client;
 pub mod command;
 pub mod exit;
 pub mod folders;
+pub mod forms;
+pub mod key;
 pub mod layers;
 pub mod logging;
 pub mod manage;

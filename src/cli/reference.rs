@@ -2,7 +2,8 @@
 
 use std::fmt::Write;
 
-use crate::cli::options::{self, Key};
+use crate::cli::key::Key;
+use crate::cli::options;
 
 const OPENING: &str = "\
 # Configuration

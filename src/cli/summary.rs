@@ -5,7 +5,10 @@
 use std::net::SocketAddr;
 use std::path::Path;
 
-use crate::config::{Access, AccessLog, Config, Confinement, TokenSource};
+use crate::config::Config;
+use crate::config::access::Access;
+use crate::config::choices::{AccessLog, Confinement};
+use crate::config::secret::TokenSource;
 
 /// A token of fewer bytes is warned of: with 16 random ones nobody guesses it.
 const TOKEN_BYTES_LEAST: usize = 16;
@@ -128,7 +131,9 @@ fn served_folder(config: &Config, file: &Path) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Listen, OperatorToken, Secret, Switches};
+    use crate::config::access::Switches;
+    use crate::config::listen::Listen;
+    use crate::config::secret::{OperatorToken, Secret};
 
     fn resolved() -> Config {
         Config { www: "/srv/www".into(), uploads: "/srv/uploads".into(), data: "/srv/data".into(), ..Config::default() }

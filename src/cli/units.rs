@@ -2,7 +2,7 @@
 //!
 //! What cannot be read is answered with a sentence's end that says what would be accepted: `is no duration; write …`.
 
-use crate::config::Rate;
+use crate::config::limits::Rate;
 
 /// One unit: how it is written (in small letters, the usual way first) and how many of the smallest unit it has.
 type Unit = (&'static str, u64);

@@ -17,12 +17,14 @@ pub struct Fault {
     pub closes: bool,
     /// Seconds for `Retry-After`, where waiting helps.
     pub retry_after: Option<u32>,
+    /// Header fields that its answer must have: `Allow` of a 405, `Content-Range` of a 416.
+    pub fields: Vec<(&'static str, String)>,
 }
 
 impl Fault {
     /// A refusal after which the connection can go on.
     pub fn new(status: Status, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Fault {
-        Fault { status, code, detail: detail.into(), closes: false, retry_after: None }
+        Fault { status, code, detail: detail.into(), closes: false, retry_after: None, fields: Vec::new() }
     }
 
     /// A refusal after which nothing more can be read: the message's framing is in doubt.
@@ -33,6 +35,12 @@ impl Fault {
     /// The same refusal, with a time after which to try again.
     pub fn retry_after(self, seconds: u32) -> Fault {
         Fault { retry_after: Some(seconds), ..self }
+    }
+
+    /// The same refusal, with a header field of its answer.
+    pub fn with_field(mut self, name: &'static str, value: impl Into<String>) -> Fault {
+        self.fields.push((name, value.into()));
+        self
     }
 
     /// 400 `bad_request` that closes: the message is not HTTP, or could be read in two ways.

@@ -257,6 +257,36 @@ impl Multipart {
     }
 }
 
+/// The fields of a small form that is all there: names and values, a file's as any other's.
+///
+/// # Errors
+/// As [`Multipart::new`] and [`Multipart::push`]; 400 `bad_form` for a value that is not UTF-8.
+pub fn fields(content_type: &[u8], body: &[u8], limits: Limits) -> Result<Vec<(String, String)>, Fault> {
+    let mut machine = Multipart::new(content_type, limits)?;
+    let (mut fields, mut name, mut value, mut at) = (Vec::new(), String::new(), Vec::new(), 0);
+    loop {
+        let rest = &body[at..];
+        let (used, event) = machine.push(rest)?;
+        at += used;
+        match event {
+            Event::Part(part) => name = part.name,
+            Event::Data(range) => value.extend_from_slice(&rest[range]),
+            Event::Held(bytes) => value.extend_from_slice(bytes),
+            Event::PartEnd => {
+                let text = String::from_utf8(std::mem::take(&mut value)).map_err(|_| {
+                    Fault::new(Status::BAD_REQUEST, "bad_form", "a field of the form does not decode to UTF-8")
+                })?;
+                fields.push((std::mem::take(&mut name), text));
+            }
+            Event::End => {}
+            Event::NeedBytes => {
+                machine.finish()?;
+                return Ok(fields);
+            }
+        }
+    }
+}
+
 /// What a search has come upon.
 enum Seen {
     /// Only what may become a delimiter.

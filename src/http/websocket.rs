@@ -83,6 +83,7 @@ const fn protocol(reason: &'static str) -> Failure {
 }
 
 const NOT_UTF8: Failure = Failure { code: CloseCode::BAD_DATA, reason: "the text is not UTF-8" };
+const TEXT_ONLY: Failure = Failure { code: CloseCode::UNSUPPORTED, reason: "text only" };
 const TOO_BIG: Failure = Failure { code: CloseCode::TOO_BIG, reason: "the message is too large" };
 
 /// A whole message.
@@ -137,6 +138,23 @@ enum Gathered {
     Binary(Vec<u8>),
 }
 
+/// What is taken of a client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Limits {
+    /// A message's bytes, at most.
+    pub message_max: u32,
+    /// Whether a binary message is refused: at its first byte, and not when all of it has come.
+    pub is_text_only: bool,
+}
+
+impl Limits {
+    /// Messages of both kinds, up to so many bytes.
+    pub const fn new(message_max: u32) -> Limits {
+        Limits { message_max, is_text_only: false }
+    }
+}
+
 /// Reads what a client sends.
 #[derive(Debug, Default)]
 pub struct Decoder {
@@ -172,15 +190,15 @@ const PONG: u8 = 10;
 
 impl Decoder {
     /// Reads as far as the next event. Says how many bytes were used; what is not used is to be offered again with more behind
-    /// it. A message has at most `message_max` bytes. After a close frame or a failure nothing more is to be read.
+    /// it. After a close frame or a failure nothing more is to be read.
     ///
     /// # Errors
     /// What the client did wrong.
-    pub fn decode(&mut self, input: &[u8], message_max: u32) -> Result<(usize, Event), Failure> {
+    pub fn decode(&mut self, input: &[u8], limits: Limits) -> Result<(usize, Event), Failure> {
         let mut used = 0;
         loop {
             if self.rest == 0 {
-                match self.head(&input[used..], message_max)? {
+                match self.head(&input[used..], limits)? {
                     None => return Ok((used, Event::NeedBytes)),
                     Some(head) if head.opcode >= CLOSE => {
                         return Ok(match control(&head, &input[used..])? {
@@ -220,7 +238,7 @@ impl Decoder {
     }
 
     /// The next head, if all of it is there. What is wrong with a part of it is told without waiting for the rest.
-    fn head(&self, input: &[u8], message_max: u32) -> Result<Option<Head>, Failure> {
+    fn head(&self, input: &[u8], limits: Limits) -> Result<Option<Head>, Failure> {
         let &[first, ref behind @ ..] = input else { return Ok(None) };
         let (opcode, is_last) = (first & 0x0f, first & 0x80 != 0);
         if first & 0x70 != 0 {
@@ -230,6 +248,7 @@ impl Decoder {
             (CLOSE | PING | PONG, _) if !is_last => return Err(protocol("a control frame is in pieces")),
             (CLOSE | PING | PONG, _) => {}
             (CONTINUATION, Gathered::Nothing) => return Err(protocol("there is no message to continue")),
+            (BINARY, Gathered::Nothing) if limits.is_text_only => return Err(TEXT_ONLY),
             (CONTINUATION, _) | (TEXT | BINARY, Gathered::Nothing) => {}
             (TEXT | BINARY, _) => return Err(protocol("a message begins inside another")),
             _ => return Err(protocol("an unknown opcode")),
@@ -260,7 +279,7 @@ impl Decoder {
             return Err(protocol("a length has its highest bit set"));
         }
         let length = u32::try_from(length).map_err(|_| TOO_BIG)?;
-        if opcode < CLOSE && length as usize > (message_max as usize).saturating_sub(self.gathered()) {
+        if opcode < CLOSE && length as usize > (limits.message_max as usize).saturating_sub(self.gathered()) {
             return Err(TOO_BIG);
         }
         let Some((&mask, behind)) = behind.split_first_chunk() else { return Ok(None) };

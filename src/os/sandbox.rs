@@ -18,7 +18,7 @@ use landlock::{
 };
 use nix::unistd::{Uid, initgroups, setgid, setuid};
 
-use crate::config::Confinement;
+use crate::config::choices::Confinement;
 
 /// Without this much of Landlock "confined" would be no word for it: Linux 6.7, whose files can be kept from being cut short and
 /// which knows of connections.

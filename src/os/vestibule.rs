@@ -11,7 +11,7 @@ use rustix::net::{RecvFlags, recv};
 use slab::Slab;
 
 use crate::clock::Moment;
-use crate::config::Network;
+use crate::config::listen::Network;
 use crate::os::proxied::{self, HEADER_MAX, Header};
 use crate::reactor::system::Peer;
 

@@ -496,8 +496,9 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
                 self.slots.slab[other as usize].io.seat = seat;
             }
             self.door.let_out(&self.slots, protocol.peer_ip());
+            let (key, unsent) = (Key { index, age: io.age }, io.outbox.as_ref().map_or(0, |outbox| outbox.unsent()));
             let (shared, yard) = (&mut self.slots.shared, &mut self.slots.yard);
-            let told = catch_unwind(AssertUnwindSafe(|| protocol.on_close(shared, yard)));
+            let told = catch_unwind(AssertUnwindSafe(|| protocol.on_close(key, unsent, shared, yard)));
             self.slots.yard.counts.panics += u64::from(told.is_err());
             self.slots.system.close(socket);
             self.slots.yard.counts.connections -= 1;

@@ -51,7 +51,7 @@ impl<S: State> Connection<S> {
         {
             self.cors = u8::try_from(at + 1).unwrap_or(0);
         }
-        let mut cx = context(port.yard, house.answers, self.peer);
+        let mut cx = context(port.yard, self.peer);
         let reply = house.answer(request, &mut cx);
         let ip = cx.peer.ip;
         match reply {
@@ -79,7 +79,7 @@ impl<S: State> Connection<S> {
             Reply::Refuse(fault) => self.refuse(&fault, line, house, port),
             Reply::Collect { most, then } => {
                 if !self.exchange.has_body() {
-                    let reply = then(&mut house.state, Vec::new(), &mut context(port.yard, house.answers, self.peer));
+                    let reply = then(&mut house.state, Vec::new(), &mut context(port.yard, self.peer));
                     return self.follow(reply, line, house, port);
                 }
                 if self.exchange.body_remaining().is_some_and(|length| length > most as u64) {
@@ -158,7 +158,7 @@ impl<S: State> Connection<S> {
         house: &mut House<S>,
         port: &mut Port<'_, Self>,
     ) {
-        let mut cx = context(port.yard, house.answers, self.peer);
+        let mut cx = context(port.yard, self.peer);
         cx.is_over = is_over;
         let reply = again(&mut house.state, &mut cx);
         let reply = match reply {
@@ -195,7 +195,7 @@ impl<S: State> Connection<S> {
         if matches!(&self.phase, Phase::Later(waiting) if waiting.ticket.number == number) {
             return self.step(step, house, port);
         }
-        let reply = step(&mut house.state, &mut context(port.yard, house.answers, self.peer));
+        let reply = step(&mut house.state, &mut context(port.yard, self.peer));
         follow_orphan(reply, house, port.yard, port.key);
     }
 
@@ -212,7 +212,7 @@ impl<S: State> Connection<S> {
 
     fn step(&mut self, step: Step<S>, house: &mut House<S>, port: &mut Port<'_, Self>) {
         let line = self.take_work(port);
-        let reply = step(&mut house.state, &mut context(port.yard, house.answers, self.peer));
+        let reply = step(&mut house.state, &mut context(port.yard, self.peer));
         self.follow(reply, line, house, port);
     }
 }
@@ -224,6 +224,7 @@ impl<S: State> Protocol for Connection<S> {
     type Promise = Promise<S>;
 
     fn open(peer: Peer, house: &mut House<S>, port: &mut Port<'_, Self>) -> Self {
+        log::debug!("{} is connected", peer.ip);
         port.deadline(port.now().plus(house.rules.header_timeout_ms));
         Connection {
             exchange: Exchange::default(),
@@ -350,6 +351,7 @@ impl<S: State> Protocol for Connection<S> {
             Phase::Talk(_) => self.talk_on(house, port),
             _ => {}
         }
+        self.release_lines(house, port);
     }
 
     fn on_end(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
@@ -412,7 +414,9 @@ impl<S: State> Protocol for Connection<S> {
 
     fn on_alarm(house: &mut House<S>, yard: &mut Yard<Self>) {
         let nobody = Peer { ip: IpAddr::from([0, 0, 0, 0]), port: 0, entrance: Entrance::Plain };
-        house.state.on_alarm(&mut context(yard, house.answers, nobody));
+        let cx = &mut context(yard, nobody);
+        house.state.on_alarm(cx);
+        house.alarms.iter().for_each(|alarm| alarm(&mut house.state, cx));
     }
 
     fn on_stop(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
@@ -445,7 +449,7 @@ impl<S: State> Protocol for Connection<S> {
             Promise::Talk(judged) => return self.take_judged(judged, verdict, house, port),
         };
         let line = self.take_work(port);
-        let reply = decided(&mut house.state, verdict, &mut context(port.yard, house.answers, self.peer));
+        let reply = decided(&mut house.state, verdict, &mut context(port.yard, self.peer));
         self.follow(reply, line, house, port);
     }
 
@@ -485,7 +489,11 @@ impl<S: State> Protocol for Connection<S> {
         self.linger(port);
     }
 
-    fn on_close(self, house: &mut House<S>, yard: &mut Yard<Self>) {
+    fn on_close(self, key: Key, unsent: u64, house: &mut House<S>, yard: &mut Yard<Self>) {
+        if let Some(access) = &mut house.access {
+            access.release(key, unsent, yard.wall, &mut yard.log);
+        }
+        log::debug!("{} is gone", self.peer.ip);
         let nobody = Key { index: u32::MAX, age: 0 };
         match self.phase {
             Phase::Stream(streaming) => streaming.end(house, yard, self.peer),
@@ -511,13 +519,13 @@ impl<S: State> Protocol for Connection<S> {
         let peer = Peer { ip: IpAddr::from([0, 0, 0, 0]), port: 0, entrance: Entrance::Plain };
         match done {
             Done::Step(step) | Done::Late(_, step) | Done::Sunk(Sunk::Finished(step)) => {
-                let reply = step(&mut house.state, &mut context(yard, house.answers, peer));
+                let reply = step(&mut house.state, &mut context(yard, peer));
                 follow_orphan(reply, house, yard, key);
             }
             Done::Sunk(Sunk::Home(sink, _)) => yard.spawn(key, Lane::Writes, move || drop_there(sink)),
             Done::Drawn(drawn) => yard.spawn(key, Lane::Files, move || drop_there(drawn.into_source())),
             Done::Thought(thought) => {
-                let said = thought(&mut house.state, &mut context(yard, house.answers, peer));
+                let said = thought(&mut house.state, &mut context(yard, peer));
                 follow_said_orphan(said, yard);
             }
             Done::Change(change) => yard.marks = change(house),
@@ -527,7 +535,7 @@ impl<S: State> Protocol for Connection<S> {
 
     fn on_orphan_verdict(promise: Promise<S>, verdict: Verdict, house: &mut House<S>, yard: &mut Yard<Self>) {
         let peer = Peer { ip: IpAddr::from([0, 0, 0, 0]), port: 0, entrance: Entrance::Plain };
-        let cx = &mut context(yard, house.answers, peer);
+        let cx = &mut context(yard, peer);
         match promise {
             Promise::Reply(decided) => {
                 let reply = decided(&mut house.state, verdict, cx);
@@ -542,7 +550,7 @@ impl<S: State> Protocol for Connection<S> {
 
     fn on_signal(signal: Signal, census: &[(&'static str, usize)], house: &mut House<S>, yard: &mut Yard<Self>) {
         match signal {
-            Signal::Status => log::info!("{}", status::line(census, house, yard)),
+            Signal::Status => log::info!("{}", status::line(census, yard)),
             Signal::Reload => {
                 if let Some(reload) = house.reload.clone() {
                     yard.spawn(Key::NOBODY, Lane::Files, move || Done::Change(reload()));

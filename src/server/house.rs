@@ -1,6 +1,7 @@
 //! What all connections of a server share: the program's state, its routes, its rules, and the way a request takes from its
 //! head to its handler.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::clock::Wall;
@@ -16,8 +17,8 @@ use crate::http::upgrade::names_websocket;
 use crate::path::{PathFault, RelPath};
 use crate::reactor::slot::Marks;
 use crate::reactor::system::Entrance;
-use crate::server::access::AccessLog;
-use crate::server::context::{Answers, Call, Context};
+use crate::server::access::{AccessLog, write_escaped};
+use crate::server::context::{Call, Context};
 use crate::server::later::Mail;
 use crate::server::layer::{Layer, Next};
 use crate::server::problem::{self, Painter};
@@ -26,6 +27,7 @@ use crate::server::reply::{Reply, State};
 use crate::server::router::{Found, Router};
 
 /// How a server treats its clients.
+#[non_exhaustive]
 pub struct Rules {
     /// How large a head may be.
     pub heads: HeadLimits,
@@ -94,6 +96,9 @@ pub type Change<S> = Box<dyn FnOnce(&mut House<S>) -> Option<Marks> + Send>;
 /// Reads anew how a house is to be set up. A helper does it, for it reads files.
 pub type Reload<S> = Arc<dyn Fn() -> Change<S> + Send + Sync>;
 
+/// Who is asked when a time has come, beside the state itself ([`State::on_alarm`]): a part that lives in it.
+pub type Alarm<S> = fn(&mut S, &mut Context<'_>);
+
 const RESOURCE_POLICY: &[u8] = b"Cross-Origin-Resource-Policy: same-origin\r\n";
 
 /// What all connections share.
@@ -108,10 +113,10 @@ pub struct House<S: State> {
     pub built_in: Router<S>,
     /// What is wrapped around every handler, the outermost first.
     pub layers: Vec<Layer<S>>,
+    /// Parts that are asked when a time has come.
+    pub alarms: Vec<Alarm<S>>,
     /// How answers come from other threads.
     pub mail: Option<Arc<dyn Mail>>,
-    /// What has been answered.
-    pub answers: Answers,
     /// The bodies that are being received.
     pub bodies: Bodies,
     /// The access log's lines, if they are wanted.
@@ -127,15 +132,15 @@ impl<S: State> House<S> {
     /// A house with its rules.
     pub fn new(state: S, router: Router<S>, rules: Rules) -> House<S> {
         let access = rules.access_log.map(AccessLog::new);
-        let (built_in, layers, mail) = (Router::default(), Vec::new(), None);
+        let (built_in, layers, alarms, mail) = (Router::default(), Vec::new(), Vec::new(), None);
         House {
             state,
             rules,
             router,
             built_in,
             layers,
+            alarms,
             mail,
-            answers: Answers::default(),
             bodies: Bodies::default(),
             access,
             reload: None,
@@ -177,7 +182,13 @@ impl<S: State> House<S> {
 
     /// A request's way to its handler, in the order of the contract: host, path, cross-site guard, route.
     pub fn answer(&mut self, request: &Request<'_>, cx: &mut Context<'_>) -> Reply<S> {
-        self.find(request, cx).unwrap_or_else(Reply::Refuse)
+        let reply = self.find(request, cx).unwrap_or_else(Reply::Refuse);
+        if let Reply::Refuse(fault) = &reply
+            && fault.status == Status::FORBIDDEN
+        {
+            tell_refusal(fault, request, cx.peer.ip);
+        }
+        reply
     }
 
     fn find(&mut self, request: &Request<'_>, cx: &mut Context<'_>) -> Result<Reply<S>, Fault> {
@@ -218,10 +229,7 @@ impl<S: State> House<S> {
             Found::Handler(handler, parameters) => (handler, parameters),
             Found::Rest(handler) => (handler, Vec::new()),
             Found::Options(allow) => return Ok(Response::new(Status::NO_CONTENT).header("Allow", &allow).into()),
-            Found::WrongMethod(allow) => {
-                let refusal = self.refusal(&method_not_allowed(&allow), problem::wants_page(request));
-                return Ok(refusal.header("Allow", &allow).into());
-            }
+            Found::WrongMethod(allow) => return Err(wrong_method(&allow)),
             Found::Nothing => return Err(Fault::not_found()),
         };
         let call = Call { request, path: &path, is_folder, mail: self.mail.as_ref(), parameters };
@@ -322,18 +330,30 @@ const ALLOWED_HEADERS: &str = "authorization, content-type, if-match, if-none-ma
      if-range, range, last-event-id, tus-resumable, upload-length, upload-defer-length, upload-metadata, upload-offset, \
      upload-checksum, x-http-method-override";
 
+/// Of what was asked for, at most so much of each part stands in the log.
+const SHOWN_MAX: usize = 200;
+
 /// What a page of another site may read of an answer, beside what every page may.
 pub const EXPOSED_HEADERS: &str = "accept-ranges, allow, content-disposition, content-location, content-range, etag, location, \
      repr-digest, retry-after, tus-extension, tus-max-size, tus-resumable, tus-version, upload-defer-length, upload-expires, \
      upload-length, upload-metadata, upload-offset, www-authenticate";
 
-fn method_not_allowed(allow: &str) -> Fault {
-    Fault::new(Status::METHOD_NOT_ALLOWED, "method_not_allowed", format!("this takes {allow}"))
+/// A line of the log for somebody who asked for what is not theirs.
+fn tell_refusal(fault: &Fault, request: &Request<'_>, ip: IpAddr) {
+    let mut shown = Vec::new();
+    for (before, bytes) in
+        [("\"", request.method_text.as_bytes()), (" ", request.target.as_bytes()), ("\" of ", request.host)]
+    {
+        shown.extend_from_slice(before.as_bytes());
+        write_escaped(&bytes[..bytes.len().min(SHOWN_MAX)], &mut shown);
+    }
+    log::info!("{ip} is refused with 403 {}: {}", fault.code, String::from_utf8_lossy(&shown));
 }
 
 /// 405 with what is allowed.
-pub fn wrong_method(allow: &str, wants_page: bool) -> Response {
-    problem::answer(&method_not_allowed(allow), wants_page).header("Allow", allow)
+pub fn wrong_method(allow: &str) -> Fault {
+    let detail = format!("this takes {allow}");
+    Fault::new(Status::METHOD_NOT_ALLOWED, "method_not_allowed", detail).with_field("Allow", allow)
 }
 
 /// What a path that is none is answered with.

@@ -10,10 +10,10 @@ use crate::reactor::slot::{Brought, Marks};
 use crate::reactor::system::System;
 use crate::server::connection::{Connection, Done};
 use crate::server::context::{Call, Context};
-use crate::server::house::{House, Rules};
+use crate::server::house::{Alarm, House, Rules};
 use crate::server::later::Mail;
 use crate::server::layer::{Layer, Next};
-use crate::server::reply::{Hub, Reply, State, Topic};
+use crate::server::reply::{Handler, Hub, Reply, State, Topic};
 use crate::server::router::{BadPattern, Router};
 
 pub mod access;
@@ -23,6 +23,7 @@ pub mod context;
 pub mod house;
 pub mod later;
 pub mod layer;
+pub mod lend;
 pub mod problem;
 pub mod pull;
 pub mod pump;
@@ -39,13 +40,15 @@ pub struct Server<S: State> {
     /// Those of built-in parts, asked after them.
     built_in: Router<S>,
     layers: Vec<Layer<S>>,
+    alarms: Vec<Alarm<S>>,
     hub: Hub,
 }
 
 impl<S: State> Server<S> {
     /// A server without routes, and the topics its state knows of.
     pub fn new(state: S, hub: Hub) -> Server<S> {
-        Server { state, router: Router::default(), built_in: Router::default(), layers: Vec::new(), hub }
+        let (router, built_in) = (Router::default(), Router::default());
+        Server { state, router, built_in, layers: Vec::new(), alarms: Vec::new(), hub }
     }
 
     /// Adds a route: a path whose segments may be `:name` (any one segment) or, as the last, `*name` (all that follows).
@@ -65,20 +68,20 @@ impl<S: State> Server<S> {
         add(&mut self.router, methods, pattern, handler)
     }
 
+    /// Adds a route of one method.
+    ///
+    /// # Errors
+    /// As [`add_route`](Server::add_route).
+    pub fn add_handler(&mut self, method: Method, pattern: &str, handler: Handler<S>) -> Result<(), BadPattern> {
+        self.router.add(method, pattern, handler)
+    }
+
     /// Adds a route of a built-in part: it is asked only if no route of the program's own fits.
     ///
     /// # Errors
     /// As [`add_route`](Server::add_route).
-    pub fn add_built_in<R>(
-        &mut self,
-        methods: &[Method],
-        pattern: &str,
-        handler: impl Fn(&mut S, &Call<'_>, &mut Context<'_>) -> R + Clone + 'static,
-    ) -> Result<(), BadPattern>
-    where
-        R: Into<Reply<S>>,
-    {
-        add(&mut self.built_in, methods, pattern, handler)
+    pub fn add_built_in(&mut self, method: Method, pattern: &str, handler: Handler<S>) -> Result<(), BadPattern> {
+        self.built_in.add(method, pattern, handler)
     }
 
     /// Wraps a function around every handler, inside those that were added before.
@@ -94,12 +97,27 @@ impl<S: State> Server<S> {
         self.hub.topic()
     }
 
+    /// What it will own, and where topics are made.
+    pub fn state_and_hub(&mut self) -> (&mut S, &mut Hub) {
+        (&mut self.state, &mut self.hub)
+    }
+
     /// Sets who answers what no route fits.
     pub fn set_rest<R>(&mut self, handler: impl Fn(&mut S, &Call<'_>, &mut Context<'_>) -> R + 'static)
     where
         R: Into<Reply<S>>,
     {
-        self.built_in.set_rest(Box::new(move |state, call, cx| handler(state, call, cx).into()));
+        self.router.set_rest(Box::new(move |state, call, cx| handler(state, call, cx).into()));
+    }
+
+    /// The same of a built-in part: the program's own is asked in its place.
+    pub fn set_built_in_rest(&mut self, handler: Handler<S>) {
+        self.built_in.set_rest(handler);
+    }
+
+    /// Has a part asked whenever a time has come that somebody wished to be woken at.
+    pub fn add_alarm(&mut self, alarm: Alarm<S>) {
+        self.alarms.push(alarm);
     }
 
     /// Every route: method and pattern, the program's own first; a built-in one that never gets to answer is left out.
@@ -137,6 +155,7 @@ impl<S: State> Server<S> {
         let mut house = House::new(self.state, self.router, rules);
         house.built_in = self.built_in;
         house.layers = self.layers;
+        house.alarms = self.alarms;
         house.mail = mail;
         Reactor::new(world, house, marks, self.hub)
     }

@@ -51,7 +51,11 @@ pub fn answer_with(fault: &Fault, page: Option<Vec<u8>>) -> Response {
             .header("Referrer-Policy", "same-origin")
             .header("Cache-Control", "no-store")
             .with_body(Body::Bytes(text.into()))
-    } else if fault.code == NOT_FOUND_CODE && fault.status == Status::NOT_FOUND && fault.detail == NOT_FOUND_DETAIL {
+    } else if fault.code == NOT_FOUND_CODE
+        && fault.status == Status::NOT_FOUND
+        && fault.detail == NOT_FOUND_DETAIL
+        && fault.fields.is_empty()
+    {
         // By far the most common refusal; nothing of it is made anew.
         return Response::ready(fault.status, Bytes::from_static(DOCUMENT_LINES), Body::Bytes(NOT_FOUND.clone()));
     } else {
@@ -61,6 +65,9 @@ pub fn answer_with(fault: &Fault, page: Option<Vec<u8>>) -> Response {
     };
     if let Some(seconds) = fault.retry_after {
         response.add_header("Retry-After", &seconds.to_string());
+    }
+    for (name, value) in &fault.fields {
+        response.add_header(name, value);
     }
     if fault.status == Status::UPGRADE_REQUIRED {
         // RFC 9110, section 15.5.22; RFC 6455, section 4.4.

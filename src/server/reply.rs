@@ -9,7 +9,7 @@ use crate::http::response::Response;
 use crate::http::status::Status;
 // Words of the loop that a handler may use; the rooms above take them from here.
 pub use crate::reactor::hub::{Dialect, Hub, Topic};
-pub use crate::reactor::slot::{Counts, TURN_MS};
+pub use crate::reactor::slot::{Counts, TURN_MS, Tally};
 pub use crate::reactor::system::{Key, Lane, Peer, Verdict};
 use crate::server::context::{Call, Context};
 use crate::server::later::Ticket;

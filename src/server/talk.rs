@@ -25,6 +25,11 @@ pub trait Talk<S: State> {
         MESSAGE_MAX
     }
 
+    /// Whether it hears binary messages too; if not, one ends the conversation with 1003 at its first byte.
+    fn takes_binary(&self) -> bool {
+        true
+    }
+
     /// The conversation has begun.
     fn on_open(&mut self, _state: &mut S, _cx: &mut Context<'_>) -> Said<S> {
         Said::nothing()

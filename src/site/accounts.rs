@@ -4,13 +4,15 @@ use std::net::IpAddr;
 
 use serde_json::json;
 
-use crate::config::Signup;
+use crate::config::choices::Signup;
 use crate::http::date;
 use crate::http::fault::Fault;
+use crate::http::request::Method;
 use crate::http::response::Response;
 use crate::http::status::Status;
 use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
+use crate::site::body::{METHOD, bad_field};
 use crate::site::cookie;
 use crate::site::entrance::Page;
 use crate::site::gate::{Principal, User, rights_of, session_ended, tell_failure};
@@ -27,9 +29,9 @@ use crate::store::secret::{Digest, Hash, RECOVERY_BYTES, code};
 use crate::store::users::Credential;
 
 /// `POST /register`.
-pub fn register(site: &mut Site, call: &Call<'_>, _: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+pub fn register(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     let signup = rights_of(site, call.request).signup;
-    post_try(site, call, cx, Page::Register, move |site, mut members, back, cx| {
+    post_try(site, call, cx, Page::Register, &who, move |site, mut members, back, cx| {
         let (given, password) = (members.need("username")?, members.need("password")?);
         let invite = members.text("invite")?.filter(|invite| !invite.is_empty());
         members.end()?;
@@ -143,22 +145,23 @@ fn check_own(
 /// `POST /password`: every other session ends.
 pub fn password(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     let (user, ip) = (signed_in(&who)?.clone(), cx.peer.ip);
-    post(site, call, cx, Page::Account, move |site, mut members, back, cx| {
+    post(site, call, cx, Page::Account, &who, move |site, mut members, back, cx| {
         let (old, new) = (members.need("old")?, members.need("new")?);
         members.end()?;
         new_password(&new, &user.name)?;
         let owner = user.clone();
         check_own(site, cx, &owner, ip, old, move |site, checked, cx| {
             let Some(checked) = checked else { return back.refuse(site, bad_credentials()) };
+            let again = back.clone();
             let hashed = hash(site, cx, new, move |site, password, cx| {
                 let keeps = if let Credential::Session(id) = user.via { Some(id) } else { None };
                 let change = Change::SetPassword { account: user.id, checked: Some(checked), password, keeps };
                 keep(site, cx, change, move |site, kept, _| match kept {
-                    Some(_) => back.done(site, "/account", Status::OK, &json!({"status": "success"})).into(),
+                    Some(_) => back.told(site, &json!({"status": "success"})).into(),
                     None => back.refuse(site, bad_credentials()),
                 })
             });
-            hashed.unwrap_or_else(|fault| back.refuse(site, fault))
+            hashed.unwrap_or_else(|fault| again.refuse(site, fault))
         })
     })
 }
@@ -169,9 +172,9 @@ fn bad_reset_code() -> Fault {
 }
 
 /// `POST /reset-password`: with the recovery code, or a one-time code of an admin's or the operator's.
-pub fn reset(site: &mut Site, call: &Call<'_>, _: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+pub fn reset(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     let ip = cx.peer.ip;
-    post_try(site, call, cx, Page::Reset, move |site, mut members, back, cx| {
+    post_try(site, call, cx, Page::Reset, &who, move |site, mut members, back, cx| {
         let (given, typed, new) = (members.need("username")?, members.need("code")?, members.need("new")?);
         members.end()?;
         let name = name(&given).unwrap_or_default();
@@ -208,10 +211,13 @@ pub fn reset(site: &mut Site, call: &Call<'_>, _: Principal, cx: &mut Context<'_
     })
 }
 
-/// `DELETE /me`.
+/// `DELETE /me`, and the form that stands for it.
 pub fn delete(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
-    let (user, ip) = (signed_in(&who)?.clone(), cx.peer.ip);
-    post(site, call, cx, Page::Account, move |site, mut members, back, cx| {
+    let (user, ip, is_form) = (signed_in(&who)?.clone(), cx.peer.ip, call.method == Method::Post);
+    post(site, call, cx, Page::Account, &who, move |site, mut members, back, cx| {
+        if is_form && members.need(METHOD)? != "DELETE" {
+            return Err(bad_field(METHOD));
+        }
         let password = members.need("password")?;
         members.end()?;
         let owner = user.clone();
@@ -221,7 +227,7 @@ pub fn delete(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context
             keep(site, cx, change, move |site, kept, _| match kept {
                 Some(_) => remove_home(site, user.id, move |site, _| {
                     let answer = back.done(site, "/", Status::OK, &json!({"status": "success"}));
-                    answer.header("Set-Cookie", &cookie::clear(&site.config.path_prefix, back.is_secure())).into()
+                    answer.header("Set-Cookie", &cookie::clear(site.house_prefix(), back.is_secure())).into()
                 }),
                 None => back.refuse(site, bad_credentials()),
             })

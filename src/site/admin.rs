@@ -4,14 +4,17 @@ use serde_json::json;
 
 use crate::http::date;
 use crate::http::fault::Fault;
+use crate::http::request::Method;
 use crate::http::response::Response;
 use crate::http::status::Status;
 use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
+use crate::site::body::{METHOD, Members, bad_field};
 use crate::site::entrance::Page;
+use crate::site::gate::Principal;
 use crate::site::listed::list;
 use crate::site::people::{accounts, hash, keep, new_name, new_password, user_exists, value};
-use crate::site::post::post;
+use crate::site::post::{Back, post};
 use crate::site::rows;
 use crate::site::spot::remove_home;
 use crate::site::state::Site;
@@ -27,8 +30,8 @@ pub fn users(site: &mut Site, call: &Call<'_>, _: &mut Context<'_>) -> Result<Re
 }
 
 /// `POST /admin/users`: makes an account, whatever `signup` says.
-pub fn create(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
-    post(site, call, cx, Page::Admin, move |site, mut members, back, cx| {
+pub fn create(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+    post(site, call, cx, Page::Admin, &who, move |site, mut members, back, cx| {
         let (given, password) = (members.need("username")?, members.need("password")?);
         let is_admin = members.flag("admin")?.unwrap_or(false);
         members.end()?;
@@ -71,41 +74,60 @@ fn named(site: &mut Site, call: &Call<'_>) -> Result<i64, Fault> {
     accounts(site)?.users.named(name).map(|account| account.id).ok_or_else(Fault::not_found)
 }
 
-/// `PATCH /admin/users/<name>`.
-pub fn change(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+/// `PATCH` and `DELETE /admin/users/<name>`, and `POST` of a form that says which of the two it means.
+pub fn change(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     let account = named(site, call)?;
-    post(site, call, cx, Page::Admin, move |site, mut members, _, cx| {
-        let (is_disabled, is_admin) = (members.flag("disabled")?, members.flag("admin")?);
-        let quota = members.number("quota")?;
-        members.end()?;
-        let change = Change::Set { account, is_disabled, is_admin, quota };
-        Ok(keep(site, cx, change, move |site, kept, _| {
-            let user = site.accounts.as_ref().and_then(|accounts| accounts.users.account(account)).map(value);
-            match (kept, user) {
-                (Some(_), Some(user)) => Response::json(Status::OK, &user).into(),
-                _ => Fault::not_found().into(),
+    let name = call.parameter("name").unwrap_or_default().to_owned();
+    let method = call.method;
+    if method == Method::Delete {
+        return Ok(delete(site, cx, account, name, Back::program(cx.is_secure)));
+    }
+    post(site, call, cx, Page::Admin, &who, move |site, mut members, back, cx| {
+        match if method == Method::Patch { "PATCH".into() } else { members.need(METHOD)? }.as_str() {
+            "PATCH" => set(site, cx, account, members, back),
+            "DELETE" => {
+                members.end()?;
+                Ok(delete(site, cx, account, name, back))
             }
-        }))
+            _ => Err(bad_field(METHOD)),
+        }
     })
 }
 
-/// `DELETE /admin/users/<name>`.
-pub fn delete(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
-    let account = named(site, call)?;
-    let name = call.parameter("name").unwrap_or_default().to_owned();
-    let change = Change::Delete { account, checked: None };
-    Ok(keep(site, cx, change, move |site, kept, _| match kept {
-        Some(_) => remove_home(site, account, move |_, _| {
-            Response::json(Status::OK, &json!({"status": "success", "deleted": name})).into()
-        }),
-        None => Fault::not_found().into(),
+fn set(
+    site: &mut Site,
+    cx: &mut Context<'_>,
+    account: i64,
+    mut members: Members,
+    back: Back,
+) -> Result<Reply<Site>, Fault> {
+    let (is_disabled, is_admin) = (members.flag("disabled")?, members.flag("admin")?);
+    let quota = members.number("quota")?;
+    members.end()?;
+    let change = Change::Set { account, is_disabled, is_admin, quota };
+    Ok(keep(site, cx, change, move |site, kept, _| {
+        let user = site.accounts.as_ref().and_then(|accounts| accounts.users.account(account)).map(value);
+        match (kept, user) {
+            (Some(_), Some(user)) => back.told(site, &user).into(),
+            _ => back.refuse(site, Fault::not_found()),
+        }
     }))
 }
 
+fn delete(site: &mut Site, cx: &mut Context<'_>, account: i64, name: String, back: Back) -> Reply<Site> {
+    let change = Change::Delete { account, checked: None };
+    keep(site, cx, change, move |site, kept, _| match kept {
+        Some(_) => remove_home(site, account, move |site, _| {
+            back.told(site, &json!({"status": "success", "deleted": name})).into()
+        }),
+        None => back.refuse(site, Fault::not_found()),
+    })
+}
+
 /// `POST /admin/users/<name>/reset`: a code with which the user sets a new password.
-pub fn reset(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+pub fn reset(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     let account = named(site, call)?;
-    post(site, call, cx, Page::Admin, move |site, members, back, cx| {
+    post(site, call, cx, Page::Admin, &who, move |site, members, back, cx| {
         members.end()?;
         let code = code(&accounts(site)?.random::<CODE_BYTES>()?);
         let until = cx.wall.plus(CODE_MS);
@@ -121,8 +143,8 @@ pub fn reset(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<R
 }
 
 /// `POST /admin/invites`: whoever has it may make an account, once.
-pub fn invite(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
-    post(site, call, cx, Page::Admin, move |site, members, back, cx| {
+pub fn invite(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+    post(site, call, cx, Page::Admin, &who, move |site, members, back, cx| {
         members.end()?;
         let accounts = accounts(site)?;
         if accounts.users.invites() >= INVITES_MAX {

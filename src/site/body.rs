@@ -9,19 +9,25 @@ use crate::http::fault::Fault;
 use crate::http::form;
 use crate::http::headers::Field;
 use crate::http::media::MediaType;
+use crate::http::multipart::{self, Limits};
 use crate::http::request::Request;
 use crate::http::status::Status;
 
 /// Fields of a form; more say nothing that is asked for here.
 const FIELDS_MAX: usize = 16;
 
+/// The field in which a form says which method it stands for.
+pub const METHOD: &str = "_method";
+
 /// How a small body says what it says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// As a JSON object.
     Json,
     /// As a form.
     Fields,
+    /// As a form in the other of the two encodings that HTML knows; its `Content-Type` says where one field ends.
+    Parts(Box<[u8]>),
 }
 
 impl Kind {
@@ -38,7 +44,29 @@ impl Kind {
         match media {
             Some(media) if media.is("application/json") => Ok(Kind::Json),
             Some(media) if media.is("application/x-www-form-urlencoded") => Ok(Kind::Fields),
-            _ => Err(unknown_kind("application/json or application/x-www-form-urlencoded")),
+            Some(media) if media.is("multipart/form-data") => {
+                Ok(Kind::Parts(request.headers.get(Field::ContentType).unwrap_or_default().into()))
+            }
+            _ => Err(unknown_kind("application/json, application/x-www-form-urlencoded or multipart/form-data")),
+        }
+    }
+
+    /// Whether it is a form, in whichever encoding.
+    pub fn is_form(&self) -> bool {
+        *self != Kind::Json
+    }
+
+    /// The fields of a form.
+    ///
+    /// # Errors
+    /// 400 `bad_form` or `bad_multipart`.
+    pub fn fields(&self, body: &[u8]) -> Result<Vec<(String, String)>, Fault> {
+        match self {
+            Kind::Parts(content_type) => {
+                let limits = Limits { parts_max: FIELDS_MAX, ..Limits::default() };
+                multipart::fields(content_type, body, limits)
+            }
+            Kind::Fields | Kind::Json => form::parse(body, FIELDS_MAX),
         }
     }
 
@@ -47,14 +75,14 @@ impl Kind {
     ///
     /// # Errors
     /// What is wrong with the body: 400 `invalid_json`, `bad_form` or `bad_field`.
-    pub fn read<const N: usize>(self, body: &[u8], names: [&str; N]) -> Result<[Option<String>; N], Fault> {
+    pub fn read<const N: usize>(&self, body: &[u8], names: [&str; N]) -> Result<[Option<String>; N], Fault> {
         let mut texts = [const { None }; N];
         let mut take = |name: &str, value: Option<String>| match names.iter().position(|known| *known == name) {
             Some(at) if texts[at].is_none() && value.is_some() => {
                 texts[at] = value;
                 Ok(())
             }
-            None if self == Kind::Fields => Ok(()),
+            None if self.is_form() => Ok(()),
             _ => Err(bad_field(name)),
         };
         match self {
@@ -63,8 +91,8 @@ impl Kind {
                     take(&name, if let Value::String(text) = value { Some(text) } else { None })?;
                 }
             }
-            Kind::Fields => {
-                for (name, value) in form::parse(body, FIELDS_MAX)? {
+            Kind::Fields | Kind::Parts(_) => {
+                for (name, value) in self.fields(body)? {
                     take(&name, Some(value))?;
                 }
             }
@@ -75,7 +103,7 @@ impl Kind {
 
 /// What a small body says, member by member. Each is taken out once; what is left over at the end of a JSON body is unknown.
 pub struct Members {
-    kind: Kind,
+    is_form: bool,
     left: Vec<(String, Value)>,
 }
 
@@ -84,16 +112,15 @@ impl Members {
     ///
     /// # Errors
     /// What is wrong with the body: 400 `invalid_json`, `bad_form` or `bad_field`.
-    pub fn read(kind: Kind, body: &[u8]) -> Result<Members, Fault> {
+    pub fn read(kind: &Kind, body: &[u8]) -> Result<Members, Fault> {
         let left = match kind {
             _ if body.is_empty() => Vec::new(),
             Kind::Json => object(body)?,
-            Kind::Fields => {
-                let fields = form::parse(body, FIELDS_MAX)?.into_iter();
-                fields.map(|(name, value)| (name, Value::String(value))).collect()
+            Kind::Fields | Kind::Parts(_) => {
+                kind.fields(body)?.into_iter().map(|(name, value)| (name, Value::String(value))).collect()
             }
         };
-        Ok(Members { kind, left })
+        Ok(Members { is_form: kind.is_form(), left })
     }
 
     fn take(&mut self, name: &str) -> Result<Option<Value>, Fault> {
@@ -121,10 +148,10 @@ impl Members {
 
     /// Yes or no; in a form also `1`, `on`, and nothing for no.
     pub fn flag(&mut self, name: &str) -> Result<Option<bool>, Fault> {
-        match (self.kind, self.take(name)?) {
+        match (self.is_form, self.take(name)?) {
             (_, None) => Ok(None),
-            (Kind::Json, Some(Value::Bool(flag))) => Ok(Some(flag)),
-            (Kind::Fields, Some(Value::String(text))) => match text.as_str() {
+            (false, Some(Value::Bool(flag))) => Ok(Some(flag)),
+            (true, Some(Value::String(text))) => match text.as_str() {
                 "1" | "on" | "true" | "yes" => Ok(Some(true)),
                 "0" | "off" | "false" | "no" | "" => Ok(Some(false)),
                 _ => Err(bad_field(name)),
@@ -135,12 +162,12 @@ impl Members {
 
     /// A whole number that is not negative, or `null`; in a form nothing is `null`.
     pub fn number(&mut self, name: &str) -> Result<Option<Option<u64>>, Fault> {
-        let number = match (self.kind, self.take(name)?) {
+        let number = match (self.is_form, self.take(name)?) {
             (_, None) => return Ok(None),
-            (Kind::Json, Some(Value::Null)) => return Ok(Some(None)),
-            (Kind::Json, Some(Value::Number(number))) => number.as_u64(),
-            (Kind::Fields, Some(Value::String(text))) if text.is_empty() => return Ok(Some(None)),
-            (Kind::Fields, Some(Value::String(text))) => text.parse().ok(),
+            (false, Some(Value::Null)) => return Ok(Some(None)),
+            (false, Some(Value::Number(number))) => number.as_u64(),
+            (true, Some(Value::String(text))) if text.is_empty() => return Ok(Some(None)),
+            (true, Some(Value::String(text))) => text.parse().ok(),
             (_, Some(_)) => None,
         };
         number.map(|number| Some(Some(number))).ok_or_else(|| bad_field(name))
@@ -149,7 +176,7 @@ impl Members {
     /// Several texts: an array, or in a form several fields of the name.
     pub fn texts(&mut self, name: &str) -> Result<Option<Vec<String>>, Fault> {
         let text = |value| if let Value::String(text) = value { Ok(text) } else { Err(bad_field(name)) };
-        if self.kind == Kind::Fields {
+        if self.is_form {
             let (named, left) = std::mem::take(&mut self.left).into_iter().partition(|(known, _)| known == name);
             self.left = left;
             let named: Vec<(String, Value)> = named;
@@ -163,13 +190,22 @@ impl Members {
         }
     }
 
+    /// Those of these fields that are texts, as they are now.
+    pub fn texts_of(&self, names: &[&'static str]) -> Vec<(&'static str, String)> {
+        let text = |name: &&'static str| {
+            let (_, value) = self.left.iter().find(|(known, _)| known == name)?;
+            Some((*name, value.as_str()?.to_owned()))
+        };
+        names.iter().filter_map(text).collect()
+    }
+
     /// Nothing else is asked for.
     ///
     /// # Errors
     /// 400 `bad_field` for a member of JSON that was not taken.
     pub fn end(self) -> Result<(), Fault> {
         match self.left.first() {
-            Some((unknown, _)) if self.kind == Kind::Json => Err(bad_field(unknown)),
+            Some((unknown, _)) if !self.is_form => Err(bad_field(unknown)),
             _ => Ok(()),
         }
     }
@@ -180,10 +216,13 @@ fn missing_field(name: &str) -> Fault {
     Fault::new(Status::BAD_REQUEST, "bad_field", format!("{name:?} is missing"))
 }
 
+/// The code of a body of a kind that is not taken.
+pub const UNKNOWN_KIND: &str = "unsupported_media_type";
+
 /// 415 with what would be taken.
 pub fn unknown_kind(taken: &str) -> Fault {
     let detail = format!("this takes {taken}");
-    Fault::new(Status::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail)
+    Fault::new(Status::UNSUPPORTED_MEDIA_TYPE, UNKNOWN_KIND, detail)
 }
 
 /// How deep a document may be nested.
@@ -315,8 +354,12 @@ mod tests {
     fn members_are_taken_by_their_kind_and_what_is_left_over_is_unknown() {
         let json = br#"{"t":"x","f":true,"n":7,"z":null,"l":["a","b"]}"#;
         let fields = b"t=x&f=on&n=7&z=&l=a&l=b&other=1";
-        for (kind, body) in [(Kind::Json, &json[..]), (Kind::Fields, fields)] {
-            let mut members = Members::read(kind, body).unwrap();
+        let parts = b"--b\r\nContent-Disposition: form-data; name=\"t\"\r\n\r\nx\r\n--b\r\nContent-Disposition: form-data; name=\"f\"\r\n\r\n\
+            on\r\n--b\r\nContent-Disposition: form-data; name=n\r\n\r\n7\r\n--b\r\nContent-Disposition: form-data; name=z\r\n\r\n\r\n--b\r\n\
+            Content-Disposition: form-data; name=l\r\n\r\na\r\n--b\r\nContent-Disposition: form-data; name=l; filename=x\r\n\r\nb\r\n--b--\r\n";
+        let multipart = Kind::Parts((*b"multipart/form-data; boundary=b").into());
+        for (kind, body) in [(Kind::Json, &json[..]), (Kind::Fields, fields), (multipart, parts)] {
+            let mut members = Members::read(&kind, body).unwrap();
             assert_eq!(members.need("t").unwrap(), "x");
             assert_eq!(members.flag("f").unwrap(), Some(true));
             assert_eq!(members.number("n").unwrap(), Some(Some(7)));
@@ -326,7 +369,7 @@ mod tests {
             assert_eq!(members.need("absent").unwrap_err().code, "bad_field");
             members.end().unwrap();
         }
-        let json = |body: &str| Members::read(Kind::Json, body.as_bytes()).unwrap();
+        let json = |body: &str| Members::read(&Kind::Json, body.as_bytes()).unwrap();
         assert_eq!(json(r#"{"admin":true}"#).end().unwrap_err().code, "bad_field");
         assert!(json(r#"{"t":1}"#).text("t").is_err());
         assert!(json(r#"{"f":"on"}"#).flag("f").is_err());
@@ -334,7 +377,7 @@ mod tests {
         assert!(json(r#"{"n":1.5}"#).number("n").is_err());
         assert!(json(r#"{"l":[1]}"#).texts("l").is_err());
         assert!(json("").end().is_ok());
-        assert!(Members::read(Kind::Fields, b"t=x&t=y").unwrap().text("t").is_err());
+        assert!(Members::read(&Kind::Fields, b"t=x&t=y").unwrap().text("t").is_err());
     }
 
     #[test]

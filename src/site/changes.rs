@@ -462,17 +462,17 @@ fn post(
     call: &Call<'_>,
     who: Principal,
     cx: &Context<'_>,
-    then: impl FnOnce(Asker, BodyKind, &[u8], &mut Site, &mut Context<'_>) -> Result<Reply<Site>, Fault> + 'static,
+    then: impl FnOnce(Asker, &BodyKind, &[u8], &mut Site, &mut Context<'_>) -> Result<Reply<Site>, Fault> + 'static,
 ) -> Result<Reply<Site>, Fault> {
     let kind = BodyKind::of(call.request)?;
     files(site)?;
     let mut asker = Asker::of(site, call, who, cx);
-    if kind == BodyKind::Fields && prefers_html(call.headers.all(Field::Accept)) {
+    if kind.is_form() && prefers_html(call.headers.all(Field::Accept)) {
         asker.page = Some(page_of(site, call));
     }
     let limits = &site.config.limits;
     let most = if kind == BodyKind::Json { limits.json_limit_bytes } else { limits.form_limit_bytes };
-    Ok(Reply::collect(most, move |site: &mut Site, body, cx| then(asker, kind, &body, site, cx).into()))
+    Ok(Reply::collect(most, move |site: &mut Site, body, cx| then(asker, &kind, &body, site, cx).into()))
 }
 
 fn query_on_conflict(call: &Call<'_>) -> Result<Option<OnConflict>, Fault> {
@@ -504,9 +504,9 @@ fn read_source(path: Option<String>, field: &'static str, who: &Principal) -> Re
     }
 }
 
-/// A path at which something is to come to stand. Where somebody has a home, a path into it leads there.
+/// A path at which something is to come to stand. One into a home leads there, and nowhere for everybody else.
 fn read_target(path: &str, who: &Principal) -> Result<Spot, Fault> {
-    if let (Some(_), Ok(path)) = (who.user().filter(|_| path.starts_with('~')), RelPath::from_plain(path)) {
+    if let Some(path) = RelPath::from_plain(path).ok().filter(|path| path.as_str().starts_with('~')) {
         let spot = Spot::of(who, &path)?;
         check_place(&spot.path, false).map_err(bad_name)?;
         return if spot.is_root() { Err(bad_name("a home is there already")) } else { Ok(spot) };

@@ -10,6 +10,7 @@ use crate::http::response::Response;
 use crate::http::status::Status;
 use crate::server::context::{Call, Context};
 use crate::server::reply::{Reply, Verdict};
+use crate::site::body::Kind;
 use crate::site::books::{self, when_open};
 use crate::site::chat_page;
 use crate::site::draft::{Draft, Form};
@@ -30,7 +31,7 @@ pub fn send(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'
     books::check(site)?;
     let speaker = Speaker::of(&who);
     let form = Form::of(call.request);
-    let wants_page = form == Ok(Form::Fields) && prefers_html(call.headers.all(Field::Accept));
+    let wants_page = form.as_ref().is_ok_and(Form::is_form) && prefers_html(call.headers.all(Field::Accept));
     if let Err(seconds) = chat(site)?.send_rate.take(cx.peer.ip, cx.now) {
         site.tallies.throttled += 1;
         return Ok(refuse(site, &throttled(seconds), wants_page.then_some(LOBBY)));
@@ -40,8 +41,8 @@ pub fn send(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'
     // The text has a limit of its own; a form or a document may spend several bytes on each of it.
     let most = match form {
         Form::Text => site.config.limits.message_limit_bytes,
-        Form::Fields => site.config.limits.form_limit_bytes,
-        Form::Json => site.config.limits.json_limit_bytes,
+        Form::Members(Kind::Json) => site.config.limits.json_limit_bytes,
+        Form::Members(_) => site.config.limits.form_limit_bytes,
     };
     Ok(Reply::collect(most, move |site: &mut Site, body, cx| {
         let draft = match form.read(&body) {

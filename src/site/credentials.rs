@@ -13,7 +13,7 @@ use crate::site::entrance::Page;
 use crate::site::gate::Principal;
 use crate::site::listed::list;
 use crate::site::people::{accounts, keep};
-use crate::site::post::post;
+use crate::site::post::{Back, delete, post};
 use crate::site::rows;
 use crate::site::state::Site;
 use crate::store::change::{Change, Which};
@@ -40,7 +40,7 @@ pub fn sessions(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Conte
     Ok(list(call, &prefix, "Sessions", "sessions", &rows::SESSIONS, rows))
 }
 
-/// `DELETE /sessions/<id>`.
+/// `DELETE /sessions/<id>`, and the form that stands for it.
 pub fn end_session(
     site: &mut Site,
     call: &Call<'_>,
@@ -53,7 +53,7 @@ pub fn end_session(
         return Err(Fault::not_found());
     }
     let change = Change::SignOut { account, which: Which::One(id) };
-    Ok(ended(site, cx, change))
+    delete(site, call, cx, Page::Account, &who, move |site, back, cx| ended(site, cx, change, back))
 }
 
 /// `GET /tokens`.
@@ -72,7 +72,7 @@ pub fn make_token(
     cx: &mut Context<'_>,
 ) -> Result<Reply<Site>, Fault> {
     let account = signed_in(&who)?.id;
-    post(site, call, cx, Page::Account, move |site, mut members, back, cx| {
+    post(site, call, cx, Page::Account, &who, move |site, mut members, back, cx| {
         let (label, scopes) = (members.text("label")?.ok_or_else(|| bad_field("label"))?, members.texts("scopes")?);
         let days = members.number("days")?.flatten().unwrap_or(DAYS);
         members.end()?;
@@ -123,7 +123,7 @@ fn read_scopes(names: &[String]) -> Result<Scopes, Fault> {
     Ok(scopes)
 }
 
-/// `DELETE /tokens/<id>`.
+/// `DELETE /tokens/<id>`, and the form that stands for it.
 pub fn remove_token(
     site: &mut Site,
     call: &Call<'_>,
@@ -135,7 +135,8 @@ pub fn remove_token(
     if !is_own {
         return Err(Fault::not_found());
     }
-    Ok(ended(site, cx, Change::RemoveToken { account, id }))
+    let change = Change::RemoveToken { account, id };
+    delete(site, call, cx, Page::Account, &who, move |site, back, cx| ended(site, cx, change, back))
 }
 
 /// The number in the path; what is no number is nobody's.
@@ -145,9 +146,9 @@ fn id(call: &Call<'_>) -> Result<i64, Fault> {
     text.parse().ok().filter(|_| is_number).ok_or_else(Fault::not_found)
 }
 
-fn ended(site: &mut Site, cx: &mut Context<'_>, change: Change) -> Reply<Site> {
-    keep(site, cx, change, |_, kept, _| match kept {
-        Some(_) => Response::json(Status::OK, &json!({"status": "success"})).into(),
-        None => Fault::not_found().into(),
+fn ended(site: &mut Site, cx: &mut Context<'_>, change: Change, back: Back) -> Reply<Site> {
+    keep(site, cx, change, move |site, kept, _| match kept {
+        Some(_) => back.told(site, &json!({"status": "success"})).into(),
+        None => back.refuse(site, Fault::not_found()),
     })
 }

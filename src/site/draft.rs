@@ -5,15 +5,11 @@ use std::borrow::Cow;
 use serde_json::Value;
 
 use crate::http::fault::Fault;
-use crate::http::form;
 use crate::http::headers::Field;
 use crate::http::media::MediaType;
 use crate::http::request::Request;
 use crate::http::status::Status;
-use crate::site::body;
-
-/// Fields of a form; more are no message.
-const FIELDS_MAX: usize = 16;
+use crate::site::body::{self, Kind, UNKNOWN_KIND, unknown_kind};
 
 /// A message as it was asked for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -27,47 +23,44 @@ pub struct Draft {
 }
 
 /// How a message was sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// As a form, by a browser or `curl -d`.
-    Fields,
-    /// As a JSON object.
-    Json,
     /// As its text alone.
     Text,
+    /// As a JSON object, or as a form, by a browser or `curl -d`.
+    Members(Kind),
 }
 
 impl Form {
     /// The form of a request's body.
     pub fn of(request: &Request<'_>) -> Result<Form, Fault> {
-        if request.headers.has(Field::ContentEncoding) {
-            let detail = "a body may not have a Content-Encoding";
-            return Err(Fault::new(Status::UNSUPPORTED_MEDIA_TYPE, "encoded_body", detail));
-        }
         if request.headers.is_repeated(Field::ContentType) {
             return Err(Fault::new(Status::BAD_REQUEST, "bad_header", "Content-Type is given twice"));
         }
-        match request.headers.get(Field::ContentType).and_then(MediaType::parse) {
-            Some(media) if media.is("application/x-www-form-urlencoded") => Ok(Form::Fields),
-            Some(media) if media.is("application/json") => Ok(Form::Json),
-            Some(media) if media.is("text/plain") => Ok(Form::Text),
-            _ => Err(Fault::new(
-                Status::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported_media_type",
-                "a message is sent as application/x-www-form-urlencoded, application/json or text/plain",
-            )),
+        let media = request.headers.get(Field::ContentType).and_then(MediaType::parse);
+        let is_plain = media.is_some_and(|media| media.is("text/plain"));
+        match Kind::of(request) {
+            Ok(kind) => Ok(Form::Members(kind)),
+            Err(fault) if fault.code != UNKNOWN_KIND => Err(fault),
+            Err(_) if is_plain => Ok(Form::Text),
+            Err(_) => Err(unknown_kind("a form, application/json or text/plain")),
         }
     }
 
+    /// Whether it came from a page, or might have.
+    pub fn is_form(&self) -> bool {
+        matches!(self, Form::Members(kind) if kind.is_form())
+    }
+
     /// Reads a body of this form.
-    pub fn read(self, body: &[u8]) -> Result<Draft, Fault> {
+    pub fn read(&self, body: &[u8]) -> Result<Draft, Fault> {
         match self {
             Form::Text => match std::str::from_utf8(body) {
                 Ok(text) => Ok(Draft { text: text.to_owned(), ..Draft::default() }),
                 Err(_) => Err(bad_message("the message is not UTF-8")),
             },
-            Form::Fields => read_fields(body),
-            Form::Json => read_json(body),
+            Form::Members(Kind::Json) => read_json(body),
+            Form::Members(kind) => read_fields(kind.fields(body)?),
         }
     }
 }
@@ -76,10 +69,10 @@ fn bad_message(detail: impl Into<Cow<'static, str>>) -> Fault {
     Fault::new(Status::BAD_REQUEST, "bad_message", detail)
 }
 
-fn read_fields(body: &[u8]) -> Result<Draft, Fault> {
+fn read_fields(fields: Vec<(String, String)>) -> Result<Draft, Fault> {
     let mut draft = Draft::default();
     let mut has_text = false;
-    for (name, value) in form::parse(body, FIELDS_MAX)? {
+    for (name, value) in fields {
         match name.as_str() {
             "message" if !has_text => {
                 has_text = true;
@@ -130,17 +123,23 @@ mod tests {
     #[test]
     fn a_message_is_read_from_form_json_and_text_alike() {
         let expected = Draft { room: Some("lobby".into()), name: Some("ada".into()), text: "a b".into() };
-        assert_eq!(Form::Fields.read(b"message=a+b&room=lobby&name=ada&other=x").unwrap(), expected);
-        assert_eq!(Form::Json.read(br#"{"message":"a b","room":"lobby","name":"ada"}"#).unwrap(), expected);
+        let parts = b"--b\r\nContent-Disposition: form-data; name=message\r\n\r\na b\r\n--b\r\nContent-Disposition: form-data; name=room\r\n\r\n\
+            lobby\r\n--b\r\nContent-Disposition: form-data; name=name\r\n\r\nada\r\n--b--";
+        let multipart = Form::Members(Kind::Parts((*b"multipart/form-data; boundary=b").into()));
+        assert_eq!(multipart.read(parts).unwrap(), expected);
+        assert_eq!(multipart.read(&parts[..parts.len() - 3]).unwrap_err().code, "bad_multipart");
+        let (fields, json) = (Form::Members(Kind::Fields), Form::Members(Kind::Json));
+        assert_eq!(fields.read(b"message=a+b&room=lobby&name=ada&other=x").unwrap(), expected);
+        assert_eq!(json.read(br#"{"message":"a b","room":"lobby","name":"ada"}"#).unwrap(), expected);
         assert_eq!(Form::Text.read(b"a b").unwrap().text, "a b");
         for (form, body, code) in [
-            (Form::Fields, &b"message=a&message=b"[..], "bad_field"),
-            (Form::Json, br#"{"message":1}"#, "bad_field"),
-            (Form::Json, br#"{"message":"a","admin":true}"#, "bad_field"),
-            (Form::Json, br#"{"message":"a","message":"b"}"#, "bad_field"),
-            (Form::Json, b"[1]", "invalid_json"),
-            (Form::Json, b"{", "invalid_json"),
-            (Form::Text, b"\xff", "bad_message"),
+            (&fields, &b"message=a&message=b"[..], "bad_field"),
+            (&json, br#"{"message":1}"#, "bad_field"),
+            (&json, br#"{"message":"a","admin":true}"#, "bad_field"),
+            (&json, br#"{"message":"a","message":"b"}"#, "bad_field"),
+            (&json, b"[1]", "invalid_json"),
+            (&json, b"{", "invalid_json"),
+            (&Form::Text, b"\xff", "bad_message"),
         ] {
             assert_eq!(form.read(body).unwrap_err().code, code, "{}", body.escape_ascii());
         }

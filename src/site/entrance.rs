@@ -7,7 +7,7 @@
 use std::fmt::Write;
 
 use crate::clock::Wall;
-use crate::config::Signup;
+use crate::config::choices::Signup;
 use crate::http::fault::Fault;
 use crate::http::form;
 use crate::http::response::Response;
@@ -22,6 +22,7 @@ use crate::site::people::value;
 use crate::site::rows;
 use crate::site::state::Site;
 use crate::site::table::{size, table};
+use crate::store::scopes::Scopes;
 
 /// A page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,6 +117,13 @@ impl Page {
     }
 }
 
+/// The field for a name, of whichever form.
+const USERNAME: &str = "<p><label>Username <input name=\"username\" autocomplete=\"username\" required maxlength=\"32\" \
+    autocapitalize=\"none\" spellcheck=\"false\"></label></p>";
+
+/// What makes a field one for a new password.
+const NEW_PASSWORD: &str = "type=\"password\" autocomplete=\"new-password\" required minlength=\"8\" maxlength=\"256\"";
+
 const NOTE: &str = "hythe-note";
 const NOTE_SECONDS: u32 = 120;
 
@@ -150,7 +158,7 @@ pub fn show(
     let (next, shown) = (next.unwrap_or_default(), note.clone().unwrap_or_default());
     let numbers = if page == Page::Admin { numbers(site, cx) } else { String::new() };
     let parts = Parts { next, note: shown, is_closed, numbers, ..Parts::default() };
-    let text = fill(page, site, Some((who, cx.wall)), &parts);
+    let text = fill(page, site, who, cx.wall, &parts);
     if note.is_none() && !page.is_personal() {
         return built::page(call, text);
     }
@@ -161,11 +169,35 @@ pub fn show(
     })
 }
 
-/// The page of a form that was refused, with the sentence.
-pub fn refused(site: &Site, page: Page, fault: &Fault) -> Response {
+/// What is shown again of a form that was refused. A password is typed anew.
+pub const KEPT: [&str; 5] = ["username", "invite", "code", "label", "next"];
+
+/// Who filled in a form, on which page, and when.
+pub struct Asker {
+    /// Where they did.
+    pub page: Page,
+    /// Who it is.
+    pub who: Principal,
+    /// When they did.
+    pub now: Wall,
+    /// What they typed into the fields of [`KEPT`].
+    pub typed: Vec<(&'static str, String)>,
+}
+
+/// The page of a form that was refused, with the sentence, and with what was typed.
+pub fn refused(site: &Site, asker: &Asker, fault: &Fault) -> Response {
     let sentence = format!("    <p class=\"error\" role=\"alert\">{}</p>\n", frame::sentence(&fault.detail));
-    let parts = Parts { sentence, ..Parts::default() };
-    let answer = Response::html(fault.status, fill(page, site, None, &parts));
+    let mut parts = Parts { sentence, ..Parts::default() };
+    if let Some((_, next)) = asker.typed.iter().find(|(name, _)| *name == "next") {
+        parts.next = own_path(site, next).map(|path| site.address(path)).unwrap_or_default();
+    }
+    let mut text = fill(asker.page, site, &asker.who, asker.now, &parts);
+    for (name, value) in &asker.typed {
+        // Nobody can have written this with their name or sentence: there a quotation mark is written otherwise.
+        let field = format!("<input name=\"{name}\"");
+        text = text.replacen(&field, &format!("{field} value=\"{}\"", escape(value)), 1);
+    }
+    let answer = Response::html(fault.status, text);
     let answer = answer.header("Cache-Control", "no-store");
     match fault.retry_after {
         Some(seconds) => answer.header("Retry-After", &seconds.to_string()),
@@ -184,9 +216,8 @@ struct Parts {
     is_closed: bool,
 }
 
-/// Fills a page in. Where nobody knows who asks, for a form was refused, it is the page of somebody who may use it, without what
-/// is theirs.
-fn fill(page: Page, site: &Site, asks: Option<(&Principal, Wall)>, parts: &Parts) -> String {
+/// Fills a page in.
+fn fill(page: Page, site: &Site, who: &Principal, now: Wall, parts: &Parts) -> String {
     let prefix = &site.config.path_prefix;
     let Some(mut rest) = page.content() else { return frame::below(prefix, frame::FILES) };
     let mut text = String::new();
@@ -194,25 +225,30 @@ fn fill(page: Page, site: &Site, asks: Option<(&Principal, Wall)>, parts: &Parts
         let (name, after) = after.split_once("}}").unwrap_or((after, ""));
         text.push_str(&frame::below(prefix, before));
         rest = after;
-        match (name, asks) {
-            ("sentence", _) => text.push_str(&parts.sentence),
-            ("note", _) => text.push_str(&parts.note),
-            ("next", _) => text.push_str(&escape(&parts.next)),
-            ("only", _) if page == Page::Register && parts.is_closed => {
+        match name {
+            // It is somebody else's, not the one that the browser has kept.
+            "username" if page == Page::Admin => text.push_str(&USERNAME.replace("=\"username\" r", "=\"off\" r")),
+            "username" => text.push_str(USERNAME),
+            "new" => text.push_str(NEW_PASSWORD),
+            "sentence" => text.push_str(&parts.sentence),
+            "note" => text.push_str(&parts.note),
+            "next" => text.push_str(&escape(&parts.next)),
+            "only" if page == Page::Register && parts.is_closed => {
                 text.push_str("    <p>No accounts are made here; ask who runs this server for one.</p>\n");
                 rest = "  </section>\n";
             }
             // What follows is for those who may use it.
-            ("only", Some((who, _))) if !page.is_of(who) => {
+            "only" if !page.is_of(who) => {
                 text.push_str(&sign_in(prefix, page));
                 rest = "  </section>\n";
             }
-            ("who", Some((who, _))) => text.push_str(&who_text(prefix, who)),
-            ("name", Some((who, _))) => text.push_str(who.user().map_or("", |user| &user.name)),
-            ("users", Some(_)) => text.push_str(&users(site)),
-            ("numbers", Some(_)) => text.push_str(&parts.numbers),
-            ("sessions", Some((who, now))) => text.push_str(&sessions(site, who, now)),
-            ("tokens", Some((who, _))) => text.push_str(&tokens(site, who)),
+            "scopes" => text.push_str(&scopes()),
+            "who" => text.push_str(&who_text(prefix, who)),
+            "name" => text.push_str(who.user().map_or("", |user| &user.name)),
+            "users" => text.push_str(&users(site)),
+            "numbers" => text.push_str(&parts.numbers),
+            "sessions" => text.push_str(&sessions(site, who, now)),
+            "tokens" => text.push_str(&tokens(site, who)),
             _ => {}
         }
     }
@@ -241,12 +277,32 @@ fn who_text(prefix: &str, who: &Principal) -> String {
 fn sessions(site: &Site, who: &Principal, now: Wall) -> String {
     let (Some(accounts), Some(user)) = (&site.accounts, who.user()) else { return String::new() };
     let own = accounts.users.sessions_of(user.id, now);
-    table("sessions", &rows::SESSIONS, &own.map(|session| rows::session(session, user.via)).collect::<Vec<_>>())
+    table(
+        &site.config.path_prefix,
+        "sessions",
+        &rows::SESSIONS,
+        &own.map(|session| rows::session(session, user.via)).collect::<Vec<_>>(),
+    )
+}
+
+/// What a token may be good for, to be chosen from.
+fn scopes() -> String {
+    let words = ["read files", "change files", "read the chat", "write in the chat"];
+    let choice = |((name, _), words): (&(&str, _), &str)| {
+        let checked = if *name == "files:read" { " checked" } else { "" };
+        format!("<label><input type=\"checkbox\" name=\"scopes\" value=\"{name}\"{checked}> {words}</label> ")
+    };
+    Scopes::NAMES.iter().zip(words).map(choice).collect()
 }
 
 fn tokens(site: &Site, who: &Principal) -> String {
     let (Some(accounts), Some(user)) = (&site.accounts, who.user()) else { return String::new() };
-    table("tokens", &rows::TOKENS, &accounts.users.tokens_of(user.id).map(rows::token).collect::<Vec<_>>())
+    table(
+        &site.config.path_prefix,
+        "tokens",
+        &rows::TOKENS,
+        &accounts.users.tokens_of(user.id).map(rows::token).collect::<Vec<_>>(),
+    )
 }
 
 /// The server's numbers that say something to a person; `/metrics` has all.
@@ -272,7 +328,7 @@ fn numbers(site: &Site, cx: &Context<'_>) -> String {
 
 fn users(site: &Site) -> String {
     let Some(accounts) = &site.accounts else { return String::new() };
-    table("users", &rows::USERS, &accounts.users.accounts().map(value).collect::<Vec<_>>())
+    table(&site.config.path_prefix, "users", &rows::USERS, &accounts.users.accounts().map(value).collect::<Vec<_>>())
 }
 
 /// A path of this site's own that somebody wants to be sent to, without the prefix. What a browser could take for another
@@ -300,6 +356,7 @@ fn note_cookie(site: &Site, is_secure: bool, page: Page, value: &str, seconds: u
 fn read_note(value: &[u8]) -> Option<String> {
     let (kind, text) = std::str::from_utf8(value).ok()?.split_once('.')?;
     let what = match kind {
+        "done" if text.is_empty() => return Some("    <p class=\"once\" role=\"status\">Done.</p>\n".into()),
         "recovery" => {
             "The recovery code. Write it down: it is shown only now, and sets a new password for a forgotten one"
         }
@@ -321,7 +378,7 @@ mod tests {
 
     fn site(prefix: &str) -> Site {
         let config = Config { path_prefix: prefix.into(), ..Config::default() };
-        Site::new(config, Www::new(None), None, None)
+        Site::with_parts(config, Www::new(None), None, None)
     }
 
     #[test]
@@ -348,7 +405,8 @@ mod tests {
     fn a_page_holds_no_markup_but_its_own() {
         let sent = Fault::new(Status::BAD_REQUEST, "x", "<script>");
         for page in Page::ALL.into_iter().filter(|page| page.content().is_some()) {
-            let Body::Bytes(text) = refused(&site("/p"), page, &sent).body else { panic!("a page is bytes") };
+            let asker = Asker { page, who: Principal::Guest, now: Wall::default(), typed: Vec::new() };
+            let Body::Bytes(text) = refused(&site("/p"), &asker, &sent).body else { panic!("a page is bytes") };
             let text = String::from_utf8(text.to_vec()).unwrap();
             assert_eq!(text.matches("<script").count(), 1, "{text}");
             assert!(page == Page::Chat || text.contains("&lt;script&gt;"), "{text}");

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use crate::config::Access;
+use crate::config::access::Access;
 use crate::http::date;
 use crate::http::fault::Fault;
 use crate::http::form::{content_disposition, encode_path, query};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use crate::config::{Access, Rights};
+use crate::config::access::{Access, Rights};
 use crate::http::fault::Fault;
 use crate::http::headers::Field;
 use crate::http::request::{Method, Request};
@@ -262,14 +262,25 @@ pub fn guard_for<R: Into<Reply<Site>>>(
         let reply = handler(site, call, entered.who, cx).into();
         match via {
             _ if entered.is_stale => {
-                let line = cookie::clear(&site.config.path_prefix, cx.is_secure);
-                let wants_page = problem::wants_page(call.request);
-                let ending = move |reply, _: &mut Site, _: &mut Context<'_>| with_cookie(reply, &line, wants_page);
+                let line = cookie::clear(site.house_prefix(), cx.is_secure);
+                let ending = move |reply, _: &mut Site, _: &mut Context<'_>| with_cookie(reply, &line);
                 reply.in_the_end(site, cx, Box::new(ending))
             }
             Some(via) if action == Action::ChatRead => reply.in_the_end(site, cx, listener(via)),
             _ => reply,
         }
+    }
+}
+
+impl Site {
+    /// Lets a request of the program's own pass, by the same rules as any of ours: who it acts for, if they may.
+    /// [`Action::Open`] lets everybody pass, and says who they are.
+    ///
+    /// # Errors
+    /// 401, 403 or 404 for who may not, 401 for credentials that are wrong, 429 for who comes too often.
+    pub fn admit(&mut self, call: &Call<'_>, action: Action, cx: &mut Context<'_>) -> Result<Principal, Fault> {
+        see_client(self, call.request, cx);
+        Ok(admit(self, call, action, cx)?.who)
     }
 }
 
@@ -335,15 +346,13 @@ fn refuse(site: &Site, request: &Request<'_>, fault: Fault) -> Reply<Site> {
         .into()
 }
 
-/// An answer with a cookie line. A refusal is written out for it, unless the connection ends with it.
-fn with_cookie(reply: Reply<Site>, line: &str, wants_page: bool) -> Reply<Site> {
+/// An answer with a cookie line.
+fn with_cookie(reply: Reply<Site>, line: &str) -> Reply<Site> {
     match reply {
         // It has another one now, or this one is cleared already.
         Reply::Send(response) if response.has("Set-Cookie") => Reply::Send(response),
         Reply::Send(response) => Reply::Send(response.header("Set-Cookie", line)),
-        Reply::Refuse(fault) if !fault.closes => {
-            Reply::Send(problem::answer(&fault, wants_page).header("Set-Cookie", line))
-        }
+        Reply::Refuse(fault) if !fault.closes => fault.with_field("Set-Cookie", line).into(),
         Reply::Stream { head, talk } => Reply::Stream { head: head.header("Set-Cookie", line), talk },
         other => other,
     }
@@ -387,12 +396,13 @@ fn enter(site: &mut Site, request: &Request<'_>, action: Action, cx: &Context<'_
         };
     }
     let guest = Entered { who: Principal::Guest, is_stale: false };
-    let Some(accounts) = &mut site.accounts else { return Ok(guest) };
     // Pages of other origins come with bearer tokens or as guests, whatever their browser sends along.
     if !request.headers.has(Field::Cookie) || is_foreign(&site.config.cors_origins, request) {
         return Ok(guest);
     }
-    let secret = match cookie::find(&request.headers, &site.config.path_prefix, cx.is_secure) {
+    let found = cookie::find(&request.headers, site.house_prefix(), cx.is_secure);
+    let Some(accounts) = &mut site.accounts else { return Ok(guest) };
+    let secret = match found {
         Found::None => return Ok(guest),
         Found::Several => {
             return Err(Fault::new(Status::UNAUTHORIZED, "bad_cookie", "the session's cookie was sent twice"));
@@ -488,7 +498,7 @@ fn is_proxied(request: &Request<'_>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Signup;
+    use crate::config::choices::Signup;
 
     fn terms(all: Access, is_local: bool) -> Terms {
         let signup = Signup::Open;

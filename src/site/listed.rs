@@ -20,7 +20,7 @@ pub fn list(
     rows: Vec<Value>,
 ) -> Response {
     let answer = if prefers_html(call.headers.all(Field::Accept)) {
-        let table = table(name, columns, &rows);
+        let table = table(prefix, name, columns, &rows);
         let content = format!("  <section>\n<h1>{title}</h1>\n{table}\n  </section>\n");
         let sheet = Sheet { title, here: Here::Account, script: "common.js", content: &content };
         Response::html(Status::OK, frame(prefix, &sheet)).header("Cache-Control", "no-store")

@@ -16,7 +16,6 @@ use crate::server::talk::{CloseCode, Message as Heard, Said, Talk};
 use crate::site::body;
 use crate::site::books;
 use crate::site::draft::Draft;
-
 use crate::site::gate::throttled;
 use crate::site::keeping;
 use crate::site::older::Trip;
@@ -112,6 +111,10 @@ impl Talk<Site> for Listener {
         32 << 10
     }
 
+    fn takes_binary(&self) -> bool {
+        false
+    }
+
     fn on_open(&mut self, site: &mut Site, cx: &mut Context<'_>) -> Said<Site> {
         self.is_seen(site, cx, true);
         let Some(start) = self.start.take() else { return Said::nothing() };
@@ -124,7 +127,9 @@ impl Talk<Site> for Listener {
                 Note::Delete { id, room }.write(start.dialect, &mut first);
             }
         }
-        catch_up(self.hears.clone(), start.dialect, start.since, first, site, cx)
+        let erasures = site.chat.as_ref().map_or(0, |chat| chat.history.erasures());
+        let way = Way { hears: self.hears.clone(), dialect: start.dialect, erasures };
+        catch_up(way, start.since, first, site, cx)
     }
 
     fn on_message(&mut self, message: Heard, site: &mut Site, cx: &mut Context<'_>) -> Said<Site> {
@@ -267,34 +272,40 @@ fn refuse(fault: &Fault, reference: &Value) -> Said<Site> {
     Said::nothing().text(error.to_string())
 }
 
-/// What a listener has missed, a window at a time, behind `first`; then the tape.
-fn catch_up(
+/// One who catches up: what it hears and how, and how many messages had been taken back when it began.
+struct Way {
     hears: Hears,
     dialect: Dialect,
-    since: Option<i64>,
-    mut first: Vec<u8>,
-    site: &mut Site,
-    cx: &mut Context<'_>,
-) -> Said<Site> {
+    erasures: u64,
+}
+
+/// What a listener has missed, a window at a time, behind `first`; then the tape. What is taken back meanwhile may be something
+/// that it has been given: it is told before it is seated, for only from then on does it hear of such things by itself.
+fn catch_up(way: Way, since: Option<i64>, mut first: Vec<u8>, site: &mut Site, cx: &mut Context<'_>) -> Said<Site> {
     let limits = &site.config.limits;
     let is_full = cx.stream_bytes() > limits.stream_total_bytes;
     let measure = WINDOW_BYTES.min(limits.stream_queue_bytes);
     let Some(chat) = &mut site.chat else { return Said::nothing().close(CloseCode::GOING_AWAY, "") };
-    let names = hears.names();
+    let names = way.hears.names();
     if let Some(id) = since.filter(|&id| id < chat.history.last_id()) {
         if is_full {
-            return Said::nothing().close(CloseCode::TRY_LATER, "too many catch up");
+            return Said::nothing().frames(first).close(CloseCode::TRY_LATER, "too many catch up");
         }
         if !chat.history.reaches(id) {
-            return Said::nothing().frames(first).then(move |site, _| from_ledger(hears, dialect, id, site));
+            return Said::nothing().frames(first).then(move |site, _| from_ledger(way, id, site));
         }
         let window = chat.history.since_any(&names, id, WINDOW_MESSAGES);
-        let last = write_window(dialect, &window, measure, &mut first);
+        let last = write_window(way.dialect, &window, measure, &mut first);
         let is_all = window.len() < WINDOW_MESSAGES && window.last().is_none_or(|newest| Some(newest.id) == last);
         if !is_all {
             return Said::nothing()
                 .frames(first)
-                .then(move |site, cx| catch_up(hears, dialect, last.or(since), Vec::new(), site, cx));
+                .then(move |site, cx| catch_up(way, last.or(since), Vec::new(), site, cx));
+        }
+    }
+    if since.is_some() {
+        for (id, room) in chat.history.erased_after(&names, way.erasures) {
+            Note::Delete { id, room }.write(way.dialect, &mut first);
         }
     }
     match chat.tune(&names, cx) {
@@ -317,36 +328,36 @@ fn write_window(dialect: Dialect, window: &[&Message], measure: usize, out: &mut
 }
 
 /// What only the ledger still has is read by a helper.
-fn from_ledger(hears: Hears, dialect: Dialect, since: i64, site: &mut Site) -> Said<Site> {
+fn from_ledger(way: Way, since: i64, site: &mut Site) -> Said<Site> {
     let Some(chat) = &mut site.chat else { return Said::nothing() };
     let trip = Trip::begin(chat);
     Said::nothing().offload(Lane::Files, move || {
         let read = trip.look(|reader| {
             // Asked first: what is said meanwhile is not passed over, for it comes after this.
             let reached = reader.last_id()?;
-            let found = reader.since_any(&hears.names(), since, WINDOW_MESSAGES)?;
+            let found = reader.since_any(&way.hears.names(), since, WINDOW_MESSAGES)?;
             Ok((found, reached, reader.first_id()?))
         });
         move |site: &mut Site, _: &mut Context<'_>| match read.come_home(site) {
-            Ok((found, reached, first_id)) => hand_over(hears, dialect, since, &found, reached, first_id),
+            Ok((found, reached, first_id)) => hand_over(way, since, &found, reached, first_id),
             Err(fault) => Said::nothing().close(CloseCode::INTERNAL, fault.detail),
         }
     })
 }
 
 /// What a helper has found, as much as fits into a window. If that is all, it had looked at everything up to `reached`.
-fn hand_over(hears: Hears, dialect: Dialect, since: i64, found: &[Message], reached: i64, first_id: i64) -> Said<Site> {
+fn hand_over(way: Way, since: i64, found: &[Message], reached: i64, first_id: i64) -> Said<Site> {
     let mut frames = Vec::new();
     if since + 1 < first_id {
-        Note::Gap { first: first_id }.write(dialect, &mut frames);
+        Note::Gap { first: first_id }.write(way.dialect, &mut frames);
     }
     let window: Vec<&Message> = found.iter().collect();
-    let mut last = write_window(dialect, &window, WINDOW_BYTES, &mut frames).unwrap_or(since);
+    let mut last = write_window(way.dialect, &window, WINDOW_BYTES, &mut frames).unwrap_or(since);
     if found.len() < WINDOW_MESSAGES && found.last().is_none_or(|newest| newest.id == last) {
         last = last.max(reached);
     }
     let last = last.max(first_id - 1);
-    Said::nothing().frames(frames).then(move |site, cx| catch_up(hears, dialect, Some(last), Vec::new(), site, cx))
+    Said::nothing().frames(frames).then(move |site, cx| catch_up(way, Some(last), Vec::new(), site, cx))
 }
 
 #[cfg(test)]

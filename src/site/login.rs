@@ -13,8 +13,8 @@ use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
 use crate::site::cookie;
 use crate::site::entrance::{Page, own_path};
-use crate::site::gate::{Principal, tell_failure};
-use crate::site::people::{accounts, bad_credentials, begin_try, cost_and_salt, hashing, keep, name};
+use crate::site::gate::{Action, Principal, tell_failure};
+use crate::site::people::{accounts, bad_credentials, begin_try, cost_and_salt, count_try, hashing, keep, name};
 use crate::site::post::{Back, post, post_try};
 use crate::site::rate;
 use crate::site::state::Site;
@@ -25,8 +25,9 @@ use crate::store::users::{Credential, SESSION_MS};
 /// Of what a client calls itself, at most so much is kept.
 const AGENT_MAX: usize = 200;
 
-/// Who signs in, beside the name and the password.
-struct Visit {
+/// Somebody who may be about to sign in: from where, with what, and in whose place. A handler takes it out of the request before
+/// the body is there.
+pub struct Visit {
     name: String,
     ip: IpAddr,
     agent: String,
@@ -37,25 +38,89 @@ struct Visit {
     back: Back,
 }
 
+impl Visit {
+    fn of(call: &Call<'_>, who: &Principal, cx: &Context<'_>) -> Visit {
+        let replaces = match who.user().map(|user| user.via) {
+            Some(Credential::Session(id)) if !call.headers.has(Field::Authorization) => Some(id),
+            _ => None,
+        };
+        let agent = call.headers.text(Field::UserAgent).unwrap_or_default();
+        Visit {
+            name: String::new(),
+            ip: cx.peer.ip,
+            agent: agent.chars().take(AGENT_MAX).collect(),
+            replaces,
+            as_token: false,
+            next: None,
+            back: Back::program(cx.is_secure),
+        }
+    }
+}
+
 /// `POST /login`.
 pub fn login(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
-    let replaces = match who.user().map(|user| user.via) {
-        Some(Credential::Session(id)) if !call.headers.has(Field::Authorization) => Some(id),
-        _ => None,
-    };
-    let agent = call.headers.text(Field::UserAgent).unwrap_or_default();
-    let agent = agent.chars().take(AGENT_MAX).collect::<String>();
-    let ip = cx.peer.ip;
-    post_try(site, call, cx, Page::Login, move |site, mut members, back, cx| {
+    let mut visit = Visit::of(call, &who, cx);
+    post_try(site, call, cx, Page::Login, &who, move |site, mut members, back, cx| {
         let (given, password) = (members.need("username")?, members.need("password")?);
-        let as_token = members.flag("token")?.unwrap_or(false);
-        let next = if back.is_page() { members.text("next")? } else { None };
+        visit.back = back;
+        visit.as_token = members.flag("token")?.unwrap_or(false);
+        visit.next = if visit.back.is_page() { members.text("next")? } else { None };
         members.end()?;
-        // A name that can be nobody's costs the same as one that is nobody's.
-        let name = name(&given).unwrap_or_default();
-        begin_try(site, &name, ip, cx)?;
-        check(site, cx, Visit { name, ip, agent, replaces, as_token, next, back }, password)
+        try_password(site, visit, &given, password, cx)
     })
+}
+
+fn try_password(
+    site: &mut Site,
+    mut visit: Visit,
+    given: &str,
+    password: String,
+    cx: &Context<'_>,
+) -> Result<Reply<Site>, Fault> {
+    // A name that can be nobody's costs the same as one that is nobody's.
+    visit.name = name(given).unwrap_or_default();
+    begin_try(site, &visit.name, visit.ip, cx)?;
+    check(site, cx, visit, password)
+}
+
+/// Signing in by a way of the program's own: its handler stands in the place of ours.
+impl Site {
+    /// Somebody is about to sign in. An address may try so often.
+    ///
+    /// # Errors
+    /// 404 without accounts, 429 for who tries too often, 401 for wrong credentials that came along.
+    pub fn visit(&mut self, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Visit, Fault> {
+        accounts(self)?;
+        let who = self.admit(call, Action::Enter, cx)?;
+        count_try(self, cx)?;
+        Ok(Visit::of(call, &who, cx))
+    }
+
+    /// Has a name and a password checked on a helper, as `/login` does: a session begins, and the answer, JSON with its cookie, says
+    /// until when; [`Reply::map`] makes another of it. What is not right is 401, whatever it is.
+    ///
+    /// # Errors
+    /// 429 for who guesses, 503 if too many passwords wait to be checked.
+    pub fn sign_in(
+        &mut self,
+        visit: Visit,
+        name: &str,
+        password: String,
+        cx: &mut Context<'_>,
+    ) -> Result<Reply<Site>, Fault> {
+        try_password(self, visit, name, password, cx)
+    }
+
+    /// Begins a session for somebody whom the program itself knows, by whatever means: no password is asked for.
+    ///
+    /// # Errors
+    /// 401 if there is no such account, or it is closed.
+    pub fn let_in(&mut self, mut visit: Visit, name: &str, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+        let found = accounts(self)?.users.named(name).filter(|account| account.is_open());
+        let (id, password) = found.map(|found| (found.id, found.password.clone())).ok_or_else(bad_credentials)?;
+        visit.name = name.to_owned();
+        Ok(let_in(self, visit, id, (password, None), cx))
+    }
 }
 
 /// Has the password checked; for a name without an account, against a hash that nothing fits.
@@ -131,7 +196,7 @@ fn let_in(
             if visit.as_token {
                 return answer.into();
             }
-            answer.header("Set-Cookie", &cookie::set(&site.config.path_prefix, visit.back.is_secure(), &secret)).into()
+            answer.header("Set-Cookie", &cookie::set(site.house_prefix(), visit.back.is_secure(), &secret)).into()
         }
     })
 }
@@ -139,16 +204,16 @@ fn let_in(
 /// `POST /logout`.
 pub fn logout(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     let via = who.user().map(|user| (user.id, user.via));
-    post(site, call, cx, Page::Login, move |site, members, back, cx| {
+    post(site, call, cx, Page::Login, &who, move |site, members, back, cx| {
         members.end()?;
-        let Some((account, Credential::Session(id))) = via else { return Ok(gone(site, back).into()) };
+        let Some((account, Credential::Session(id))) = via else { return Ok(gone(site, &back).into()) };
         let change = Change::SignOut { account, which: Which::One(id) };
         // Refused: somebody else has ended it meanwhile, which is as good.
-        Ok(keep(site, cx, change, move |site, _, _| gone(site, back).into()))
+        Ok(keep(site, cx, change, move |site, _, _| gone(site, &back).into()))
     })
 }
 
-fn gone(site: &Site, back: Back) -> Response {
+fn gone(site: &Site, back: &Back) -> Response {
     let answer = back.done(site, "/", Status::OK, &json!({"status": "success"}));
-    answer.header("Set-Cookie", &cookie::clear(&site.config.path_prefix, back.is_secure()))
+    answer.header("Set-Cookie", &cookie::clear(site.house_prefix(), back.is_secure()))
 }

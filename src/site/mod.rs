@@ -3,7 +3,7 @@
 use crate::http::request::Method;
 use crate::server::Server;
 use crate::server::context::{Call, Context};
-use crate::server::reply::{Hub, Reply};
+use crate::server::reply::{Handler, Hub, Reply};
 use crate::server::router::BadPattern;
 use crate::site::entrance::Page;
 use crate::site::gate::{Action, Principal, guard, guard_for};
@@ -69,6 +69,9 @@ pub mod variant;
 use Action::{Account, Admin, ChatRead, ChatWrite, Enter, Identity, Metrics, Open, SharedRead, SharedWrite, WwwRead};
 use Method::{Delete, Get, Options, Patch, Post, Put};
 
+/// Where a route is put: into a server of this site's own, or of a program that lends it.
+pub type Table<'a> = dyn FnMut(Method, &str, Handler<Site>) -> Result<(), BadPattern> + 'a;
+
 /// The server with all of the site's routes. A part that is switched off has none.
 ///
 /// # Errors
@@ -77,105 +80,124 @@ pub fn server(mut site: Site, hub: Hub) -> Result<Server<Site>, BadPattern> {
     let (has_files, has_chat, has_accounts) = (site.files.is_some(), site.chat.is_some(), site.accounts.is_some());
     site.chimes.push(news::tell_news);
     let mut server = Server::new(site, hub);
-    route(&mut server, &[Get], "/healthz", Open, system::health)?;
-    route(&mut server, &[Get], "/metrics", Metrics, system::metrics)?;
-    route_for(&mut server, &[Get], "/api", Open, system::api)?;
-    route(&mut server, &[Get], "/openapi.json", Open, system::description)?;
-    if has_files {
-        route_for(&mut server, &[Post], "/upload", SharedWrite, plain::form(upload::upload))?;
-        route_for(&mut server, &[Get], "/file-list", SharedRead, file_list::list)?;
-        route_for(&mut server, &[Get], "/file-info/*path", SharedRead, files::info)?;
-        route_for(&mut server, &[Get], "/files/*path", SharedRead, files::download)?;
-        route_for(&mut server, &[Put], "/files/*path", SharedWrite, changes::put)?;
-        route_for(&mut server, &[Patch], "/files/*path", SharedWrite, changes::patch)?;
-        route_for(&mut server, &[Delete], "/files/*path", SharedWrite, changes::delete)?;
-        route_for(&mut server, &[Post], "/rename", SharedWrite, plain::form(changes::rename))?;
-        route_for(&mut server, &[Post], "/remove", SharedWrite, plain::form(changes::remove))?;
-        route_for(&mut server, &[Post], "/dirs", SharedWrite, plain::form(changes::make_folder))?;
-        route(&mut server, &[Options], "/tus", Open, resume::options)?;
-        route_for(&mut server, &[Post], "/tus", SharedWrite, resume::create)?;
-        route(&mut server, &[Options], "/tus/:id", Open, resume::options)?;
-        route_for(&mut server, &[Get], "/tus/:id", SharedWrite, resume::status)?;
-        route_for(&mut server, &[Post], "/tus/:id", SharedWrite, resume::overridden)?;
-        route_for(&mut server, &[Patch], "/tus/:id", SharedWrite, resume::patch)?;
-        route_for(&mut server, &[Delete], "/tus/:id", SharedWrite, resume::delete)?;
-    }
+    let put: &mut Table<'_> = &mut |method, pattern, handler| server.add_handler(method, pattern, handler);
+    system(put)?;
+    parts(put)?;
+    files(put, has_files)?;
     if has_chat {
-        route_for(&mut server, &[Post], "/send", ChatWrite, chat::send)?;
-        route(&mut server, &[Get], "/messages", ChatRead, messages::messages)?;
-        route_for(&mut server, &[Delete], "/messages/:id", ChatWrite, chat::remove)?;
-        route_for(&mut server, &[Get], "/events", ChatRead, streams::events)?;
-        route_for(&mut server, &[Get], "/ws", ChatRead, streams::socket)?;
-        route(&mut server, &[Get], "/rooms", ChatRead, chat::rooms)?;
-        route(&mut server, &[Get], "/who", ChatRead, chat::who)?;
+        chat(put)?;
     }
     if has_accounts {
-        add_accounts(&mut server)?;
+        accounts(put)?;
     }
-    add_pages(&mut server, has_chat, has_accounts)?;
-    server.set_rest(guard(WwwRead, pages::page));
+    server.set_rest(guard(WwwRead, |site, call, cx| pages::page(site, 0, call, cx)));
     Ok(server)
 }
 
-fn add_accounts(server: &mut Server<Site>) -> Result<(), BadPattern> {
-    route_for(server, &[Post], "/register", Enter, accounts::register)?;
-    route_for(server, &[Post], "/login", Enter, login::login)?;
-    route_for(server, &[Post], "/logout", Enter, login::logout)?;
-    route_for(server, &[Post], "/reset-password", Enter, accounts::reset)?;
-    route_for(server, &[Get], "/protected", Identity, accounts::protected)?;
-    route_for(server, &[Get], "/me", Identity, accounts::me)?;
-    route_for(server, &[Delete], "/me", Account, accounts::delete)?;
-    route_for(server, &[Post], "/password", Account, accounts::password)?;
-    route_for(server, &[Get], "/sessions", Account, credentials::sessions)?;
-    route_for(server, &[Delete], "/sessions/:id", Account, credentials::end_session)?;
-    route_for(server, &[Get], "/tokens", Account, credentials::tokens)?;
-    route_for(server, &[Post], "/tokens", Account, credentials::make_token)?;
-    route_for(server, &[Delete], "/tokens/:id", Account, credentials::remove_token)?;
-    route(server, &[Get], "/admin/users", Admin, admin::users)?;
-    route(server, &[Post], "/admin/users", Admin, admin::create)?;
-    route(server, &[Patch], "/admin/users/:name", Admin, admin::change)?;
-    route(server, &[Delete], "/admin/users/:name", Admin, admin::delete)?;
-    route(server, &[Post], "/admin/users/:name/reset", Admin, admin::reset)?;
-    route(server, &[Post], "/admin/invites", Admin, admin::invite)?;
-    route_for(server, &[Get], "/_hythe/mine", Identity, entrance::mine)
+/// What tells how the server is.
+pub fn system(put: &mut Table<'_>) -> Result<(), BadPattern> {
+    route(put, Get, "/healthz", Open, system::health)?;
+    route(put, Get, "/metrics", Metrics, system::metrics)?;
+    route_for(put, Get, "/api", Open, system::api)?;
+    route(put, Get, "/openapi.json", Open, system::description)
 }
 
-/// The pages, and the parts they are made of. Whoever may not do what a page is for is told so there.
-fn add_pages(server: &mut Server<Site>, has_chat: bool, has_accounts: bool) -> Result<(), BadPattern> {
-    route(server, &[Get], "/_hythe/*part", Open, entrance::part)?;
-    for page in Page::ALL {
-        let is_there = match page {
-            Page::Files => true,
-            Page::Chat => has_chat,
-            Page::Login | Page::Register | Page::Reset | Page::Account | Page::Admin => has_accounts,
-        };
-        let show = move |site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>| {
-            entrance::show(page, site, call, &who, cx)
-        };
-        if is_there {
-            route_for(server, &[Get], page.path(), Open, show)?;
-        }
+/// What pages are made of.
+pub fn parts(put: &mut Table<'_>) -> Result<(), BadPattern> {
+    route(put, Get, "/_hythe/*part", Open, entrance::part)
+}
+
+/// Files, and their page; that one is the front page even where there are none.
+pub fn files(put: &mut Table<'_>, has_files: bool) -> Result<(), BadPattern> {
+    if has_files {
+        route_for(put, Post, "/upload", SharedWrite, plain::form(upload::upload))?;
+        route_for(put, Get, "/file-list", SharedRead, file_list::list)?;
+        route_for(put, Get, "/file-info/*path", SharedRead, files::info)?;
+        route_for(put, Get, "/files/*path", SharedRead, files::download)?;
+        route_for(put, Put, "/files/*path", SharedWrite, changes::put)?;
+        route_for(put, Patch, "/files/*path", SharedWrite, changes::patch)?;
+        route_for(put, Delete, "/files/*path", SharedWrite, changes::delete)?;
+        route_for(put, Post, "/rename", SharedWrite, plain::form(changes::rename))?;
+        route_for(put, Post, "/remove", SharedWrite, plain::form(changes::remove))?;
+        route_for(put, Post, "/dirs", SharedWrite, plain::form(changes::make_folder))?;
+        route(put, Options, "/tus", Open, resume::options)?;
+        route_for(put, Post, "/tus", SharedWrite, resume::create)?;
+        route(put, Options, "/tus/:id", Open, resume::options)?;
+        route_for(put, Get, "/tus/:id", SharedWrite, resume::status)?;
+        route_for(put, Post, "/tus/:id", SharedWrite, resume::overridden)?;
+        route_for(put, Patch, "/tus/:id", SharedWrite, resume::patch)?;
+        route_for(put, Delete, "/tus/:id", SharedWrite, resume::delete)?;
     }
-    Ok(())
+    show(put, Page::Files)
+}
+
+/// The chat, and its page.
+pub fn chat(put: &mut Table<'_>) -> Result<(), BadPattern> {
+    route_for(put, Post, "/send", ChatWrite, chat::send)?;
+    route(put, Get, "/messages", ChatRead, messages::messages)?;
+    route_for(put, Delete, "/messages/:id", ChatWrite, chat::remove)?;
+    route_for(put, Get, "/events", ChatRead, streams::events)?;
+    route_for(put, Get, "/ws", ChatRead, streams::socket)?;
+    route(put, Get, "/rooms", ChatRead, chat::rooms)?;
+    route(put, Get, "/who", ChatRead, chat::who)?;
+    show(put, Page::Chat)
+}
+
+/// Accounts, and their pages. Whoever may not do what a page is for is told so there.
+pub fn accounts(put: &mut Table<'_>) -> Result<(), BadPattern> {
+    route_for(put, Post, "/register", Enter, accounts::register)?;
+    route_for(put, Post, "/login", Enter, login::login)?;
+    route_for(put, Post, "/logout", Enter, login::logout)?;
+    route_for(put, Post, "/reset-password", Enter, accounts::reset)?;
+    route_for(put, Get, "/protected", Identity, accounts::protected)?;
+    route_for(put, Get, "/me", Identity, accounts::me)?;
+    route_for(put, Delete, "/me", Account, accounts::delete)?;
+    route_for(put, Post, "/me", Account, accounts::delete)?;
+    route_for(put, Post, "/password", Account, accounts::password)?;
+    route_for(put, Get, "/sessions", Account, credentials::sessions)?;
+    route_for(put, Delete, "/sessions/:id", Account, credentials::end_session)?;
+    route_for(put, Post, "/sessions/:id", Account, credentials::end_session)?;
+    route_for(put, Get, "/tokens", Account, credentials::tokens)?;
+    route_for(put, Post, "/tokens", Account, credentials::make_token)?;
+    route_for(put, Delete, "/tokens/:id", Account, credentials::remove_token)?;
+    route_for(put, Post, "/tokens/:id", Account, credentials::remove_token)?;
+    route(put, Get, "/admin/users", Admin, admin::users)?;
+    route_for(put, Post, "/admin/users", Admin, admin::create)?;
+    for method in [Patch, Delete, Post] {
+        route_for(put, method, "/admin/users/:name", Admin, admin::change)?;
+    }
+    route_for(put, Post, "/admin/users/:name/reset", Admin, admin::reset)?;
+    route_for(put, Post, "/admin/invites", Admin, admin::invite)?;
+    route_for(put, Get, "/_hythe/mine", Identity, entrance::mine)?;
+    [Page::Login, Page::Register, Page::Reset, Page::Account, Page::Admin]
+        .into_iter()
+        .try_for_each(|page| show(put, page))
+}
+
+fn show(put: &mut Table<'_>, page: Page) -> Result<(), BadPattern> {
+    let show = move |site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>| {
+        entrance::show(page, site, call, &who, cx)
+    };
+    route_for(put, Get, page.path(), Open, show)
 }
 
 fn route<R: Into<Reply<Site>>>(
-    server: &mut Server<Site>,
-    methods: &[Method],
+    put: &mut Table<'_>,
+    method: Method,
     pattern: &str,
     action: Action,
     handler: impl Fn(&mut Site, &Call<'_>, &mut Context<'_>) -> R + Clone + 'static,
 ) -> Result<(), BadPattern> {
-    server.add_route(methods, pattern, guard(action, handler))
+    put(method, pattern, Box::new(guard(action, handler)))
 }
 
 /// The same for a handler that must know who it acts for.
 fn route_for<R: Into<Reply<Site>>>(
-    server: &mut Server<Site>,
-    methods: &[Method],
+    put: &mut Table<'_>,
+    method: Method,
     pattern: &str,
     action: Action,
     handler: impl Fn(&mut Site, &Call<'_>, Principal, &mut Context<'_>) -> R + Clone + 'static,
 ) -> Result<(), BadPattern> {
-    server.add_route(methods, pattern, guard_for(action, handler))
+    put(method, pattern, Box::new(guard_for(action, handler)))
 }

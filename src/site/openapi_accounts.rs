@@ -159,6 +159,53 @@ pub fn delete_me(_: &Config) -> Value {
         .with("requestBody", object_or_form(&object(&["password"], json!({"password": text()}))))
 }
 
+/// `_method` of a form, which can only be posted.
+fn method(methods: &[&str]) -> Value {
+    json!({"type": "string", "enum": methods})
+}
+
+fn form_for(id: &str, summary: &str, methods: &[&str], parameters: Value, statuses: &[u16]) -> Value {
+    let stands_for = object(&["_method"], json!({"_method": method(methods)}));
+    operation(id, summary, &[(303, answer("The page it came from, where it is told."))], statuses)
+        .with("parameters", parameters)
+        .with("requestBody", object_or_form(&stands_for))
+}
+
+/// `POST /me`.
+pub fn delete_me_by_form(_: &Config) -> Value {
+    let body = json!({"_method": method(&["DELETE"]), "password": text()});
+    operation("deleteMeByForm", "Delete one's own account, from a form", &done("It is gone."), &[400, 401, 429, 503])
+        .with("requestBody", object_or_form(&object(&["_method", "password"], body)))
+}
+
+/// `POST /sessions/<id>`.
+pub fn end_session_by_form(_: &Config) -> Value {
+    form_for("endSessionByForm", "End a session, from a form", &["DELETE"], id_in_path(), &[400, 401, 404, 415, 503])
+}
+
+/// `POST /tokens/<id>`.
+pub fn remove_token_by_form(_: &Config) -> Value {
+    form_for(
+        "removeTokenByForm",
+        "End an API token, from a form",
+        &["DELETE"],
+        id_in_path(),
+        &[400, 401, 404, 415, 503],
+    )
+}
+
+/// `POST /admin/users/<name>`: with `PATCH` the fields are those of that.
+pub fn change_user_by_form(_: &Config) -> Value {
+    let statuses = [400, 401, 403, 404, 415, 503];
+    form_for(
+        "changeUserByForm",
+        "Change or delete an account, from a form",
+        &["PATCH", "DELETE"],
+        name_in_path(),
+        &statuses,
+    )
+}
+
 /// `POST /password`.
 pub fn password(_: &Config) -> Value {
     let body = object(&["old", "new"], json!({"old": text(), "new": password_text()}));

@@ -72,6 +72,7 @@ pub fn object_or_form(schema: &Value) -> Value {
         "content": {
             "application/json": {"schema": strict},
             "application/x-www-form-urlencoded": {"schema": schema},
+            "multipart/form-data": {"schema": schema},
         },
     })
 }

@@ -3,47 +3,58 @@
 //! A page that is on the shelf is answered from memory with a ready-made header block. What is not, or has not been looked at
 //! for a second, goes to a helper first.
 
+use std::borrow::Cow;
+
 use crate::http::fault::Fault;
 use crate::http::headers::{Field, Headers};
-use crate::http::negotiate::{prefers_html, prefers_json};
+use crate::http::negotiate::prefers_json;
 use crate::http::request::Method;
 use crate::http::response::{Body, Response};
 use crate::http::status::Status;
+use crate::path::RelPath;
 use crate::server::context::{Call, Context};
 use crate::server::house::wrong_method;
 use crate::server::reply::Reply;
 use crate::site::kept::KeptHeaders;
 use crate::site::shelved::{Looker, Page, Shelved, Weight};
 use crate::site::state::{Site, disk_fault};
-use crate::store::shelf::Look;
+use crate::store::shelf::{Look, Shelf};
 
-/// Answers a path that no route fits.
-pub fn page(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Reply<Site> {
+/// Answers a path below the place of a folder; `at` tells which of the site's folders it is.
+pub fn page(site: &mut Site, at: usize, call: &Call<'_>, cx: &mut Context<'_>) -> Reply<Site> {
     if call.method == Method::Options {
         return Response::new(Status::NO_CONTENT).header("Allow", ALLOW).into();
     }
-    let key = key(site, call);
-    match site.www.shelf.look(&key, cx.now) {
+    let prefix = site.config.path_prefix.len();
+    let Some(www) = site.www.get_mut(at) else { return Fault::not_found().into() };
+    let Some(path) = call.path.strip(&www.place) else { return Fault::not_found().into() };
+    let key = key(prefix, call, &path);
+    match www.shelf.look(&key, cx.now) {
         Look::Fresh(page) => present(page, &Ask::of(call)),
         Look::Stale(page) => {
             let known = page.clone();
-            fetch(site, call, Some(known))
+            fetch(site, at, call, Some(known))
         }
-        Look::Unknown => fetch(site, call, None),
+        Look::Unknown => fetch(site, at, call, None),
     }
 }
 
 const ALLOW: &str = "GET, HEAD, OPTIONS";
 
-/// What a path is shelved under: one spelling for each page, and for nearly every request the very bytes it came in.
-fn key<'a>(site: &Site, call: &Call<'a>) -> std::borrow::Cow<'a, str> {
+/// What a path is shelved under: one spelling for each page, and for nearly every request the very bytes it came in. `inside` is
+/// its part below the folder's place, and `prefix` how long what stands before all paths of this server is.
+fn key<'a>(prefix: usize, call: &Call<'a>, inside: &RelPath<'_>) -> Cow<'a, str> {
     let path = call.request.path;
-    // A path whose decoding has not shortened it holds no escape.
     let slash = usize::from(call.is_folder && !call.path.is_root());
-    if site.config.path_prefix.is_empty() && path.len() == 1 + call.path.as_str().len() + slash {
-        return path.into();
+    // A path whose decoding has not shortened it holds no escape.
+    if path.len() == prefix + 1 + call.path.as_str().len() + slash {
+        let end = if inside.is_root() { usize::from(call.is_folder) } else { 1 + inside.as_str().len() + slash };
+        return path[path.len() - end..].into();
     }
-    format!("/{}{}", call.path, &"/"[..slash]).into()
+    match inside.is_root() {
+        true => if call.is_folder { "/" } else { "" }.into(),
+        false => format!("/{inside}{}", &"/"[..slash]).into(),
+    }
 }
 
 /// What of a request decides how a page is presented.
@@ -58,10 +69,6 @@ impl<'a> Ask<'a> {
     fn of(call: &'a Call<'a>) -> Ask<'a> {
         let request = call.request;
         Ask { method: request.method, headers: &request.headers, path: request.path, query: request.query }
-    }
-
-    fn wants_page(&self) -> bool {
-        prefers_html(self.headers.all(Field::Accept))
     }
 }
 
@@ -90,20 +97,23 @@ impl KeptAsk {
 }
 
 /// Has a helper look, then presents what it found.
-fn fetch(site: &mut Site, call: &Call<'_>, known: Option<Shelved>) -> Reply<Site> {
+fn fetch(site: &mut Site, at: usize, call: &Call<'_>, known: Option<Shelved>) -> Reply<Site> {
     let ask = KeptAsk::of(call);
-    let key = key(site, call).into_owned();
-    let path = call.path.borrow().into_owned();
-    let (is_folder, era) = (call.is_folder, site.www.shelf.era());
-    let disk = site.www.disk.clone();
     let look = Looker::of(&site.config);
+    let prefix = site.config.path_prefix.len();
+    let Some(www) = site.www.get(at) else { return Fault::not_found().into() };
+    let Some(path) = call.path.strip(&www.place) else { return Fault::not_found().into() };
+    let key = key(prefix, call, &path).into_owned();
+    let path = path.into_owned();
+    let (is_folder, era) = (call.is_folder, www.shelf.era());
+    let (disk, has_built_in) = (www.disk.clone(), www.has_built_in);
     Reply::offload(move || {
-        let found = look.find(disk.as_deref(), &path, is_folder, known);
+        let found = look.find(disk.as_deref(), has_built_in, &path, is_folder, known);
         move |site: &mut Site, cx: &mut Context<'_>| match found {
             Err(error) => disk_fault(&error, "read a page").into(),
             Ok((page, weight)) => {
-                if site.www.shelf.era() == era {
-                    shelve(site, &key, &page, weight, cx);
+                if let Some(www) = site.www.get_mut(at).filter(|www| www.shelf.era() == era) {
+                    shelve(&mut www.shelf, &key, &page, weight, cx);
                 }
                 ask.present(&page)
             }
@@ -111,8 +121,7 @@ fn fetch(site: &mut Site, call: &Call<'_>, known: Option<Shelved>) -> Reply<Site
     })
 }
 
-fn shelve(site: &mut Site, key: &str, page: &Shelved, weight: Weight, cx: &Context<'_>) {
-    let shelf = &mut site.www.shelf;
+fn shelve(shelf: &mut Shelf<Shelved>, key: &str, page: &Shelved, weight: Weight, cx: &Context<'_>) {
     match weight {
         Weight::Bytes(bytes) => shelf.put(key, page.clone(), bytes, cx.now),
         Weight::Open => shelf.put_open(key, page.clone(), cx.now),
@@ -127,7 +136,7 @@ fn present(page: &Page, ask: &Ask<'_>) -> Reply<Site> {
     let is_read = matches!(ask.method, Method::Get | Method::Head);
     match page {
         Page::Absent => Fault::not_found().into(),
-        _ if !is_read => wrong_method(ALLOW, ask.wants_page()).into(),
+        _ if !is_read => wrong_method(ALLOW).into(),
         Page::File(file) => file.choose(ask.headers).answer(ask.method, ask.headers).into(),
         Page::Folder => {
             let query = ask.query.map(|query| format!("?{query}")).unwrap_or_default();

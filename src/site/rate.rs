@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 
 use crate::clock::Moment;
-use crate::config::Rate;
+use crate::config::limits::Rate;
 
 /// More addresses than this are not remembered: the fullest buckets, which hold nobody back, go first.
 const ADDRESSES_MAX: usize = 16_384;

@@ -124,6 +124,8 @@ impl Rooms {
             return Ok(room);
         }
         if self.rooms.iter().flatten().count() >= ROOMS_MAX {
+            // A room is not kept by a set that nobody listens to any more.
+            self.give_up_sets(cx);
             let idle = (0..self.rooms.len()).find(|&place| self.is_idle(place, cx));
             let Some(room) = idle.and_then(|place| self.rooms[place].take()) else { return Err(NoRoom::Full) };
             cx.retire(room.topic);

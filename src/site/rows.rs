@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use crate::http::date;
 use crate::server::problem::escape;
+use crate::site::body::METHOD;
 use crate::store::users::{Credential, Session, Token};
 
 /// What is shown of sessions.
@@ -46,77 +47,74 @@ pub fn token(token: &Token) -> Value {
     })
 }
 
-/// A button that a script gives its meaning: what it asks for, and what is asked first.
+/// A form of one button: what it asks for, and what a script asks before it.
 struct Deed<'a> {
     text: &'a str,
-    /// Method and path.
-    ask: String,
-    /// What is sent, as JSON.
-    json: Option<Value>,
-    /// The question before it.
+    path: &'a str,
+    fields: &'a [(&'a str, &'a str)],
     sure: Option<String>,
-    /// The field that the answer to the question is sent as, and what kind of line it is typed into.
-    field: Option<(&'a str, &'a str)>,
+    /// What is typed into it, as HTML.
+    line: String,
 }
 
 impl<'a> Deed<'a> {
-    fn new(text: &'a str, ask: String) -> Deed<'a> {
-        Deed { text, ask, json: None, sure: None, field: None }
+    fn new(text: &'a str, path: &'a str, fields: &'a [(&'a str, &'a str)]) -> Deed<'a> {
+        Deed { text, path, fields, sure: None, line: String::new() }
     }
 
-    fn set(text: &'a str, path: &str, json: Value) -> Deed<'a> {
-        Deed { json: Some(json), ..Deed::new(text, format!("PATCH {path}")) }
-    }
-
-    fn write(&self, out: &mut String) {
-        let class = if self.ask.starts_with("DELETE") { "pale warn" } else { "pale" };
-        let json = self.json.as_ref().map(Value::to_string);
-        let (field, line) = self.field.unzip();
-        let _ = write!(out, "<button type=\"button\" class=\"{class}\" data-ask=\"{}\"", escape(&self.ask));
-        for (name, value) in
-            [("json", json.as_deref()), ("sure", self.sure.as_deref()), ("field", field), ("line", line)]
-        {
-            if let Some(value) = value {
-                let _ = write!(out, " data-{name}=\"{}\"", escape(value));
-            }
+    fn write(&self, prefix: &str, out: &mut String) {
+        let is_grave = self.fields.contains(&DELETE);
+        let class = if is_grave { "pale warn" } else { "pale" };
+        let sure = self.sure.as_ref().map_or(String::new(), |sure| format!(" data-sure=\"{}\"", escape(sure)));
+        // What is written into memory is never refused.
+        let _ = write!(out, "<form action=\"{}/{}\" method=\"post\"{sure}>", escape(prefix), escape(self.path));
+        for (name, value) in self.fields {
+            let _ = write!(out, "<input type=\"hidden\" name=\"{name}\" value=\"{value}\">");
         }
-        let _ = write!(out, ">{}</button>", self.text);
+        let _ = write!(out, "{}<button class=\"{class}\">{}</button></form>", self.line, self.text);
     }
 }
 
-/// What can be done with a row of this list, as buttons; nothing for a list of something else.
-pub fn deeds(list: &str, row: &Value) -> String {
+const DELETE: (&str, &str) = (METHOD, "DELETE");
+const PATCH: (&str, &str) = (METHOD, "PATCH");
+
+/// What can be done with a row of this list, as forms; nothing for a list of something else.
+pub fn deeds(prefix: &str, list: &str, row: &Value) -> String {
     let name = row["name"].as_str().unwrap_or_default();
-    let path = format!("admin/users/{name}");
-    let is = |member: &str| row[member] == true;
-    let deeds = match list {
-        "sessions" if is("current") => return "this one".into(),
-        "sessions" => vec![Deed::new("End", format!("DELETE sessions/{}", row["id"]))],
-        "tokens" => vec![Deed {
-            sure: Some(format!(
-                "Remove the token “{}”? What uses it stops working.",
-                row["label"].as_str().unwrap_or_default()
-            )),
-            ..Deed::new("Remove", format!("DELETE tokens/{}", row["id"]))
-        }],
-        "users" => vec![
-            Deed::new("Code", format!("POST {path}/reset")),
-            Deed::set(if is("disabled") { "Enable" } else { "Disable" }, &path, json!({"disabled": !is("disabled")})),
-            Deed::set(if is("admin") { "No admin" } else { "Make admin" }, &path, json!({"admin": !is("admin")})),
-            Deed {
-                sure: Some(format!("How many bytes {name} may store; 0 for no limit")),
-                field: Some(("quota", "number")),
-                ..Deed::new("Quota", format!("PATCH {path}"))
-            },
-            Deed {
-                sure: Some(format!("Delete {name}? Their own files go too.")),
-                ..Deed::new("Delete", format!("DELETE {path}"))
-            },
-        ],
-        _ => return String::new(),
+    let path = match list {
+        "users" => format!("admin/users/{name}"),
+        _ => format!("{list}/{}", row["id"]),
     };
+    let is = |member: &str| row[member] == true;
+    let not = |member: &str| if is(member) { "0" } else { "1" };
     let mut text = String::new();
-    deeds.iter().for_each(|deed| deed.write(&mut text));
+    let mut add = |deed: Deed<'_>| deed.write(prefix, &mut text);
+    match list {
+        "sessions" if is("current") => return "this one".into(),
+        "sessions" => add(Deed::new("End", &path, &[DELETE])),
+        "tokens" => {
+            let label = row["label"].as_str().unwrap_or_default();
+            let sure = Some(format!("Remove the token “{label}”? What uses it stops working."));
+            add(Deed { sure, ..Deed::new("Remove", &path, &[DELETE]) });
+        }
+        "users" => {
+            add(Deed::new("Code", &format!("{path}/reset"), &[]));
+            let text = if is("disabled") { "Enable" } else { "Disable" };
+            add(Deed::new(text, &path, &[PATCH, ("disabled", not("disabled"))]));
+            let text = if is("admin") { "No admin" } else { "Make admin" };
+            add(Deed::new(text, &path, &[PATCH, ("admin", not("admin"))]));
+            let sure = Some(format!("Delete {name}? Their own files go too."));
+            add(Deed { sure, ..Deed::new("Delete", &path, &[DELETE]) });
+            let line = format!(
+                "<input name=\"quota\" type=\"number\" min=\"0\" value=\"{}\" placeholder=\"as configured\" \
+                 aria-label=\"Bytes that {} may store\">",
+                row["quota"].as_u64().map_or(String::new(), |bytes| bytes.to_string()),
+                escape(name),
+            );
+            add(Deed { line, ..Deed::new("Quota", &path, &[PATCH]) });
+        }
+        _ => {}
+    }
     text
 }
 
@@ -126,11 +124,13 @@ mod tests {
 
     #[test]
     fn what_can_be_done_holds_no_markup_of_others() {
-        let text = deeds("tokens", &json!({"id": 3, "label": "\"><script>"}));
-        assert!(text.contains("data-ask=\"DELETE tokens/3\"") && !text.contains("<script"), "{text}");
-        let text = deeds("users", &json!({"name": "ada", "disabled": true, "admin": false}));
-        assert!(text.contains("data-json=\"{&quot;disabled&quot;:false}\">Enable<"), "{text}");
-        assert!(text.contains("data-field=\"quota\" data-line=\"number\""), "{text}");
-        assert_eq!(deeds("sessions", &json!({"id": 1, "current": true})), "this one");
+        let text = deeds("/p", "tokens", &json!({"id": 3, "label": "\"><script>"}));
+        assert!(text.contains("<form action=\"/p/tokens/3\" method=\"post\" data-sure=\"Remove"), "{text}");
+        assert!(text.contains("name=\"_method\" value=\"DELETE\"") && !text.contains("<script"), "{text}");
+        let text = deeds("", "users", &json!({"name": "ada", "disabled": true, "admin": false, "quota": 7}));
+        assert!(text.contains("name=\"disabled\" value=\"0\"><button class=\"pale\">Enable<"), "{text}");
+        assert!(text.contains("<input name=\"quota\" type=\"number\" min=\"0\" value=\"7\""), "{text}");
+        assert_eq!(deeds("", "sessions", &json!({"id": 1, "current": true})), "this one");
+        assert_eq!(deeds("", "messages", &json!({"id": 1})), "");
     }
 }

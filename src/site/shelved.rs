@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use crate::config::{Access as Right, Config};
+use crate::config::Config;
+use crate::config::access::Access as Right;
 use crate::http::date;
 use crate::http::form::content_disposition;
 use crate::http::headers::{Field, Headers};
@@ -79,13 +80,14 @@ impl Looker {
         Looker { attach: config.attach.clone(), lists_folders: config.lists_folders, caching }
     }
 
-    /// Looks a path up. Blocks.
+    /// Looks a path up; behind a folder that has no such file there may be what is built in. Blocks.
     ///
     /// # Errors
     /// What the disk says, but for there being nothing.
     pub fn find(
         &self,
         disk: Option<&dyn Disk>,
+        has_built_in: bool,
         path: &RelPath<'_>,
         is_folder: bool,
         known: Option<Shelved>,
@@ -99,7 +101,8 @@ impl Looker {
                     return Ok((Arc::new(Page::Folder), Weight::Absent));
                 }
                 Err(error) if !is_nothing(&error) => return Err(error),
-                Err(_) if is_folder && self.lists_folders => match disk.list(path) {
+                // At the root there is always a page to fall back to.
+                Err(_) if is_folder && self.lists_folders && !path.is_root() => match disk.list(path) {
                     Ok(items) => return Ok((Arc::new(listing(path, items)), Weight::Fleeting)),
                     Err(error) if !is_nothing(&error) => return Err(error),
                     Err(_) => {}
@@ -107,7 +110,7 @@ impl Looker {
                 Err(_) => {}
             }
         }
-        Ok(match built::fallback(file.as_str()) {
+        Ok(match built::fallback(file.as_str()).filter(|_| has_built_in) {
             Some(bytes) => (Arc::new(Page::File(self.built_in_file(&file, bytes))), Weight::Bytes(bytes.len())),
             None => (Arc::new(Page::Absent), Weight::Absent),
         })

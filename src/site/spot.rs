@@ -3,7 +3,7 @@
 use std::io;
 use std::sync::Arc;
 
-use crate::config::Rights;
+use crate::config::access::Rights;
 use crate::http::fault::Fault;
 use crate::http::status::Status;
 use crate::path::RelPath;

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
 use crate::clock::Moment;
-use crate::config::{Config, Rate, Rights};
+use crate::config::Config;
+use crate::config::access::Rights;
+use crate::config::limits::Rate;
 use crate::http::fault::Fault;
 use crate::http::status::Status;
 use crate::server::context::Context;
@@ -38,8 +40,10 @@ pub struct Site {
     pub network_rights: Rights,
     /// Whether the warning about a proxy has been logged.
     pub has_warned_of_proxy: bool,
-    /// Static pages.
-    pub www: Www,
+    /// Where its parts stand in the house: empty, or a slash and segments.
+    pub place: String,
+    /// Folders of static pages.
+    pub www: Vec<Www>,
     /// The shared files; `None` when switched off.
     pub files: Option<Files>,
     /// The chat; `None` when switched off.
@@ -63,6 +67,10 @@ pub struct Site {
 
 /// Static pages: a folder, and what is remembered of it.
 pub struct Www {
+    /// Where it stands: a path without its first slash.
+    pub place: String,
+    /// Whether what is built in stands behind the folder.
+    pub has_built_in: bool,
     /// The folder; `None` when there is none, and only the built-in pages are served.
     pub disk: Option<Arc<dyn Disk>>,
     /// Hot pages.
@@ -89,6 +97,11 @@ pub struct Files {
 }
 
 impl Files {
+    /// The folders there are.
+    pub fn disks(&self) -> Vec<Arc<dyn Disk>> {
+        [Some(&self.disk), self.homes.as_ref()].into_iter().flatten().cloned().collect()
+    }
+
     /// Shared files in a folder. The seed is for the names of those that come without one.
     pub fn new(disk: Arc<dyn Disk>, seed: u64) -> Files {
         Files {
@@ -290,15 +303,20 @@ impl State for Site {
 }
 
 impl Www {
-    /// Pages from a folder, nothing remembered yet.
+    /// Pages from a folder, and what is built in behind it; nothing remembered yet.
     pub fn new(disk: Option<Arc<dyn Disk>>) -> Www {
-        Www { disk, shelf: Shelf::new(ShelfLimits::default()) }
+        Www { place: String::new(), has_built_in: true, disk, shelf: Shelf::new(ShelfLimits::default()) }
+    }
+
+    /// Pages from a folder alone, at a place.
+    pub fn at(place: String, disk: Arc<dyn Disk>) -> Www {
+        Www { place, has_built_in: false, ..Www::new(Some(disk)) }
     }
 }
 
 impl Site {
-    /// A site with the parts it is given.
-    pub fn new(config: Config, www: Www, files: Option<Files>, chat: Option<Chat>) -> Site {
+    /// A site without any part.
+    pub fn new(config: Config) -> Site {
         let (rights, network_rights) = (config.rights(), config.network_rights());
         let request_rate = Buckets::new(config.limits.request_rate);
         let login_rate = Buckets::new(config.limits.login_rate);
@@ -307,9 +325,10 @@ impl Site {
             rights,
             network_rights,
             has_warned_of_proxy: false,
-            www,
-            files,
-            chat,
+            place: String::new(),
+            www: Vec::new(),
+            files: None,
+            chat: None,
             accounts: None,
             books: None,
             request_rate,
@@ -318,6 +337,17 @@ impl Site {
             tallies: Tallies::default(),
             chimes: Vec::new(),
         }
+    }
+
+    /// The site with what is built into it, as a server by itself has it: its pages, and maybe files and a chat.
+    pub fn with_parts(config: Config, www: Www, files: Option<Files>, chat: Option<Chat>) -> Site {
+        Site { www: vec![www], files, chat, ..Site::new(config) }
+    }
+
+    /// What stands before every path of the house that this site is in, its own and others'.
+    pub fn house_prefix(&self) -> &str {
+        let prefix = &self.config.path_prefix;
+        prefix.strip_suffix(self.place.as_str()).unwrap_or(prefix)
     }
 
     /// An address of this site, for a client: the prefix before an absolute path.

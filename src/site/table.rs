@@ -7,8 +7,8 @@ use serde_json::Value;
 use crate::server::problem::escape;
 use crate::site::rows::deeds;
 
-/// Rows as a table of this name; what a row does not have is left empty.
-pub fn table(name: &str, columns: &[(&str, &str)], rows: &[Value]) -> String {
+/// Rows as a table of this name, on a site below this prefix; what a row does not have is left empty.
+pub fn table(prefix: &str, name: &str, columns: &[(&str, &str)], rows: &[Value]) -> String {
     if rows.is_empty() {
         return "<p class=\"soft\">There are none.</p>\n".into();
     }
@@ -17,8 +17,8 @@ pub fn table(name: &str, columns: &[(&str, &str)], rows: &[Value]) -> String {
     for (_, title) in columns {
         let _ = write!(text, "<th scope=\"col\">{title}</th>");
     }
-    let has_deeds = !deeds(name, &rows[0]).is_empty();
-    text.push_str(if has_deeds { "<th scope=\"col\" class=\"scripted\">Do</th></tr>\n" } else { "</tr>\n" });
+    let has_deeds = !deeds(prefix, name, &rows[0]).is_empty();
+    text.push_str(if has_deeds { "<th scope=\"col\">Do</th></tr>\n" } else { "</tr>\n" });
     for row in rows {
         text.push_str("<tr>");
         for (key, title) in columns {
@@ -30,7 +30,7 @@ pub fn table(name: &str, columns: &[(&str, &str)], rows: &[Value]) -> String {
             let _ = write!(text, "<td>{cell}</td>");
         }
         if has_deeds {
-            let _ = write!(text, "<td class=\"scripted\"><span class=\"choices\">{}</span></td>", deeds(name, row));
+            let _ = write!(text, "<td><div class=\"choices\">{}</div></td>", deeds(prefix, name, row));
         }
         text.push_str("</tr>\n");
     }
@@ -58,18 +58,21 @@ pub fn time(rfc3339: &str) -> String {
     format!("<time datetime=\"{}\">{} UTC</time>", escape(rfc3339), escape(&short))
 }
 
+/// Between a number and its unit no line ends.
+const SPACE: char = '\u{a0}';
+
 /// A number of bytes as people read it.
 pub fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["kB", "MB", "GB", "TB", "PB"];
     if bytes < 1000 {
-        return format!("{bytes} bytes");
+        return format!("{bytes}{SPACE}bytes");
     }
     let (mut whole, mut unit) = (bytes, 0);
     while whole >= 1_000_000 && unit + 1 < UNITS.len() {
         whole /= 1000;
         unit += 1;
     }
-    format!("{}.{} {}", whole / 1000, whole % 1000 / 100, UNITS[unit])
+    format!("{}.{}{SPACE}{}", whole / 1000, whole % 1000 / 100, UNITS[unit])
 }
 
 #[cfg(test)]
@@ -87,10 +90,10 @@ mod tests {
             (4_294_967_296, "4.2 GB"),
             (u64::MAX, "18446.7 PB"),
         ] {
-            assert_eq!(size(bytes), text);
+            assert_eq!(size(bytes).replace(SPACE, " "), text);
         }
         let row = serde_json::json!({"at": "2026-11-28T07:18:48Z", "is": "<b>", "not": "aaaaaaaaaaTaaaaaaaaZ"});
-        let text = table("t", &[("at", "At"), ("is", "Is"), ("gone", "Gone")], &[row]);
+        let text = table("", "t", &[("at", "At"), ("is", "Is"), ("gone", "Gone")], &[row]);
         assert!(
             text.contains("<td><time datetime=\"2026-11-28T07:18:48Z\">2026-11-28 07:18 UTC</time></td>"),
             "{text}"

@@ -8,12 +8,10 @@ use bytes::Bytes;
 use crate::content::{Content, FileSpan};
 use crate::http::conditions::{Access, ByteRanges, Outcome, Representation, content_range, evaluate, unsatisfied};
 use crate::http::fault::Fault;
-use crate::http::headers::{Field, Headers};
-use crate::http::negotiate::prefers_html;
+use crate::http::headers::Headers;
 use crate::http::request::Method;
 use crate::http::response::{Body, Piece, Response};
 use crate::http::status::Status;
-use crate::server::problem;
 use crate::store::disk::FileFacts;
 
 /// One representation of a file.
@@ -103,10 +101,9 @@ impl Variant {
             Outcome::NotModified => Ok(Response::ready(Status::NOT_MODIFIED, self.brief.clone(), Body::Empty)),
             Outcome::PreconditionFailed => Err(precondition_failed()),
             Outcome::NotSatisfiable => {
-                let fault =
-                    Fault::new(Status::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", "the file has no such range");
-                let wants_page = prefers_html(headers.all(Field::Accept));
-                Ok(problem::answer(&fault, wants_page).header("Content-Range", &unsatisfied(length)))
+                let detail = "the file has no such range";
+                let fault = Fault::new(Status::RANGE_NOT_SATISFIABLE, "range_not_satisfiable", detail);
+                Err(fault.with_field("Content-Range", unsatisfied(length)))
             }
             Outcome::Part(range) => {
                 let body = self.body(range.clone());

@@ -44,6 +44,8 @@ pub struct History {
     last_id: i64,
     /// What was erased last.
     erased: VecDeque<Erased>,
+    /// How many were erased in all.
+    erasures: u64,
 }
 
 /// A message that was taken back.
@@ -68,6 +70,7 @@ impl History {
             first_id: 1,
             last_id: 0,
             erased: VecDeque::new(),
+            erasures: 0,
         }
     }
 
@@ -106,6 +109,7 @@ impl History {
         if self.erased.len() >= ERASED_MAX {
             self.erased.pop_front();
         }
+        self.erasures += 1;
         self.erased.push_back(Erased { id, room: room.to_owned(), last_id: self.last_id });
     }
 
@@ -113,6 +117,18 @@ impl History {
     /// heard before.
     pub fn erased_since(&self, rooms: &[&str], id: i64) -> Vec<(i64, &str)> {
         let known = self.erased.iter().filter(|erased| erased.last_id >= id && erased.id <= id);
+        known.filter(|erased| rooms.contains(&&*erased.room)).map(|erased| (erased.id, &*erased.room)).collect()
+    }
+
+    /// How many messages were erased so far: a position for [`History::erased_after`].
+    pub fn erasures(&self) -> u64 {
+        self.erasures
+    }
+
+    /// What was erased in these rooms, as far as is remembered, since there were so many erasures.
+    pub fn erased_after(&self, rooms: &[&str], erasures: u64) -> Vec<(i64, &str)> {
+        let news = usize::try_from(self.erasures.saturating_sub(erasures)).unwrap_or(usize::MAX);
+        let known = self.erased.iter().skip(self.erased.len().saturating_sub(news));
         known.filter(|erased| rooms.contains(&&*erased.room)).map(|erased| (erased.id, &*erased.room)).collect()
     }
 
@@ -267,10 +283,14 @@ mod tests {
         assert_eq!(history.erased_since(&["lobby", "den"], 3), [(3, "lobby"), (2, "den")]);
         assert_eq!(history.erased_since(&["lobby"], 2), [], "it was not heard");
         assert_eq!(history.erased_since(&["lobby"], 6), [], "it was gone already when the last was heard");
+        assert_eq!(history.erased_after(&["lobby", "den"], 1), [(2, "den")]);
+        assert_eq!(history.erased_after(&["lobby"], 1), []);
+        assert_eq!((history.erasures(), history.erased_after(&["den"], 2)), (2, vec![]));
         for id in 0..1000 {
             history.erase(id, "lobby");
         }
         assert_eq!(history.erased.len(), ERASED_MAX);
+        assert_eq!(history.erased_after(&["lobby"], 2).len(), ERASED_MAX, "more are not remembered");
     }
 
     #[test]

@@ -67,9 +67,9 @@ pub enum Entry {
 
 impl Entry {
     /// Writes it, inside the batch's transaction.
-    fn keep(&self, transaction: &Transaction<'_>) -> Result<Verdict, rusqlite::Error> {
+    fn keep(&self, transaction: &Transaction<'_>, ids: &mut messages::Ids) -> Result<Verdict, rusqlite::Error> {
         match self {
-            Entry::Chat(entry) => messages::keep(transaction, entry),
+            Entry::Chat(entry) => messages::keep(transaction, entry, ids),
             Entry::Accounts(change) => accounts::keep(transaction, change),
             Entry::Owners(changes) => owners::keep(transaction, changes),
         }
@@ -226,8 +226,9 @@ impl Ledger {
     fn write_batch(&mut self, batch: &[Entry]) -> Result<Vec<Verdict>, Error> {
         let transaction = self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut verdicts = Vec::with_capacity(batch.len());
+        let mut ids = messages::Ids::default();
         for entry in batch {
-            let outcome = entry.keep(&transaction);
+            let outcome = entry.keep(&transaction, &mut ids);
             verdicts.push(match outcome {
                 Ok(verdict) => verdict,
                 // A graver fault rolls the whole transaction back by itself, and what follows would be kept one by one.
@@ -235,6 +236,7 @@ impl Ledger {
                 Err(fault) => return Err(fault.into()),
             });
         }
+        ids.settle(&transaction)?;
         transaction.commit()?;
         Ok(verdicts)
     }

@@ -47,15 +47,39 @@ pub enum Entry {
     },
 }
 
-/// Keeps an entry, inside the batch's transaction. Ids are read anew each time, for another process may have written.
-pub fn keep(transaction: &Transaction<'_>, entry: &Entry) -> Result<Verdict, rusqlite::Error> {
+/// The ids that a batch gives: the last one is read with its first message, and written once at its end.
+#[derive(Debug, Default)]
+pub struct Ids {
+    last: Option<i64>,
+}
+
+impl Ids {
+    /// Writes down what was given, before the batch's transaction is committed.
+    ///
+    /// # Errors
+    /// If the database refuses.
+    pub fn settle(self, transaction: &Transaction<'_>) -> Result<(), rusqlite::Error> {
+        self.last.map_or(Ok(()), |last| set_meta(transaction, "last_message", last))
+    }
+}
+
+/// Keeps an entry, inside the batch's transaction. `ids` is the batch's own: between two batches another process may have
+/// written.
+///
+/// # Errors
+/// If the database refuses; a message that was refused has taken no id.
+pub fn keep(transaction: &Transaction<'_>, entry: &Entry, ids: &mut Ids) -> Result<Verdict, rusqlite::Error> {
     match entry {
         Entry::Said { room, ts, user, name, text } => {
-            let id = meta(transaction, "last_message")? + 1;
+            let last = match ids.last {
+                Some(last) => last,
+                None => meta(transaction, "last_message")?,
+            };
+            let id = last + 1;
             let sql = "INSERT INTO messages (id, room, ts, user, name, text) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
             let ts = i64::try_from(ts.as_millis()).unwrap_or(i64::MAX);
             transaction.prepare_cached(sql)?.execute(params![id, room, ts, user, name, text])?;
-            set_meta(transaction, "last_message", id)?;
+            ids.last = Some(id);
             Ok(Verdict::Kept(id))
         }
         Entry::Erase { id } => {

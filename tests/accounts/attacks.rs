@@ -25,6 +25,55 @@ fn a_session_that_was_planted_is_not_the_one_that_signs_in() {
 }
 
 #[test]
+fn no_secret_stands_in_any_log_whatever_is_asked_of_it() {
+    let flags = ["--log-level", "trace", "--log-file", "hythe.log", "--access-log", "access.log"];
+    let place = Place::open(&flags);
+    let code = place.register("ada");
+    let ada = place.sign_in("ada");
+    let session = ada.trim_start_matches("Cookie: ").split_once('=').unwrap().1.to_owned();
+    let bearer = place.token(&ada, &["files:read"]);
+    let token = bearer.rsplit(' ').next().unwrap().to_owned();
+    let once = place.ask("POST /admin/users/ada/reset", &[OPERATOR], "").json()["code"].as_str().unwrap().to_owned();
+    let invite = place.ask("POST /admin/invites", &[OPERATOR], "").json()["invite"].as_str().unwrap().to_owned();
+    let wrong = "hyt_0000000000000000000000000000000000000000000000000000000000000000";
+    assert_eq!(place.get("/me", &[&bearer]).status, 200);
+    assert_eq!(place.get("/me", &[&format!("Authorization: Bearer {wrong}")]).status, 401);
+    assert_eq!(place.login("ada", "a wrong password").status, 401);
+    let again = json!({"username": "ada", "code": "NOT-THE-CODE", "new": "battery staple"});
+    assert_eq!(place.post("/reset-password", &[], &again).status, 400);
+    let again = json!({"username": "ada", "code": code, "new": "battery staple"});
+    assert_eq!(place.post("/reset-password", &[], &again).status, 200);
+    let secrets = [
+        &code,
+        &session,
+        &token,
+        &once,
+        &invite,
+        wrong,
+        "a wrong password",
+        "NOT-THE-CODE",
+        "battery staple",
+        PASSWORD,
+        "operator-token-of-the-tests",
+    ];
+    let folder = place.house.folder().to_owned();
+    // The last of it has been written when the server is gone.
+    let read = |name: &str| std::fs::read_to_string(folder.join(name)).unwrap();
+    let since = std::time::Instant::now();
+    while !read("access.log").contains("\"POST /reset-password HTTP/1.1\" 200")
+        || !read("hythe.log").contains("has reset")
+    {
+        assert!(since.elapsed().as_secs() < 10, "{}\n{}", read("access.log"), read("hythe.log"));
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+    for told in [read("hythe.log"), read("access.log"), place.house.log()] {
+        for secret in secrets {
+            assert!(!told.contains(secret), "{secret} stands in {told}");
+        }
+    }
+}
+
+#[test]
 fn guessed_ids_of_sessions_and_tokens_are_nobodys() {
     let place = Place::open(&[]);
     place.register("ada");

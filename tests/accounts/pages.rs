@@ -110,6 +110,40 @@ fn a_refusal_is_a_page_with_the_navigation_of_all_others() {
 }
 
 #[test]
+fn what_is_refused_of_a_static_file_is_told_on_the_same_page_and_with_its_fields() {
+    let place = Place::open(&[]);
+    for (line, field, status, name, value) in [
+        ("POST /index.html", "", 405, "Allow", "GET, HEAD, OPTIONS"),
+        ("GET /index.html", "Range: bytes=9999999-", 416, "Content-Range", "bytes */"),
+        ("GET /index.html", "If-Match: \"other\"", 412, "Cache-Control", "no-store"),
+    ] {
+        let fields = [HTML, field];
+        let answer = place.ask(line, if field.is_empty() { &fields[..1] } else { &fields }, "");
+        assert_eq!(answer.status, status, "{line}");
+        assert!(answer.field(name).is_some_and(|given| given.starts_with(value)), "{line}: {answer:?}");
+        assert!(answer.text().contains("<a href=\"/chat\">Chat</a>"), "{line}: {answer:?}");
+        let answer = place.ask(line, if field.is_empty() { &[] } else { &fields[1..] }, "");
+        assert_eq!((answer.status, answer.field("Content-Type")), (status, Some("application/problem+json")), "{line}");
+        assert!(answer.field(name).is_some_and(|given| given.starts_with(value)), "{line}: {answer:?}");
+    }
+}
+
+#[test]
+fn the_front_page_is_the_files_page_though_folders_are_listed() {
+    let place = Place::open(&["--list"]);
+    let www = place.house.folder().join("www");
+    let _ = fs::remove_file(www.join("index.html"));
+    fs::create_dir_all(www.join("listed")).unwrap();
+    fs::write(www.join("listed/hello.txt"), "hello").unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(1100));
+    for accept in [HTML, "Accept: application/json"] {
+        let front = place.get("/", &[accept]).text();
+        assert!(front.contains("<input type=\"file\" name=\"file\""), "{front}");
+    }
+    assert!(place.get("/listed/", &[HTML]).text().contains("hello.txt"));
+}
+
+#[test]
 fn my_files_leads_to_ones_own_or_to_where_one_signs_in() {
     let place = Place::open(&[]);
     let answer = place.get("/_hythe/mine", &[HTML]);

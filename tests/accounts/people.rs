@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::place::{FORM, HTML, JSON, OPERATOR, PASSWORD, Place, Says, cookie};
+use crate::wire::Answer;
 
 #[test]
 fn somebody_signs_up_in_and_out_again() {
@@ -274,6 +275,129 @@ fn forms_of_browsers_go_back_to_their_pages_and_see_what_is_shown_once() {
         assert_eq!(answer.status, 200, "{target}");
     }
     assert!(place.get("/account", &[&ada]).text().contains("<strong>ada</strong>"));
+}
+
+#[test]
+fn a_form_that_was_refused_shows_what_was_typed_but_no_password() {
+    let place = Place::open(&["--path-prefix", "/p"]);
+    let wrong = "username=%22%3E%3Cb%3Eada&password=wrong+password&next=%2Fp%2Fsessions%3Fx%3D1";
+    let answer = place.ask("POST /p/login", &[FORM, HTML], wrong);
+    let page = answer.text();
+    assert_eq!(answer.status, 401);
+    assert!(page.contains("<input name=\"username\" value=\"&quot;&gt;&lt;b&gt;ada\" "), "{page}");
+    assert!(page.contains("name=\"next\" value=\"/p/sessions?x=1\"") && !page.contains("wrong password"), "{page}");
+    let answer = place.ask("POST /p/login", &[FORM, HTML], "username=ada&password=wrong+password&next=//evil.example/");
+    assert!(answer.text().contains("name=\"next\" value=\"\""), "{answer:?}");
+    let answer = place.ask("POST /p/register", &[FORM, HTML], "username=ada&password=short&invite=ABCD");
+    assert!(answer.text().contains("<input name=\"invite\" value=\"ABCD\""), "{answer:?}");
+}
+
+#[test]
+fn forms_end_and_change_what_programs_end_and_change_with_other_methods() {
+    let place = Place::open(&[]);
+    place.register("ada");
+    place.register("bob");
+    let (ada, other) = (place.sign_in("ada"), place.sign_in("ada"));
+    let list = |of: &str| place.get(&format!("/{of}"), &[&ada]).json()[of].as_array().unwrap().clone();
+    let send = |line: &str, body: &str| place.ask(&format!("POST {line}"), &[FORM, HTML, &ada], body);
+    let goes_to = |answer: &Answer, page: &str| {
+        assert_eq!((answer.status, answer.field("Location")), (303, Some(page)), "{answer:?}");
+        assert!(place.get(page, &[HTML, &ada, &cookie(answer)]).text().contains(">Done.<"), "{answer:?}");
+    };
+    let id = list("sessions").iter().find(|row| row["current"] == false).unwrap()["id"].clone();
+    for body in ["", "_method=PATCH", "_method=delete", "_method=DELETE&_method=DELETE"] {
+        assert_eq!(send(&format!("/sessions/{id}"), body).status, 400, "{body}");
+    }
+    assert_eq!(place.get("/me", &[&other]).status, 200);
+    assert_eq!(
+        place.ask(&format!("POST /sessions/{id}"), &[FORM, &place.sign_in("bob")], "_method=DELETE").status,
+        404
+    );
+    goes_to(&send(&format!("/sessions/{id}"), "_method=DELETE"), "/account");
+    assert_eq!(place.get("/me", &[&other]).status, 401);
+    place.token(&ada, &["files:read"]);
+    let id = list("tokens")[0]["id"].clone();
+    goes_to(&send(&format!("/tokens/{id}"), "_method=DELETE"), "/account");
+    assert!(list("tokens").is_empty());
+
+    assert_eq!(send("/admin/users/bob", "_method=DELETE").status, 403, "ada is no admin yet");
+    place.ask("PATCH /admin/users/ada", &[OPERATOR, JSON], r#"{"admin":true}"#);
+    let page = place.get("/admin", &[HTML, &ada]).text();
+    assert!(page.contains("<form action=\"/admin/users/bob\" method=\"post\">"), "{page}");
+    let bob = || place.get("/admin/users", &[OPERATOR]).json()["users"][1].clone();
+    for (body, member, now) in [
+        ("_method=PATCH&disabled=1", "disabled", json!(true)),
+        ("_method=PATCH&disabled=0", "disabled", json!(false)),
+        ("_method=PATCH&quota=5000", "quota", json!(5000)),
+        ("_method=PATCH&quota=", "quota", json!(null)),
+        ("_method=PATCH&admin=1", "admin", json!(true)),
+    ] {
+        goes_to(&send("/admin/users/bob", body), "/admin");
+        assert_eq!(bob()[member], now, "{body}");
+    }
+    assert_eq!(send("/admin/users/bob", "_method=PUT").status, 400);
+    let answer = send("/admin/users/bob/reset", "");
+    let page = place.get("/admin", &[HTML, &ada, &cookie(&answer)]).text();
+    assert!(page.contains("within 15 minutes:<br><code>"), "{page}");
+    goes_to(&send("/admin/users/bob", "_method=DELETE"), "/admin");
+    assert_eq!(bob(), json!(null));
+
+    let answer = send("/me", "_method=DELETE&password=wrong+horse");
+    assert_eq!(answer.status, 401);
+    let page = answer.text();
+    assert!(
+        page.contains("is not right.") && page.contains("<strong>ada</strong>") && page.contains("this one"),
+        "{page}"
+    );
+    assert_eq!(send("/me", "password=correct+horse").status, 400);
+    assert_eq!(send("/me", "_method=DELETE&password=correct+horse").status, 303);
+    assert_eq!(place.get("/me", &[&ada]).status, 401);
+}
+
+#[test]
+fn a_form_says_the_same_in_both_encodings_that_html_knows() {
+    let place = Place::open(&[]);
+    place.register("ada");
+    let kind = "Content-Type: multipart/form-data; boundary=frontier";
+    let form = |fields: &[(&str, &str)]| {
+        let part = |(name, value): &(&str, &str)| {
+            format!("--frontier\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+        };
+        fields.iter().map(part).collect::<String>() + "--frontier--\r\n"
+    };
+    let answer = place.ask("POST /login", &[kind], form(&[("username", "ada"), ("password", PASSWORD)]));
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let ada = cookie(&answer);
+    let answer = place.ask("POST /send", &[kind, &ada], form(&[("message", "Grüße"), ("room", "den")]));
+    assert_eq!((answer.status, &answer.json()["message"]), (201, &json!("Grüße")), "{answer:?}");
+    assert_eq!(place.ask("POST /dirs", &[kind, &ada], form(&[("path", "~ada/trips")])).status, 201);
+    assert_eq!(place.ask("POST /rename", &[kind, &ada], form(&[("from", "~ada/trips"), ("to", "~ada/t")])).status, 200);
+    let answer = place.ask("POST /remove", &[kind, HTML, &ada], form(&[("name", "~ada/t"), ("more", "x")]));
+    assert_eq!(answer.status, 303, "a page is answered by one");
+    let answer = place.ask("POST /password", &[kind, &ada], form(&[("old", "wrong password"), ("new", "another one")]));
+    assert_eq!(answer.code(), "bad_credentials");
+    for (body, code) in [
+        (form(&[("message", "a"), ("message", "b")]), "bad_field"),
+        (form(&[("x", ""); 17]), "bad_multipart"),
+        ("--frontier\r\nContent-Disposition: form-data; name=message\r\n\r\na".to_owned(), "bad_multipart"),
+    ] {
+        assert_eq!(place.ask("POST /send", &[kind, &ada], body).code(), code);
+    }
+    assert_eq!(place.ask("POST /send", &["Content-Type: multipart/form-data", &ada], "a").code(), "bad_multipart");
+}
+
+#[test]
+fn a_home_is_nowhere_for_everybody_else_also_where_something_is_to_be_made() {
+    let place = Place::open(&[]);
+    place.register("ada");
+    place.register("eve");
+    let eve = place.sign_in("eve");
+    for who in [&[][..], &[eve.as_str()], &[OPERATOR]] {
+        assert_eq!(place.post("/dirs", who, &json!({"path": "~ada/x"})).status, 404, "{who:?}");
+        assert_eq!(place.post("/dirs", who, &json!({"path": "~nobody"})).status, 404, "{who:?}");
+        assert_eq!(place.post("/rename", who, &json!({"from": "~ada/a", "to": "b"})).status, 404, "{who:?}");
+        assert_eq!(place.post("/rename", who, &json!({"from": "a", "to": "~ada/b"})).status, 404, "{who:?}");
+    }
 }
 
 #[test]

@@ -98,9 +98,9 @@ await play(async () => {
     await until('it is there', async () => (await texts(bob)).length === 1);
     await say(ada, 'in the lobby <i>1</i>');
     await say(ada, 'in the lobby 2');
-    await bob.getByRole('link', { name: 'lobby, 2 unread' }).waitFor();
+    await bob.getByRole('link', { name: 'lobby 2 new' }).waitFor();
     same(await texts(bob), ['in the den']);
-    await bob.getByRole('link', { name: 'lobby, 2 unread' }).click();
+    await bob.getByRole('link', { name: 'lobby 2 new' }).click();
     await bob.getByText('in the lobby 2').waitFor();
     await ada.reload();
     await ada.getByRole('link', { name: 'den' }).click();

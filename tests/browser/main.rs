@@ -1,8 +1,9 @@
-//! The pages in a real browser: Debian's Chromium, driven by playwright-core, against the real binary.
+//! The pages in real browsers, against the real binary: Debian's Chromium, driven by playwright-core, and some of it in Firefox,
+//! which needs no driver.
 //!
 //! Each test here is a script beside this file, which starts its own server and its own browser (`stage.mjs`). Where there is no
 //! Chromium, no node, or no way to get playwright-core, nothing is tested, and that is said; with `HYTHE_BROWSER=must`, as in
-//! `.ci/run`, that is a failure instead.
+//! `.ci/run`, that is a failure instead. Firefox may be missing everywhere.
 
 use std::fs;
 use std::io::Write;
@@ -53,17 +54,16 @@ fn run(command: &mut Command, log: &Path, within: Duration) -> (bool, String) {
     (went_well, fs::read_to_string(log).unwrap_or_default())
 }
 
-/// The browser and node, with what the scripts need; or what is missing.
-fn ready() -> &'static Result<(PathBuf, PathBuf), String> {
-    static READY: OnceLock<Result<(PathBuf, PathBuf), String>> = OnceLock::new();
+/// Node, with what the scripts need; or what is missing.
+fn node() -> &'static Result<PathBuf, String> {
+    static READY: OnceLock<Result<PathBuf, String>> = OnceLock::new();
     READY.get_or_init(|| {
-        let browser = command(&["chromium", "chromium-browser", "google-chrome"]).ok_or("there is no chromium")?;
         let node = command(&["node"]).ok_or("there is no node")?;
         let npm = command(&["npm"]).ok_or("there is no npm")?;
         let lock = fs::read(here().join("package-lock.json")).map_err(|error| error.to_string())?;
         let installed = here().join("node_modules/.of-lock");
         if fs::read(&installed).is_ok_and(|of| of == lock) {
-            return Ok((browser, node));
+            return Ok(node);
         }
         let log = Path::new(env!("CARGO_TARGET_TMPDIR")).join("browser-npm.log");
         let mut install = Command::new(npm);
@@ -73,15 +73,22 @@ fn ready() -> &'static Result<(PathBuf, PathBuf), String> {
             return Err(format!("npm cannot install playwright-core and axe-core: {said}"));
         }
         fs::write(&installed, lock).map_err(|error| error.to_string())?;
-        Ok((browser, node))
+        Ok(node)
     })
 }
 
-/// Plays a script.
+/// Plays a script in Chromium.
 fn play(name: &str) {
-    let (browser, node) = match ready() {
+    let must = std::env::var_os("HYTHE_BROWSER").is_some_and(|word| word == "must");
+    play_in(&["chromium", "chromium-browser", "google-chrome"], must, name);
+}
+
+/// Plays a script in the first of these browsers that there is.
+fn play_in(browsers: &[&str], must: bool, name: &str) {
+    let browser = command(browsers).ok_or_else(|| format!("there is no {}", browsers[0]));
+    let (browser, node) = match browser.and_then(|browser| Ok((browser, node().clone()?))) {
         Ok(ready) => ready,
-        Err(missing) if std::env::var_os("HYTHE_BROWSER").is_some_and(|word| word == "must") => panic!("{missing}"),
+        Err(missing) if must => panic!("{missing}"),
         Err(missing) => {
             // Past what the harness keeps to itself of a test that holds.
             let _ = writeln!(std::io::stderr(), "skipped, for {missing}");
@@ -124,6 +131,11 @@ fn large_uploads_go_on_after_cuts_pauses_and_a_new_page() {
 #[test]
 fn accounts_are_made_used_recovered_and_looked_after() {
     play("accounts");
+}
+
+#[test]
+fn what_browsers_differ_in_holds_in_firefox_too() {
+    play_in(&["firefox-esr", "firefox"], false, "firefox");
 }
 
 #[test]

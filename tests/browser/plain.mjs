@@ -64,14 +64,15 @@ await play(async () => {
     await page.getByLabel('Password').fill(PASSWORD);
     await press('Make the account');
     code = await page.locator('.once code').innerText();
+    await page.goto('/sessions');
     await page.getByLabel('Username').fill('ada');
     await page.getByLabel('Password').fill('wrong horse');
     await press('Sign in');
     await page.getByRole('alert').getByText('The username or the password is not right.').waitFor();
-    await page.getByLabel('Username').fill('ada');
+    same(await page.getByLabel('Username').inputValue(), 'ada');
     await page.getByLabel('Password').fill(PASSWORD);
     await press('Sign in');
-    same(page.url(), house.at('/'));
+    same(page.url(), house.at('/sessions'));
     check(!(await page.content()).includes(code), 'the code is shown again');
   });
 
@@ -115,6 +116,16 @@ await play(async () => {
     await press('Make the token');
     check((await page.locator('.once code').innerText()).startsWith('hyt_'), 'no token');
     await page.getByRole('cell', { name: 'backup' }).waitFor();
+    await press('Remove');
+    await page.getByText('Done.').waitFor();
+    same(await page.getByRole('cell', { name: 'backup' }).count(), 0);
+    const other = await person(house);
+    await other.request.post('/login', { form: { username: 'ada', password: 'another horse' } });
+    await page.reload();
+    await press('End');
+    await page.getByText('Done.').waitFor();
+    same((await other.request.get('/me')).status(), 401);
+    await other.context().close();
     await press('Sign out');
     await page.goto('/reset-password');
     await page.getByLabel('Username').fill('ada');
@@ -138,5 +149,23 @@ await play(async () => {
     await page.getByRole('cell', { name: 'eve' }).waitFor();
     await press('Give one out');
     await page.locator('.once code').waitFor();
+    const eve = page.getByRole('row', { name: /^eve/ });
+    await eve.getByRole('button', { name: 'Disable' }).click();
+    await eve.getByRole('button', { name: 'Enable' }).click();
+    await eve.getByLabel('Bytes that eve may store').fill('5000000');
+    await eve.getByRole('button', { name: 'Quota' }).click();
+    await eve.getByText('5.0 MB').waitFor();
+    await eve.getByRole('button', { name: 'Code' }).click();
+    await page.getByText('sets a new password, once and within 15 minutes').waitFor();
+    await eve.getByRole('button', { name: 'Delete' }).click();
+    await eve.waitFor({ state: 'detached' });
+  });
+
+  await step('an account is deleted by whom it belongs to', async () => {
+    await page.goto('/account');
+    await page.getByLabel('Password, to be sure').fill(PASSWORD);
+    await press('Delete the account');
+    await page.goto('/account');
+    await page.getByText('You are not signed in.').waitFor();
   });
 });

@@ -63,7 +63,7 @@ await play(async () => {
     await page.setInputFiles(CHOOSER, file);
     await until('some of it has come', async () => (await offset(page)) > 1 << 20);
     await page.reload();
-    await page.getByText('had come through when the page was left').waitFor();
+    await page.getByText('had come through.').waitFor();
     await slow(page, -1);
     await page.setInputFiles(CHOOSER, file);
     await until('it is stored', () => fs.existsSync(house.stored('reloaded.bin')));

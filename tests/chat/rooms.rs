@@ -78,3 +78,23 @@ fn there_are_256_rooms_and_one_that_nobody_uses_gives_way() {
     assert_eq!(place.get("/rooms").json()["rooms"].as_array().unwrap().len(), 256);
     assert_eq!(place.say("s7", "still there"), 256);
 }
+
+/// Each request asks for 32 rooms that nobody has heard of, in every way in which a room can be asked for.
+#[test]
+fn a_hundred_thousand_rooms_asked_for_are_256_at_most_and_harm_nobody() {
+    let place = Place::open(&["--keepalive-requests", "0"]);
+    let mut witness = place.listen("/events?room=lobby,den", "");
+    for batch in 0..3125 {
+        let names: Vec<String> = (0..32).map(|number| format!("r{}", batch * 32 + number)).collect();
+        drop(place.listen(&format!("/events?room={}", names.join(",")), ""));
+        if batch % 100 == 0 {
+            assert_eq!(place.get(&format!("/messages?room=q{batch}&since=0")).status, 200, "a look makes no room");
+            assert_eq!(place.get(&format!("/who?room=q{batch}")).json()["count"], 0);
+        }
+    }
+    let count = place.get("/rooms").json()["rooms"].as_array().unwrap().len();
+    assert!(count <= 256, "{count}");
+    let id = place.say("den", "still heard");
+    assert_eq!(witness.ids(1), [id]);
+    assert_eq!(place.say("new", "there is room"), id + 1);
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::place::{FORM, PATIENCE, Place, Says, comes_to_be};
+use crate::place::{FORM, JSON, PATIENCE, Place, Says, TOKEN, comes_to_be};
 
 const HANDSHAKE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
@@ -275,6 +275,8 @@ fn a_client_that_breaks_the_protocol_is_closed_with_the_reason() {
     (0..60).for_each(|_| endless.extend(frame(0x00, &vec![b'x'; 1000])));
     for (what, bytes, code) in [
         ("binary", frame(0x82, b"x"), 1003),
+        ("the beginning of a binary message", frame(0x02, b"x"), 1003),
+        ("the first byte of a binary message", vec![0x02], 1003),
         ("bad UTF-8", frame(0x81, b"\xff"), 1007),
         ("bad UTF-8 in an unfinished message", frame(0x01, b"ok\xc0"), 1007),
         ("too big", too_big, 1009),
@@ -413,6 +415,62 @@ fn a_reader_that_never_reads_is_closed_and_misses_nothing() {
     assert!(heard < said);
     let again = place.listen("/events", &format!("Last-Event-ID: {heard}\r\n")).ids((said - heard) as usize);
     assert_eq!(again, (heard + 1..=said).collect::<Vec<_>>());
+}
+
+/// Each may have much unheard, but all together may not: who lags then is closed, and comes again.
+#[test]
+fn what_waits_for_all_together_has_a_cap_of_its_own() {
+    let place = Place::open(&["--stream-queue", "64m", "--stream-total", "100k"]);
+    let mut deaf = Socket::open(&place, "/ws");
+    let mut witness = Socket::open(&place, "/ws");
+    let text = "x".repeat(4000);
+    let mut said = 0;
+    while place.get("/who").json()["count"] != 1 {
+        place.fill(10, &text);
+        said += 10;
+        assert_eq!(witness.ids(10), (said - 9..=said).collect::<Vec<_>>());
+        assert!(said < 10_000, "it is never closed");
+    }
+    let mut heard = 0;
+    while let Heard::Said(message) = deaf.next() {
+        heard += 1;
+        assert_eq!(message["id"], heard);
+    }
+    assert!(heard < said);
+    let mut again = Socket::open(&place, &format!("/ws?since={heard}"));
+    assert_eq!(again.ids((said - heard) as usize), (heard + 1..=said).collect::<Vec<_>>());
+}
+
+/// A socket and a stream live as long as the session they came in with; a guest's goes on.
+#[test]
+fn a_socket_ends_with_the_session_it_came_in_with() {
+    let place = Place::open(&["--password-profile", "low"]);
+    let ada = json!({"username": "ada", "password": "correct horse"});
+    let operator = format!("Authorization: Bearer {TOKEN}");
+    assert_eq!(place.ask("POST /admin/users", &[JSON, &operator], ada.to_string()).status, 201);
+    let login = place.ask("POST /login", &[JSON], ada.to_string());
+    let cookie = login.field("set-cookie").expect("a cookie").split(';').next().unwrap();
+    let cookie = format!("Cookie: {cookie}");
+    let mut guest = Socket::open(&place, "/ws");
+    let mut socket = Socket::open_with(&place, "/ws", &format!("{cookie}\r\n"));
+    let mut stream = place.listen("/events", &format!("{cookie}\r\n"));
+    assert_eq!(guest.hear("join")["names"], json!(["ada"]));
+    socket.say(&send("as myself", json!(1)));
+    assert_eq!(guest.hear("message")["user"], "ada");
+    while stream.next().expect("a message").id != Some(1) {}
+    let taken = place.ask("POST /send", &[FORM], "message=x&name=Ada");
+    assert_eq!((taken.status, &*taken.code()), (409, "name_taken"));
+    assert_eq!(place.ask("POST /logout", &[&cookie], "").status, 200);
+    assert_eq!(socket.closed(), 1008);
+    while stream.next().is_some() {}
+    place.say("lobby", "still here");
+    loop {
+        match guest.next() {
+            Heard::Said(said) if said["type"] == "message" => break assert_eq!(said["id"], 2),
+            Heard::Said(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[test]

@@ -98,6 +98,44 @@ fn rubbish(answer: &'static [u8]) -> String {
 }
 
 #[test]
+fn no_command_takes_rubbish_for_an_answer() {
+    for (name, answer) in [
+        ("page", &b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 6\r\n\r\n<html>"[..]),
+        ("noise", b"\x00\xff\x1b[31mnoise\r\n\r\n"),
+    ] {
+        let ada = Person::at(&format!("rubbish-all-{name}"), &rubbish(answer)).with("HYTHE_TOKEN", "hyt_of-nobody");
+        ada.file("a.txt", "one")
+            .file("a.json", "{}")
+            .file("password", "correct horse\n")
+            .file("new", "battery staple\n");
+        for line in [
+            "register ada --password-file password",
+            "login ada --password-file password",
+            "whoami",
+            "passwd --password-file password --new-password-file new",
+            "reset ada --code-file password --new-password-file new",
+            "ls",
+            "info a.txt",
+            "put a.txt",
+            "update a.txt",
+            "mv a.txt b.txt",
+            "rm a.txt",
+            "mkdir x",
+            "json a.json",
+            "send hello",
+            "tail --once",
+            "chat",
+            "status",
+        ] {
+            let told = ada.run(line);
+            assert!((1..=10).contains(&told.code), "{name}, {line}: {} {} {}", told.code, told.out, told.err);
+            assert!(told.err.starts_with("hythe: ") && !told.err.contains("panicked"), "{name}, {line}: {}", told.err);
+            assert!(!told.err.contains('\x1b'), "{name}, {line}: {:?}", told.err);
+        }
+    }
+}
+
+#[test]
 fn a_server_that_answers_rubbish_is_told_in_one_sentence() {
     for (name, answer, line, code) in [
         ("ssh", &b"SSH-2.0-OpenSSH_9.2\r\n"[..], "ls", 9),

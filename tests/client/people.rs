@@ -89,7 +89,8 @@ fn the_menu_registers_signs_in_and_keeps_to_ones_own_home() {
     let mut seat = Seat::new(&ada, &["client"]);
     seat.sees("as a guest").sees("What: ").types("register\n").sees("Name: ").types("ada\n");
     seat.sees("New password: ").types("correct horse\n").sees("The same again: ").types("correct horse\n");
-    seat.sees("Recovery code").sees("signed in as ada").sees("What: ").types("5\n");
+    let code = shown(&seat.sees("Recovery code").sees("\n").screen(), "Recovery code");
+    seat.sees("signed in as ada").sees("What: ").types("5\n");
     seat.sees("File here: ")
         .types("a.txt\n")
         .sees("Name at the server")
@@ -107,7 +108,13 @@ fn the_menu_registers_signs_in_and_keeps_to_ones_own_home() {
     seat.sees("New password: ").types("battery staple\n").sees("The same again: ").types("battery staple\n");
     seat.sees("the password is changed").sees("What: ").types("15\n").sees("ada is signed out").sees("as a guest");
     seat.sees("What: ").types("1\n").sees("Name: ").types("ada\n").sees("Password: ").types("battery staple\n");
-    seat.sees("signed in as ada").sees("What: ").types("0\n");
+    seat.sees("signed in as ada").sees("What: ").types("7\n").sees("File here: ").types("a.txt\n");
+    seat.sees("What it replaces").types("\n").sees("your own home?").types("y\n").sees("a.txt  4 B");
+    seat.sees("What: ").types("10\n").sees("Path at the server: ").types("trips\n").sees("your own home?").types("y\n");
+    seat.sees("trips").sees("What: ").types("13\n").sees("Room").types("\n").sees("lobby> ").types("/quit\n");
+    seat.sees("What: ").types("3\n").sees("Name: ").types("ada\n").sees("Code: ").types(&format!("{code}\n"));
+    seat.sees("New password: ").types("correct horse\n").sees("The same again: ").types("correct horse\n");
+    seat.sees("Recovery code").sees("What: ").types("0\n");
     seat.ends(0);
 }
 

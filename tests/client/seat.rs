@@ -59,6 +59,11 @@ impl Seat {
         self
     }
 
+    /// All that has appeared so far.
+    pub fn screen(&self) -> String {
+        self.seen.lock().unwrap().clone()
+    }
+
     pub fn types(&mut self, text: &str) -> &mut Seat {
         (&*self.pty).write_all(text.as_bytes()).unwrap();
         self

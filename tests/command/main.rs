@@ -152,6 +152,30 @@ fn help_tells_every_flag_and_version_the_version() {
 }
 
 #[test]
+fn what_is_installed_is_whole_and_names_the_place_it_was_put() {
+    let room = Room::new("installed");
+    let mut make = Command::new("make");
+    make.args(["--silent", "install", "BUILD=", "PREFIX=/opt/hythe", concat!("BINARY=", env!("CARGO_BIN_EXE_hythe"))]);
+    make.arg(format!("DESTDIR={}", room.0.display())).current_dir(env!("CARGO_MANIFEST_DIR"));
+    let Ok(output) = make.output() else { return println!("skipped: there is no make here") };
+    assert!(output.status.success(), "{}", stderr(&output));
+    let read = |name: &str| fs::read_to_string(room.0.join("opt/hythe").join(name)).unwrap();
+    let unit = read("lib/systemd/system/hythe.service");
+    assert!(unit.contains("\nExecStart=/opt/hythe/bin/hythe serve\n") && !unit.contains("/usr/local"), "{unit}");
+    assert!(read("lib/systemd/system/hythe.socket").contains("[Socket]"));
+    assert!(read("share/man/man1/hythe.1").contains(".TH hythe 1"));
+    for completions in [
+        "share/bash-completion/completions/hythe",
+        "share/zsh/site-functions/_hythe",
+        "share/fish/vendor_completions.d/hythe.fish",
+    ] {
+        assert!(read(completions).contains("keepalive-requests"), "{completions}");
+    }
+    let output = Command::new(room.0.join("opt/hythe/bin/hythe")).arg("--version").output().unwrap();
+    assert_eq!(stdout(&output), format!("hythe {}\n", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
 fn a_reader_who_has_seen_enough_is_no_error() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hythe"));
     let (reader, writer) = std::io::pipe().unwrap();

@@ -134,6 +134,16 @@ fn a_reload_of_what_cannot_be_right_changes_nothing_and_says_so() {
 }
 
 #[test]
+fn folders_that_are_not_there_are_made_and_what_is_kept_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let server = Running::start("folders", "");
+    assert_eq!(server.get("/files-ui", "localhost", ""), 403, "a name without our port is nobody's");
+    let mode = |name: &str| fs::metadata(server.room.join(name)).unwrap().permissions().mode() & 0o7777;
+    assert!(fs::metadata(server.room.join("uploads")).unwrap().is_dir());
+    assert_eq!((mode("data"), mode("data/hythe.db")), (0o700, 0o600));
+}
+
+#[test]
 fn a_status_line_is_for_people() {
     let server = Running::start("status", "");
     assert_eq!(server.get("/healthz", &server.address, ""), 200);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread;
 
-use hythe::config::Confinement;
+use hythe::config::choices::Confinement;
 use hythe::os::sandbox::Sandbox;
 use hythe::{Call, Context, Method, Response, Server, State};
 

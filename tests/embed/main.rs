@@ -1,5 +1,6 @@
 //! The crate as an embedding program sees it: each example over real sockets and on a stage without any, and what the API promises.
 
+mod mounts;
 mod promises;
 mod world;
 
@@ -15,6 +16,9 @@ mod hello;
 #[allow(dead_code, reason = "its main is for people")]
 #[path = "../../examples/json_api.rs"]
 mod json_api;
+#[allow(dead_code, reason = "its main is for people")]
+#[path = "../../examples/login.rs"]
+mod login;
 #[allow(dead_code, reason = "its main is for people")]
 #[path = "../../examples/own_loop.rs"]
 mod own_loop;

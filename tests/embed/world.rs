@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -68,4 +69,39 @@ pub fn ask(address: SocketAddr, request: &[u8]) -> Vec<u8> {
     let mut answer = Vec::new();
     socket.read_to_end(&mut answer).unwrap();
     answer
+}
+
+/// A folder of a test's own, empty at first and gone at last.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    pub fn new(name: &str) -> Scratch {
+        let folder = std::env::temp_dir().join(format!("hythe-embed-{}-{name}", std::process::id()));
+        let _ = std::fs::remove_dir_all(&folder);
+        std::fs::create_dir_all(&folder).unwrap();
+        Scratch(folder)
+    }
+
+    pub fn join(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Plays the same scene over sockets and on a stage: `make` is given a name for the place of its own that each has.
+pub fn play_both<S: State>(
+    make: impl Fn(&str) -> Made<S> + Send + Clone + 'static,
+    scene: impl Fn(&mut dyn FnMut(&[u8]) -> String),
+) {
+    let text = |answer: Vec<u8>| String::from_utf8_lossy(&answer).into_owned();
+    let real = make.clone();
+    let address = serve(move || real("real"));
+    scene(&mut |request| text(ask(address, request)));
+    let mut stage = make("stage").unwrap().rehearse();
+    scene(&mut |request| text(stage.ask(request)));
 }

@@ -145,20 +145,14 @@ impl House {
         fs::create_dir_all(&folder).expect("a folder can be made");
         fs::write(folder.join("page.txt"), "x".repeat(1024)).expect("a page can be written");
         let disk = FolderDisk::open(&folder, Links::Inside).expect("the folder opens");
-        let config = Config { has_chat: false, has_files: false, ..Config::default() };
-        let site = Site::new(config, Www::new(Some(Arc::new(disk))), None, None);
-        let rules =
-            Rules { keepalive_requests: 0, access_log: has_log.then_some(Format::Combined), ..Rules::default() };
-        let marks = Marks {
-            connections_max: 10,
-            per_address_max: 0,
-            outbox_bytes_high: 256 << 10,
-            write_idle_ms: 30_000,
-            listener_bytes_max: 64 << 10,
-            listeners_bytes_max: 64 << 20,
-            jobs_max: [16, 16, 16],
-            drain_ms: 1000,
-        };
+        let mut config = Config::default();
+        (config.has_chat, config.has_files) = (false, false);
+        let site = Site::with_parts(config, Www::new(Some(Arc::new(disk))), None, None);
+        let mut rules = Rules::default();
+        rules.keepalive_requests = 0;
+        rules.access_log = has_log.then_some(Format::Combined);
+        let mut marks = Marks::default();
+        (marks.connections_max, marks.jobs_max, marks.drain_ms) = (10, [16, 16, 16], 1000);
         let wire = Rc::new(RefCell::new(Wire { output: Vec::with_capacity(1 << 20), ..Wire::default() }));
         let world = Quiet { wire: wire.clone(), now: 1_000, jobs: Vec::new() };
         let reactor = site::server(site, Hub::default()).expect("the routes are right").in_world(world, rules, marks);

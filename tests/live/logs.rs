@@ -53,6 +53,42 @@ fn logs_that_are_moved_away_are_opened_anew() {
 }
 
 #[test]
+fn who_comes_goes_and_is_refused_is_told_in_plain_letters_and_with_the_time() {
+    let house = House::open(&["--log-file", "hythe.log", "--log-level", "debug"]);
+    let scene = Scene::of(&house);
+    let log = house.folder().join("hythe.log");
+    for (request, status) in [
+        (&b"GET /a HTTP/1.1\r\nHost: evil.example\r\n\r\n"[..], 403),
+        (b"GET /a/../../b HTTP/1.1\r\nHost: {host}\r\n\r\n", 403),
+        (b"POST /send HTTP/1.1\r\nHost: {host}\r\nOrigin: http://evil.example\r\nContent-Length: 0\r\n\r\n", 403),
+        (b"GET /\x1b[31m\r2026-01-01 [ERROR] forged HTTP/1.1\r\nHost: {host}\r\n\r\n", 400),
+        (b"GET /%1b%0a\xc2\x85 HTTP/1.1\r\nHost: {host}\r\n\r\n", 400),
+    ] {
+        let host = house.address().to_string();
+        let request = String::from_utf8_lossy(request).replace("{host}", &host);
+        let mut wire = Wire::connect(house.address());
+        wire.send(request.as_bytes());
+        let answer = wire.hear(false).unwrap_or_else(|complaint| panic!("{complaint}\n{}", wire.transcript()));
+        is(status).judge(&answer, &scene).unwrap_or_else(|complaint| panic!("{complaint}\n{}", wire.transcript()));
+    }
+    for told in [
+        "127.0.0.1 is connected",
+        "127.0.0.1 is refused with 403 host_forbidden: \"GET /a\" of evil.example",
+        "127.0.0.1 is refused with 403 path_forbidden: \"GET /a/../../b\" of 127.0.0.1:",
+        "127.0.0.1 is refused with 403 cross_site: \"POST /send\" of 127.0.0.1:",
+        "\\x1b[31m\\x0d2026-01-01 [ERROR] forged",
+        "127.0.0.1 is gone",
+    ] {
+        comes_to_hold(&log, told);
+    }
+    for line in fs::read(&log).expect("a log").split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        assert!(line.iter().all(|byte| (0x20..0x7f).contains(byte)), "{}", line.escape_ascii());
+        let is_timed = line.len() > 24 && line[4] == b'-' && line[10] == b'T' && line[23] == b'Z';
+        assert!(is_timed, "{}", line.escape_ascii());
+    }
+}
+
+#[test]
 fn logs_that_nobody_reads_stop_nobody() {
     let pipes = ["log", "access"].map(|log| env::temp_dir().join(format!("hythe-live-{}-{log}", std::process::id())));
     let held = pipes.each_ref().map(|pipe| {
@@ -72,5 +108,51 @@ fn logs_that_nobody_reads_stop_nobody() {
     drop(held);
     for pipe in pipes {
         let _ = fs::remove_file(pipe);
+    }
+}
+
+/// How many bytes the log says were sent of the body of each answer to a request for `target`.
+fn sent(log: &Path, target: &str) -> Vec<u64> {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines = text.lines().filter_map(|line| line.split_once(&format!("\"GET {target} HTTP/1.1\" 200 ")));
+    lines.map(|(_, rest)| rest.split(' ').next().expect("a number").parse().expect("a number")).collect()
+}
+
+#[test]
+fn the_access_log_tells_what_was_sent_not_what_was_promised() {
+    const WHOLE: u64 = 32 << 20;
+    let house = House::open(&["--access-log", "access.log"]);
+    let log = house.folder().join("access.log");
+    let file = fs::File::create(house.folder().join("uploads/large.bin")).expect("a file");
+    file.set_len(WHOLE).expect("a hole is enough");
+    fs::create_dir(house.folder().join("uploads/dir")).expect("a folder");
+    fs::hard_link(house.folder().join("uploads/large.bin"), house.folder().join("uploads/dir/large.bin"))
+        .expect("a link");
+    let waits_for = |target: &str, count: usize| {
+        let latest = Instant::now() + PATIENCE;
+        while sent(&log, target).len() < count {
+            assert!(Instant::now() < latest, "{count} lines of {target} in {:?}", fs::read_to_string(&log));
+            thread::sleep(Duration::from_millis(10));
+        }
+        sent(&log, target)
+    };
+    let port = house.port();
+    for target in ["/files/large.bin", "/files/dir?archive=tar"] {
+        let ask = format!("GET {target} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n");
+        // One takes all of it. An archive is longer than what is in it.
+        let mut wire = Wire::connect(house.address());
+        wire.send(ask.as_bytes());
+        let (_, end) = wire.drain_within(PATIENCE);
+        assert!(end.is_some(), "it ends");
+        let whole = waits_for(target, 1);
+        assert!(whole[0] == WHOLE || target.contains("tar") && whole[0] > WHOLE, "{target}: {whole:?}");
+        // One takes nothing and goes: some of it was in the kernel's hands already.
+        let mut wire = Wire::connect(house.address());
+        wire.send(ask.as_bytes());
+        thread::sleep(Duration::from_millis(100));
+        assert_eq!(sent(&log, target).len(), 1, "nothing is told before it is known");
+        drop(wire);
+        let cut = waits_for(target, 2);
+        assert!(cut[1] > 0 && cut[1] < WHOLE, "{target}: {cut:?}");
     }
 }

@@ -5,7 +5,8 @@ use std::fs;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use hythe::config::{Config, Rate};
+use hythe::config::Config;
+use hythe::config::limits::Rate;
 use hythe::os::disk::FolderDisk;
 use hythe::reactor::hub::Hub;
 use hythe::site::openapi::{PAGES, document, template};
@@ -28,7 +29,7 @@ fn site(has_files: bool, has_chat: bool, has_accounts: bool) -> (Site, Hub) {
         Files::new(Arc::new(disk), 0)
     });
     let chat = has_chat.then(|| Chat::new("hythe.db".into(), Rooms::new(None, &mut hub), Rate::OFF));
-    let mut site = Site::new(Config::default(), Www::new(None), files, chat);
+    let mut site = Site::with_parts(Config::default(), Www::new(None), files, chat);
     let cost = Cost { memory_kib: 64, passes: 1 };
     site.accounts = has_accounts.then(|| Accounts::new(Users::default(), cost, Box::new(|_| true)));
     (site, hub)

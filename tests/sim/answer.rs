@@ -196,6 +196,12 @@ fn parse(head: &[u8], is_head: bool) -> (Answer, Length) {
     assert!(answer.fields.iter().all(|(name, value)| name != "transfer-encoding" || value == "chunked"), "{text:?}");
     assert!(count("content-length") + count("transfer-encoding") <= 1, "{text:?}");
     assert!(count("connection") <= 1, "{text:?}");
+    if answer.status == 101 {
+        let upgrade = (answer.field("upgrade"), answer.field("connection"));
+        assert_eq!(upgrade, (Some("websocket"), Some("Upgrade")), "{text:?}");
+        assert!(count("content-length") + count("transfer-encoding") == 0, "{text:?}");
+        return (answer, Length::UntilClose);
+    }
     answer.closes = answer.field("connection").is_some_and(|value| value == "close");
     let is_bodiless = matches!(answer.status, 204 | 304);
     let length = answer.field("content-length").map(|value| value.parse().expect("a length is a number"));

@@ -127,6 +127,32 @@ fn a_refusal_of_a_half_head_has_a_body_though_a_head_request_came_before() {
     assert!(heard.starts_with("HTTP/1.1 414 ") && heard.contains("uri_too_long"), "{heard}");
 }
 
+/// It has been given the message, and does not yet hear what is said: it must be told all the same.
+#[test]
+fn who_is_still_catching_up_is_told_what_is_taken_back() {
+    let mut scene = Scene::new(&Setting::calm());
+    for number in 0..20 {
+        let wire = scene.come(&send(&format!("{number} {}", "x".repeat(4000))));
+        scene.turns(4);
+        assert!(scene.heard(wire).0.starts_with("HTTP/1.1 201 "));
+    }
+    scene.0.net.borrow_mut().odds.room = 40 << 10;
+    let stream = scene.come(&get("/events?since=0"));
+    scene.turns(4);
+    let erase = format!("DELETE /messages/1 HTTP/1.1\r\nHost: sim\r\nAuthorization: Bearer {}\r\n\r\n", site::OPERATOR);
+    let erase = scene.come(&erase);
+    scene.turns(4);
+    assert!(scene.heard(erase).0.starts_with("HTTP/1.1 200 OK\r\n"));
+    let mut heard = String::new();
+    for _ in 0..20 {
+        heard += &scene.heard(stream).0;
+        scene.turns(2);
+    }
+    assert_eq!(heard.matches("\nid: ").count(), 20, "it was given the message before");
+    assert_eq!(heard.matches("event: delete\ndata: {\"id\":1,").count(), 1, "and is told that it is gone");
+    scene.end();
+}
+
 /// A scene in which eight messages were said and the history holds three of them.
 fn eight_messages(setting: Setting) -> Scene {
     let mut scene = Scene::new(&Setting { history_messages: 3, ..setting });
@@ -607,4 +633,133 @@ fn who_is_let_in_as_the_house_closes_is_answered_however_slow_the_turns_are() {
     for wire in wires {
         assert!(scene.heard(wire).0.starts_with("HTTP/1.1 "), "{wire} was shut out unheard");
     }
+}
+
+const SOCKET: &str = "GET /ws HTTP/1.1\r\nHost: sim\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+impl<S: State> Scene<S> {
+    /// Bytes as they came.
+    fn bytes(&mut self, wire: usize) -> Vec<u8> {
+        self.0.net.borrow_mut().take(wire, usize::MAX).0
+    }
+
+    fn send_bytes(&mut self, wire: usize, bytes: &[u8]) {
+        assert_eq!(self.0.net.borrow_mut().deliver(wire, bytes), bytes.len());
+    }
+
+    /// Lets so much time pass.
+    fn pass(&mut self, ms: u64) {
+        let until = self.0.now() + ms;
+        while self.0.now() < until {
+            self.0.pace_ms = (until - self.0.now()).min(100);
+            self.0.turn();
+        }
+    }
+}
+
+#[test]
+fn a_socket_that_is_silent_is_asked_after_half_a_minute_and_given_up_ten_seconds_later() {
+    let mut scene = Scene::new(&Setting::calm());
+    let (dead, alive) = (scene.come(SOCKET), scene.come(SOCKET));
+    scene.turns(3);
+    for wire in [dead, alive] {
+        assert!(scene.heard(wire).0.starts_with("HTTP/1.1 101 "));
+    }
+    // They are not asked together: each up to an eighth earlier, by its place.
+    let mut asked = [0; 2];
+    let begun = scene.0.now();
+    while asked.contains(&0) {
+        scene.pass(100);
+        for (at, wire) in [dead, alive].into_iter().enumerate() {
+            let heard = scene.bytes(wire);
+            if !heard.is_empty() {
+                assert_eq!((&*heard, asked[at]), (&b"\x89\x00"[..], 0));
+                asked[at] = scene.0.now();
+                if wire == alive {
+                    scene.send_bytes(alive, b"\x8a\x80\x01\x02\x03\x04");
+                }
+            }
+        }
+    }
+    assert!(asked.iter().all(|at| (26_200..30_300).contains(&(at - begun))), "{begun}: {asked:?}");
+    scene.pass(asked[0] + 9_800 - scene.0.now());
+    assert_eq!(scene.bytes(dead), b"", "it has ten seconds");
+    scene.pass(500);
+    let last = scene.bytes(dead);
+    assert_eq!(last[2..4], 1008u16.to_be_bytes(), "{}", last.escape_ascii());
+    assert!(last.ends_with(b"no answer to a ping"));
+    // The other is asked again half a minute after it was last heard, and not before.
+    scene.pass(asked[1] + 29_500 - scene.0.now());
+    assert_eq!(scene.bytes(alive), b"");
+    scene.pass(1_000);
+    assert_eq!(scene.bytes(alive), b"\x89\x00");
+    scene.end();
+}
+
+#[test]
+fn a_stream_says_that_it_lives_every_fifteen_seconds() {
+    let mut scene = Scene::new(&Setting::calm());
+    let stream = scene.come(&get("/events"));
+    scene.turns(3);
+    assert!(scene.heard(stream).0.ends_with("\r\n\r\nretry: 2000\n\n"));
+    for _ in 0..4 {
+        scene.pass(15_100);
+        assert_eq!(scene.heard(stream).0, ":\n\n");
+    }
+    scene.end();
+}
+
+/// A message goes up a socket, which breaks off before the ledger has decided.
+#[test]
+fn what_is_said_up_a_socket_is_heard_though_its_sender_has_gone() {
+    let mut scene = Scene::new(&Setting::calm());
+    let (stream, sender) = (scene.come(&get("/events")), scene.come(SOCKET));
+    scene.turns(3);
+    scene.0.net.borrow_mut().odds.help_late_ms = 60_000;
+    let said = br#"{"type":"send","message":"last words"}"#;
+    scene.send_bytes(sender, &[&[0x81, 0x80 | said.len() as u8, 0, 0, 0, 0][..], said].concat());
+    scene.0.pace_ms = 1;
+    scene.turns(2);
+    scene.0.net.borrow_mut().reset(sender);
+    scene.turns(2);
+    assert!(scene.0.net.borrow().is_closed(sender));
+    assert_eq!(scene.0.truth.borrow().last(), 0, "the ledger has not decided yet");
+    scene.0.calm_down();
+    scene.pass(61_000);
+    assert!(scene.heard(stream).0.contains("last words"));
+    scene.end();
+}
+
+/// What waits for all streams together has a cap: who would catch up beyond it is told to come later, and then may.
+#[test]
+fn who_would_catch_up_while_too_much_waits_for_others_is_told_to_come_later() {
+    let mut scene = Scene::new(&Setting::calm());
+    scene.0.reactor.parts().0.state.config.limits.stream_total_bytes = 10 << 10;
+    for number in 0..6 {
+        let wire = scene.come(&send(&format!("{number} {}", "x".repeat(4000))));
+        scene.turns(4);
+        assert!(scene.heard(wire).0.starts_with("HTTP/1.1 201 "));
+    }
+    scene.0.net.borrow_mut().odds.room = 1 << 10;
+    let slow = scene.come(&get("/events?since=0"));
+    scene.turns(4);
+    let late = [scene.come(&SOCKET.replace("/ws", "/ws?since=0")), scene.come(&get("/events?since=0"))];
+    scene.turns(4);
+    let refused = scene.bytes(late[0]);
+    let frame = &refused[refused.windows(4).position(|four| four == b"\r\n\r\n").unwrap() + 4..];
+    assert_eq!((frame[0], &frame[2..4]), (0x88, &1013u16.to_be_bytes()[..]), "{}", frame.escape_ascii());
+    let (heard, ended) = scene.heard(late[1]);
+    assert!(heard.ends_with("retry: 2000\n\n") && ended == Ended::Fin, "{ended:?}: {heard}");
+    let mut heard = String::new();
+    for _ in 0..200 {
+        heard += &scene.heard(slow).0;
+        scene.turns(1);
+    }
+    assert_eq!(heard.matches("\nid: ").count(), 6, "who was there first hears all");
+    scene.0.net.borrow_mut().odds.room = 128 << 10;
+    let again = scene.come(&get("/events?since=0"));
+    scene.turns(8);
+    assert_eq!(scene.heard(again).0.matches("\nid: ").count(), 6);
+    scene.end();
 }

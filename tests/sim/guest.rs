@@ -341,25 +341,20 @@ pub fn stage(seed: u64, odds: &Odds, connections_max: usize, keepalive_requests:
         drawn: Arc::default(),
     };
     let (mut last, kept) = (0, truth.clone());
+    let mut rules = Rules::default();
+    rules.keepalive_requests = keepalive_requests;
+    let mut marks = Marks::default();
+    (marks.connections_max, marks.jobs_max) = (connections_max, [4096, 4096, 16]);
     let mut stage = Stage::new(Parts {
         server: server(guest, hub),
-        rules: Rules { keepalive_requests, ..Rules::default() },
-        marks: Marks {
-            connections_max,
-            per_address_max: 0,
-            outbox_bytes_high: 256 << 10,
-            write_idle_ms: 30_000,
-            listener_bytes_max: 64 << 10,
-            listeners_bytes_max: 64 << 20,
-            jobs_max: [4096, 4096, 16],
-            drain_ms: 10_000,
-        },
+        rules,
+        marks,
         keeper: Box::new(move |batch: Vec<String>| {
             batch
                 .into_iter()
                 .map(|text| {
                     last += 1;
-                    kept.borrow_mut().keep(last, text);
+                    kept.borrow_mut().keep(last, "lobby".to_owned(), text);
                     Verdict::Kept(last)
                 })
                 .collect()

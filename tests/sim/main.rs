@@ -6,7 +6,7 @@
 //! files in memory. `ask` says what clients ask and what must be answered, `answer` reads answers strictly, `truth` knows what
 //! is so, and a `client` puts them together. `stage` runs a story: first with faults, then without, when all that is unfinished
 //! must finish; then all leave, and nothing may be left. `site` tells stories of the server itself, `guest` of a server somebody
-//! else made of its parts, `people` of accounts over weeks, and `cases` what was once found, by name;
+//! else made of its parts, `people` of accounts over weeks, `talk` of the chat's rooms over every transport, and `cases` what was once found, by name;
 //! `turns` says whose turn it is.
 
 mod answer;
@@ -20,6 +20,7 @@ mod net;
 mod people;
 mod site;
 mod stage;
+mod talk;
 mod truth;
 mod turns;
 mod world;
@@ -69,6 +70,11 @@ fn tell_some(next: &AtomicU64, count: u64, story: fn(u64, bool) -> u64) -> Vec<u
 #[test]
 fn the_site_keeps_its_promises_whatever_goes_wrong() {
     tell(site::story);
+}
+
+#[test]
+fn everyone_hears_what_they_must_over_every_transport_whatever_goes_wrong() {
+    tell(talk::story);
 }
 
 #[test]

@@ -9,7 +9,9 @@ use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hythe::clock::Moment;
-use hythe::config::{Config, OperatorToken, Rate, Secret, TokenSource};
+use hythe::config::Config;
+use hythe::config::limits::Rate;
+use hythe::config::secret::{OperatorToken, Secret, TokenSource};
 use hythe::reactor::hub::Hub;
 use hythe::reactor::slot::Marks;
 use hythe::reactor::system::{Entrance, Peer, Verdict};
@@ -343,7 +345,7 @@ fn stage(seed: u64, odds: &Odds) -> (Stage<Site>, Rc<RefCell<Ledger>>) {
     config.tokens = vec![OperatorToken { secret, source: TokenSource::Environment }];
     let books = Books { state: LedgerState::Open, ..Books::new(path, hub.topic()) };
     let disk = MemoryDisk::new(seed ^ 1, odds);
-    let mut site = Site::new(config, Www::new(Some(std::sync::Arc::new(disk.clone()))), None, None);
+    let mut site = Site::with_parts(config, Www::new(Some(std::sync::Arc::new(disk.clone()))), None, None);
     site.books = Some(books);
     let mut secrets = Dice::new(seed ^ 5);
     let draw = move |bytes: &mut [u8]| {

@@ -6,7 +6,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hythe::config::{Config, Rate};
+use hythe::config::Config;
+use hythe::config::limits::Rate;
+use hythe::config::secret::{OperatorToken, Secret, TokenSource};
 use hythe::reactor::hub::Hub;
 use hythe::reactor::slot::Marks;
 use hythe::reactor::system::Verdict;
@@ -58,7 +60,7 @@ impl Setting {
         }
     }
 
-    fn of(dice: &mut Dice) -> Setting {
+    pub fn of(dice: &mut Dice) -> Setting {
         Setting {
             odds: Odds::of(dice),
             connections_max: dice.pick(&[1000, 1000, 1000, 5, 2]),
@@ -72,6 +74,9 @@ impl Setting {
         }
     }
 }
+
+/// Who holds this is the operator.
+pub const OPERATOR: &str = "operator-of-the-story";
 
 /// The pages of the story.
 fn pages() -> Vec<(&'static str, usize, bool)> {
@@ -118,25 +123,21 @@ pub fn stage(seed: u64, setting: &Setting) -> Stage<Site> {
     let uploads = MemoryDisk::new(seed ^ 4, odds);
     truth.borrow_mut().uploads = Some(uploads.clone());
     let files = Files::new(Arc::new(uploads.clone()), 7);
-    let mut site = Site::new(Config::default(), Www::new(Some(Arc::new(disk.clone()))), Some(files), Some(chat));
+    let mut config = Config::default();
+    config.tokens = vec![OperatorToken { secret: Secret::new(OPERATOR), source: TokenSource::Environment }];
+    let www = Www::new(Some(Arc::new(disk.clone())));
+    let mut site = Site::with_parts(config, www, Some(files), Some(chat));
     site.books = Some(books);
+    let mut rules = Rules::default();
+    rules.keepalive_requests = setting.keepalive_requests;
+    rules.access_log = setting.logs.then_some(Format::Combined);
+    let mut marks = Marks::default();
+    (marks.connections_max, marks.per_address_max) = (setting.connections_max, setting.per_address_max);
+    (marks.jobs_max, marks.drain_ms) = ([setting.files_max, setting.files_max, 16], setting.drain_ms);
     Stage::new(Parts {
         server: site::server(site, hub).expect("the table of routes is right"),
-        rules: Rules {
-            keepalive_requests: setting.keepalive_requests,
-            access_log: setting.logs.then_some(Format::Combined),
-            ..Rules::default()
-        },
-        marks: Marks {
-            connections_max: setting.connections_max,
-            per_address_max: setting.per_address_max,
-            outbox_bytes_high: 256 << 10,
-            write_idle_ms: 30_000,
-            listener_bytes_max: 64 << 10,
-            listeners_bytes_max: 64 << 20,
-            jobs_max: [setting.files_max, setting.files_max, 16],
-            drain_ms: setting.drain_ms,
-        },
+        rules,
+        marks,
         keeper: keeper(ledger, truth.clone()),
         net: Net::new(seed ^ 2, odds.clone()),
         truth,
@@ -161,10 +162,15 @@ fn keeper(mut ledger: Ledger, truth: truth::Shared) -> Keeper<Entry> {
             .into_iter()
             .zip(verdicts)
             .map(|(entry, verdict)| match (entry, verdict) {
-                (Entry::Chat(Saying::Said { text, .. }), database::Verdict::Kept(id)) => {
-                    truth.borrow_mut().keep(id, text);
+                (Entry::Chat(Saying::Said { room, text, .. }), database::Verdict::Kept(id)) => {
+                    truth.borrow_mut().keep(id, room, text);
                     Verdict::Kept(id)
                 }
+                (Entry::Chat(Saying::Erase { id }), database::Verdict::Kept(_)) => {
+                    truth.borrow_mut().erased.insert(id);
+                    Verdict::Kept(id)
+                }
+                (Entry::Chat(Saying::Erase { .. }), database::Verdict::Refused) => Verdict::Refused,
                 (Entry::Owners(_), database::Verdict::Kept(id)) => Verdict::Kept(id),
                 (entry, verdict) => panic!("the ledger says {verdict:?} to {entry:?}"),
             })

@@ -40,6 +40,10 @@ pub struct Truth {
     pub uploads: Option<MemoryDisk>,
     /// The text of each message the ledger has kept, in the order of their ids.
     kept: Vec<String>,
+    /// The room of each of them.
+    rooms: Vec<String>,
+    /// Those that were taken back.
+    pub erased: BTreeSet<i64>,
     texts: BTreeSet<String>,
     /// The highest id that anyone has been told of.
     pub told: i64,
@@ -51,10 +55,22 @@ pub type Shared = Rc<RefCell<Truth>>;
 
 impl Truth {
     /// The ledger has kept a message: ids grow by one, and no text is kept twice, since each is sent once.
-    pub fn keep(&mut self, id: i64, text: String) {
+    pub fn keep(&mut self, id: i64, room: String, text: String) {
         assert_eq!(id, self.last() + 1, "ids grow by one");
         assert!(self.texts.insert(text.clone()), "{text:?} is kept twice");
         self.kept.push(text);
+        self.rooms.push(room);
+    }
+
+    /// Whether a message that is kept was said in one of these rooms, and has not been taken back.
+    pub fn stands_in(&self, id: i64, rooms: &[&str]) -> bool {
+        let room = usize::try_from(id - 1).ok().and_then(|at| self.rooms.get(at));
+        room.is_some_and(|room| rooms.contains(&room.as_str())) && !self.erased.contains(&id)
+    }
+
+    /// The room of a message that is kept.
+    pub fn room(&self, id: i64) -> &str {
+        &self.rooms[usize::try_from(id - 1).expect("an id")]
     }
 
     /// Whether so much was said that a slow reader may have been left behind: what it gets is a few times the text.

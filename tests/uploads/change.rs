@@ -134,7 +134,7 @@ fn a_file_gets_another_name_or_another_place() {
         (r#"{"from":"nothing","to":"new2/x"}"#, 404, "not_found"),
         (r#"{"from":"z","to":"../z"}"#, 400, "bad_name"),
         (r#"{"from":"z","to":".z"}"#, 400, "bad_name"),
-        (r#"{"from":"z","to":"~ada/z"}"#, 400, "bad_name"),
+        (r#"{"from":"z","to":"~ada/z"}"#, 404, "not_found"),
         (r#"{"from":"z","to":""}"#, 400, "bad_name"),
         (r#"{"from":"~ada/z","to":"x"}"#, 404, "not_found"),
         (r#"{"from":"z"}"#, 400, "bad_field"),
@@ -169,7 +169,7 @@ fn a_folder_is_made_once() {
         ("a", 409, "file_exists"),
         ("a/b", 409, "not_a_folder"),
         ("../b", 400, "bad_name"),
-        ("~ada", 400, "bad_name"),
+        ("~ada", 404, "not_found"),
         ("", 400, "bad_name"),
     ] {
         let answer = make(path);

@@ -1,23 +1,24 @@
-// The Chat page: `#den` is the room den. What is said stands there at once, marked until the server has it; what was under way when
-// the line was cut is looked for before it is sent again. live.js hears.
+// The Chat page: `#den` is the room den. What is said stands there at once, marked until the server has it; when the line was cut
+// it is looked for before it is sent again.
 
-import { $, ask, button, calendar, clock, isSameDay, link, make, server, signIn, sleep, stored, timeElement } from './common.js';
+import { $, ask, button, calendar, clock, isSameDay, link, make, may, notForGuests, showOnly, sleep, stored, timeElement, user } from './common.js';
 import { again, listen, types, want } from './live.js';
 
 const PAGE = 100;
+const MOST = 1000;
 const log = $('log');
-const here = await server;
 
 // `known` has the item of each id; `outgoing` what is not acknowledged, in order; `unread` counts by room.
 const chat = { room: '', known: new Map(), outgoing: [], unread: {}, heard: {}, names: [] };
 const own = new Set(stored('own') || []);
 const madeUp = stored('guest') || 'guest-' + Math.random().toString(16).slice(2, 6);
 
-const chosenName = () => (here.user ? '' : $('name').value.trim());
-const nameHere = () => here.user || chosenName() || madeUp;
+const chosenName = () => (user ? '' : $('name').value.trim());
+const nameHere = () => user || chosenName() || madeUp;
+const messagesOf = (room, query) => ask(`messages?room=${room}&limit=${MOST}&${query}`);
 const isAtEnd = () => log.scrollHeight - log.scrollTop - log.clientHeight < 60;
 const isSeen = () => !document.hidden && isAtEnd();
-const isBy = ({ user }) => user && user === here.user;
+const isBy = (message) => user && user === message.user;
 const showError = (text) => ($('send-error').textContent = text);
 
 function toEnd() {
@@ -28,13 +29,13 @@ function toEnd() {
 const linked = (text) => text.split(/(https?:\/\/[^\s<>"]*[^\s<>".,;:!?)\]'])/).map((part, place) => (place % 2 ? link(part, part, { target: '_blank' }) : part));
 
 function messageItem(message) {
-	const { id, name, user, ts, message: text } = message;
+	const { id, name, user: author, ts, message: text } = message;
 	const date = new Date(ts);
-	const who = make('p', 'who', make('bdi', user ? 'user' : '', name), timeElement(date, clock));
-	if (id && (isBy(message) || here.may.includes('admin'))) {
-		who.append(button('Take back', () => ask(`messages/${id}`, { method: 'DELETE' }).then(() => erase(id), ({ message }) => showError(message)), 'back'));
+	const who = make('p', 'who', make('bdi', author ? 'user' : '', name), timeElement(date, clock));
+	if (id && (isBy(message) || may('admin'))) {
+		who.append(button('Take back', () => ask(`messages/${id}`, null, { method: 'DELETE' }).then(() => erase(id), ({ message }) => showError(message)), 'back'));
 	}
-	return make('li', { className: !id || own.has(id) || isBy(message) ? 'own' : '', number: id ?? Infinity, author: user || name, date }, make('p', 'day'), who, make('p', { className: 'text', dir: 'auto' }, ...linked(text)));
+	return make('li', { className: !id || own.has(id) || isBy(message) ? 'own' : '', number: id ?? Infinity, author: author || name, date }, make('p', 'day'), who, make('p', { className: 'text', dir: 'auto' }, ...linked(text)));
 }
 
 /** Puts an item where its id belongs. */
@@ -50,7 +51,7 @@ function place(item) {
 	if (wasAtEnd) toEnd();
 }
 
-/** The day is told when it is another than above, the name when it or five minutes have gone by. */
+/** The day is told when it changes, the name too, or after five minutes. */
 function dress(item) {
 	if (!item?.date) return;
 	const above = item.previousElementSibling;
@@ -62,14 +63,12 @@ function dress(item) {
 function showUnread() {
 	const { room, unread } = chat;
 	const total = Object.values(unread).reduce((sum, count) => sum + count, 0);
-	const elsewhere = total - (unread[room] || 0);
+	const told = (count) => (count ? `${count} new` : '');
 	document.title = `${total ? `(${total}) ` : ''}${room} · Chat · hythe`;
-	$('elsewhere').hidden = !elsewhere;
-	$('elsewhere').textContent = `${elsewhere} new elsewhere`;
+	$('unread').textContent = told(total);
 	$('rooms').replaceChildren(...[...new Set(['lobby', ...chat.names, room])].map((name) => {
-		const count = unread[name];
-		const entry = link(name, '#' + name, { ...(name === room && { ariaCurrent: 'page' }), ...(count && { ariaLabel: `${name}, ${count} unread` }) });
-		if (count) entry.append(' ', make('span', 'count', count));
+		const entry = link(name, '#' + name, { ariaCurrent: name === room ? 'page' : null });
+		entry.append(' ', make('span', 'count', told(unread[name])));
 		return make('li', '', entry);
 	}));
 }
@@ -101,12 +100,11 @@ function erase(id) {
 
 const isIt = (one, message) => one.room === message.room && one.text === message.message.trim() && one.name === message.name && message.id > one.after;
 
-/** A message that has come by whichever way; it may be one of ours, in place of its answer. */
+/** A message that has come; it may be one of ours, before its answer. */
 function receive(message) {
 	if (message.room !== chat.room) return countUnread(message);
-	// Before the history is there it is looked for later; what is older than all that is shown belongs to it.
-	if (chat.isOpening) return (chat.hasMissed = true);
-	if (chat.known.has(message.id) || (chat.known.size && message.id < chat.first)) return;
+	// What comes while the history is read is looked for later; what is older than all that is shown belongs to it.
+	if (chat.isOpening || chat.known.has(message.id) || (chat.known.size && message.id < chat.first)) return;
 	const one = chat.outgoing.find((each) => each.state !== 'waiting' && isIt(each, message));
 	if (one) return acknowledge(one, message);
 	put(message);
@@ -125,21 +123,22 @@ function countUnread(message) {
 	showUnread();
 }
 
-function hear(event) {
-	const { type, room, names } = event;
-	if (type === 'message') receive(event);
-	else if (type === 'delete') erase(event.id);
-	else if (type === 'gap') tellGap();
-	else if (type === 'state') showState(event.state);
-	else if (type === 'ended') location.reload();
-	else if (room !== chat.room) return;
-	else if (type === 'typing') showTyping(names.filter((name) => name !== nameHere()));
-	else if (type === 'join' || type === 'leave') lookWho();
+const HEARD = {
+	message: receive,
+	delete: ({ id }) => erase(id),
+	gap: tellGap,
+	state: showState,
+	ended: () => location.reload(),
+	typing: showTyping,
+	join: lookWho,
+	leave: lookWho,
+};
+
+function tellGap() {
+	place(make('li', { className: 'gap', number: chat.last }, 'Some messages are no longer kept.'));
 }
 
-const tellGap = () => place(make('li', { className: 'gap', number: chat.last }, 'Some messages are no longer kept.'));
-
-function showState(state) {
+function showState({ state }) {
 	$('link').dataset.state = state;
 	$('link').textContent = { live: 'Live', lost: 'Reconnecting…' }[state] ?? 'Connecting…';
 	if (state !== 'live') return;
@@ -152,27 +151,28 @@ function showState(state) {
 async function catchUp() {
 	await chat.loaded;
 	const { room, last } = chat;
-	const page = await ask(`messages?room=${room}&limit=1000&since=${last}`).catch(() => null);
+	const page = await messagesOf(room, 'since=' + last).catch(() => null);
 	if (!page || room !== chat.room) return;
 	if (page.gap) tellGap();
 	page.messages.forEach(receive);
-	if (page.messages.length === 1000) await catchUp();
+	if (page.messages.length === MOST) await catchUp();
 	return chat.last > last;
 }
 
-async function lookWho() {
-	const who = await ask(`who?room=${chat.room}`).catch(() => null);
+async function lookWho({ room = chat.room } = {}) {
+	const who = room === chat.room && (await ask('who?room=' + room).catch(() => null));
 	if (who?.room !== chat.room) return;
 	const { count, names } = who;
-	const list = [...names, ...(count > names.length ? [`${count - names.length} without a name`] : [])];
+	const others = count - names.length;
 	const wasAtEnd = isAtEnd();
-	$('who').textContent = count ? `${count} here: ${list.join(', ')}` : '';
+	$('who').textContent = count ? `${count} here: ${names.concat(others ? `${others} without a name` : []).join(', ')}` : '';
 	if (wasAtEnd) toEnd();
 }
 
-function showTyping(names) {
-	if (!names.length) return;
-	$('typing').textContent = `${names.slice(0, 3).join(', ')} ${names.length > 1 ? 'are' : 'is'} typing…`;
+function showTyping({ room, names }) {
+	const others = names.filter((name) => name !== nameHere());
+	if (room !== chat.room || !others.length) return;
+	$('typing').textContent = `${others.slice(0, 3).join(', ')} ${others.length > 1 ? 'are' : 'is'} typing…`;
 	clearTimeout(chat.typing);
 	chat.typing = setTimeout(() => ($('typing').textContent = ''), 5000);
 }
@@ -190,14 +190,14 @@ async function lookRooms() {
 async function countMissed() {
 	const read = stored('read') || {};
 	for (const room of chat.names.filter((name) => name !== chat.room && read[name]).slice(0, 12)) {
-		await ask(`messages?room=${room}&since=${read[room]}`).then((page) => page.messages.forEach(countUnread), () => {});
+		await messagesOf(room, 'since=' + read[room]).then((page) => page.messages.forEach(countUnread), () => {});
 	}
 }
 
 async function readBack(query) {
 	const { room } = chat;
 	log.ariaBusy = 'true'; // old messages are not read out as new ones
-	const page = await ask(`messages?room=${room}&limit=${PAGE}${query}`).finally(() => (log.ariaBusy = 'false'));
+	const page = await ask(`messages?room=${room}${query}`).finally(() => (log.ariaBusy = 'false'));
 	if (room !== chat.room) return;
 	page.messages.forEach(put);
 	$('earlier').hidden = page.messages.length < PAGE;
@@ -229,11 +229,10 @@ async function loadRoom() {
 	const { room } = chat;
 	$('log-note').textContent = 'Looking…';
 	chat.isOpening = true;
-	chat.hasMissed = false;
 	try {
 		await readBack('').finally(() => (chat.isOpening = false));
 		if (room !== chat.room) return;
-		if (chat.hasMissed) setTimeout(catchUp);
+		setTimeout(catchUp);
 		if (!chat.last) $('log-note').textContent = 'No one has spoken here yet. Say hello.';
 		for (const one of chat.outgoing) if (one.room === room) place(one.item);
 		toEnd();
@@ -246,7 +245,7 @@ async function loadRoom() {
 
 function say(text, facts) {
 	const one = { text, name: nameHere(), room: chat.room, after: chat.last, line: make('p', 'line'), ...facts };
-	one.item = messageItem({ name: one.name, user: here.user, ts: Date.now(), message: text });
+	one.item = messageItem({ name: one.name, user, ts: Date.now(), message: text });
 	one.item.append(one.line);
 	chat.outgoing.push(one);
 	if (one.room === chat.room) place(one.item);
@@ -257,6 +256,7 @@ function say(text, facts) {
 const remember = () => stored('outgoing', chat.outgoing.map(({ text, name, room, after }) => ({ text, name, room, after })), 'sessionStorage');
 
 function hold(one) {
+	if (one.state === 'failed') one.name = nameHere();
 	one.state = 'waiting';
 	one.item.className = 'own waiting';
 	one.line.textContent = 'Sending…';
@@ -274,7 +274,7 @@ async function sendWaiting() {
 		} catch (trouble) {
 			if (!chat.outgoing.includes(one)) continue; // the answer was lost, but the message came back to us
 			if (trouble.status === 429) {
-				one.line.textContent = 'A little fast: this goes out in a moment.';
+				one.line.textContent = 'This goes out in a moment.';
 				await sleep(trouble.waitMs);
 				one.state = 'waiting';
 			} else if (!trouble.status || trouble.status >= 500) {
@@ -290,15 +290,11 @@ async function sendWaiting() {
 	chat.isSending = false;
 }
 
-const post = ({ text, name, room }) => ask('send', {
-	method: 'POST',
-	body: new URLSearchParams({ message: text, room, ...(!here.user && { name }) }),
-	signal: AbortSignal.timeout(20_000),
-});
+const post = ({ text, name, room }) => ask('send', { message: text, room, ...(!user && { name }) }, { signal: AbortSignal.timeout(20_000) });
 
 async function find(one) {
-	const page = await ask(`messages?room=${one.room}&since=${one.after}&limit=1000`);
-	return page.messages.find((message) => isIt(one, message) && !own.has(message.id));
+	const { messages } = await messagesOf(one.room, 'since=' + one.after);
+	return messages.find((message) => isIt(one, message) && !own.has(message.id));
 }
 
 function acknowledge(one, message) {
@@ -324,21 +320,15 @@ function offer(one, text) {
 		act(one);
 		$('message').focus();
 	};
-	one.line.replaceChildren(text, button('Send again', then(retry)), button('Discard', then(forget)));
+	one.line.replaceChildren(text, button('Send again', then(hold)), button('Discard', then(forget)));
 }
 
 function refuse(one, { code, message }) {
 	one.state = 'failed';
-	one.item.className = 'own failed';
 	offer(one, 'Not sent. ');
 	showError(`Not sent. ${message}`);
 	if (code === 'name_taken') $('name').focus();
 	toEnd();
-}
-
-function retry(one) {
-	if (one.state === 'failed') one.name = nameHere();
-	hold(one);
 }
 
 function startBox() {
@@ -350,7 +340,7 @@ function startBox() {
 		stored('name', $('name').value.trim());
 		if ($('name').checkValidity()) again(chosenName());
 	};
-	$('name-line').hidden = here.user;
+	$('name-line').hidden = user;
 	box.oninput = () => {
 		if (Date.now() - typed < 2500 || !box.value) return;
 		typed = Date.now();
@@ -369,7 +359,7 @@ function startBox() {
 		typed = 0;
 		if (text) say(text);
 	};
-	if (!here.may.includes('chat_write') && !here.isAway) $('send').replaceChildren(make('p', 'soft', 'Writing here is for those who are signed in. ', signIn()));
+	if (!may('chat_write')) $('send').replaceChildren(make('p', 'soft', ...notForGuests('Writing here is')));
 }
 
 function startLog() {
@@ -386,8 +376,7 @@ function startLog() {
 		$('room').value = '';
 	};
 	const wide = matchMedia('(min-width: 56rem)');
-	wide.onchange = () => ($('rooms-box').open = wide.matches);
-	wide.onchange();
+	(wide.onchange = () => ($('rooms-box').open = wide.matches))();
 }
 
 async function start() {
@@ -397,17 +386,17 @@ async function start() {
 	await openRoom();
 	for (const { text, ...facts } of stored('outgoing', undefined, 'sessionStorage') || []) say(text, { ...facts, isDoubtful: true });
 	await lookRooms();
-	listen([...chat.names, chat.room], chosenName(), hear);
+	listen(chosenName(), (event) => HEARD[event.type]?.(event));
 	await countMissed();
-	addEventListener('hashchange', openRoom);
-	document.addEventListener('visibilitychange', async () => {
+	window.onhashchange = openRoom;
+	document.onvisibilitychange = async () => {
 		if (document.hidden) return;
 		markRead();
 		// After sleep, or on another network, a line can be dead and not say so.
 		if (await catchUp()) again();
-	});
-	setInterval(() => document.hidden || lookRooms().then(lookWho), 30_000);
+	};
+	setInterval(() => document.hidden || lookRooms().then(() => lookWho()), 30_000);
 }
 
-if (here.may.includes('chat_read') || here.isAway) start();
-else document.querySelector('section').replaceChildren(make('h1', '', 'Chat'), make('p', 'note', 'The chat is for those who are signed in. ', signIn()));
+if (may('chat_read')) start();
+else showOnly('Chat', ...notForGuests('The chat is'));

@@ -1,12 +1,10 @@
-// The Files page: a folder of the shared files or of one's own, what is in it, and what one does with it. `#/trips` is a shared
-// folder, `#/~ada` ada's own files. What is sent there is the affair of uploads.js.
+// The Files page: what is in a folder, and what one does with it. `#/trips` is a shared folder, `#/~ada` ada's own files.
 
-import { $, ask, at, button, copy, dialog, link, make, question, server, signIn, sizeText, tell, timeElement } from './common.js';
+import { $, ask, at, button, copy, dialog, has, link, make, may, notForGuests, question, showOnly, sizeText, tell, timeElement, user } from './common.js';
 import { resume, upload } from './uploads.js';
 
 const PAGE = 200;
 const list = { folder: '', entries: [], next: null, text: '', looks: 0 };
-const here = await server;
 
 const escapePath = (path) => path.split('/').map(encodeURIComponent).join('/');
 const hrefOf = (folder) => '#/' + escapePath(folder);
@@ -14,8 +12,9 @@ const join = (...parts) => parts.filter(Boolean).join('/');
 const above = (path) => path.split('/').slice(0, -1).join('/');
 const nameOf = (path) => path.split('/').pop();
 const isMine = (path) => path.startsWith('~');
-const mayWrite = () => here.may.includes('shared_write') || (isMine(list.folder) && here.user);
-const rowOf = (href) => [...$('list').querySelectorAll('a')].find((row) => row.getAttribute('href') === href);
+const ownerOf = ({ path, owner }) => (owner && !isMine(path) ? ` · ${owner}` : '');
+const mayWrite = () => may('shared_write') || (isMine(list.folder) && user);
+const rowOf = (href) => $('list').querySelector(`[href="${CSS.escape(href)}"]`);
 
 /** Reads the folder, or what is found below it. */
 async function load(after = '') {
@@ -24,14 +23,14 @@ async function load(after = '') {
 	const q = $('search').value.trim();
 	const limit = after ? PAGE : Math.min(Math.max(list.entries.length, PAGE), 1000);
 	try {
-		const page = await ask(`file-list?${new URLSearchParams({ prefix: folder, q, limit, after })}&sort=${$('sort').value}`);
+		const { dirs, files, next, cut } = await ask(`file-list?${new URLSearchParams({ prefix: folder, q, limit, after })}&sort=${$('sort').value}`);
 		if (look !== list.looks) return;
-		const entries = [...page.dirs.map((dir) => ({ dir, path: join(folder, dir) })), ...page.files];
-		const text = JSON.stringify([folder, q, entries, page.next]);
+		const entries = [...dirs.map((dir) => ({ dir, path: join(folder, dir) })), ...files];
+		const text = JSON.stringify([q, entries, next]);
+		if (text === list.text) return;
 		if (after) entries.unshift(...list.entries);
-		else if (text === list.text) return;
-		Object.assign(list, { entries, next: page.next, text: after ? '' : text });
-		show(q, page.cut);
+		Object.assign(list, { entries, next, text });
+		show(q, cut);
 	} catch (trouble) {
 		if (look !== list.looks || list.entries.length) return;
 		const isAway = folder && trouble.status === 404;
@@ -60,7 +59,7 @@ function row(href, kind, name, ...meta) {
 function fileRow(file) {
 	const ending = /[^.]\.([a-z0-9]{1,5})$/i.exec(file.name)?.[1] ?? 'file';
 	const where = list.folder ? file.path.slice(list.folder.length + 1) : file.path;
-	const item = row(file.url, ending, where, sizeText(file.size), ' · ', timeElement(new Date(file.modified)), file.owner && !isMine(file.path) ? ` · ${file.owner}` : '');
+	const item = row(file.url, ending, where, sizeText(file.size), ' · ', timeElement(new Date(file.modified)), ownerOf(file));
 	item.firstChild.onclick = (event) => {
 		if (event.ctrlKey || event.metaKey || event.shiftKey) return;
 		event.preventDefault();
@@ -69,14 +68,11 @@ function fileRow(file) {
 	return item;
 }
 
-/** What a file looks or sounds like, where a browser can tell without danger. */
+/** What a file looks or sounds like, if the browser knows its kind. */
 function preview({ type, url, name, size }) {
-	const [kind] = type.split(';');
-	const facts = { src: url + '?inline=1', controls: true, ariaLabel: name };
-	if (/^image\/(png|jpeg|gif|webp|avif)$/.test(kind)) return make('img', { ...facts, alt: name });
-	const [, media] = /^(video|audio)\/(mp4|webm|ogg|mpeg|mp3|x?-?wav|flac)$/.exec(kind) ?? [];
-	if (media) return make(media, facts);
-	if (!/^text\/|json|xml|javascript|toml|yaml/.test(kind) || !size) return '';
+	const media = { image: 'img', video: 'video', audio: 'audio' }[type.split('/')[0]];
+	if (media) return make(media, { src: url + '?inline=1', controls: true, ariaLabel: name, alt: name, onerror: ({ target }) => target.remove() });
+	if (!/^text\/|json|xml|script|toml|yaml/.test(type) || !size) return '';
 	const text = make('pre', { tabIndex: 0, dir: 'auto', ariaLabel: `Text of ${name}`, role: 'region' });
 	fetch(url, { headers: { Range: 'bytes=0-65535' } }).then(async (answer) => (text.textContent = (await answer.text()) + (size > 65536 ? '\n…' : '')));
 	return text;
@@ -88,9 +84,9 @@ function open(file) {
 		close();
 		deed(file.path);
 	};
-	const box = dialog('file', file.name,
+	const box = dialog(file.name,
 		make('h2', '', make('bdi', '', file.name)),
-		make('p', 'soft', `${sizeText(file.size)} · ${new Date(file.modified).toLocaleString()}${file.owner ? ` · ${file.owner}` : ''}`),
+		make('p', 'soft', `${sizeText(file.size)} · ${new Date(file.modified).toLocaleString()}`, ownerOf(file)),
 		preview(file),
 		make('p', 'choices', link('Download', file.url, { download: file.name, className: 'press' }), button('Copy link', () => copy(new URL(file.url, location).href)),
 			...(mayWrite() ? [button('Rename', act(rename)), button('Delete', act(remove), 'pale warn')] : []), button('Close', close)));
@@ -98,9 +94,10 @@ function open(file) {
 	box.addEventListener('click', ({ target }) => target === box && close());
 }
 
-async function change(deed, done) {
+/** Asks for a change, and tells whether it was made. */
+async function change(path, fields, done) {
 	try {
-		await deed;
+		await ask(path, fields);
 		tell(done);
 		await load();
 		return true;
@@ -110,20 +107,19 @@ async function change(deed, done) {
 }
 
 async function rename(path) {
-	const name = await question(`A new name for “${nameOf(path)}”`, 'Rename', { line: { value: nameOf(path) } });
+	const name = await question(`A new name for “${nameOf(path)}”`, 'Rename', nameOf(path));
 	const to = join(above(path), name);
-	if (!name || to === path) return;
-	return (await change(ask('rename', { json: { from: path, to } }), `It is called ${name} now.`)) && to;
+	return name && to !== path && (await change('rename', { from: path, to }, `It is called ${name} now.`)) && to;
 }
 
 async function remove(path) {
-	const isSure = await question(`Delete “${nameOf(path)}”? It cannot be brought back.`, 'Delete', { isGrave: true });
-	return isSure && change(ask('remove', { json: { name: path } }), `${nameOf(path)} is deleted.`);
+	const isSure = await question(`Delete “${nameOf(path)}”? It cannot be brought back.`, 'Delete');
+	return isSure && change('remove', { name: path }, `${nameOf(path)} is deleted.`);
 }
 
 async function makeFolder() {
-	const name = await question('A name for the new folder', 'Make it', { line: {} });
-	if (name) change(ask('dirs', { json: { path: join(list.folder, name) } }), `The folder ${name} is there.`);
+	const name = await question('A name for the new folder', 'Make it', '');
+	if (name) change('dirs', { path: join(list.folder, name) }, `The folder ${name} is there.`);
 }
 
 function showPlace() {
@@ -133,23 +129,22 @@ function showPlace() {
 	const isRoot = parts.length < (isMine(folder) ? 2 : 1);
 	document.title = `${isRoot ? title : nameOf(folder)} · hythe`;
 	$('title').textContent = title;
-	for (const entry of document.querySelectorAll('.top nav a')) {
-		if (entry.textContent === title) entry.ariaCurrent = 'page';
-		else entry.removeAttribute('aria-current');
-	}
+	for (const entry of document.querySelectorAll('.top nav a')) entry.ariaCurrent = entry.textContent === title ? 'page' : null;
 	$('crumbs').hidden = isRoot;
-	$('crumbs').replaceChildren(...(isMine(folder) ? [] : [link('All files', '#/')]), ...parts.map((part, depth) =>
-		link(isMine(folder) && !depth ? 'My files' : part, hrefOf(parts.slice(0, depth + 1).join('/')), { dir: 'auto', ...(depth === parts.length - 1 && { ariaCurrent: 'location' }) })));
-	const go = (to) => to && location.replace(hrefOf(to));
+	const crumbs = parts.map((part, depth) => link(isMine(folder) && !depth ? title : part, hrefOf(parts.slice(0, depth + 1).join('/')), { dir: 'auto' }));
+	if (!isMine(folder)) crumbs.unshift(link('All files', '#/'));
+	crumbs.at(-1).ariaCurrent = 'location';
+	$('crumbs').replaceChildren(...crumbs);
+	const go = (to) => location.replace(hrefOf(to));
 	$('folder-tools').replaceChildren(
 		...(mayWrite() ? [button('New folder', makeFolder)] : []),
 		...(isRoot ? [] : [link('Download all', at(`files/${escapePath(folder)}?archive=zip`), { className: 'press pale' })]),
 		...(isRoot || !mayWrite() ? [] : [
-			button('Rename', async () => go(await rename(folder))),
-			button('Delete', async () => (await remove(folder)) && (location.hash = hrefOf(above(folder))), 'pale warn'),
+			button('Rename', async () => go((await rename(folder)) || folder)),
+			button('Delete', async () => (await remove(folder)) && go(above(folder)), 'pale warn'),
 		]),
 	);
-	$('upload').hidden = !mayWrite() && !here.isAway;
+	$('upload').hidden = !mayWrite();
 }
 
 function openFolder() {
@@ -157,7 +152,7 @@ function openFolder() {
 	try {
 		folder = decodeURIComponent(/^#\/(.*)/.exec(location.hash)?.[1] ?? '');
 	} catch {
-		// An address that somebody has cut: the root is shown.
+		// Somebody has cut the address: the root is shown.
 	}
 	Object.assign(list, { folder, entries: [], next: null, text: '' });
 	$('search').value = '';
@@ -165,26 +160,29 @@ function openFolder() {
 	$('more').hidden = true;
 	$('list-note').textContent = 'Looking…';
 	showPlace();
-	if (here.may.includes('shared_read') || here.user || here.isAway) load();
-	else $('list-note').replaceChildren('The files are for those who are signed in. ', signIn());
+	if (may('shared_read') || user) load();
+	else $('list-note').replaceChildren(...notForGuests('The files are'));
 }
 
-/** The files of an entry of a drop, each with the folder it lies in. */
+/** The files of what was dropped, each with its folder. */
 async function filesOf(entry, folder) {
 	if (entry.isFile) return [{ file: await new Promise((done, fail) => entry.file(done, fail)), folder }];
 	const reader = entry.createReader();
-	const found = [];
-	for (let some; (some = await new Promise((done, fail) => reader.readEntries(done, fail))).length; ) found.push(...some);
-	return (await Promise.all(found.map((each) => filesOf(each, join(folder, entry.name))))).flat();
+	const files = [];
+	// It gives some at a time.
+	for (let some; (some = await new Promise((done, fail) => reader.readEntries(done, fail))).length; ) {
+		for (const each of some) files.push(...(await filesOf(each, join(folder, entry.name))));
+	}
+	return files;
 }
 
 function take({ items }) {
 	const { folder } = list;
-	// All are taken before the first wait: then the transfer is emptied.
+	// After the first wait the transfer is empty.
 	for (const item of [...items].filter(({ kind }) => kind === 'file')) {
-		const [entry, file] = [item.webkitGetAsEntry?.(), item.getAsFile()];
-		if (entry?.isDirectory) filesOf(entry, folder).then(send, () => tell(`${entry.name} cannot be read.`));
-		else send([{ file, folder }]);
+		const entry = item.webkitGetAsEntry();
+		if (entry) filesOf(entry, folder).then(send, () => tell(`${entry.name} cannot be read.`));
+		else send([{ file: item.getAsFile(), folder }]);
 	}
 }
 
@@ -192,21 +190,16 @@ const send = (files) => (mayWrite() ? upload(files) : tell('To upload, sign in f
 
 function start() {
 	const main = document.querySelector('main');
-	const on = (target, name, act) => target.addEventListener(name, act);
-	const hasFiles = ({ dataTransfer }) => dataTransfer?.types.includes('Files');
-	let depth = 0;
-	const enter = (step) => (event) => main.classList.toggle('dropping', hasFiles(event) && (depth += step) > 0);
-	on(main, 'dragenter', enter(1));
-	on(main, 'dragleave', enter(-1));
-	on(window, 'dragover', (event) => hasFiles(event) && event.preventDefault());
-	on(window, 'drop', (event) => {
-		if (!hasFiles(event)) return;
-		event.preventDefault(); // beside main too, or the browser leaves the page to show the file
-		depth = 0;
-		main.classList.remove('dropping');
-		if (main.contains(event.target)) take(event.dataTransfer);
-	});
-	on(window, 'paste', ({ clipboardData }) => take(clipboardData));
+	const drop = (isOver, act) => (event) => {
+		if (!event.dataTransfer.types.includes('Files')) return;
+		event.preventDefault(); // everywhere, or the browser leaves the page to show the file
+		main.classList.toggle('dropping', Boolean(isOver || event.relatedTarget));
+		if (act && main.contains(event.target)) take(event.dataTransfer);
+	};
+	window.ondragover = drop(true);
+	window.ondragleave = drop(false);
+	window.ondrop = drop(false, true);
+	window.onpaste = ({ clipboardData }) => take(clipboardData);
 	$('file').onchange = $('folder').onchange = ({ target }) => {
 		send([...target.files].map((file) => ({ file, folder: join(list.folder, above(file.webkitRelativePath)) })));
 		target.value = '';
@@ -219,13 +212,13 @@ function start() {
 	};
 	$('sort').onchange = () => load();
 	$('more').onclick = () => load(list.next);
-	on(window, 'hashchange', openFolder);
-	on(window, 'stored', () => load());
-	on(document, 'visibilitychange', () => document.hidden || load());
+	window.onhashchange = openFolder;
+	addEventListener('stored', () => load());
+	document.onvisibilitychange = () => document.hidden || load();
 	setInterval(() => document.hidden || load(), 30_000);
 	openFolder();
 	resume();
 }
 
-if (here.features.includes('files')) start();
-else document.querySelector('section').replaceChildren(make('h1', '', 'Files'), make('p', 'note', 'This server shares no files.'));
+if (has('files')) start();
+else showOnly('Files', 'This server shares no files.');

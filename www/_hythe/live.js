@@ -1,22 +1,18 @@
-// The live line of the chat: one for all tabs of a browser, by WebSocket, else by event stream, else by long polls. Whichever tab
-// holds the lock has the line and passes on what it hears; another takes its place when it goes. What comes may come twice: who
-// hears keeps what is known apart by ids.
+// The live line of the chat, by WebSocket, else by event stream, else by long polls. The tab that holds the lock has it, and tells
+// the others; another takes its place when it goes. What comes may come twice.
 
 import { ask, at } from './common.js';
 
 const channel = new BroadcastChannel('hythe ' + at(''));
 const wanted = new Set();
 const works = new Set();
-const WAYS = { socket, stream, poll };
+const WAYS = [socket, stream, poll];
 
 let hear = () => {};
-let name = '';
-let state = 'connecting';
-let isLeader = false;
-let line = {};
+let [name, state, isLeader, line] = ['', 'connecting', false, {}];
 let [last, fails, turn, timer] = [0, 0, 0, 0];
 
-/** Takes in what was heard, here or by another tab: `{ type, … }`, or `{ type: 'state', state }`. */
+/** Takes in what was heard here or by another tab. */
 function take(event) {
 	if (event.type === 'message') last = Math.max(last, event.id);
 	if (event.type === 'state') ({ state } = event);
@@ -33,13 +29,13 @@ channel.onmessage = ({ data: { event, typing, rooms } }) => {
 	if (!isLeader) return;
 	if (typing) return types(typing);
 	want(rooms);
-	channel.postMessage({ event: { type: 'state', state } });
+	tellAll({ type: 'state', state });
 };
 
-/** Hears everything of these rooms from now on. */
-export function listen(rooms, guest, handle) {
+/** Hears everything of the wanted rooms from now on. */
+export function listen(guest, handle) {
 	[hear, name] = [handle, guest];
-	want(rooms);
+	want([]);
 	const lead = () => {
 		isLeader = true;
 		connect();
@@ -75,7 +71,7 @@ function connect() {
 	clearTimeout(timer);
 	line.close?.();
 	const now = (line = {});
-	const way = Object.keys(WAYS)[turn % 3];
+	const way = WAYS[turn % 3];
 	const query = new URLSearchParams({ room: [...wanted], ...(last && { since: last }), ...(name && { name }) });
 	const isOn = () => now === line && !now.isOver;
 	const open = () => {
@@ -99,7 +95,7 @@ function connect() {
 	};
 	const patience = setTimeout(end, 8000);
 	try {
-		WAYS[way](now, query, { isOn, open, end, heard: (event) => isOn() && tellAll(event) });
+		way(now, query, { isOn, open, end, heard: (event) => isOn() && tellAll(event) });
 	} catch {
 		end();
 	}
@@ -132,7 +128,7 @@ function poll(now, query, { isOn, open, end, heard }) {
 	const hearRoom = async (room) => {
 		let since = last;
 		for (let wait = 0; isOn(); wait = 25) {
-			const page = await ask(`messages?room=${room}&wait=${wait}${since || wait ? `&since=${since}` : '&limit=1'}`, { signal: off.signal });
+			const page = await ask(`messages?room=${room}&wait=${wait}${since || wait ? `&since=${since}` : '&limit=1'}`, null, { signal: off.signal });
 			if (!wait) open();
 			if (page.gap) heard({ type: 'gap' });
 			for (const message of page.messages) heard({ type: 'message', ...message });

@@ -1,48 +1,52 @@
-// Uploads, by tus: each is taken up again after any cut, also when the page was loaded anew (then the file must be chosen once
-// more, for a page may not keep it).
+// Uploads, by tus: each goes on after any cut, also when the page was loaded anew; then the file must be chosen once more.
 
 import { $, Trouble, at, button, fetched, make, sizeText, sleep, stored, tell } from './common.js';
 
-// Each is `waiting`, `sending`, `paused`, `done`, `stuck` until someone chooses what becomes of it, or `left` by an earlier visit.
+// Each is `waiting`, `sending`, `paused`, `done`, `stuck` until somebody decides, or `left` by an earlier visit.
 let all = [];
 let running = 0;
 const AT_ONCE = 2;
 const SILENCE = 30_000;
-const rate = { at: 0, sent: 0, value: 0 };
 
 const isOpen = ({ state }) => state === 'waiting' || state === 'sending';
 const sum = (some, figure) => some.reduce((total, one) => total + figure(one), 0);
-const factsOf = ({ name, size, modified, folder }) => ({ name, size, modified, folder });
-const mark = (one) => JSON.stringify(factsOf(one));
+const factsOf = ({ name, size, modified, folder, url }) => ({ name, size, modified, folder, url });
+const isOf = (one, facts) => ['name', 'size', 'modified', 'folder'].every((fact) => one[fact] === facts[fact]);
 const percent = ({ sent, size }) => `${Math.floor((100 * sent) / (size || 1))} % of ${sizeText(size)}`;
-const isOver = (one) => one.state === 'done' || one.state === 'gone';
 
 /** Writes down which are unfinished, beside those of other tabs. */
 function remember() {
 	const others = (stored('uploads') || []).filter(({ url }) => all.every((one) => one.url !== url));
-	stored('uploads', [...others, ...all.filter((one) => one.url && !isOver(one)).map((one) => ({ ...factsOf(one), url: one.url }))]);
+	stored('uploads', [...others, ...all.filter(({ url, state }) => url && state !== 'done' && state !== 'gone').map(factsOf)]);
 }
 
 export function upload(files) {
 	for (const { file, folder } of files) {
 		const facts = { name: file.name, size: file.size, modified: file.lastModified, folder };
-		const one = all.find((each) => each.state === 'left' && mark(each) === mark(facts)) || add(facts);
-		one.file = file;
-		queue(one);
+		const one = all.find((each) => each.state === 'left' && isOf(each, facts)) || add(facts);
+		queue(Object.assign(one, { file }));
 	}
 }
 
+// All tabs are asked which uploads they have under way.
+const tabs = new BroadcastChannel('hythe uploads ' + at(''));
+const elsewhere = new Set();
+
+tabs.onmessage = ({ data }) => {
+	if (data) data.forEach((url) => elsewhere.add(url));
+	else tabs.postMessage(all.filter(({ state }) => state !== 'left').map(({ url }) => url));
+};
+
 /** What an earlier visit has left unfinished. */
 export async function resume() {
-	const kept = stored('uploads') || [];
-	stored('uploads', []);
-	for (const facts of kept) {
+	tabs.postMessage(null);
+	await sleep(200);
+	for (const facts of (stored('uploads') || []).filter(({ url }) => !elsewhere.has(url))) {
 		const known = await fetched(facts.url).then((answer) => answer.json(), ({ status }) => !status && { offset: 0 });
-		if (!known || known.offset === known.length) continue;
-		const one = add({ ...facts, sent: known.offset });
-		show(one, 'left', `${percent(one)} had come through when the page was left. Choose the file again to go on.`, button('Choose it', () => $('file').click()), cancel(one, 'Discard'));
+		const one = add({ ...facts, sent: known?.offset });
+		if (!known || known.offset === known.length) leave(one);
+		else show(one, 'left', `${percent(one)} had come through. Choose the file again to go on.`, button('Choose it', () => $('file').click()), cancel(one, 'Discard'));
 	}
-	remember();
 }
 
 function add(facts) {
@@ -91,7 +95,7 @@ async function send(one) {
 			one.line.textContent = `${percent(one)} · the connection was lost, trying again`;
 			await sleep(Math.max(Math.min(500 * 2 ** fails, 15_000), trouble.status === 429 && trouble.waitMs));
 			// A file that was changed or taken away cannot be sent, and only reading it tells.
-			await one.file.slice(one.sent, one.sent + 1).arrayBuffer().catch(() => refuse(one, new Trouble(0, { detail: 'the file was changed, or cannot be read any more' })));
+			await one.file.slice(one.sent, one.sent + 1).arrayBuffer().catch(() => refuse(one, new Trouble(0, { detail: 'the file cannot be read any more' })));
 		}
 	}
 }
@@ -105,13 +109,12 @@ async function begin(one) {
 	const metadata = { filename: one.name, on_conflict: one.onConflict, dir: isMine ? below.join('/') : one.folder, private: isMine ? '1' : '0' };
 	const fields = { ...TUS, 'Upload-Length': one.size, 'Upload-Metadata': Object.entries(metadata).map(([key, value]) => `${key} ${base64(value)}`).join(',') };
 	const answer = await fetched(at('tus'), { method: 'POST', headers: fields });
-	const { headers } = answer;
 	await answer.text(); // or the browser counts it as broken off
-	Object.assign(one, { url: headers.get('Location'), sent: 0, place: headers.get('Content-Location') });
+	Object.assign(one, { url: answer.headers.get('Location'), sent: 0, place: answer.headers.get('Content-Location') });
 	remember();
 }
 
-/** How much the server has; nothing if it does not know of this one any more. */
+/** Learns how much the server has; nothing if it knows no such upload any more. */
 async function find(one) {
 	const answer = await fetched(one.url).catch((trouble) => {
 		if (trouble.status !== 404) throw trouble;
@@ -122,35 +125,24 @@ async function find(one) {
 	return true;
 }
 
-function sendRest(one) {
-	const request = (one.request = new XMLHttpRequest()); // fetch tells no progress
-	const from = one.sent;
-	let timer;
-	const patience = () => {
-		clearTimeout(timer);
-		timer = setTimeout(() => request.abort(), SILENCE);
-	};
-	request.open('PATCH', one.url);
-	request.responseType = 'json';
-	const fields = { ...TUS, 'Upload-Offset': from, 'Content-Type': 'application/offset+octet-stream', Accept: 'application/json' };
-	Object.entries(fields).forEach((field) => request.setRequestHeader(...field));
-	request.upload.onprogress = ({ loaded }) => {
-		one.bar.value = one.sent = Math.min(from + loaded, one.size);
-		one.line.textContent = one.sent < one.size ? percent(one) : 'Being stored…';
+/** Sends what is left, in pieces of about a second: on the way nothing is told. */
+async function sendRest(one) {
+	for (let most = 1 << 16; one.sent < one.size; most = Math.max(Math.min(most * 8, one.rate), 1 << 14)) {
+		const [from, since] = [one.sent, performance.now()];
+		one.stop = new AbortController();
+		const { headers } = await fetched(one.url, {
+			method: 'PATCH',
+			headers: { ...TUS, 'Upload-Offset': from, 'Content-Type': 'application/offset+octet-stream' },
+			body: one.file.slice(from, from + most),
+			signal: AbortSignal.any([one.stop.signal, AbortSignal.timeout(SILENCE)]),
+		});
+		one.sent = +headers.get('Upload-Offset');
+		one.rate = Math.ceil(((one.sent - from) * 1000) / (performance.now() - since + 1));
+		one.place = headers.get('Content-Location');
+		one.bar.value = one.sent;
+		one.line.textContent = percent(one);
 		showOverall();
-		patience();
-	};
-	patience();
-	return new Promise((done, fail) => {
-		request.onloadend = () => {
-			clearTimeout(timer);
-			if (request.status !== 204) return fail(new Trouble(request.status, request.response, request.getResponseHeader('Retry-After')));
-			one.sent = one.size;
-			one.place = request.getResponseHeader('Content-Location');
-			done();
-		};
-		request.send(one.file.slice(from));
-	});
+	}
 }
 
 function finish(one) {
@@ -176,12 +168,12 @@ function answers(some) {
 
 function pause(one) {
 	show(one, 'paused', `${percent(one)} · paused`, goOn(one, 'Go on'), cancel(one));
-	one.request?.abort();
+	one.stop?.abort();
 	one.choices.firstChild.focus();
 }
 
 function show(one, state, text, ...choices) {
-	Object.assign(one, { state });
+	one.state = state;
 	one.row.className = state;
 	one.line.textContent = text;
 	one.bar.hidden = state === 'stuck' || state === 'done';
@@ -190,11 +182,15 @@ function show(one, state, text, ...choices) {
 	showOverall();
 }
 
-function remove(one) {
+function leave(one) {
 	one.state = 'gone';
-	one.request?.abort();
+	one.stop?.abort();
 	remember();
 	forget(one);
+}
+
+function remove(one) {
+	leave(one);
 	if (one.url) fetched(one.url, { method: 'DELETE', headers: TUS }).catch(() => {});
 }
 
@@ -205,30 +201,21 @@ function forget(one) {
 	showOverall();
 }
 
-/** The rate of the last seconds, and the time that is left by it. */
-function pace(sent, left) {
-	const now = performance.now();
-	const seconds = (now - rate.at) / 1000;
-	const value = (sent - rate.sent) / seconds;
-	const isAnew = seconds > 5 || value < 0;
-	if (isAnew || seconds >= 1) Object.assign(rate, { at: now, sent, value: isAnew ? 0 : (rate.value || value) / 2 + value / 2 });
-	const time = left / rate.value;
-	const text = time < 90 ? `${Math.ceil(time)} s` : time < 5400 ? `${Math.ceil(time / 60)} min` : `${Math.ceil(time / 3600)} h`;
-	return rate.value ? ` · ${sizeText(rate.value)}/s · ${text} left` : '';
+/** How fast it goes, and how long it will take. */
+function pace(open) {
+	const rate = sum(open, (one) => one.rate || 0);
+	const time = sum(open, (one) => one.size - one.sent) / rate;
+	return rate ? ` · ${sizeText(rate)}/s · ${time < 90 ? `${Math.ceil(time)} s` : `${Math.ceil(time / 60)} min`} left` : '';
 }
 
 function showOverall() {
 	const open = all.filter(isOpen);
-	const stuck = all.filter(({ state }) => state === 'stuck').length;
-	const sent = sum(all, (one) => one.sent);
-	$('overall').textContent = open.length
-		? `Uploading${all.length > 1 ? `, ${open.length} of ${all.length} to go` : ''}${pace(sent, sum(open, (one) => one.size - one.sent))}`
-		: stuck ? `${stuck === 1 ? 'One file was' : `${stuck} files were`} not stored` : 'Uploads';
+	const taken = all.filter((one) => one.isTaken);
+	$('overall').textContent = open.length ? `Uploading${all.length > 1 ? `, ${open.length} of ${all.length} to go` : ''}${pace(open)}` : 'Uploads';
 	$('overall-bar').hidden = !open.length || all.length === 1;
 	$('overall-bar').max = sum(all, (one) => one.size) || 1;
-	$('overall-bar').value = sent;
+	$('overall-bar').value = sum(all, (one) => one.sent);
 	$('uploads').hidden = !all.length;
-	const taken = all.filter((one) => one.isTaken);
 	$('for-all').replaceChildren(...(taken.length > 1 ? [`All ${taken.length}: `, ...answers(taken)] : []));
 }
 

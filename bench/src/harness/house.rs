@@ -135,24 +135,6 @@ pub fn build(package: &str) -> bool {
     built.is_ok_and(|status| status.success())
 }
 
-/// The revision that is measured: a short hash, with a mark if the tree has changes.
-#[must_use]
-pub fn revision() -> String {
-    let git = |words: &[&str]| {
-        let output = Command::new("git").args(words).stderr(Stdio::null()).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_string())
-    };
-    let Some(hash) = git(&["rev-parse", "--short", "HEAD"]) else { return "unknown".into() };
-    let changed = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|text| !text.is_empty());
-    if changed { hash + "+" } else { hash }
-}
-
-/// The kernel's release, without the name of the machine.
-#[must_use]
-pub fn kernel() -> String {
-    fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_string()
-}
-
 /// A folder of our own below the system's one for such things.
 pub fn temporary_folder() -> Outcome<PathBuf> {
     let folder = std::env::temp_dir().join(format!("hythe-bench-{}", std::process::id()));

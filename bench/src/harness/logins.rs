@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use hythe_bench::process;
 
 use super::house::{House, Outcome, on_core};
-use super::report::Results;
 use super::servers::{Server, Start};
-use super::tools::{Figures, Held, load, pick, wrk};
+use super::tools::{Held, load, pick, wrk};
+use hythe_bench::report::{Figures, Results};
 
 /// How many pairs are timed.
 const PAIRS: usize = 30;

@@ -3,7 +3,6 @@
 //! - [`house`]: what is needed around a run: programs, files to serve, a place to write, two cores;
 //! - [`servers`]: hythe, the floor, nginx and lighttpd, each started, watched and ended the same way;
 //! - [`tools`]: the loads: our own, and wrk;
-//! - [`report`]: medians, ratios, a table, and a record by date;
 //! - [`scenarios`]: what is measured;
 //! - [`logins`]: what is measured of signing in;
 //! - [`secure`]: what is measured of encryption;
@@ -11,7 +10,6 @@
 
 pub mod house;
 pub mod logins;
-pub mod report;
 pub mod scenarios;
 pub mod secure;
 pub mod servers;

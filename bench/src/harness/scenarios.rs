@@ -12,11 +12,11 @@ use hythe_bench::process;
 
 use super::house::{House, Outcome, find_program, on_core};
 use super::logins;
-use super::report::Results;
 use super::secure;
 use super::servers::{Contender, Server, Start, ask_once, end, free_address, present};
-use super::tools::{Figures, Held, load, pick, wrk};
+use super::tools::{Held, load, pick, wrk};
 use super::uploads;
+use hythe_bench::report::{Figures, Results};
 
 /// One thing to measure.
 pub struct Scenario {
@@ -35,7 +35,12 @@ const MIB: u64 = 1 << 20;
 
 /// All of them, in the order they are run.
 pub const ALL: [Scenario; 19] = [
-    Scenario { name: "start", about: "from exec to the first answer", largest_file_bytes: KIB, run: start },
+    Scenario {
+        name: "start",
+        about: "from exec to the first answer, and at rest",
+        largest_file_bytes: KIB,
+        run: start,
+    },
     Scenario { name: "small", about: "1 KiB, 64 keep-alive connections", largest_file_bytes: KIB, run: small },
     Scenario { name: "small-log", about: "the same, access log off and on", largest_file_bytes: KIB, run: small_log },
     Scenario { name: "pipelined", about: "1 KiB, 16 deep on 64", largest_file_bytes: KIB, run: pipelined },
@@ -292,15 +297,23 @@ fn idle(house: &House) -> Outcome<Results> {
 fn start(house: &House) -> Outcome<Results> {
     let mut results = Results::default();
     let here = present(house, all_four(String::new()), &mut results.remarks);
-    for _ in 0..20 {
+    for round in 0..20 {
         for (name, start) in &here {
             let address = free_address()?;
             let begun = Instant::now();
             let (mut child, address) = on_core(house.server_core, || start.spawn(house, Some(address)))?;
             let answered = on_core(house.load_core, || first_answer(address, begun));
+            let mut figures = Figures::new();
+            if round < 3 && answered.is_ok() {
+                // What is made once after the first answer, such as the pages in the form that is sent, is part of what rests.
+                std::thread::sleep(Duration::from_secs(2));
+                #[allow(clippy::cast_precision_loss)]
+                figures.push(("rest_rss_kib".into(), process::resident_bytes(child.id()) as f64 / 1024.0));
+            }
             end(&mut child);
             #[allow(clippy::cast_precision_loss)]
-            results.keep(name, vec![("first_answer_us".into(), answered?.as_micros() as f64)]);
+            figures.push(("first_answer_us".into(), answered?.as_micros() as f64));
+            results.keep(name, figures);
         }
     }
     Ok(results)

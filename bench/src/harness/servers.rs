@@ -134,8 +134,10 @@ impl Start {
                 let path = folder.join(format!("{name}.conf"));
                 let plain = nginx_settings(folder, &name, fixed, false, 16_000);
                 let listens = format!("listen {fixed} backlog=4096;");
+                // The versions of today's nginx; Debian's older one leaves out 1.3 by default.
                 let secure = format!(
-                    "listen {fixed} ssl backlog=4096; ssl_certificate {certificate}; ssl_certificate_key {key};"
+                    "listen {fixed} ssl backlog=4096; ssl_protocols TLSv1.2 TLSv1.3; \
+                     ssl_certificate {certificate}; ssl_certificate_key {key};"
                 );
                 fs::write(&path, plain.replace(&listens, &secure))?;
                 let mut command = Command::new(find_program("nginx").ok_or("no nginx")?);

@@ -3,20 +3,18 @@
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use hythe_bench::report::Figures;
 use hythe_bench::{json, process};
 
 use super::house::{House, Outcome, find_program, on_core};
 use super::servers::{Server, end};
-
-/// Figures by name, in the order they are shown.
-pub type Figures = Vec<(String, f64)>;
 
 /// Runs our load to its end and takes these figures out of its line.
 pub fn load(house: &House, server: &Server, words: &str, wanted: &[&str]) -> Outcome<Figures> {
     run_program(house, server, "load", words, wanted)
 }
 
-/// The same with another of our programs.
+/// The same of another of our programs that measures.
 pub fn run_program(house: &House, server: &Server, program: &str, words: &str, wanted: &[&str]) -> Outcome<Figures> {
     let output =
         on_core(house.load_core, || load_command(house, server, program, words).stdin(Stdio::null()).output())?;
@@ -35,8 +33,9 @@ pub fn pick(line: &str, wanted: &[&str]) -> Figures {
 
 fn load_command(house: &House, server: &Server, program: &str, words: &str) -> Command {
     // Whoever only gets in the way has a machine of its own in the world; here it must not take the core from who measures.
-    let mut command = Command::new(if program == "load" { house.program(program) } else { "nice".into() });
-    if program != "load" {
+    let is_measuring = matches!(program, "load" | "handshakes");
+    let mut command = Command::new(if is_measuring { house.program(program) } else { "nice".into() });
+    if !is_measuring {
         command.args(["-n", "19"]).arg(house.program(program));
     }
     command.args(words.split_whitespace());

@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use hythe_bench::process;
 
 use super::house::{House, Outcome};
-use super::report::Results;
 use super::servers::{Server, Start, present};
-use super::tools::{Figures, Held, load, pick, run_program};
+use super::tools::{Held, load, pick, run_program};
+use hythe_bench::report::{Figures, Results};
 
 /// A file system in memory, where there is one.
 const MEMORY: &str = "/dev/shm";

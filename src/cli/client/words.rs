@@ -287,7 +287,12 @@ pub struct Order {
 /// Adds the client's commands to the program's.
 pub fn with_commands(command: clap::Command) -> clap::Command {
     let ours = Task::augment_subcommands(clap::Command::new("client"));
-    let ours: Vec<_> = ours.get_subcommands().cloned().map(Manner::augment_args).collect();
+    let with_manner = |task: &clap::Command| {
+        // What the arguments say of themselves would take the place of the command's own line.
+        let about = task.get_about().cloned().unwrap_or_default();
+        Manner::augment_args(task.clone()).about(about).long_about(None)
+    };
+    let ours: Vec<_> = ours.get_subcommands().map(with_manner).collect();
     command.subcommands(ours)
 }
 
@@ -327,7 +332,19 @@ pub fn in_order(arguments: Vec<OsString>) -> Vec<OsString> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+
+    #[test]
+    fn every_command_says_in_a_line_of_its_own_what_it_does() {
+        let ours = with_commands(clap::Command::new("hythe"));
+        let lines: Vec<String> =
+            ours.get_subcommands().map(|task| task.get_about().map(ToString::to_string).unwrap_or_default()).collect();
+        assert!(lines.len() > 15 && lines.iter().all(|line| !line.is_empty() && !line.ends_with('.')), "{lines:?}");
+        assert_eq!(lines.iter().collect::<BTreeSet<_>>().len(), lines.len(), "{lines:?}");
+        assert!(ours.get_subcommands().any(|task| task.get_about().is_some_and(|line| line.to_string() == "Download")));
+    }
 
     #[test]
     fn what_every_command_may_be_told_may_stand_before_it() {

@@ -23,7 +23,7 @@ fn read<'a>(parts: impl IntoIterator<Item = &'a [u8]>, message_max: u32) -> (Vec
     for part in parts {
         held.extend_from_slice(part);
         loop {
-            match decoder.decode(&held, message_max) {
+            match decoder.decode(&held, Limits::new(message_max)) {
                 Err(failure) => return (told, Some(failure)),
                 Ok((used, event)) => {
                     held.drain(..used);
@@ -133,9 +133,9 @@ fn text_fails_at_the_byte_that_spoils_it() {
     let input = frame(0x81, text);
     let head = input.len() - text.len();
     let mut decoder = Decoder::default();
-    let (used, event) = decoder.decode(&input[..head + spoilt], 99).unwrap();
+    let (used, event) = decoder.decode(&input[..head + spoilt], Limits::new(99)).unwrap();
     assert_eq!((used, event), (head + spoilt, Event::NeedBytes));
-    assert_eq!(decoder.decode(&input[head + spoilt..head + spoilt + 1], 99), Err(NOT_UTF8));
+    assert_eq!(decoder.decode(&input[head + spoilt..head + spoilt + 1], Limits::new(99)), Err(NOT_UTF8));
 }
 
 #[test]
@@ -159,11 +159,11 @@ fn an_announced_message_takes_no_room_and_a_whole_one_little_more_than_itself() 
     let payload = vec![7; size];
     let input = frame(0x82, &payload);
     let mut decoder = Decoder::default();
-    decoder.decode(&input[..20], 16 << 20).unwrap();
+    decoder.decode(&input[..20], Limits::new(16 << 20)).unwrap();
     assert!(matches!(&decoder.gathered, Gathered::Binary(bytes) if bytes.capacity() <= ROOM_MIN));
     let mut got = None;
     for part in input[20..].chunks(64 << 10) {
-        if let (_, Event::Message(message)) = decoder.decode(part, 16 << 20).unwrap() {
+        if let (_, Event::Message(message)) = decoder.decode(part, Limits::new(16 << 20)).unwrap() {
             got = Some(message);
         }
     }
@@ -238,7 +238,7 @@ proptest! {
             let end = (at + cut).min(input.len());
             held.extend_from_slice(&input[at..end]);
             at = end;
-            let (used, event) = decoder.decode(&held, 1 << 20).unwrap();
+            let (used, event) = decoder.decode(&held, Limits::new(1 << 20)).unwrap();
             held.drain(..used);
             if let Event::Message(message) = event {
                 got = Some(message);

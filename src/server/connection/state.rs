@@ -13,7 +13,7 @@ use crate::http::websocket::Decoder;
 use crate::reactor::slot::{Port, Yard};
 use crate::reactor::system::{Entrance, Key, LANES, Lane, Peer};
 use crate::server::access::Line;
-use crate::server::context::{Answers, Context};
+use crate::server::context::Context;
 use crate::server::house::{Change, House};
 use crate::server::later::Ticket;
 use crate::server::pull::{Drawn, Pull};
@@ -138,7 +138,7 @@ pub(super) enum Asked<'a, 'r> {
     Kept(Option<Box<Line>>),
 }
 
-pub(super) fn context<'a, S: State>(yard: &'a mut Yard<Connection<S>>, answers: Answers, peer: Peer) -> Context<'a> {
+pub(super) fn context<'a, S: State>(yard: &'a mut Yard<Connection<S>>, peer: Peer) -> Context<'a> {
     const ALL: [Lane; LANES] = [Lane::Files, Lane::Writes, Lane::Hash];
     let (has_room, jobs_out) = (ALL.map(|lane| yard.has_room(lane)), ALL.map(|lane| yard.jobs_out(lane)));
     let promises = yard.promises();
@@ -151,7 +151,7 @@ pub(super) fn context<'a, S: State>(yard: &'a mut Yard<Connection<S>>, answers: 
         is_closing: yard.is_closing,
         is_over: false,
         counts: &yard.counts,
-        answers,
+        answers: &yard.tally,
         jobs_out,
         has_room,
         stream_bytes: yard.stream_bytes(),

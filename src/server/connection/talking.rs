@@ -6,8 +6,9 @@
 //! that the frame is not lost to a reset.
 
 use crate::http::upgrade::Handshake;
-use crate::http::websocket::write_text_head;
-use crate::http::websocket::{CloseCode, Decoder, Event, write_binary_head, write_close, write_ping, write_pong};
+use crate::http::websocket::{
+    CloseCode, Decoder, Event, Limits, write_binary_head, write_close, write_ping, write_pong, write_text_head,
+};
 use crate::reactor::hub::Dialect;
 use crate::reactor::slot::{Port, Yard};
 use crate::reactor::system::{Key, Verdict};
@@ -40,7 +41,7 @@ impl<S: State> Connection<S> {
         }
         self.write_upgrade(&handshake.response(), Asked::Kept(line), house, port);
         port.mark();
-        let said = talk.on_open(&mut house.state, &mut context(port.yard, house.answers, self.peer));
+        let said = talk.on_open(&mut house.state, &mut context(port.yard, self.peer));
         self.phase = Phase::Talk(Box::new(Talking {
             decoder: None,
             talk,
@@ -91,13 +92,14 @@ impl<S: State> Connection<S> {
             }
             // What has been said so far leaves, whatever becomes of the next message.
             port.mark();
-            match decoder.decode(&input[used..], talking.talk.message_max()) {
+            let limits = Limits { message_max: talking.talk.message_max(), is_text_only: !talking.talk.takes_binary() };
+            match decoder.decode(&input[used..], limits) {
                 Ok((taken, event)) => {
                     used += taken;
                     match event {
                         Event::NeedBytes => return used,
                         Event::Message(message) => {
-                            let cx = &mut context(port.yard, house.answers, self.peer);
+                            let cx = &mut context(port.yard, self.peer);
                             let said = talking.talk.on_message(message, &mut house.state, cx);
                             self.say(said, house, port);
                         }
@@ -166,7 +168,7 @@ impl<S: State> Connection<S> {
 
     /// What the talk had asked for is done: it goes on, and hears again if it had too much to wait for.
     pub(super) fn take_thought(&mut self, thought: Thought<S>, house: &mut House<S>, port: &mut Port<'_, Self>) {
-        let said = thought(&mut house.state, &mut context(port.yard, house.answers, self.peer));
+        let said = thought(&mut house.state, &mut context(port.yard, self.peer));
         self.is_done(port);
         self.say_or_tell(said, house, port);
     }
@@ -187,7 +189,7 @@ impl<S: State> Connection<S> {
         house: &mut House<S>,
         port: &mut Port<'_, Self>,
     ) {
-        let said = judged(&mut house.state, verdict, &mut context(port.yard, house.answers, self.peer));
+        let said = judged(&mut house.state, verdict, &mut context(port.yard, self.peer));
         self.is_done(port);
         self.say_or_tell(said, house, port);
     }
@@ -197,7 +199,7 @@ impl<S: State> Connection<S> {
         if let Phase::Talk(talking) = &mut self.phase
             && let Some(next) = talking.next.take()
         {
-            let said = next(&mut house.state, &mut context(port.yard, house.answers, self.peer));
+            let said = next(&mut house.state, &mut context(port.yard, self.peer));
             self.say(said, house, port);
         }
     }
@@ -205,7 +207,7 @@ impl<S: State> Connection<S> {
     /// Somebody calls for this conversation.
     pub(super) fn call_talk(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
         if let Phase::Talk(talking) = &mut self.phase {
-            let said = talking.talk.on_call(&mut house.state, &mut context(port.yard, house.answers, self.peer));
+            let said = talking.talk.on_call(&mut house.state, &mut context(port.yard, self.peer));
             self.say(said, house, port);
         }
     }
@@ -268,7 +270,7 @@ impl<S: State> Talking<S> {
         yard: &mut Yard<Connection<S>>,
         peer: crate::reactor::system::Peer,
     ) {
-        self.talk.on_end(&mut house.state, &mut context(yard, house.answers, peer));
+        self.talk.on_end(&mut house.state, &mut context(yard, peer));
     }
 }
 

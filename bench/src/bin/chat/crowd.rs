@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use hythe_bench::histogram::Histogram;
 use hythe_bench::net::{Moved, RecvFlags, Tuning, caller, give, take};
 use hythe_bench::process::{cpu, memory_bytes};
+use hythe_bench::report::Figures;
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
 use rustix::event::epoll::{self, CreateFlags, Event, EventData, EventFlags};
+use rustix::time::{ClockId, clock_gettime};
 
 use crate::dialect::Dialect;
 use crate::house::House;
@@ -19,6 +21,9 @@ const AT_ONCE: usize = 200;
 
 /// How long the last messages may take to be heard.
 const PATIENCE: Duration = Duration::from_secs(20);
+
+/// How long a server is warmed up, in seconds.
+const WARM_UP: f64 = 0.2;
 
 /// Bytes of a message's text.
 const TEXT_BYTES: usize = 64;
@@ -40,6 +45,10 @@ pub struct Outcome {
     pub deliveries: u64,
     pub seconds: f64,
     pub server_ns: u64,
+    /// The crowd's own time: if it is all there was, the crowd was the limit, and not the server.
+    pub crowd_ns: u64,
+    /// How often a listener was read and had something: how much of what was said came together.
+    pub reads: u64,
     pub delays: Histogram,
     /// How long a page took meanwhile.
     pub pages: Histogram,
@@ -58,6 +67,29 @@ impl Outcome {
     /// The server's CPU time for one delivery.
     pub fn cpu_ns(&self) -> f64 {
         self.server_ns as f64 / self.deliveries.max(1) as f64
+    }
+
+    /// What is told of a run.
+    pub fn figures(&self) -> Figures {
+        let us = |ns: u64| ns as f64 / 1e3;
+        let mut figures = vec![
+            ("messages_per_s", self.messages as f64 / self.seconds),
+            ("deliveries_per_s", self.rate()),
+            ("server_us", self.cpu_ns() / 1e3),
+            ("server_busy", self.server_ns as f64 / 1e9 / self.seconds),
+            ("crowd_busy", self.crowd_ns as f64 / 1e9 / self.seconds),
+            ("messages_per_read", self.deliveries as f64 / self.reads.max(1) as f64),
+            ("p50_us", us(self.delays.quantile(0.5))),
+            ("p99_us", us(self.delays.quantile(0.99))),
+            ("max_us", us(self.delays.most())),
+            ("bytes_per_listener", self.memory_bytes),
+            ("deliveries", self.deliveries as f64),
+            ("wrong", self.wrong as f64),
+        ];
+        if self.pages.total() > 0 {
+            figures.push(("page_p99_us", us(self.pages.quantile(0.99))));
+        }
+        figures.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
 }
 
@@ -90,6 +122,7 @@ pub struct Crowd {
     deliveries: u64,
     sent: u64,
     answered: u64,
+    reads: u64,
     wrong: u64,
     memory_bytes: f64,
     idle: Vec<usize>,
@@ -112,12 +145,25 @@ impl Crowd {
             deliveries: 0,
             sent: 0,
             answered: 0,
+            reads: 0,
             wrong: 0,
             memory_bytes: 0.0,
             idle: Vec::new(),
         };
+        // The first has the server open what it needs for anybody; what is measured is one listener more.
+        crowd.fill(house, 1)?;
         std::thread::sleep(Duration::from_millis(300));
         let before = memory_bytes(house.pid());
+        crowd.fill(house, listeners)?;
+        std::thread::sleep(Duration::from_millis(500));
+        let more = (listeners - 1).max(1) as f64;
+        crowd.memory_bytes = (memory_bytes(house.pid()) as f64 - before as f64) / more;
+        Ok(crowd)
+    }
+
+    /// Has listeners come until there are so many.
+    fn fill(&mut self, house: &House, listeners: usize) -> io::Result<()> {
+        let crowd = self;
         while crowd.begun < listeners {
             while crowd.guests.len() < listeners && crowd.guests.len() < crowd.begun + AT_ONCE {
                 crowd.come(house, Role::Listener { has_begun: false, last: 0 })?;
@@ -127,9 +173,7 @@ impl Crowd {
                 return Err(io::Error::other(format!("only {} listeners were let in", crowd.begun)));
             }
         }
-        std::thread::sleep(Duration::from_millis(500));
-        crowd.memory_bytes = (memory_bytes(house.pid()) as f64 - before as f64) / listeners as f64;
-        Ok(crowd)
+        Ok(())
     }
 
     fn come(&mut self, house: &House, role: Role) -> io::Result<usize> {
@@ -158,13 +202,31 @@ impl Crowd {
         }
         let reads = matches!(pace, Pace::EverySecond(5));
         let reader = if reads { Some(self.come(house, Role::Reader { since: None })?) } else { None };
-        // The connections are there; a first message warms what is cold.
+        // The connections are there; a while at the same pace warms what is cold.
         self.turn(Duration::from_millis(200))?;
-        self.publish();
-        self.hear_all()?;
-        (self.delays, self.pages) = (Histogram::default(), Histogram::default());
+        self.speak(pace, reader, WARM_UP.min(seconds))?;
+        (self.delays, self.pages, self.reads) = (Histogram::default(), Histogram::default(), 0);
         let (sent_before, heard_before) = (self.sent, self.deliveries);
-        let (cpu_before, since) = (cpu(house.pid()), Instant::now());
+        let (cpu_before, crowd_before, since) = (cpu(house.pid()), own_ns(), Instant::now());
+        self.speak(pace, reader, seconds)?;
+        let took = since.elapsed().as_secs_f64();
+        Ok(Outcome {
+            messages: self.sent - sent_before,
+            deliveries: self.deliveries - heard_before,
+            seconds: took,
+            server_ns: cpu(house.pid()).since(cpu_before).total_ns,
+            crowd_ns: own_ns().saturating_sub(crowd_before),
+            reads: self.reads,
+            delays: self.delays,
+            pages: self.pages,
+            memory_bytes: self.memory_bytes,
+            wrong: self.wrong,
+        })
+    }
+
+    /// Sends messages at a pace for so long, then hears the last of them.
+    fn speak(&mut self, pace: Pace, reader: Option<usize>, seconds: f64) -> io::Result<()> {
+        let (since, sent_before) = (Instant::now(), self.sent);
         while since.elapsed().as_secs_f64() < seconds {
             let wait = match pace {
                 Pace::OneInFlight => {
@@ -189,18 +251,7 @@ impl Crowd {
             self.turn(wait)?;
         }
         // Whose message is on its way is answered still; nobody sends another.
-        self.hear_all()?;
-        let took = since.elapsed().as_secs_f64();
-        Ok(Outcome {
-            messages: self.sent - sent_before,
-            deliveries: self.deliveries - heard_before,
-            seconds: took,
-            server_ns: cpu(house.pid()).since(cpu_before).total_ns,
-            delays: self.delays,
-            pages: self.pages,
-            memory_bytes: self.memory_bytes,
-            wrong: self.wrong,
-        })
+        self.hear_all()
     }
 
     /// Waits until everybody has heard everything.
@@ -323,6 +374,7 @@ impl Crowd {
                     joined = std::mem::take(&mut guest.part);
                     input = &joined;
                 }
+                self.reads += 1;
                 while let Some((used, heard)) = self.dialect.next(input) {
                     input = &input[used..];
                     if let Some(heard) = heard {
@@ -338,6 +390,12 @@ impl Crowd {
             }
         }
     }
+}
+
+/// What this thread has spent of its core.
+fn own_ns() -> u64 {
+    let spent = clock_gettime(ClockId::ThreadCPUTime);
+    u64::try_from(i128::from(spent.tv_sec) * 1_000_000_000 + i128::from(spent.tv_nsec)).unwrap_or(0)
 }
 
 /// Whether an answer is all there.

@@ -1,7 +1,7 @@
 //! A server to be measured: hythe or a floor, on a core of its own, in a folder of its own.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
@@ -89,8 +89,4 @@ pub fn stay_on_core(core: usize) {
     let mut set = rustix::thread::CpuSet::new();
     set.set(core);
     let _ = rustix::thread::sched_setaffinity(None, &set);
-}
-
-pub fn append(path: &str, line: &str) -> io::Result<()> {
-    fs::OpenOptions::new().create(true).append(true).open(path)?.write_all(line.as_bytes())
 }

@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use super::house::{Outcome, kernel, revision};
-use super::tools::Figures;
+/// Figures by name, in the order they are shown.
+pub type Figures = Vec<(String, f64)>;
 
 /// A table with more figures than these lies on its side.
 const FIGURES_ABREAST_MAX: usize = 11;
@@ -93,9 +94,12 @@ impl Results {
     }
 
     /// Adds what was measured to the record of today.
-    pub fn record(&self, folder: &Path, scenario: &str, command: &str) -> Outcome<()> {
+    ///
+    /// # Errors
+    /// If the record cannot be written.
+    pub fn record(&self, folder: &Path, scenario: &str, command: &str) -> io::Result<()> {
         fs::create_dir_all(folder)?;
-        let now = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs();
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
         let path = folder.join(format!("{}.csv", date(now)));
         let is_new = !path.exists();
         let mut file = OpenOptions::new().create(true).append(true).open(path)?;
@@ -145,6 +149,24 @@ fn short(value: f64) -> String {
         size if size >= 1.0 => format!("{value:.2}"),
         _ => format!("{value:.4}"),
     }
+}
+
+/// The revision that is measured: a short hash, with a mark if the tree has changes.
+#[must_use]
+pub fn revision() -> String {
+    let git = |words: &[&str]| {
+        let output = Command::new("git").args(words).stderr(Stdio::null()).output().ok()?;
+        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_string())
+    };
+    let Some(hash) = git(&["rev-parse", "--short", "HEAD"]) else { return "unknown".into() };
+    let changed = git(&["status", "--porcelain", "--untracked-files=no"]).is_some_and(|text| !text.is_empty());
+    if changed { hash + "+" } else { hash }
+}
+
+/// The kernel's release, without the name of the machine.
+#[must_use]
+pub fn kernel() -> String {
+    fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_string()
 }
 
 /// The date of a Unix time, in UTC (the well-known reckoning by eras of 400 years).
