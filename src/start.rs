@@ -98,7 +98,7 @@ pub fn load_partials(site: &mut Site) {
 fn load_partials_again(site: &mut Site) -> Reply<Site> {
     let Some(files) = &site.files else { return nothing() };
     let disks = files.disks();
-    Reply::offload(move || {
+    Reply::offload_write(move || {
         let left: Vec<_> = disks.into_iter().flat_map(|disk| resume::find_left(&*disk, process::wall())).collect();
         move |site: &mut Site, _: &mut Context<'_>| {
             if let Some(files) = &mut site.files {
@@ -166,7 +166,7 @@ fn remove_homes_of_the_gone(site: &mut Site) -> Reply<Site> {
     let homes = site.files.as_ref().and_then(|files| files.homes.clone());
     let (Some(homes), Some(accounts)) = (homes, &site.accounts) else { return nothing() };
     let gone: Vec<i64> = accounts.users.gone().collect();
-    Reply::offload(move || {
+    Reply::offload_write(move || {
         gone.into_iter().for_each(|id| spot::remove_home_now(&*homes, id));
         |_: &mut Site, _: &mut Context<'_>| nothing()
     })
