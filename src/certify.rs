@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::cli::cert::{Order, advice, usual_names};
 use crate::cli::exit::Mistake;
-use crate::os::{self, keys};
+use crate::os::{keys, process};
 
 /// Makes the pair; what it returns is for stdout.
 ///
@@ -15,7 +15,7 @@ use crate::os::{self, keys};
 /// What is in the way, in a sentence.
 pub fn certify(order: &Order) -> Result<String, Mistake> {
     let names = match order.names.as_slice() {
-        [] => usual_names(os::machine_name().as_deref()),
+        [] => usual_names(process::machine_name().as_deref()),
         given => given.to_vec(),
     };
     let (certificate, key) = (order.out.join("cert.pem"), order.out.join("key.pem"));

@@ -15,9 +15,10 @@ use crate::http::request::Method;
 use crate::http::response::Response;
 use crate::mount::{Begun, Mounts};
 use crate::os::doors::{self, Door};
+use crate::os::keeping::Keeper;
 use crate::os::keys::Keys;
 use crate::os::pool::Tray;
-use crate::os::{Keeper, Os, Parts};
+use crate::os::{Os, Parts};
 use crate::reactor::Reactor;
 use crate::reactor::hub::{Hub, Topic};
 use crate::reactor::slot::{Brought, Marks};
@@ -72,7 +73,7 @@ impl<S: State> Server<S> {
             keeper: None,
             takes_signals: false,
             rules: Rules::default(),
-            marks: Marks { jobs_max: [QUEUE_MAX, HASHERS + HASH_QUEUE], ..Marks::default() },
+            marks: Marks { jobs_max: [QUEUE_MAX, QUEUE_MAX, HASHERS + HASH_QUEUE], ..Marks::default() },
         }
     }
 
@@ -198,6 +199,7 @@ impl<S: State> Server<S> {
     pub fn set_helpers(&mut self, threads: usize, queue_max: usize) {
         self.helpers = threads.max(1);
         self.marks.jobs_max[0] = queue_max.max(1);
+        self.marks.jobs_max[1] = queue_max.max(1);
     }
 
     /// Who keeps what [`Reply::Keep`] asks to be kept: a function that may block, on a thread of its own, is given all that waits and

@@ -42,7 +42,7 @@ fn obey(
         Heard::Words(words) => words,
         #[cfg(feature = "client")]
         Heard::Client(order) => {
-            hythe::os::end_on_interrupt(Ending::Interrupted.code());
+            hythe::os::process::end_on_interrupt(Ending::Interrupted.code());
             return Ok(ExitCode::from(client::run::run(&order, |name| env::var_os(name))));
         }
     };
@@ -70,14 +70,14 @@ fn serve(settled: Settled, words: Words, handed_over: Vec<OwnedFd>, before: Opti
     let named = config.user.as_deref().filter(|_| before.is_none());
     let user = named.map(User::find).transpose().map_err(Mistake::configuration)?;
     let owner = user.as_ref().map(User::ids);
-    warnings.extend(folders::prepare(&mut config, owner, hythe::os::may_use)?);
+    warnings.extend(folders::prepare(&mut config, owner, hythe::os::process::may_use)?);
     warnings.extend(summary::warnings(&config));
     let first_log = logging::open(&config)?;
     let mut premises = Premises::open(&mut config, handed_over, before)?;
     if let (Some(user), Some(name)) = (user, &config.user) {
         folders::give_logs(&config, user.ids())?;
         user.become_it().map_err(|error| RunError::User { name: name.clone(), error })?;
-        folders::check_all(&config, hythe::os::may_use)?;
+        folders::check_all(&config, hythe::os::process::may_use)?;
     }
     premises.confine(&config)?;
     let scribe = start_log(&config, first_log)?;

@@ -16,7 +16,7 @@ use crate::cli::manage::{Order, Password};
 use crate::config::Config;
 use crate::http::date;
 use crate::http::fault::Fault;
-use crate::os;
+use crate::os::process;
 use crate::site::people;
 use crate::store::backup;
 use crate::store::change::Change;
@@ -39,7 +39,7 @@ const HIDDEN: char = '.';
 pub fn look_after(mut config: Config, order: &Order) -> Result<String, Mistake> {
     let is_new = matches!(order, Order::Add { .. });
     if is_new {
-        folders::prepare_data(&mut config, os::may_use)?;
+        folders::prepare_data(&mut config, process::may_use)?;
     } else {
         folders::resolve(&mut config)?;
         find_database(&config)?;
@@ -70,9 +70,9 @@ impl Desk {
         let failed = |what: &dyn std::fmt::Display| {
             Mistake::cannot_write(format!("cannot use the data folder {}: {what}", config.data.display()))
         };
-        let held = os::hold_folder(&config.data, Duration::ZERO).map_err(|error| failed(&error))?;
+        let held = process::hold_folder(&config.data, Duration::ZERO).map_err(|error| failed(&error))?;
         // A server that has just begun may still be making the database.
-        let joined = os::insist(OPENING_PATIENCE, || match Ledger::join(&database(config), held.is_some()) {
+        let joined = process::insist(OPENING_PATIENCE, || match Ledger::join(&database(config), held.is_some()) {
             Err(Error::TooOld { found: 0, .. }) => None,
             other => Some(other),
         });
@@ -127,7 +127,7 @@ fn add(config: &Config, name: &str, is_admin: bool, password: &Password) -> Resu
         password: hash,
         recovery: Some(Digest::of_code(&recovery)),
         is_admin,
-        made: os::wall(),
+        made: process::wall(),
         invite: None,
     };
     match desk.keep(change)? {
@@ -139,7 +139,7 @@ fn add(config: &Config, name: &str, is_admin: bool, password: &Password) -> Resu
 fn list(config: &Config, is_json: bool) -> Result<String, Mistake> {
     let desk = Desk::open(config)?;
     let mut text = String::new();
-    let now = os::wall();
+    let now = process::wall();
     let width = desk.users.accounts().map(|account| account.name.len()).max().unwrap_or(0).max(4);
     if !is_json {
         let _ = writeln!(text, "{:width$}  MADE        LAST SIGN-IN  SESSIONS  STATE", "NAME");
@@ -185,7 +185,7 @@ fn reset(config: &Config, name: &str) -> Result<String, Mistake> {
     let mut desk = Desk::open(config)?;
     let account = desk.account(name)?.id;
     let code = code(&random::<CODE_BYTES>()?);
-    let until = os::wall().plus(CODE_MS);
+    let until = process::wall().plus(CODE_MS);
     match desk.keep(Change::GiveCode { account, code: Digest::of_code(&code), until })? {
         true => Ok(format!("Code, good for one reset until {}: {code}\n", date::rfc3339(until))),
         false => Err(gone(name)),
@@ -251,7 +251,7 @@ fn refused(fault: Fault) -> Mistake {
 
 fn random<const N: usize>() -> Result<[u8; N], Mistake> {
     let mut bytes = [0; N];
-    if os::fill(&mut bytes) { Ok(bytes) } else { Err(Mistake::refused("the system gives no random numbers")) }
+    if process::fill(&mut bytes) { Ok(bytes) } else { Err(Mistake::refused("the system gives no random numbers")) }
 }
 
 fn hash(config: &Config, password: &str) -> Result<Hash, Mistake> {

@@ -11,7 +11,7 @@ use crate::config::{Config, FILE_JOBS_MAX, HASH_QUEUE, HASHERS};
 use crate::http::headers::HEADERS_MOST;
 use crate::http::host::{HostList, HostRules};
 use crate::http::request::HeadLimits;
-use crate::os;
+use crate::os::process;
 use crate::reactor::slot::Marks;
 use crate::server::access::Format;
 use crate::server::house::Rules;
@@ -31,7 +31,7 @@ pub struct Bound {
 
 /// Raises the descriptors to what the system allows, and lowers the connections to what that leaves.
 pub fn fit_to_descriptors(limits: &mut Limits) {
-    let descriptors = os::raise_descriptors();
+    let descriptors = process::raise_descriptors();
     let fitting = descriptors.saturating_sub(DESCRIPTORS_KEPT).max(16);
     if limits.max_connections > fitting {
         if limits.max_connections != usize::MAX {
@@ -47,7 +47,7 @@ pub fn fit_to_descriptors(limits: &mut Limits) {
 /// If one cannot be a host.
 pub fn hosts(config: &Config, bound: &Bound, default_port: u16) -> io::Result<HostList> {
     let reaches_out = !config.is_loopback_only();
-    let machine = os::machine_name();
+    let machine = process::machine_name();
     let listeners = [bound.listeners.as_slice(), &bound.detours].concat();
     let hosts = HostList::new(HostRules {
         listeners: &listeners,
@@ -104,7 +104,7 @@ pub fn marks(config: &Config) -> Marks {
         write_idle_ms: limits.write_idle_ms,
         listener_bytes_max: limits.stream_queue_bytes,
         listeners_bytes_max: limits.stream_total_bytes,
-        jobs_max: [FILE_JOBS_MAX, HASHERS + HASH_QUEUE],
+        jobs_max: [FILE_JOBS_MAX, FILE_JOBS_MAX, HASHERS + HASH_QUEUE],
         drain_ms: limits.drain_ms,
     }
 }

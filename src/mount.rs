@@ -13,7 +13,7 @@ use crate::embed::Server;
 use crate::hand::{self, Hand, Keeping, Own};
 use crate::http::request::Method;
 use crate::measures::{Bound, hosts};
-use crate::os::{self, doors, doors::Door};
+use crate::os::{doors, doors::Door, process};
 use crate::path::RelPath;
 use crate::reactor::system::Entrance;
 use crate::server::context::{Call, Context};
@@ -284,7 +284,7 @@ impl<S: Lend<Site>> Server<S> {
         }
         let unusable = |error| MountError::Folder(data.to_owned(), error);
         start::make_private_folder(data).map_err(unusable)?;
-        let held = os::hold_folder(data, HOLD_PATIENCE).map_err(unusable)?;
+        let held = process::hold_folder(data, HOLD_PATIENCE).map_err(unusable)?;
         let held = held.ok_or_else(|| MountError::Taken(data.to_owned()))?;
         mounts.data = Some((data.to_owned(), held));
         let (site, hub) = self.inner.state_and_hub();

@@ -15,11 +15,12 @@ use crate::hand::{self, Keeping};
 use crate::measures::{Bound, fit_to_descriptors, marks, rules};
 use crate::os::doors::{self, Door};
 use crate::os::keys::Keys;
+use crate::os::pool;
 use crate::os::sandbox::{self, Sandbox};
 use crate::os::scribe::Scribe;
 use crate::os::succession::{Given, Handover, Note, Successor};
 use crate::os::vestibule::Proxies;
-use crate::os::{self, Os, Parts};
+use crate::os::{self, Os, Parts, process};
 use crate::reactor::Reactor;
 use crate::reactor::hub::Hub;
 use crate::reactor::slot::Brought;
@@ -83,7 +84,7 @@ impl Premises {
             }
             None => {
                 // Two on one data folder would give the same ids twice and remove each other's drafts.
-                let held = os::hold_folder(&config.data, HOLD_PATIENCE)
+                let held = process::hold_folder(&config.data, HOLD_PATIENCE)
                     .map_err(|error| RunError::Folder { path: config.data.clone(), error })?;
                 let held = held.ok_or_else(|| RunError::Taken { path: config.data.clone() })?;
                 let given = handed_over.into_iter().map(|socket| Given { socket, is_detour: false });
@@ -138,7 +139,7 @@ impl Premises {
 /// # Errors
 /// What kept the server from starting, or from going on.
 pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) -> Result<(), RunError> {
-    os::give_back_what_is_large();
+    process::give_back_what_is_large();
     fit_to_descriptors(&mut config.limits);
     let Premises { keys, doors, bound, access_log, landlock, as_started, held, before } = premises;
     let note = Note::of(&config.data);
@@ -188,11 +189,12 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) 
     note.begin();
     // A stderr that nobody holds open is no reason not to serve.
     let _ = writeln!(io::stderr(), "{}", summary::ready(&config, &bound.listeners));
-    os::tell_ready();
+    process::tell_ready();
     serve_first(&mut reactor)?;
     for (lane, task) in start::tasks(&reactor.parts().0.state, Some(opener)) {
         reactor.parts().1.spawn(Key::NOBODY, lane, move || Done::Step(task()));
     }
+    pool::be_prompt();
     reactor.run().map_err(|error| other("wait for events", error))?;
     note.end();
     log::info!("closed");

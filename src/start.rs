@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use crate::config::Config;
 use crate::hand::{Opener, nothing};
-use crate::os;
 use crate::os::disk::FolderDisk;
+use crate::os::process;
 use crate::reactor::hub::Hub;
 use crate::server::context::Context;
 use crate::server::reply::{Lane, Reply, Task};
@@ -17,7 +17,8 @@ use crate::site::rooms::Rooms;
 use crate::site::state::{Accounts, Books, Chat, Files, Site};
 use crate::site::{built, spot};
 use crate::store::database;
-use crate::store::disk::{Disk, Links};
+use crate::store::disk::{Disk, Links, PartialId};
+use crate::store::partial::State;
 use crate::store::secret::Cost;
 use crate::store::users::Users;
 
@@ -43,7 +44,7 @@ pub fn folder(path: &Path, links: Links) -> Result<Arc<dyn Disk>, Unusable> {
 
 /// Shared files in their folder.
 pub fn files(uploads: &Path) -> Result<Files, Unusable> {
-    let seed = u64::from(os::random()) << 32 | u64::from(os::random());
+    let seed = u64::from(process::random()) << 32 | u64::from(process::random());
     Ok(Files::new(folder(uploads, Links::Never)?, seed))
 }
 
@@ -79,7 +80,7 @@ pub fn chat(config: &Config, books: &Books, hub: &mut Hub) -> Chat {
 /// The accounts, before their ledger is open.
 pub fn accounts(config: &Config, books: &Books, hub: &mut Hub) -> Accounts {
     let (memory_kib, passes) = config.password_profile.cost();
-    let mut accounts = Accounts::new(Users::default(), Cost { memory_kib, passes }, Box::new(os::fill));
+    let mut accounts = Accounts::new(Users::default(), Cost { memory_kib, passes }, Box::new(process::fill));
     accounts.unread = Some(books.database.clone());
     accounts.stillness = Some(hub.topic());
     accounts
@@ -88,9 +89,28 @@ pub fn accounts(config: &Config, books: &Books, hub: &mut Hub) -> Accounts {
 /// What an earlier run has left unfinished, to be continued.
 pub fn load_partials(site: &mut Site) {
     let Some(files) = &mut site.files else { return };
-    for disk in [Some(&files.disk), files.homes.as_ref()].into_iter().flatten() {
-        resume::load(&mut files.partials, &**disk, os::wall());
+    for disk in files.disks() {
+        take_left(files, resume::find_left(&*disk, process::wall()));
     }
+}
+
+/// Whoever this one took the place of may have begun, continued and finished uploads after we looked.
+fn load_partials_again(site: &mut Site) -> Reply<Site> {
+    let Some(files) = &site.files else { return nothing() };
+    let disks = files.disks();
+    Reply::offload_write(move || {
+        let left: Vec<_> = disks.into_iter().flat_map(|disk| resume::find_left(&*disk, process::wall())).collect();
+        move |site: &mut Site, _: &mut Context<'_>| {
+            if let Some(files) = &mut site.files {
+                take_left(files, left);
+            }
+            nothing()
+        }
+    })
+}
+
+fn take_left(files: &mut Files, left: Vec<(PartialId, State, bool)>) {
+    left.into_iter().for_each(|(id, state, is_finished)| files.partials.found(id, state, is_finished));
 }
 
 /// What helpers have to do when the loop begins.
@@ -112,7 +132,7 @@ pub fn tasks(site: &Site, opener: Option<Opener>) -> Vec<(Lane, Task<Site>)> {
     }
     if let (Some(books), Some(opener)) = (&site.books, opener) {
         // Whoever has a password hashed needs the ledger anyway, and who is to take our place waits for this lane.
-        tasks.push((Lane::Hash, opener.task(books.database.clone(), settle)));
+        tasks.push((Lane::Hash, opener.task(books.database.clone(), opened)));
     }
     tasks
 }
@@ -126,10 +146,20 @@ fn sweep(disk: &dyn Disk) {
     }
 }
 
-/// The ledger is open, and with that the start is over.
-fn settle(site: &mut Site) -> Reply<Site> {
-    os::let_go_of_the_start();
-    remove_homes_of_the_gone(site)
+/// What follows when the ledger is open; so whoever served before us serves no more.
+fn opened(site: &mut Site) -> Reply<Site> {
+    process::let_go_of_the_start();
+    match remove_homes_of_the_gone(site) {
+        Reply::Offload(lane, task) => Reply::Offload(
+            lane,
+            Box::new(move || {
+                // It has nothing more to say.
+                drop(task());
+                Box::new(|site: &mut Site, _: &mut Context<'_>| load_partials_again(site))
+            }),
+        ),
+        _ => load_partials_again(site),
+    }
 }
 
 /// Accounts may have been deleted while nobody served; their homes go now.
@@ -137,7 +167,7 @@ fn remove_homes_of_the_gone(site: &mut Site) -> Reply<Site> {
     let homes = site.files.as_ref().and_then(|files| files.homes.clone());
     let (Some(homes), Some(accounts)) = (homes, &site.accounts) else { return nothing() };
     let gone: Vec<i64> = accounts.users.gone().collect();
-    Reply::offload(move || {
+    Reply::offload_write(move || {
         gone.into_iter().for_each(|id| spot::remove_home_now(&*homes, id));
         |_: &mut Site, _: &mut Context<'_>| nothing()
     })

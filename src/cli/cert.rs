@@ -14,8 +14,8 @@ pub struct Order {
     /// The folder for cert.pem and key.pem; made where missing
     #[arg(long, value_name = "DIR", default_value = "tls", value_hint = ValueHint::DirPath)]
     pub out: PathBuf,
-    /// How many days it holds; some devices take none that holds for longer than 825
-    #[arg(long, value_name = "N", default_value_t = 825, value_parser = clap::value_parser!(u32).range(1..=36_500))]
+    /// How many days it holds; some devices and scanners take none that holds for longer than a year
+    #[arg(long, value_name = "N", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     pub days: u32,
     /// Replace what lies there
     #[arg(short, long)]

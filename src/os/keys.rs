@@ -15,12 +15,12 @@ use std::time::{Duration, SystemTime};
 
 use rcgen::{CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use rustls::crypto::CryptoProvider;
-use rustls::crypto::ring::{self, Ticketer};
+use rustls::crypto::ring::{self, Ticketer, cipher_suite};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::{ClientHello, NoServerSessionStorage, ProducesTickets, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
-use rustls::{ServerConfig, SignatureScheme};
+use rustls::{ServerConfig, SignatureScheme, SupportedCipherSuite};
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use webpki::{EndEntityCert, KeyUsage};
@@ -33,6 +33,20 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 
 /// How long before its end a certificate is warned of.
 const SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
+
+/// What is spoken, in the order in which it is chosen: Mozilla's intermediate profile, which all browsers of the last years know.
+/// With 128 bits the records and, for SHA-256's sake, the handshakes cost the least; nobody gains anything from more.
+const SUITES: &[SupportedCipherSuite] = &[
+    cipher_suite::TLS13_AES_128_GCM_SHA256,
+    cipher_suite::TLS13_AES_256_GCM_SHA384,
+    cipher_suite::TLS13_CHACHA20_POLY1305_SHA256,
+    cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256,
+    cipher_suite::TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+    cipher_suite::TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384,
+    cipher_suite::TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+    cipher_suite::TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256,
+    cipher_suite::TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+];
 
 /// A chain and its key.
 type Pair = (PathBuf, PathBuf);
@@ -142,7 +156,7 @@ fn look(pairs: &[Pair]) -> Looks {
 }
 
 fn configure(pairs: &[Pair], tickets: &Arc<dyn ProducesTickets>) -> Result<(Arc<ServerConfig>, Vec<String>), String> {
-    let provider = Arc::new(ring::default_provider());
+    let provider = Arc::new(CryptoProvider { cipher_suites: SUITES.to_vec(), ..ring::default_provider() });
     let mut warnings = Vec::new();
     let mut known = Vec::new();
     for (chain, key) in pairs {
@@ -162,6 +176,8 @@ fn configure(pairs: &[Pair], tickets: &Arc<dyn ProducesTickets>) -> Result<(Arc<
         .map_err(|error| error.to_string())?
         .with_no_client_auth()
         .with_cert_resolver(Arc::new(Chooser(known)));
+    // Ours is the order, so that a scanner need not ask in which one a client may have it.
+    config.ignore_client_order = true;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     config.session_storage = Arc::new(NoServerSessionStorage {});
     config.ticketer = tickets.clone();
@@ -227,7 +243,8 @@ pub struct NewPair {
     pub fingerprint: String,
 }
 
-/// Makes a pair for some names and addresses, from yesterday on (clocks differ) for so many days. The key is for P-256.
+/// Makes a pair for some names and addresses, for so many days, of which yesterday is the first (clocks differ), but today
+/// and tomorrow at least. The key is for P-256.
 ///
 /// # Errors
 /// A sentence on the name that is none.
@@ -242,8 +259,8 @@ pub fn make_pair(names: &[String], days: u32) -> Result<NewPair, String> {
     }
     let told = |error: rcgen::Error| format!("cannot make a certificate: {error}");
     let mut wanted = CertificateParams::new(names.to_vec()).map_err(told)?;
-    let yesterday = OffsetDateTime::now_utc() - time::Duration::DAY;
-    (wanted.not_before, wanted.not_after) = (yesterday, yesterday + time::Duration::DAY * days.saturating_add(1));
+    let (now, day) = (OffsetDateTime::now_utc(), time::Duration::DAY);
+    (wanted.not_before, wanted.not_after) = (now - day, now + day * days.saturating_sub(1).max(1));
     wanted.distinguished_name = DistinguishedName::new();
     wanted.distinguished_name.push(DnType::CommonName, names.first().map_or("hythe", String::as_str));
     wanted.is_ca = IsCa::ExplicitNoCa;

@@ -3,24 +3,22 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
-use rustix::net::RecvFlags;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
 
 use crate::clock::{Moment, Wall};
 use crate::config::HASHERS;
 use crate::os::doors::{Came, Door, Doors};
+use crate::os::keeping::{Keeper, Order};
 use crate::os::keys::Keys;
 use crate::os::pool::{IDLE_MAX, Pool, STACK, Tray};
 use crate::os::scribe::Scribe;
+use crate::os::signals::Signals;
 use crate::os::succession::{Ready, Successor};
 use crate::os::vestibule::{Proxies, Vestibule};
 use crate::os::wire::Wire;
@@ -29,13 +27,19 @@ use crate::reactor::system::{Happening, Job, Key, LANES, Lane, Peer, Signal, Sys
 mod bytes;
 pub mod disk;
 pub mod doors;
+mod draft;
+pub mod keeping;
 #[cfg_attr(not(feature = "tls"), path = "no_keys.rs")]
 pub mod keys;
+mod opened;
 mod partials;
 pub mod pool;
+pub mod process;
 pub mod proxied;
+mod root;
 pub mod sandbox;
 pub mod scribe;
+mod signals;
 pub mod succession;
 pub mod sys;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
@@ -52,19 +56,6 @@ const WALL_KEPT_MS: u64 = 250;
 /// Lines of the access log wait for company this long, or until there are so many bytes.
 const LOG_KEPT_MS: u64 = 100;
 const LOG_BYTES: usize = 64 << 10;
-
-/// What the ledger's thread can do later is begun when nothing has come for so long, and at the latest after so long.
-const REST_AFTER: Duration = Duration::from_millis(50);
-const REST_AT_LEAST: Duration = Duration::from_millis(500);
-
-/// How often a keeper that wants to looks around.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// How often something is tried that is waited for.
-const TRY_EVERY: Duration = Duration::from_millis(10);
-
-/// Whom news is for: nobody who asked.
-const NOBODY: Key = Key { index: u32::MAX, age: 0 };
 
 const WAKER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
@@ -88,29 +79,6 @@ fn key(token: Token) -> Key {
     Key { index: (token.0 & ((1 << INDEX_BITS) - 1)) as u32, age: (token.0 >> INDEX_BITS) as u32 }
 }
 
-/// What makes a ledger's verdicts out of entries; it runs on a thread of its own.
-pub trait Keeper<E, D>: Send {
-    /// Keeps a batch, and says what became of each entry, in order.
-    fn keep(&mut self, batch: Vec<E>) -> Vec<Verdict>;
-
-    /// Nothing waits, or something has waited for this long enough: does some of what can be done later. Says whether there
-    /// is more of it.
-    fn rest(&mut self) -> bool;
-
-    /// Whether it wants to look around once a second.
-    fn looks(&self) -> bool {
-        false
-    }
-
-    /// Another process is about to work on what this one keeps.
-    fn pass_on(&mut self) {}
-
-    /// Looks around, and says what there is to be told: whatever the batches before have done is told before it.
-    fn look(&mut self) -> Option<D> {
-        None
-    }
-}
-
 /// What the world is made of.
 pub struct Parts<E, D> {
     /// Where to listen.
@@ -131,19 +99,6 @@ pub struct Parts<E, D> {
     pub access_log: Option<Scribe>,
     /// Other logs that are reopened with it.
     pub logs: Vec<Scribe>,
-}
-
-struct Signals {
-    pipe: mio::net::UnixStream,
-    raised: [(Arc<AtomicBool>, Signal); 5],
-}
-
-/// What the ledger's thread is asked.
-enum Order<E> {
-    /// To keep a batch.
-    Keep(Vec<E>),
-    /// To tell its keeper that another process is about to work on the same, and then, that one.
-    PassOn(Ready),
 }
 
 /// How far another has come that takes our place.
@@ -210,14 +165,8 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
         if let Some(proxies) = parts.proxies {
             doors.vestibule = Some(Vestibule::new(proxies, VESTIBULE, poll.registry().try_clone()?));
         }
-        let signals = if parts.takes_signals { Some(Signals::watch(&poll)?) } else { None };
-        let (ledger, orders) = mpsc::channel();
-        let theirs = tray.clone();
-        let keeper = parts.keeper;
-        let ledger_thread = thread::Builder::new()
-            .name("hythe-ledger".into())
-            .stack_size(2 * STACK)
-            .spawn(move || keep_all(&orders, keeper, &theirs))?;
+        let signals = if parts.takes_signals { Some(Signals::watch(&poll, SIGNALS)?) } else { None };
+        let (ledger, ledger_thread) = keeping::start(parts.keeper, tray.clone())?;
         let mut os = Os {
             poll,
             events: Events::with_capacity(EVENTS),
@@ -250,7 +199,7 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
         let since = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
         let now = Moment::from_millis(START.as_millis().saturating_add(since));
         if self.wall_read == Moment::default() || now.since(self.wall_read) >= WALL_KEPT_MS {
-            self.wall = wall();
+            self.wall = process::wall();
             self.wall_read = now;
         } else {
             self.wall = self.wall.plus(now.since(self.now));
@@ -278,25 +227,19 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
     }
 
     fn take_signals(&mut self, happened: &mut Vec<Happening<D>>) {
-        let Some(signals) = &self.signals else { return };
-        let mut drained = [0u8; 64];
-        while rustix::net::recv(&signals.pipe, &mut drained, RecvFlags::empty()).is_ok_and(|(bytes, _)| bytes > 0) {}
-        let mut upgrade = false;
-        for (raised, signal) in &signals.raised {
-            if raised.swap(false, Ordering::AcqRel) {
-                if *signal == Signal::Upgrade {
-                    upgrade = true;
+        for signal in self.signals.as_ref().map(Signals::take).unwrap_or_default() {
+            match signal {
+                Signal::Upgrade => {
+                    self.start_successor();
                     continue;
                 }
-                if *signal == Signal::Reload {
+                Signal::Reload => {
                     self.access_log.iter().chain(&self.logs).for_each(Scribe::reopen);
                     self.doors.keys.iter().for_each(Keys::reload);
                 }
-                happened.push(Happening::Signal(*signal));
+                Signal::Drain | Signal::Status => {}
             }
-        }
-        if upgrade {
-            self.start_successor();
+            happened.push(Happening::Signal(signal));
         }
     }
 
@@ -374,94 +317,8 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
 fn lanes(file_threads: usize) -> [usize; LANES] {
     let mut threads = [HASHERS; LANES];
     threads[Lane::Files as usize] = file_threads;
+    threads[Lane::Writes as usize] = file_threads;
     threads
-}
-
-impl Signals {
-    fn watch(poll: &Poll) -> io::Result<Signals> {
-        let (read, write) = std::os::unix::net::UnixStream::pair()?;
-        read.set_nonblocking(true)?;
-        let mut raised = Vec::new();
-        for (number, signal) in [
-            (SIGTERM, Signal::Drain),
-            (SIGINT, Signal::Drain),
-            (SIGHUP, Signal::Reload),
-            (SIGUSR1, Signal::Status),
-            (SIGUSR2, Signal::Upgrade),
-        ] {
-            let flag = Arc::new(AtomicBool::new(false));
-            // In this order: when the pipe has a byte, the flag is up.
-            signal_hook::flag::register(number, flag.clone())?;
-            signal_hook::low_level::pipe::register(number, write.try_clone()?)?;
-            raised.push((flag, signal));
-        }
-        let mut pipe = mio::net::UnixStream::from_std(read);
-        poll.registry().register(&mut pipe, SIGNALS, Interest::READABLE)?;
-        let raised = raised.try_into().map_err(|_| io::Error::other("five signals are watched"))?;
-        Ok(Signals { pipe, raised })
-    }
-}
-
-/// The ledger's thread: takes all that waits, makes one batch of it, and puts the verdicts on the tray.
-fn keep_all<D, E>(orders: &Receiver<Order<E>>, mut keeper: Box<dyn Keeper<E, D>>, tray: &Tray<D>) {
-    let mut rested = Instant::now();
-    let mut looked = Instant::now();
-    let mut has_more = false;
-    let looks = keeper.looks();
-    loop {
-        if looks && looked.elapsed() >= LOOK_EVERY {
-            looked = Instant::now();
-            if let Some(done) = keeper.look() {
-                tray.put(Happening::Done { key: NOBODY, done });
-            }
-        }
-        // Who is busy without a break rests all the same.
-        if has_more && rested.elapsed() >= REST_AT_LEAST {
-            has_more = keeper.rest();
-            rested = Instant::now();
-        }
-        let next = match (has_more, looks) {
-            (true, _) => orders.recv_timeout(REST_AFTER),
-            (false, true) => orders.recv_timeout(LOOK_EVERY.saturating_sub(looked.elapsed())),
-            (false, false) => orders.recv().map_err(Into::into),
-        };
-        let mut batch = match next {
-            Ok(Order::Keep(batch)) => batch,
-            Ok(Order::PassOn(ready)) => {
-                keeper.pass_on();
-                ready.say_go();
-                continue;
-            }
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                if has_more {
-                    has_more = keeper.rest();
-                    rested = Instant::now();
-                }
-                continue;
-            }
-            Err(mpsc::RecvTimeoutError::Disconnected) => return,
-        };
-        if !has_more {
-            rested = Instant::now();
-            has_more = true;
-        }
-        let mut successor = None;
-        while successor.is_none() {
-            match orders.try_recv() {
-                Ok(Order::Keep(mut more)) => batch.append(&mut more),
-                Ok(Order::PassOn(ready)) => successor = Some(ready),
-                Err(_) => break,
-            }
-        }
-        let count = batch.len();
-        let mut verdicts = keeper.keep(batch);
-        verdicts.resize(count, Verdict::Lost);
-        tray.put(Happening::Verdicts(verdicts));
-        if let Some(ready) = successor {
-            keeper.pass_on();
-            ready.say_go();
-        }
-    }
 }
 
 impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
@@ -644,104 +501,5 @@ impl<D: Send + 'static, E> Drop for Os<D, E> {
         if let Some(thread) = self.ledger_thread.take() {
             let _ = thread.join();
         }
-    }
-}
-
-/// Raises the number of descriptors this process may have to what the system allows; says how many that is.
-pub fn raise_descriptors() -> usize {
-    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let limit = getrlimit(Resource::Nofile);
-    let wanted = Rlimit { current: limit.maximum, maximum: limit.maximum };
-    let raised = if setrlimit(Resource::Nofile, wanted).is_ok() { limit.maximum } else { limit.current };
-    raised.map_or(usize::MAX, |raised| usize::try_from(raised).unwrap_or(usize::MAX))
-}
-
-/// Asks whether this process may read, write and enter a folder (`access(2)`).
-///
-/// # Errors
-/// What the system has against it.
-pub fn may_use(folder: &Path) -> io::Result<()> {
-    use rustix::fs::{Access, access};
-    Ok(access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)?)
-}
-
-/// Holds a folder for this process alone, as long as what it returns lives; `None` if another does. One who holds it only for a
-/// moment is waited for.
-///
-/// # Errors
-/// If it cannot be opened, or the file system has no locks.
-pub fn hold_folder(folder: &Path, patience: Duration) -> io::Result<Option<OwnedFd>> {
-    use rustix::fs::{FlockOperation, Mode, OFlags, flock, open};
-    let held = open(folder, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-    let locked = insist(patience, || match flock(&held, FlockOperation::NonBlockingLockExclusive) {
-        Err(rustix::io::Errno::WOULDBLOCK) => None,
-        other => Some(other),
-    });
-    match locked {
-        None => Ok(None),
-        Some(outcome) => Ok(outcome.map(|()| Some(held))?),
-    }
-}
-
-/// Tries something again and again until it comes to something; `None` if it has not within `patience`. For who serves nobody.
-pub fn insist<T>(patience: Duration, mut attempt: impl FnMut() -> Option<T>) -> Option<T> {
-    let since = Instant::now();
-    loop {
-        let outcome = attempt();
-        if outcome.is_some() || since.elapsed() >= patience {
-            return outcome;
-        }
-        thread::sleep(TRY_EVERY);
-    }
-}
-
-/// Has large blocks of memory go back to the system when they are freed: the memory of a hash is 19 MiB that may not be needed
-/// again for days. For the whole process.
-pub fn give_back_what_is_large() {
-    #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    sys::give_back_from(1 << 20);
-}
-
-/// Lets go of the code that has run so far: of what a start runs through little is needed while one serves.
-pub fn let_go_of_the_start() {
-    sys::let_go_of_code();
-}
-
-/// Tells the service manager, if there is one, that requests are served (`sd_notify(3)`).
-pub fn tell_ready() {
-    // Nobody listens where there is no service manager.
-    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-}
-
-/// The time people see, read now: for those who have no turn of the loop to be told it in.
-pub fn wall() -> Wall {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    Wall::from_millis(u64::try_from(since.as_millis()).unwrap_or(0))
-}
-
-/// The machine's name.
-pub fn machine_name() -> Option<String> {
-    rustix::system::uname().nodename().to_str().ok().map(str::to_owned)
-}
-
-/// Fills in random bytes from the system; says whether it had any.
-pub fn fill(bytes: &mut [u8]) -> bool {
-    getrandom::fill(bytes).is_ok()
-}
-
-/// From now on an interrupt (Ctrl-C) ends the process at once with this number, as a script can tell. For who serves nobody.
-pub fn end_on_interrupt(code: u8) {
-    // Where it cannot be set an interrupt ends the process all the same, as a signal.
-    let always = Arc::new(AtomicBool::new(true));
-    let _ = signal_hook::flag::register_conditional_shutdown(SIGINT, i32::from(code), always);
-}
-
-/// Four random bytes from the system, as a number.
-pub fn random() -> u32 {
-    let mut bytes = [0; 4];
-    // A machine without random numbers gets names made of the time instead.
-    match getrandom::fill(&mut bytes) {
-        Ok(()) => u32::from_le_bytes(bytes),
-        Err(_) => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.subsec_nanos()),
     }
 }

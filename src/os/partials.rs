@@ -2,18 +2,22 @@
 //! rename, as atomic as any other. No path that a client can name leads there, and neither lists nor sweeps enter it.
 //!
 //! Of each there are two files, named by its id: the content, which only grows (or is cut back), and `.info`, the state, which
-//! is replaced as a whole. The state comes first into being and goes last, so content without a state is a leftover.
+//! is replaced as a whole. The state goes last, so content that stays without one is a leftover.
 
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::os::disk::{FILE, FOLDER, FolderDisk, FolderDraft, Hidden, sync_folder};
+use crate::os::disk::FolderDisk;
+use crate::os::draft::{FolderDraft, Hidden};
+use crate::os::root::{FILE, FOLDER, sync_folder};
 use crate::path::RelPath;
-use crate::store::disk::{Growing, PartialId, Unfinished};
+use crate::store::disk::{Claim, Growing, PartialId, Unfinished};
 
 /// The folder.
 const NOOK: &str = ".hythe-tus";
@@ -21,6 +25,8 @@ const NOOK: &str = ".hythe-tus";
 const NOOK_MODE: Mode = Mode::from_raw_mode(0o700);
 /// A state is smaller than a request's head.
 const STATE_BYTES_MAX: u64 = 64 << 10;
+/// What no upload has taken in its first moments it never will.
+const LEFTOVER_AFTER: Duration = Duration::from_secs(60);
 /// Where Linux tells which run of the machine this is.
 const BOOT: &str = "/proc/sys/kernel/random/boot_id";
 
@@ -71,6 +77,19 @@ fn remove(nook: &OwnedFd, name: &str) -> io::Result<()> {
     }
 }
 
+/// Removes a leftover; what is young may be at work in another process, or another thread of this one.
+fn remove_if_old(nook: &OwnedFd, name: &str) -> io::Result<()> {
+    let changed = match rustix::fs::statat(nook, name, AtFlags::SYMLINK_NOFOLLOW) {
+        Err(Errno::NOENT) => return Ok(()),
+        stat => UNIX_EPOCH + Duration::from_secs(u64::try_from(stat?.st_mtime).unwrap_or(0)),
+    };
+    // What is from the future is as young as anything.
+    match SystemTime::now().duration_since(changed) {
+        Ok(age) if age >= LEFTOVER_AFTER => remove(nook, name),
+        _ => Ok(()),
+    }
+}
+
 impl Unfinished for FolderDisk {
     fn begin(&self, state: &[u8]) -> io::Result<PartialId> {
         let nook = self.make_nook()?;
@@ -94,15 +113,18 @@ impl Unfinished for FolderDisk {
         let (nook, name) = (self.nook()?, id.to_string());
         let flags = OFlags::RDWR | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = File::from(rustix::fs::openat(&nook, &name, flags, Mode::empty())?);
-        // As for any draft: so a sweep of another process would know that its writer lives.
-        let _ = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
         let hidden = Some(Hidden { folder: nook, name, is_gone: false, keeps: true });
-        Ok(Box::new(FolderDraft { root: self.root.clone(), file, hidden, is_synced: false }))
+        let size = file.metadata()?.len();
+        Ok(Box::new(FolderDraft::new(self.root.clone(), file, hidden, size, None)))
     }
 
-    fn is_held(&self, id: PartialId) -> io::Result<bool> {
+    fn claim(&self, id: PartialId) -> io::Result<Option<Claim>> {
         let file = rustix::fs::openat(self.nook()?, id.to_string(), FILE | OFlags::NOFOLLOW, Mode::empty())?;
-        Ok(rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) == Err(Errno::WOULDBLOCK))
+        match rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Err(Errno::WOULDBLOCK) => Ok(None),
+            // Where there are no locks nobody can be kept from it, and nobody is there whom we took the place of.
+            _ => Ok(Some(Arc::new(file))),
+        }
     }
 
     fn size(&self, id: PartialId) -> io::Result<u64> {
@@ -114,6 +136,10 @@ impl Unfinished for FolderDisk {
         let nook = self.nook()?;
         remove(&nook, &id.to_string())?;
         remove(&nook, &info_name(id))
+    }
+
+    fn state(&self, id: PartialId) -> io::Result<Vec<u8>> {
+        read_state(&self.nook()?, id)
     }
 
     fn all(&self) -> io::Result<Vec<(PartialId, Vec<u8>)>> {
@@ -130,12 +156,12 @@ impl Unfinished for FolderDisk {
             } else if let Some(id) = name.strip_suffix(".info").and_then(PartialId::parse) {
                 states.push((id, read_state(&nook, id)?));
             } else if name.strip_suffix(".new").and_then(PartialId::parse).is_some() {
-                remove(&nook, name)?;
+                remove_if_old(&nook, name)?;
             }
         }
         for id in contents {
             if states.iter().all(|(known, _)| *known != id) {
-                remove(&nook, &id.to_string())?;
+                remove_if_old(&nook, &id.to_string())?;
             }
         }
         Ok(states)
@@ -153,8 +179,8 @@ impl Growing for FolderDraft {
     }
 
     fn cut(&mut self, size: u64) -> io::Result<()> {
-        self.is_synced = false;
         self.file.set_len(size)?;
+        self.shortened(size);
         self.file.seek(SeekFrom::End(0)).map(drop)
     }
 }
@@ -249,17 +275,42 @@ mod tests {
     }
 
     #[test]
+    fn whoever_has_a_claim_keeps_all_others_from_it() {
+        let room = Room::new();
+        let id = room.disk().begin(b"one").unwrap();
+        let claim = room.disk().claim(id).unwrap();
+        assert!(claim.is_some());
+        // Another process opens it anew, as this does.
+        assert!(room.disk().claim(id).unwrap().is_none());
+        drop(room.disk().unfinished().unwrap().resume(id).unwrap());
+        assert!(room.disk().claim(id).unwrap().is_none(), "who writes and ends does not end the claim");
+        drop(claim);
+        assert!(room.disk().claim(id).unwrap().is_some());
+        room.disk().give_up(id).unwrap();
+        assert_eq!(room.disk().claim(id).unwrap_err().kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
     fn what_is_not_one_of_ours_is_left_alone_and_leftovers_go() {
         let room = Room::new();
         let disk = room.disk();
         assert_eq!(disk.all().unwrap(), []);
         let id = disk.begin(b"state").unwrap();
         let other = PartialId::new([7; 16]);
+        let make = |name: &str, age_s: u64| {
+            let file = File::create(room.0.join(NOOK).join(name)).unwrap();
+            file.set_modified(SystemTime::now() - Duration::from_secs(age_s)).unwrap();
+        };
         for name in ["note.txt", &other.to_string(), &format!("{other}.new"), "x.info"] {
-            fs::write(room.0.join(NOOK).join(name), "").unwrap();
+            make(name, 120);
         }
         assert_eq!(disk.all().unwrap(), [(id, b"state".to_vec())]);
         assert_eq!(room.nook(), [id.to_string(), format!("{id}.info"), "note.txt".into(), "x.info".into()]);
+        // One that is being begun has content first, and its state is under another name for a moment.
+        make(&other.to_string(), 1);
+        make(&format!("{other}.new"), 1);
+        assert_eq!(disk.all().unwrap().len(), 1);
+        assert_eq!(room.nook().len(), 6);
     }
 
     #[test]

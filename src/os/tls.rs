@@ -9,12 +9,14 @@
 //! - Records leave in the order in which they were made: while some wait, none is made.
 //! - A write is credited when its records have been taken by the kernel or, short of its last byte, when they wait here. So the
 //!   writer knows that something has still to leave, comes back with that byte in front, and no other state above is needed.
+//! - What nobody waits for, as tickets, is held back for the answer to what came with it, or for the next read: one segment less.
 //! - At most so many handshakes are worked on in one turn; the others keep their place.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IoSlice};
 use std::os::fd::BorrowedFd;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use rustls::server::UnbufferedServerConnection;
 use rustls::unbuffered::{ConnectionState, UnbufferedStatus};
@@ -36,6 +38,9 @@ const SENT: usize = 128 << 10;
 /// Room for those records with what each has around it, and for all that a handshake sends.
 const SEALED: usize = SENT + (16 << 10);
 
+/// What may be held back: tickets, or the answer to a change of keys.
+const HELD: usize = 4 << 10;
+
 /// How many reads in a row may bring only parts of records before others have their turn.
 const ROUNDS: usize = 4;
 
@@ -45,9 +50,18 @@ const HANDSHAKES: u32 = 8;
 /// The first byte of a handshake record (RFC 8446, section 5.1).
 const HANDSHAKE: u8 = 0x16;
 
-/// For who speaks HTTP where TLS is spoken.
-const PLAIN_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\nServer: hythe\r\nContent-Type: text/plain; charset=utf-8\r\n\
-    Content-Length: 55\r\nCache-Control: no-store\r\nConnection: close\r\n\r\nThis port speaks HTTPS: use an address with https://.\r\n";
+/// For who speaks HTTP where TLS is spoken: it carries what every refusal does, though nothing above this has heard of it.
+fn plain_answer() -> String {
+    let date = httpdate::fmt_http_date(SystemTime::now());
+    let body = "{\"type\":\"about:blank\",\"title\":\"Bad Request\",\"status\":400,\"code\":\"https_required\",\
+        \"detail\":\"this port speaks HTTPS: use an address with https://\"}";
+    format!(
+        "HTTP/1.1 400 Bad Request\r\nDate: {date}\r\nServer: hythe\r\nX-Content-Type-Options: nosniff\r\n\
+         Cross-Origin-Resource-Policy: same-origin\r\nContent-Type: application/problem+json\r\nContent-Length: {}\r\n\
+         Cache-Control: no-store\r\nConnection: close\r\n\r\n{body}",
+        body.len()
+    )
+}
 
 /// What all sessions of a thread share while one of them is at work.
 struct Desk {
@@ -79,6 +93,9 @@ enum Stage {
     Shaking,
     /// The handshake is done.
     Open,
+    /// The client does not speak TLS and was told so: what it sends is thrown away until it closes, for a reset would take the
+    /// answer with it.
+    Refused,
     /// The client has made a mistake: there is nothing to be read or said any more.
     Over,
 }
@@ -93,6 +110,8 @@ pub struct Session {
     has_finished: bool,
     /// The first byte of the next write has been encrypted with what waits.
     is_credit_owed: bool,
+    /// What waits was held back: the kernel has not refused it.
+    is_held: bool,
     /// The beginning of a record that has not come whole.
     partial: Vec<u8>,
     /// Plain bytes that the last reader had no room for, from `taken` on.
@@ -107,6 +126,16 @@ fn broken(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> io::Err
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
 
+/// Reads what nobody wants; its end is the client's.
+fn throw_away(fd: BorrowedFd<'_>, is_shut: bool) -> io::Result<Took> {
+    let got = DESK.with_borrow_mut(|desk| receive(fd, &mut desk.input[..RECEIVED]))?;
+    match got {
+        0 => Ok(Took { bytes: 0, is_dry: true }),
+        got if got < RECEIVED && !is_shut => Err(io::ErrorKind::WouldBlock.into()),
+        _ => Err(io::ErrorKind::Interrupted.into()),
+    }
+}
+
 impl Session {
     pub(super) fn new(config: Arc<ServerConfig>) -> io::Result<Box<Session>> {
         Ok(Box::new(Session {
@@ -115,6 +144,7 @@ impl Session {
             has_ended: false,
             has_finished: false,
             is_credit_owed: false,
+            is_held: false,
             partial: Vec::new(),
             plain: Vec::new(),
             taken: 0,
@@ -145,6 +175,9 @@ impl Session {
         }
         if self.has_ended || self.stage == Stage::Over {
             return Ok(Took { bytes: 0, is_dry: true });
+        }
+        if self.stage == Stage::Refused {
+            return throw_away(fd, is_shut);
         }
         if self.stage != Stage::Open && HANDSHAKES_LEFT.get() == 0 {
             // Its turn comes again at once, after the others'.
@@ -238,7 +271,13 @@ impl Session {
             if self.stage == Stage::Shaking {
                 HANDSHAKES_LEFT.set(HANDSHAKES_LEFT.get().saturating_sub(1));
             }
-            self.push(fd, &desk.sealed[..made], false)?;
+            // Whoever has asked something is answered at once, as a rule, and the client waits for nothing but that.
+            if bytes > 0 && self.stage == Stage::Open && self.waiting.is_empty() && made <= HELD {
+                self.waiting.extend_from_slice(&desk.sealed[..made]);
+                self.is_held = true;
+            } else {
+                self.push(fd, &desk.sealed[..made], false)?;
+            }
         }
         Ok(bytes)
     }
@@ -261,16 +300,21 @@ impl Session {
 
     /// Whoever speaks HTTP here is told so in HTTP; others are not answered.
     fn turn_away(&mut self, fd: BorrowedFd<'_>, input: &[u8]) -> io::Result<Took> {
-        self.stage = Stage::Over;
-        if input[0].is_ascii_uppercase() {
-            let _ = transmit(fd, &[IoSlice::new(PLAIN_ANSWER)], false);
-            let _ = rustix::net::shutdown(fd, rustix::net::Shutdown::Write);
+        if !input[0].is_ascii_uppercase() {
+            self.stage = Stage::Over;
+            return Ok(Took { bytes: 0, is_dry: true });
         }
-        Ok(Took { bytes: 0, is_dry: true })
+        self.stage = Stage::Refused;
+        // Whoever does not take it is not told.
+        let _ = transmit(fd, &[IoSlice::new(plain_answer().as_bytes())], false);
+        let _ = rustix::net::shutdown(fd, rustix::net::Shutdown::Write);
+        // There may be more of it.
+        Err(io::ErrorKind::Interrupted.into())
     }
 
     /// Sends what waits. `WouldBlock`: some of it still does.
     fn flush(&mut self, fd: BorrowedFd<'_>) -> io::Result<()> {
+        self.is_held = false;
         while self.gone < self.waiting.len() {
             self.gone += transmit(fd, &[IoSlice::new(&self.waiting[self.gone..])], false)?;
         }
@@ -335,7 +379,9 @@ impl Session {
             // Nobody writes before having read, and nothing can be said after the farewell.
             return Err(io::ErrorKind::NotConnected.into());
         }
-        self.flush(fd)?;
+        if !self.is_held {
+            self.flush(fd)?;
+        }
         Ok(usize::from(std::mem::take(&mut self.is_credit_owed)))
     }
 
@@ -351,7 +397,13 @@ impl Session {
         if plain.is_empty() {
             return Ok(credit);
         }
-        let made = self.encrypt(plain, sealed)?;
+        let mut made = 0;
+        if std::mem::take(&mut self.is_held) {
+            made = self.waiting.len();
+            sealed[..made].copy_from_slice(&self.waiting);
+            self.waiting = Vec::new();
+        }
+        made += self.encrypt(plain, &mut sealed[made..])?;
         if self.push(fd, &sealed[..made], more)? {
             return Ok(credit + plain.len());
         }
@@ -406,5 +458,114 @@ impl Session {
         {
             let _ = transmit(fd, &[IoSlice::new(&alert[..made])], false);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::{AsFd, OwnedFd};
+
+    use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, recv, socketpair};
+    use rustls::client::ClientConnection;
+    use rustls::pki_types::{PrivateKeyDer, ServerName};
+    use rustls::{ClientConfig, RootCertStore};
+
+    use super::*;
+
+    /// Both ends of a handshake over a socket that keeps what was sent at once together.
+    struct Pair {
+        ours: OwnedFd,
+        theirs: OwnedFd,
+        session: Box<Session>,
+        client: ClientConnection,
+    }
+
+    impl Pair {
+        fn new() -> Pair {
+            let pair = rcgen::generate_simple_self_signed(["localhost".into()]).expect("a certificate");
+            let certificate = pair.cert.der().clone();
+            let key = PrivateKeyDer::try_from(pair.signing_key.serialize_der()).expect("a key");
+            let provider = Arc::new(rustls::crypto::ring::default_provider());
+            let mut config = ServerConfig::builder_with_provider(provider.clone())
+                .with_safe_default_protocol_versions()
+                .expect("versions")
+                .with_no_client_auth()
+                .with_single_cert(vec![certificate.clone()], key)
+                .expect("a pair");
+            config.ticketer = rustls::crypto::ring::Ticketer::new().expect("tickets");
+            let mut roots = RootCertStore::empty();
+            roots.add(certificate).expect("a root");
+            let client = ClientConfig::builder_with_provider(provider)
+                .with_safe_default_protocol_versions()
+                .expect("versions")
+                .with_root_certificates(roots)
+                .with_no_client_auth();
+            let name = ServerName::try_from("localhost").expect("a name");
+            let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+            let (ours, theirs) =
+                socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None).expect("a pair of sockets");
+            let session = Session::new(Arc::new(config)).expect("a session");
+            new_turn();
+            Pair { ours, theirs, session, client: ClientConnection::new(Arc::new(client), name).expect("a client") }
+        }
+
+        /// What the client has to send, at once.
+        fn client_sends(&mut self) {
+            let mut out = Vec::new();
+            while self.client.wants_write() {
+                self.client.write_tls(&mut out).expect("in memory");
+            }
+            transmit(self.theirs.as_fd(), &[IoSlice::new(&out)], false).expect("room");
+        }
+
+        /// What was sent at once to the client.
+        fn client_hears(&mut self) -> Option<usize> {
+            let mut window = [0; 8192];
+            let (_, got) = recv(&self.theirs, &mut window, RecvFlags::empty()).ok()?;
+            self.client.read_tls(&mut &window[..got]).expect("in memory");
+            let state = self.client.process_new_packets().expect("records that can be read");
+            Some(state.plaintext_bytes_to_read())
+        }
+
+        fn read(&mut self) -> io::Result<Vec<u8>> {
+            let mut into = [0; 1024];
+            let took = self.session.read(self.ours.as_fd(), &mut into, false)?;
+            Ok(into[..took.bytes].to_vec())
+        }
+
+        /// The handshake, as far as the client's last word, which comes with its question.
+        fn ask(&mut self, question: &[u8]) {
+            self.client_sends();
+            assert_eq!(self.read().expect_err("a handshake").kind(), io::ErrorKind::WouldBlock);
+            assert_eq!(self.client_hears(), Some(0));
+            assert!(!self.client.is_handshaking());
+            io::Write::write_all(&mut self.client.writer(), question).expect("in memory");
+            self.client_sends();
+            assert_eq!(self.read().expect("a question"), question);
+        }
+    }
+
+    #[test]
+    fn tickets_leave_with_the_answer_in_one() {
+        let mut pair = Pair::new();
+        pair.ask(b"what?");
+        assert_eq!(pair.client_hears(), None, "nothing leaves before the answer does");
+        let answer = [IoSlice::new(b"this "), IoSlice::new(b"and that")];
+        assert_eq!(pair.session.write(pair.ours.as_fd(), &answer, false).expect("room"), 13);
+        assert!(!pair.session.owes());
+        assert_eq!(pair.client_hears(), Some(13));
+        assert_eq!(pair.client.tls13_tickets_received(), 2);
+        assert_eq!(pair.client_hears(), None);
+    }
+
+    #[test]
+    fn tickets_leave_without_an_answer_when_it_is_read_again() {
+        let mut pair = Pair::new();
+        pair.ask(b"half a quest");
+        assert!(pair.session.owes());
+        assert_eq!(pair.read().expect_err("nothing has come").kind(), io::ErrorKind::WouldBlock);
+        assert_eq!(pair.client_hears(), Some(0));
+        assert_eq!(pair.client.tls13_tickets_received(), 2);
+        assert!(!pair.session.owes());
     }
 }

@@ -59,6 +59,12 @@ impl Outbox {
         self.held
     }
 
+    /// How many bytes wait, those of files included.
+    pub fn unsent(&self) -> u64 {
+        let files = self.pieces.iter().map(|piece| if let Piece::File(span) = piece { span.length } else { 0 });
+        self.held as u64 + files.sum::<u64>()
+    }
+
     /// Whether a file waits.
     pub fn has_file(&self) -> bool {
         self.pieces.iter().any(|piece| matches!(piece, Piece::File(_)))

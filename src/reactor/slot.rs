@@ -37,6 +37,11 @@ pub trait Protocol: Sized {
         None
     }
 
+    /// Whether what comes next is more of a large body. Others, who may want no more than a word, are served before it.
+    fn takes_bulk(&self) -> bool {
+        false
+    }
+
     /// So many bytes have been read to the landing.
     fn on_landed(&mut self, _bytes: usize, _shared: &mut Self::Shared, _port: &mut Port<'_, Self>) {}
 
@@ -81,8 +86,8 @@ pub trait Protocol: Sized {
     /// A call into this protocol panicked. What the call had put on the desk since [`Port::mark`] is gone.
     fn on_panic(&mut self, shared: &mut Self::Shared, port: &mut Port<'_, Self>);
 
-    /// The connection is over; what it holds is given back.
-    fn on_close(self, shared: &mut Self::Shared, yard: &mut Yard<Self>);
+    /// The connection that was `key` is over; what it holds is given back. So many bytes had still to leave, and do not.
+    fn on_close(self, key: Key, unsent: u64, shared: &mut Self::Shared, yard: &mut Yard<Self>);
 
     /// A helper has come back to a connection that is gone; its work is not.
     fn on_orphan(done: Self::Done, shared: &mut Self::Shared, yard: &mut Yard<Self>);
@@ -135,7 +140,7 @@ impl Default for Marks {
             write_idle_ms: 30_000,
             listener_bytes_max: 64 << 10,
             listeners_bytes_max: 64 << 20,
-            jobs_max: [FILE_JOBS_MAX, HASHERS + HASH_QUEUE],
+            jobs_max: [FILE_JOBS_MAX, FILE_JOBS_MAX, HASHERS + HASH_QUEUE],
             drain_ms: 10_000,
         }
     }
@@ -179,6 +184,31 @@ pub struct Counts {
     pub lost: u64,
 }
 
+/// What a protocol counts for itself, by numbers of its own, which are small.
+#[derive(Clone, Debug, Default)]
+pub struct Tally(Vec<u64>);
+
+impl Tally {
+    /// One more of this number.
+    #[inline]
+    pub fn add(&mut self, number: usize) {
+        if number >= self.0.len() {
+            self.0.resize(number + 1, 0);
+        }
+        self.0[number] += 1;
+    }
+
+    /// What was counted: each number of which there were any, and how many.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, u64)> + '_ {
+        self.0.iter().copied().enumerate().filter(|(_, count)| *count > 0)
+    }
+
+    /// How many there were of these numbers.
+    pub fn sum(&self, numbers: std::ops::Range<usize>) -> u64 {
+        self.iter().filter(|(number, _)| numbers.contains(number)).map(|(_, count)| count).sum()
+    }
+}
+
 /// The bounds of the turns' histogram, in milliseconds.
 pub const TURN_MS: [u64; 8] = [1, 2, 5, 10, 20, 50, 100, 500];
 
@@ -192,6 +222,8 @@ pub struct Yard<P: Protocol> {
     pub hub: Hub,
     /// What is counted.
     pub counts: Counts,
+    /// What the protocol counts.
+    pub tally: Tally,
     /// Lines for the access log, given to the world at the end of the turn.
     pub log: Vec<u8>,
     /// Whether the house is closing.
@@ -252,6 +284,7 @@ impl<P: Protocol> Yard<P> {
             wall,
             hub,
             counts: Counts::default(),
+            tally: Tally::default(),
             log: Vec::new(),
             is_closing: false,
             speaker: Key::NOBODY,
@@ -434,6 +467,12 @@ impl<P: Protocol> Port<'_, P> {
             Some(outbox) => outbox.held(),
         };
         held + self.yard.desk.len()
+    }
+
+    /// Whether more waits to leave than what is on the desk.
+    #[inline]
+    pub fn has_outbox(&self) -> bool {
+        self.io.outbox.is_some()
     }
 
     /// Wants no input until [`resume`](Port::resume).

@@ -1,6 +1,10 @@
 //! The access log: one line an exchange, in the combined format or as JSON. Lines are built here, in the loop, into one
 //! buffer a turn; a helper writes them. Every byte a client sent is escaped; credentials are never in it.
+//!
+//! The line of an answer that leaves at once is written with it. One that has to wait for its client is held until it has left, or
+//! the connection is over: what the line tells is what was sent, not what was promised.
 
+use std::collections::HashMap;
 use std::io::Write;
 use std::net::IpAddr;
 
@@ -9,6 +13,7 @@ use crate::http::headers::Field;
 use crate::http::request::Request;
 use crate::http::response::write_number;
 use crate::http::status::Status;
+use crate::reactor::system::Key;
 
 /// The form of the lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,17 +61,27 @@ struct Parts<'a> {
     user_agent: &'a [u8],
 }
 
+/// An answer that is still leaving.
+struct Leaving {
+    line: Option<Box<Line>>,
+    ip: IpAddr,
+    status: Status,
+    head: u64,
+    body: u64,
+}
+
 /// Writes lines. The date's text is made once a second.
 pub struct AccessLog {
     format: Format,
     date: String,
     date_at: u64,
+    leaving: HashMap<Key, Vec<Leaving>>,
 }
 
 impl AccessLog {
     /// A log in this form.
     pub fn new(format: Format) -> AccessLog {
-        AccessLog { format, date: String::new(), date_at: u64::MAX }
+        AccessLog { format, date: String::new(), date_at: u64::MAX, leaving: HashMap::new() }
     }
 
     /// Writes the line of an exchange whose request is at hand.
@@ -110,6 +125,36 @@ impl AccessLog {
             },
         };
         self.write(&parts, line.map_or(ip, |line| line.ip), status, length, wall, out);
+    }
+
+    /// Keeps the line of an answer that is still leaving; head and body are the bytes of it that have been handed out so far.
+    pub fn hold(&mut self, key: Key, line: Option<Box<Line>>, ip: IpAddr, status: Status, head: u64, body: u64) {
+        self.leaving.entry(key).or_default().push(Leaving { line, ip, status, head, body });
+    }
+
+    /// More of the body of the last answer has been handed out.
+    pub fn grow(&mut self, key: Key, bytes: u64) {
+        if let Some(last) = self.leaving.get_mut(&key).and_then(|held| held.last_mut()) {
+            last.body += bytes;
+        }
+    }
+
+    /// Whether any line is held.
+    pub fn holds_any(&self) -> bool {
+        !self.leaving.is_empty()
+    }
+
+    /// All that has been handed out on a connection has left but for so many bytes, which never will.
+    pub fn release(&mut self, key: Key, mut unsent: u64, wall: Wall, out: &mut Vec<u8>) {
+        let Some(mut held) = self.leaving.remove(&key) else { return };
+        for answer in held.iter_mut().rev() {
+            let lost = unsent.min(answer.body);
+            answer.body -= lost;
+            unsent = (unsent - lost).saturating_sub(answer.head);
+        }
+        for answer in held {
+            self.note_kept(answer.line.as_deref(), answer.ip, answer.status, answer.body, wall, out);
+        }
     }
 
     fn write(&mut self, parts: &Parts<'_>, ip: IpAddr, status: Status, length: u64, wall: Wall, out: &mut Vec<u8>) {
@@ -247,6 +292,23 @@ mod tests {
         let head = b"GET /a?b=c HTTP/1.1\r\nHost: x\r\nUser-Agent: wrk\r\n\r\n";
         let expected = "127.0.0.1 - - [20/Nov/2026:10:11:12 +0000] \"GET /a?b=c HTTP/1.1\" 200 12 \"-\" \"wrk\"\n";
         assert_eq!(line(Format::Combined, head), expected);
+    }
+
+    #[test]
+    fn what_has_not_left_is_not_told_as_sent() {
+        let mut log = AccessLog::new(Format::Combined);
+        let (key, ip) = (Key { index: 3, age: 1 }, IpAddr::from([127, 0, 0, 1]));
+        for body in [1000, 50, 2000] {
+            log.hold(key, None, ip, Status::OK, 100, body);
+        }
+        log.grow(key, 500);
+        let mut out = Vec::new();
+        // The last body, its head, and ten bytes of the one before.
+        log.release(key, 2500 + 100 + 10, Wall::from_seconds(1_795_169_472), &mut out);
+        let text = String::from_utf8(out).unwrap();
+        let sent: Vec<&str> = text.lines().map(|line| line.split(' ').nth(7).unwrap()).collect();
+        assert_eq!(sent, ["1000", "40", "0"], "{text}");
+        assert!(!log.holds_any());
     }
 
     #[test]

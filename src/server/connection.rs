@@ -51,7 +51,7 @@ impl<S: State> Connection<S> {
         {
             self.cors = u8::try_from(at + 1).unwrap_or(0);
         }
-        let mut cx = context(port.yard, house.answers, self.peer);
+        let mut cx = context(port.yard, self.peer);
         let reply = house.answer(request, &mut cx);
         let ip = cx.peer.ip;
         match reply {
@@ -79,7 +79,7 @@ impl<S: State> Connection<S> {
             Reply::Refuse(fault) => self.refuse(&fault, line, house, port),
             Reply::Collect { most, then } => {
                 if !self.exchange.has_body() {
-                    let reply = then(&mut house.state, Vec::new(), &mut context(port.yard, house.answers, self.peer));
+                    let reply = then(&mut house.state, Vec::new(), &mut context(port.yard, self.peer));
                     return self.follow(reply, line, house, port);
                 }
                 if self.exchange.body_remaining().is_some_and(|length| length > most as u64) {
@@ -90,10 +90,10 @@ impl<S: State> Connection<S> {
             }
             Reply::Receive { most, sink } => {
                 if most > 0 && self.exchange.body_remaining().is_some_and(|length| length > most) {
-                    port.spawn(Lane::Files, move || drop_there(sink));
+                    port.spawn(Lane::Writes, move || drop_there(sink));
                     return self.refuse(&too_large(most), line, house, port);
                 }
-                let mut pump = Pump::new(sink, most);
+                let mut pump = Pump::new(sink, most, &house.bodies);
                 let has_body = self.exchange.has_body();
                 if !has_body {
                     pump.complete();
@@ -158,7 +158,7 @@ impl<S: State> Connection<S> {
         house: &mut House<S>,
         port: &mut Port<'_, Self>,
     ) {
-        let mut cx = context(port.yard, house.answers, self.peer);
+        let mut cx = context(port.yard, self.peer);
         cx.is_over = is_over;
         let reply = again(&mut house.state, &mut cx);
         let reply = match reply {
@@ -195,7 +195,7 @@ impl<S: State> Connection<S> {
         if matches!(&self.phase, Phase::Later(waiting) if waiting.ticket.number == number) {
             return self.step(step, house, port);
         }
-        let reply = step(&mut house.state, &mut context(port.yard, house.answers, self.peer));
+        let reply = step(&mut house.state, &mut context(port.yard, self.peer));
         follow_orphan(reply, house, port.yard, port.key);
     }
 
@@ -212,7 +212,7 @@ impl<S: State> Connection<S> {
 
     fn step(&mut self, step: Step<S>, house: &mut House<S>, port: &mut Port<'_, Self>) {
         let line = self.take_work(port);
-        let reply = step(&mut house.state, &mut context(port.yard, house.answers, self.peer));
+        let reply = step(&mut house.state, &mut context(port.yard, self.peer));
         self.follow(reply, line, house, port);
     }
 }
@@ -320,6 +320,10 @@ impl<S: State> Protocol for Connection<S> {
         }
     }
 
+    fn takes_bulk(&self) -> bool {
+        matches!(&self.phase, Phase::Busy(busy) if matches!(busy.work, Work::Receive(_)))
+    }
+
     fn on_landed(&mut self, bytes: usize, house: &mut House<S>, port: &mut Port<'_, Self>) {
         let is_over = self.exchange.landed(bytes as u64);
         let Phase::Busy(busy) = &mut self.phase else { return };
@@ -347,6 +351,7 @@ impl<S: State> Protocol for Connection<S> {
             Phase::Talk(_) => self.talk_on(house, port),
             _ => {}
         }
+        self.release_lines(house, port);
     }
 
     fn on_end(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
@@ -409,7 +414,7 @@ impl<S: State> Protocol for Connection<S> {
 
     fn on_alarm(house: &mut House<S>, yard: &mut Yard<Self>) {
         let nobody = Peer { ip: IpAddr::from([0, 0, 0, 0]), port: 0, entrance: Entrance::Plain };
-        let cx = &mut context(yard, house.answers, nobody);
+        let cx = &mut context(yard, nobody);
         house.state.on_alarm(cx);
         house.alarms.iter().for_each(|alarm| alarm(&mut house.state, cx));
     }
@@ -444,7 +449,7 @@ impl<S: State> Protocol for Connection<S> {
             Promise::Talk(judged) => return self.take_judged(judged, verdict, house, port),
         };
         let line = self.take_work(port);
-        let reply = decided(&mut house.state, verdict, &mut context(port.yard, house.answers, self.peer));
+        let reply = decided(&mut house.state, verdict, &mut context(port.yard, self.peer));
         self.follow(reply, line, house, port);
     }
 
@@ -484,7 +489,10 @@ impl<S: State> Protocol for Connection<S> {
         self.linger(port);
     }
 
-    fn on_close(self, house: &mut House<S>, yard: &mut Yard<Self>) {
+    fn on_close(self, key: Key, unsent: u64, house: &mut House<S>, yard: &mut Yard<Self>) {
+        if let Some(access) = &mut house.access {
+            access.release(key, unsent, yard.wall, &mut yard.log);
+        }
         log::debug!("{} is gone", self.peer.ip);
         let nobody = Key { index: u32::MAX, age: 0 };
         match self.phase {
@@ -494,7 +502,7 @@ impl<S: State> Protocol for Connection<S> {
                 if let Work::Receive(pump) = busy.work
                     && let Some(rest) = pump.abandon()
                 {
-                    yard.spawn(nobody, Lane::Files, move || done_there(rest));
+                    yard.spawn(nobody, Lane::Writes, move || done_there(rest));
                 }
             }
             Phase::Sending(pull) => {
@@ -511,13 +519,13 @@ impl<S: State> Protocol for Connection<S> {
         let peer = Peer { ip: IpAddr::from([0, 0, 0, 0]), port: 0, entrance: Entrance::Plain };
         match done {
             Done::Step(step) | Done::Late(_, step) | Done::Sunk(Sunk::Finished(step)) => {
-                let reply = step(&mut house.state, &mut context(yard, house.answers, peer));
+                let reply = step(&mut house.state, &mut context(yard, peer));
                 follow_orphan(reply, house, yard, key);
             }
-            Done::Sunk(Sunk::Home(sink, _)) => yard.spawn(key, Lane::Files, move || drop_there(sink)),
+            Done::Sunk(Sunk::Home(sink, _)) => yard.spawn(key, Lane::Writes, move || drop_there(sink)),
             Done::Drawn(drawn) => yard.spawn(key, Lane::Files, move || drop_there(drawn.into_source())),
             Done::Thought(thought) => {
-                let said = thought(&mut house.state, &mut context(yard, house.answers, peer));
+                let said = thought(&mut house.state, &mut context(yard, peer));
                 follow_said_orphan(said, yard);
             }
             Done::Change(change) => yard.marks = change(house),
@@ -527,7 +535,7 @@ impl<S: State> Protocol for Connection<S> {
 
     fn on_orphan_verdict(promise: Promise<S>, verdict: Verdict, house: &mut House<S>, yard: &mut Yard<Self>) {
         let peer = Peer { ip: IpAddr::from([0, 0, 0, 0]), port: 0, entrance: Entrance::Plain };
-        let cx = &mut context(yard, house.answers, peer);
+        let cx = &mut context(yard, peer);
         match promise {
             Promise::Reply(decided) => {
                 let reply = decided(&mut house.state, verdict, cx);
@@ -542,7 +550,7 @@ impl<S: State> Protocol for Connection<S> {
 
     fn on_signal(signal: Signal, census: &[(&'static str, usize)], house: &mut House<S>, yard: &mut Yard<Self>) {
         match signal {
-            Signal::Status => log::info!("{}", status::line(census, house, yard)),
+            Signal::Status => log::info!("{}", status::line(census, yard)),
             Signal::Reload => {
                 if let Some(reload) = house.reload.clone() {
                     yard.spawn(Key::NOBODY, Lane::Files, move || Done::Change(reload()));

@@ -14,7 +14,7 @@ use crate::http::status::Status;
 use crate::http::websocket;
 use crate::path::RelPath;
 use crate::reactor::hub::{Dialect, Hub, Topic};
-use crate::reactor::slot::Counts;
+use crate::reactor::slot::{Counts, Tally};
 use crate::reactor::system::{Key, LANES, Lane, Peer};
 use crate::server::later::{Answerer, Mail, Ticket};
 
@@ -107,13 +107,6 @@ pub(super) fn bad_parameter(name: &str) -> Fault {
     Fault::new(Status::BAD_REQUEST, "bad_parameter", format!("{name} is missing or not what it should be"))
 }
 
-/// Answers by status class, and refusals, for those who look after the server.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Answers {
-    /// Answers given, by the first digit of their status; the first is of no use.
-    pub by_class: [u64; 6],
-}
-
 /// What a handler or step may ask for while it runs.
 pub struct Context<'a> {
     /// The time, as of this turn of the loop.
@@ -132,8 +125,8 @@ pub struct Context<'a> {
     pub is_over: bool,
     /// What the loop has counted.
     pub counts: &'a Counts,
-    /// What has been answered.
-    pub answers: Answers,
+    /// What has been answered, by status.
+    pub answers: &'a Tally,
     pub(super) jobs_out: [usize; LANES],
     pub(super) has_room: [bool; LANES],
     pub(super) hub: &'a mut Hub,

@@ -18,10 +18,11 @@ use crate::path::{PathFault, RelPath};
 use crate::reactor::slot::Marks;
 use crate::reactor::system::Entrance;
 use crate::server::access::{AccessLog, write_escaped};
-use crate::server::context::{Answers, Call, Context};
+use crate::server::context::{Call, Context};
 use crate::server::later::Mail;
 use crate::server::layer::{Layer, Next};
 use crate::server::problem::{self, Painter};
+use crate::server::pump::Bodies;
 use crate::server::reply::{Reply, State};
 use crate::server::router::{Found, Router};
 
@@ -116,8 +117,8 @@ pub struct House<S: State> {
     pub alarms: Vec<Alarm<S>>,
     /// How answers come from other threads.
     pub mail: Option<Arc<dyn Mail>>,
-    /// What has been answered.
-    pub answers: Answers,
+    /// The bodies that are being received.
+    pub bodies: Bodies,
     /// The access log's lines, if they are wanted.
     pub access: Option<AccessLog>,
     /// What to do when the operator wishes the configuration read anew.
@@ -140,7 +141,7 @@ impl<S: State> House<S> {
             layers,
             alarms,
             mail,
-            answers: Answers::default(),
+            bodies: Bodies::default(),
             access,
             reload: None,
             common: Vec::new(),

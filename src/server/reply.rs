@@ -9,7 +9,7 @@ use crate::http::response::Response;
 use crate::http::status::Status;
 // Words of the loop that a handler may use; the rooms above take them from here.
 pub use crate::reactor::hub::{Dialect, Hub, Topic};
-pub use crate::reactor::slot::{Counts, TURN_MS};
+pub use crate::reactor::slot::{Counts, TURN_MS, Tally};
 pub use crate::reactor::system::{Key, Lane, Peer, Verdict};
 use crate::server::context::{Call, Context};
 use crate::server::later::Ticket;
@@ -146,6 +146,14 @@ impl<S: State> Reply<S> {
         F: FnOnce(&mut S, &mut Context<'_>) -> Reply<S> + Send + 'static,
     {
         Reply::Offload(Lane::Files, Box::new(move || Box::new(task())))
+    }
+
+    /// The same for what waits until a disk has written.
+    pub fn offload_write<F>(task: impl FnOnce() -> F + Send + 'static) -> Reply<S>
+    where
+        F: FnOnce(&mut S, &mut Context<'_>) -> Reply<S> + Send + 'static,
+    {
+        Reply::Offload(Lane::Writes, Box::new(move || Box::new(task())))
     }
 
     /// Gathers a small body, then goes on.

@@ -76,7 +76,7 @@ pub(super) fn status(_: &Config) -> Value {
 
 fn piece(id_of: &str, summary: &str) -> Value {
     let done = "Upload-Offset says where it goes on. After the last piece Content-Location says where the file is.";
-    operation(id_of, summary, &[(204, answer(done))], &[400, 404, 409, 412, 413, 415, 460, 507])
+    operation(id_of, summary, &[(204, answer(done))], &[400, 404, 409, 412, 413, 415, 423, 460, 507])
         .with("requestBody", body())
 }
 
@@ -106,6 +106,6 @@ pub(super) fn overridden(_: &Config) -> Value {
 }
 
 pub(super) fn delete(_: &Config) -> Value {
-    operation("tusDelete", "Give an upload up", &[(204, answer("It is gone."))], &[404, 412])
+    operation("tusDelete", "Give an upload up", &[(204, answer("It is gone."))], &[404, 412, 423])
         .with("parameters", json!([id(), version()]))
 }

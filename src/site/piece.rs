@@ -1,7 +1,9 @@
 //! A piece of an upload that continues another day, on its way to the disk; and what is said of it. The routes are
 //! [`resume`](crate::site::resume)'s.
 
+use std::io;
 use std::net::IpAddr;
+use std::sync::{Arc, Weak};
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
@@ -21,8 +23,8 @@ use crate::site::files::{files, note_stored, url};
 use crate::site::receive::{Allowance, Room, Store, Stored};
 use crate::site::spot::{Actor, Area, keep, when_known};
 use crate::site::state::{Site, disk_fault};
-use crate::store::disk::{Disk, Growing, PartialId, Unfinished};
-use crate::store::partial::{Hold, LIFETIME_MS, State, Turn};
+use crate::store::disk::{Claim, Disk, Growing, PartialId, Unfinished};
+use crate::store::partial::{Held, Hold, LIFETIME_MS, State, Turn};
 use crate::store::tree::OnConflict;
 
 /// After so many bytes of one piece what has come is synced, so that a loss of power costs no more than that.
@@ -90,6 +92,55 @@ fn taken_over() -> Fault {
     Fault::new(Status::CONFLICT, "taken_over", "another request goes on with this upload, or it was removed")
 }
 
+/// 423: nobody can be made to let go of it in another process, and that one is about to end.
+pub fn held_elsewhere() -> Fault {
+    let detail = "the server before this one is still receiving a piece of this upload: ask again soon";
+    Fault::new(Status::LOCKED, "upload_locked", detail).retry_after(1)
+}
+
+/// The state of an upload as it is written down now.
+pub fn written_state(unfinished: &dyn Unfinished, id: PartialId) -> io::Result<State> {
+    State::read(&unfinished.state(id)?).ok_or_else(|| io::ErrorKind::NotFound.into())
+}
+
+/// Takes an upload up that another run has left: what cannot be relied on is cut away. Says whether it is finished. Nobody else may
+/// be at it.
+pub fn take_up(unfinished: &dyn Unfinished, id: PartialId, mut state: State, boot: &str) -> io::Result<(State, bool)> {
+    let size = match unfinished.size(id) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((state, true)),
+        size => size?,
+    };
+    let reliable = state.reliable(size, boot);
+    if reliable < size {
+        unfinished.resume(id)?.cut(reliable)?;
+    }
+    if state.boot != boot || state.unchecked_from.is_some() {
+        state = State { boot: boot.to_owned(), synced: state.synced.min(reliable), unchecked_from: None, ..state };
+        unfinished.mark(id, &state.write())?;
+    }
+    Ok((state, false))
+}
+
+/// Keeps other processes from an upload; `None` if one of them is at it. What one of them has left in the meantime is taken up.
+pub fn claim(
+    unfinished: &dyn Unfinished,
+    id: PartialId,
+    state: &mut State,
+    held: &mut Held,
+) -> io::Result<Option<Claim>> {
+    if let Some(claim) = held.claim.as_ref().and_then(Weak::upgrade) {
+        return Ok(Some(claim));
+    }
+    let Some(claim) = unfinished.claim(id)? else { return Ok(None) };
+    held.claim = Some(Arc::downgrade(&claim));
+    if held.is_doubtful {
+        let written = written_state(unfinished, id)?;
+        *state = take_up(unfinished, id, written, &unfinished.boot())?.0;
+        held.is_doubtful = false;
+    }
+    Ok(Some(claim))
+}
+
 /// What a piece must come to.
 enum Check {
     Sha1(Sha1, Vec<u8>),
@@ -126,6 +177,8 @@ pub struct Piece {
     state: State,
     file: Box<dyn Growing>,
     turn: Turn,
+    /// Other processes are kept from it.
+    _claim: Claim,
     room: Room,
     /// Where it began, and where it is.
     start: u64,
@@ -159,10 +212,11 @@ impl Piece {
     /// What keeps it from that; 409 if it goes on elsewhere.
     pub fn prepare(store: Store, asked: Asked, mut state: State, hold: &Hold, by: Bearer) -> Result<Piece, Fault> {
         let Bearer { limit, now, ip, actor, allowance } = by;
-        let disk = std::sync::Arc::clone(&store.disk);
+        let disk = Arc::clone(&store.disk);
         let unfinished = unfinished(&*disk)?;
-        let fault = |error: std::io::Error| disk_fault(&error, "go on with an upload");
+        let fault = |error: io::Error| disk_fault(&error, "go on with an upload");
         let mut held = hold.lock();
+        let claim = claim(unfinished, asked.id, &mut state, &mut held).map_err(fault)?.ok_or_else(held_elsewhere)?;
         let size = unfinished.size(asked.id).map_err(fault)?;
         let end = held.unchecked_from.map_or(size, |from| from.min(size));
         if end != asked.offset {
@@ -204,6 +258,7 @@ impl Piece {
             state,
             file,
             turn,
+            _claim: claim,
             room,
             start: end,
             at: end,
@@ -221,14 +276,14 @@ impl Piece {
     }
 
     fn mark(&mut self) -> Result<(), Fault> {
-        let fault = |error: std::io::Error| disk_fault(&error, "go on with an upload");
+        let fault = |error: io::Error| disk_fault(&error, "go on with an upload");
         self.file.sync().map_err(fault)?;
         self.state.synced = self.at;
         unfinished(&*self.store.disk)?.mark(self.id, &self.state.write()).map_err(fault)
     }
 
     /// Takes back what came, since it cannot be checked any more or is wrong. Only who has the turn may.
-    fn take_back(&mut self) -> std::io::Result<()> {
+    fn take_back(&mut self) -> io::Result<()> {
         self.file.cut(self.start)?;
         self.state.unchecked_from = None;
         match self.store.disk.unfinished() {
@@ -280,7 +335,7 @@ impl Piece {
     /// All of the upload has come: it takes its place.
     fn settle(mut self: Box<Self>, site: &mut Site) -> Reply<Site> {
         let may_replace = self.actor.may_change(site, &self.store.area, &self.state.path).is_ok();
-        Reply::offload(move || {
+        Reply::offload_write(move || {
             let placed = self.place(may_replace);
             let (id, is_new, at, ip) = (self.id, self.is_new, self.at, self.ip);
             let (state, area, owner) = (self.state.clone(), self.store.area.clone(), self.actor.as_owner());
@@ -305,7 +360,7 @@ impl Piece {
 }
 
 /// Notes what is known of an upload now.
-fn note(site: &mut Site, id: PartialId, state: &State, is_finished: bool) {
+pub fn note(site: &mut Site, id: PartialId, state: &State, is_finished: bool) {
     if let Ok(files) = files(site) {
         files.partials.note(id, state.clone(), is_finished);
     }

@@ -26,14 +26,15 @@ use crate::server::reply::Reply;
 use crate::site::files::{bad_name, files, url};
 use crate::site::gate::{Action, Principal, rights_of};
 use crate::site::piece::{
-    Asked, Bearer, Piece, answer, created, imf, refused, too_large, unfinished, whole, wrong_offset,
+    Asked, Bearer, Piece, answer, created, held_elsewhere, imf, note, refused, take_up, too_large, unfinished, whole,
+    written_state, wrong_offset,
 };
 use crate::site::receive::{Allowance, Room, Store, read_folder};
 use crate::site::spot::{Actor, Area, early_right, private_area};
 use crate::site::state::{Site, disk_fault};
 use crate::site::upload::{read_on_conflict, refuse_coding};
 use crate::store::disk::{Disk, PartialId, Unfinished};
-use crate::store::partial::{LIFETIME_MS, Maker, Partial, Partials, State, TooMany};
+use crate::store::partial::{Hold, LIFETIME_MS, Maker, Partial, State, TooMany};
 use crate::store::tree::{OnConflict, check_name, check_place, generated_name};
 
 fn told(result: Result<Reply<Site>, Fault>) -> Reply<Site> {
@@ -99,51 +100,47 @@ fn maker(who: &Principal, ip: IpAddr) -> Maker {
     }
 }
 
-/// What a run before this one has left: uploads that go on, and what can be relied on of each.
-pub fn load(partials: &mut Partials, disk: &dyn Disk, now: Wall) {
-    let Some(unfinished) = disk.unfinished() else { return };
+/// What an earlier run, or a process that is still ending, has left on a disk. It may block.
+pub fn find_left(disk: &dyn Disk, now: Wall) -> Vec<(PartialId, State, bool)> {
+    let Some(unfinished) = disk.unfinished() else { return Vec::new() };
     let states = unfinished.all().unwrap_or_else(|error| {
         log::error!("unfinished uploads of an earlier run cannot be read: {error}");
         Vec::new()
     });
+    if states.is_empty() {
+        return Vec::new();
+    }
     let boot = unfinished.boot();
+    let mut left = Vec::new();
     for (id, text) in states {
-        let state = State::read(&text).filter(|state| state.until > now);
-        let loaded = match state {
-            None => unfinished.give_up(id),
-            Some(state) => load_one(unfinished, id, state, &boot).map(|(state, is_finished)| {
-                partials.insert(id, state, is_finished);
-            }),
-        };
-        if let Err(error) = loaded {
-            log::error!("the unfinished upload {id:?} is out of reach: {error}");
+        match find_one(unfinished, id, &text, &boot, now) {
+            Ok(found) => left.extend(found.map(|(state, is_finished)| (id, state, is_finished))),
+            Err(error) => log::error!("the unfinished upload {id:?} is out of reach: {error}"),
         }
     }
+    left
 }
 
-fn load_one(
+fn find_one(
     unfinished: &dyn Unfinished,
     id: PartialId,
-    mut state: State,
+    text: &[u8],
     boot: &str,
-) -> std::io::Result<(State, bool)> {
-    let size = match unfinished.size(id) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok((state, true)),
-        size => size?,
+    now: Wall,
+) -> std::io::Result<Option<(State, bool)>> {
+    let claim = match unfinished.claim(id) {
+        // Somebody is still receiving a piece of it, and will see to it.
+        Ok(None) => return Ok(State::read(text).map(|state| (state, false))),
+        // What has no content is finished.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
+        claim => claim?,
     };
-    if unfinished.is_held(id)? {
-        // The server before this one is still receiving a piece of it, and will see to it.
-        return Ok((state, false));
-    }
-    let reliable = state.reliable(size, boot);
-    if reliable < size {
-        unfinished.resume(id)?.cut(reliable)?;
-    }
-    if state.boot != boot || state.unchecked_from.is_some() {
-        state = State { boot: boot.to_owned(), synced: state.synced.min(reliable), unchecked_from: None, ..state };
-        unfinished.mark(id, &state.write())?;
-    }
-    Ok((state, false))
+    let found = match State::read(text).filter(|state| state.until > now) {
+        None => unfinished.give_up(id).map(|()| None),
+        Some(state) => take_up(unfinished, id, state, boot).map(Some),
+    };
+    drop(claim);
+    found
 }
 
 /// What the metadata wish for.
@@ -254,10 +251,11 @@ fn create_now(site: &mut Site, call: &Call<'_>, who: &Principal, cx: &Context<'_
         unchecked_from: None,
         place: None,
     };
-    Ok(Reply::offload(move || {
-        clear_away(&disks, &gone);
+    Ok(Reply::offload_write(move || {
+        let held = clear_away(&disks, gone);
         let begun = begin(&store, &mut state, allowance, early);
         move |site: &mut Site, cx: &mut Context<'_>| {
+            put_back(site, held);
             told(begun.and_then(|id| {
                 let is_whole = state.length == Some(0);
                 take_in(site, id, state)?;
@@ -273,15 +271,31 @@ fn create_now(site: &mut Site, call: &Call<'_>, who: &Principal, cx: &Context<'_
     }))
 }
 
-/// Removes uploads that are not waited for any more.
-fn clear_away(disks: &Disks, gone: &[(PartialId, Partial)]) {
+/// Removes uploads that are not waited for any more. Gives those back at which another process still is.
+fn clear_away(disks: &Disks, gone: Vec<(PartialId, Partial)>) -> Vec<(PartialId, Partial)> {
+    let mut kept = Vec::new();
     for (id, partial) in gone {
         let Some(unfinished) = disks.unfinished(&partial.state) else { continue };
-        let mut held = partial.hold.lock();
-        partial.hold.take_over(&mut held);
-        if let Err(error) = unfinished.give_up(*id) {
+        let hold = partial.hold.clone();
+        let mut held = hold.lock();
+        let is_ours = held.claim.as_ref().is_some_and(|claim| claim.strong_count() > 0);
+        let claim = if is_ours { Ok(None) } else { unfinished.claim(id) };
+        if matches!(claim, Ok(None)) && !is_ours {
+            kept.push((id, partial));
+            continue;
+        }
+        hold.take_over(&mut held);
+        if let Err(error) = unfinished.give_up(id) {
             log::error!("the upload {id:?}, which nobody continues, stays: {error}");
         }
+    }
+    kept
+}
+
+/// Takes uploads in again that could not be removed.
+fn put_back(site: &mut Site, kept: Vec<(PartialId, Partial)>) {
+    if let Ok(files) = files(site) {
+        kept.into_iter().for_each(|(id, partial)| files.partials.put_back(id, partial));
     }
 }
 
@@ -342,15 +356,34 @@ fn status_now(
     }
     let disks = Disks::of(site)?;
     Ok(Reply::offload(move || {
-        let size = disks.unfinished(&state).ok_or_else(Fault::not_found).and_then(|unfinished| {
-            let held = hold.lock();
-            let size = unfinished.size(id).map_err(|error| disk_fault(&error, "look at an upload"))?;
-            Ok(held.unchecked_from.map_or(size, |from| from.min(size)))
+        let seen = disks.unfinished(&state).ok_or_else(Fault::not_found).and_then(|unfinished| {
+            look(unfinished, id, state, &hold).map_err(|error| disk_fault(&error, "look at an upload"))
         });
         move |site: &mut Site, _: &mut Context<'_>| {
-            told(size.map(|size| describe(site, method, &state, size, false).into()))
+            told(seen.map(|(state, size, is_finished)| {
+                if is_finished {
+                    note(site, id, &state, true);
+                }
+                describe(site, method, &state, size, is_finished).into()
+            }))
         }
     }))
+}
+
+/// How much of an upload there is, and whether it is finished: another process may have seen to that.
+fn look(unfinished: &dyn Unfinished, id: PartialId, state: State, hold: &Hold) -> std::io::Result<(State, u64, bool)> {
+    let held = hold.lock();
+    match unfinished.size(id) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound && held.is_doubtful => {
+            let state = written_state(unfinished, id)?;
+            let size = state.length.unwrap_or(0);
+            Ok((state, size, true))
+        }
+        size => {
+            let size = size?;
+            Ok((state, held.unchecked_from.map_or(size, |from| from.min(size)), false))
+        }
+    }
 }
 
 fn describe(site: &Site, method: Method, state: &State, offset: u64, is_finished: bool) -> Response {
@@ -409,9 +442,13 @@ fn delete_now(site: &mut Site, call: &Call<'_>, who: &Principal, cx: &Context<'_
     let disks = Disks::of(site)?;
     let files = files(site)?;
     let gone: Vec<_> = files.partials.remove(id).map(|partial| (id, partial)).into_iter().collect();
-    Ok(Reply::offload(move || {
-        clear_away(&disks, &gone);
-        move |_: &mut Site, _: &mut Context<'_>| answer(Status::NO_CONTENT).into()
+    Ok(Reply::offload_write(move || {
+        let held = clear_away(&disks, gone);
+        move |site: &mut Site, _: &mut Context<'_>| {
+            let is_held = !held.is_empty();
+            put_back(site, held);
+            if is_held { refused(&held_elsewhere()) } else { answer(Status::NO_CONTENT).into() }
+        }
     }))
 }
 
@@ -450,7 +487,7 @@ fn receive(site: &mut Site, asked: Asked, who: Maker, actor: Actor, cx: &Context
     let store = Store::of(files(site)?, &area, limits.min_free_bytes)?;
     let allowance = Allowance::of(site, &actor);
     let by = Bearer { limit: limits.upload_limit_bytes, now: cx.wall, ip: cx.peer.ip, actor, allowance };
-    Ok(Reply::offload(move || {
+    Ok(Reply::offload_write(move || {
         let prepared = Piece::prepare(store, asked, state, &hold, by);
         move |_: &mut Site, _: &mut Context<'_>| match prepared {
             Ok(piece) => Reply::Receive { most: piece.room_left().max(1), sink: Box::new(piece) },

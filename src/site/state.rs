@@ -97,6 +97,11 @@ pub struct Files {
 }
 
 impl Files {
+    /// The folders there are.
+    pub fn disks(&self) -> Vec<Arc<dyn Disk>> {
+        [Some(&self.disk), self.homes.as_ref()].into_iter().flatten().cloned().collect()
+    }
+
     /// Shared files in a folder. The seed is for the names of those that come without one.
     pub fn new(disk: Arc<dyn Disk>, seed: u64) -> Files {
         Files {

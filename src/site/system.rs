@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::http::response::{Body, Response};
 use crate::http::status::Status;
 use crate::server::context::{Call, Context};
-use crate::server::reply::{Counts, Lane, Reply, TURN_MS};
+use crate::server::reply::{Counts, Lane, Reply, TURN_MS, Tally};
 use crate::site::gate::{Action, Principal, Target, Terms, authorize, rights_of};
 use crate::site::openapi;
 use crate::site::state::Site;
@@ -138,9 +138,7 @@ fn numbers(site: &mut Site, cx: &mut Context<'_>) -> Response {
     one("messages_total", "counter", "Chat messages kept.", tallies.messages);
     one("throttled_total", "counter", "Requests told to come back later.", tallies.throttled);
     one("uptime_seconds", "gauge", "Seconds since the start.", cx.now.since(started) / 1000);
-    let classes = ["1xx", "2xx", "3xx", "4xx", "5xx"];
-    let answers: Vec<_> = classes.into_iter().zip(cx.answers.by_class.into_iter().skip(1)).collect();
-    several(&mut text, "answers_total", "counter", "Answers given, by status class.", "class", &answers);
+    write_answers(&mut text, cx.answers);
     let at: Vec<_> = cx.census().iter().map(|&(doing, count)| (doing, count as u64)).collect();
     several(&mut text, "connections_by_state", "gauge", "Connections now, by what they are at.", "state", &at);
     let refusals = [
@@ -158,6 +156,23 @@ fn numbers(site: &mut Site, cx: &mut Context<'_>) -> Response {
         .header("Cache-Control", "no-store")
         .with_body(Body::Bytes(text.into()))
 }
+
+/// How often each status was answered, with its class; those that every server answers stand there from the start, so that their
+/// first is seen as a step.
+fn write_answers(text: &mut String, answers: &Tally) {
+    let name = "hythe_answers_total";
+    let _ = write!(text, "# HELP {name} Answers given, by status and its class.\n# TYPE {name} counter\n");
+    let seen = answers.iter().map(|(status, _)| status).filter(|status| !USUAL.contains(status));
+    let mut statuses: Vec<usize> = USUAL.into_iter().chain(seen).collect();
+    statuses.sort_unstable();
+    for status in statuses {
+        let (class, count) = (status / 100, answers.sum(status..status + 1));
+        let _ = writeln!(text, "{name}{{class=\"{class}xx\",status=\"{status}\"}} {count}");
+    }
+}
+
+/// Statuses that are told of though there were none.
+const USUAL: [usize; 8] = [101, 200, 206, 304, 400, 403, 404, 500];
 
 /// The histogram of turns, in seconds as Prometheus has it.
 fn write_turns(text: &mut String, counts: &Counts) {

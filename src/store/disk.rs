@@ -3,6 +3,7 @@
 //! A [`Disk`] is one folder tree, opened once; every verb takes a [`RelPath`] below its root and can reach nothing else.
 //! All verbs block: only helpers call them.
 
+use std::any::Any;
 use std::fmt;
 use std::io;
 use std::sync::Arc;
@@ -132,6 +133,9 @@ pub trait Growing: Draft {
     fn cut(&mut self, size: u64) -> io::Result<()>;
 }
 
+/// That no other process is at an unfinished upload, for as long as this is kept.
+pub type Claim = Arc<dyn Any + Send + Sync>;
+
 /// Uploads that may continue another day. Each is its content and a state, which is opaque here and replaced in one step. They
 /// lie in the same file system as the tree, where no path leads.
 pub trait Unfinished: Send + Sync {
@@ -144,10 +148,11 @@ pub trait Unfinished: Send + Sync {
     /// Opens its content to go on at its end.
     fn resume(&self, id: PartialId) -> io::Result<Box<dyn Growing>>;
 
-    /// Whether another process is at it: one that this one has taken the place of.
-    fn is_held(&self, id: PartialId) -> io::Result<bool> {
+    /// Keeps other processes from it: there is one that this one takes the place of, or that takes this one's. `None` if another
+    /// is at it.
+    fn claim(&self, id: PartialId) -> io::Result<Option<Claim>> {
         let _ = id;
-        Ok(false)
+        Ok(Some(Arc::new(())))
     }
 
     /// How much content it has; `NotFound` when it has none any more.
@@ -156,7 +161,10 @@ pub trait Unfinished: Send + Sync {
     /// Removes content and state, whichever there is.
     fn give_up(&self, id: PartialId) -> io::Result<()>;
 
-    /// All states there are. Content without a state is removed.
+    /// Its state as it was written down last.
+    fn state(&self, id: PartialId) -> io::Result<Vec<u8>>;
+
+    /// All states there are. Content without a state is removed, if it is not one that is just begun.
     fn all(&self) -> io::Result<Vec<(PartialId, Vec<u8>)>>;
 
     /// A word that changes when the machine starts anew: what was written and not synced before is to be doubted then.

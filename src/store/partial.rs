@@ -1,11 +1,11 @@
 //! [`Partials`]: uploads that may continue another day, as the loop knows them. A pure model; how many there may be, whose each
 //! is, what it will become and until when it is waited for. How much of each has come only the disk knows.
 
+use std::any::Any;
 use std::collections::HashMap;
 use std::fmt;
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 
 use serde_json::{Value, json};
 
@@ -161,6 +161,10 @@ pub struct Held {
     turn: u64,
     /// From where on the content was not checked yet against the checksum it came with.
     pub unchecked_from: Option<u64>,
+    /// What keeps other processes from it, as long as somebody here writes to it.
+    pub claim: Option<Weak<dyn Any + Send + Sync>>,
+    /// Another process may have been at it since its state was read.
+    pub is_doubtful: bool,
 }
 
 /// The turn of one writer.
@@ -175,6 +179,15 @@ impl Hold {
     pub fn lock(&self) -> MutexGuard<'_, Held> {
         // Who panicked while it wrote has left a shorter upload, and nothing else.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same, if nobody is writing just now.
+    pub fn try_lock(&self) -> Option<MutexGuard<'_, Held>> {
+        match self.0.try_lock() {
+            Ok(held) => Some(held),
+            Err(TryLockError::Poisoned(held)) => Some(held.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// Begins a turn, and ends all others. The guard is this one's.
@@ -245,6 +258,21 @@ impl Partials {
         self.all.get(&id).filter(|partial| partial.state.until > now)
     }
 
+    /// Takes in one as it was found on the disk, if nobody here is at it. Another process may still be, or have been since.
+    pub fn found(&mut self, id: PartialId, state: State, is_finished: bool) {
+        let partial = self.all.entry(id).or_insert_with(|| {
+            let hold = Hold::default();
+            Partial { state: state.clone(), hold, is_finished }
+        });
+        let hold = partial.hold.clone();
+        let Some(mut held) = hold.try_lock() else { return };
+        if held.claim.as_ref().and_then(Weak::upgrade).is_none() {
+            held.is_doubtful = !is_finished;
+            partial.state = state;
+            partial.is_finished |= is_finished;
+        }
+    }
+
     /// Notes what has become of one.
     pub fn note(&mut self, id: PartialId, state: State, is_finished: bool) {
         if let Some(partial) = self.all.get_mut(&id) {
@@ -256,6 +284,11 @@ impl Partials {
     /// Takes one out.
     pub fn remove(&mut self, id: PartialId) -> Option<Partial> {
         self.all.remove(&id)
+    }
+
+    /// Takes one in again that was taken out.
+    pub fn put_back(&mut self, id: PartialId, partial: Partial) {
+        self.all.entry(id).or_insert(partial);
     }
 
     /// Takes out those that nobody waits for any more, and of the finished ones more than are remembered.
@@ -385,6 +418,23 @@ mod tests {
             partials.insert(id(number), state(guest(1), 1000), true);
         }
         assert_eq!(gone(&mut partials, 100), [id(2)], "the oldest of too many finished ones");
+    }
+
+    #[test]
+    fn what_is_found_on_the_disk_holds_unless_somebody_here_is_at_it() {
+        let mut partials = Partials::default();
+        let now = Wall::from_millis(0);
+        partials.found(id(1), state(guest(1), 100), false);
+        let hold = partials.get(id(1), now).unwrap().hold.clone();
+        assert!(hold.lock().is_doubtful);
+        let claim: Arc<dyn Any + Send + Sync> = Arc::new(());
+        *hold.lock() = Held { claim: Some(Arc::downgrade(&claim)), ..Held::default() };
+        partials.found(id(1), state(guest(1), 200), false);
+        assert_eq!(partials.get(id(1), now).unwrap().state.until, Wall::from_millis(100), "one of ours writes");
+        drop(claim);
+        partials.found(id(1), state(guest(1), 300), true);
+        let partial = partials.get(id(1), now).unwrap();
+        assert_eq!((partial.state.until, partial.is_finished), (Wall::from_millis(300), true));
     }
 
     #[test]

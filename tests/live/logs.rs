@@ -110,3 +110,49 @@ fn logs_that_nobody_reads_stop_nobody() {
         let _ = fs::remove_file(pipe);
     }
 }
+
+/// How many bytes the log says were sent of the body of each answer to a request for `target`.
+fn sent(log: &Path, target: &str) -> Vec<u64> {
+    let text = fs::read_to_string(log).unwrap_or_default();
+    let lines = text.lines().filter_map(|line| line.split_once(&format!("\"GET {target} HTTP/1.1\" 200 ")));
+    lines.map(|(_, rest)| rest.split(' ').next().expect("a number").parse().expect("a number")).collect()
+}
+
+#[test]
+fn the_access_log_tells_what_was_sent_not_what_was_promised() {
+    const WHOLE: u64 = 32 << 20;
+    let house = House::open(&["--access-log", "access.log"]);
+    let log = house.folder().join("access.log");
+    let file = fs::File::create(house.folder().join("uploads/large.bin")).expect("a file");
+    file.set_len(WHOLE).expect("a hole is enough");
+    fs::create_dir(house.folder().join("uploads/dir")).expect("a folder");
+    fs::hard_link(house.folder().join("uploads/large.bin"), house.folder().join("uploads/dir/large.bin"))
+        .expect("a link");
+    let waits_for = |target: &str, count: usize| {
+        let latest = Instant::now() + PATIENCE;
+        while sent(&log, target).len() < count {
+            assert!(Instant::now() < latest, "{count} lines of {target} in {:?}", fs::read_to_string(&log));
+            thread::sleep(Duration::from_millis(10));
+        }
+        sent(&log, target)
+    };
+    let port = house.port();
+    for target in ["/files/large.bin", "/files/dir?archive=tar"] {
+        let ask = format!("GET {target} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n");
+        // One takes all of it. An archive is longer than what is in it.
+        let mut wire = Wire::connect(house.address());
+        wire.send(ask.as_bytes());
+        let (_, end) = wire.drain_within(PATIENCE);
+        assert!(end.is_some(), "it ends");
+        let whole = waits_for(target, 1);
+        assert!(whole[0] == WHOLE || target.contains("tar") && whole[0] > WHOLE, "{target}: {whole:?}");
+        // One takes nothing and goes: some of it was in the kernel's hands already.
+        let mut wire = Wire::connect(house.address());
+        wire.send(ask.as_bytes());
+        thread::sleep(Duration::from_millis(100));
+        assert_eq!(sent(&log, target).len(), 1, "nothing is told before it is known");
+        drop(wire);
+        let cut = waits_for(target, 2);
+        assert!(cut[1] > 0 && cut[1] < WHOLE, "{target}: {cut:?}");
+    }
+}

@@ -23,7 +23,7 @@ fn a_pair_of_our_own_is_served_and_trusted_by_name_and_address() {
     let (pem, key) = (folder.0.join("tls/cert.pem"), folder.0.join("tls/key.pem"));
     assert_eq!(fs::metadata(&key).expect("a key").permissions().mode() & 0o777, 0o600);
     assert_eq!(fs::read_dir(folder.0.join("tls")).expect("a folder").count(), 2);
-    for says in ["--tls-cert tls/cert.pem --tls-key tls/key.pem", "curl --cacert tls/cert.pem", "825 days"] {
+    for says in ["--tls-cert tls/cert.pem --tls-key tls/key.pem", "curl --cacert tls/cert.pem", "365 days"] {
         assert!(told.contains(says), "{says}: {told}");
     }
     let text = |path: &std::path::Path| path.to_str().expect("text").to_owned();

@@ -56,11 +56,18 @@ pub fn flags(pairs: &[&Pair]) -> Vec<String> {
 
 /// Starts a server that must refuse, and gives what it says and its code.
 pub fn refused(folder: &Path, flags: &[String]) -> (i32, String) {
-    let output = Command::new(env!("CARGO_BIN_EXE_hythe"))
-        .current_dir(folder)
-        .args(["serve", "--listen", "127.0.0.1:0"])
-        .args(flags)
-        .output()
-        .expect("it starts");
+    outcome(&mut refusing(folder, flags))
+}
+
+/// Such a server before it is started.
+pub fn refusing(folder: &Path, flags: &[String]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hythe"));
+    command.current_dir(folder).args(["serve", "--listen", "127.0.0.1:0"]).args(flags);
+    command
+}
+
+/// What it says, and its code.
+pub fn outcome(command: &mut Command) -> (i32, String) {
+    let output = command.output().expect("it starts");
     (output.status.code().expect("it ends by itself"), String::from_utf8_lossy(&output.stderr).into_owned())
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::client::{Client, HEALTH, HEALTHY, config, socket, usual};
 use crate::house::House;
-use crate::keys::{Folder, Pair, flags, make, refused};
+use crate::keys::{Folder, Pair, flags, make, outcome, refused, refusing};
 
 fn words(flags: &[String]) -> Vec<&str> {
     flags.iter().map(String::as_str).collect()
@@ -51,6 +51,26 @@ fn keys_that_do_not_fit_are_refused_with_a_sentence() {
         assert_eq!(code, 78, "{given:?}: {told}");
         assert!(told.contains(says), "{given:?}: {told}");
     }
+}
+
+#[test]
+fn a_key_that_may_not_be_read_is_told() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    use std::os::unix::process::CommandExt;
+    let folder = Folder::new("unreadable");
+    let pair = make(&folder.0, "a", "localhost", 90);
+    fs::set_permissions(&pair.key, fs::Permissions::from_mode(0o000)).expect("it is ours");
+    let mut command = refusing(&folder.0, &flags(&[&pair]));
+    if rustix::process::geteuid().is_root() {
+        // Root may read whatever it likes: somebody else starts it, in a folder of their own.
+        chown(&folder.0, Some(65_534), Some(65_534)).expect("root may");
+        command.uid(65_534).gid(65_534);
+    }
+    let (code, told) = outcome(&mut command);
+    assert_eq!(code, 78, "{told}");
+    let sentence = format!("cannot read the key {}: Permission denied", pair.key.display());
+    assert!(told.contains(&sentence), "{told}");
+    assert_eq!(told.lines().count(), 1, "one sentence: {told}");
 }
 
 #[test]

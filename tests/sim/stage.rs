@@ -187,14 +187,15 @@ impl<S: State> Stage<S> {
     /// Jobs that are out, by the loop's count and by the world's.
     fn jobs(&mut self) -> usize {
         let (_, yard) = self.reactor.parts();
-        let counted = yard.jobs_out(Lane::Files) + yard.jobs_out(Lane::Hash) + yard.promises();
+        let counted =
+            yard.jobs_out(Lane::Files) + yard.jobs_out(Lane::Writes) + yard.jobs_out(Lane::Hash) + yard.promises();
         counted + self.reactor.system().jobs()
     }
 
     fn check_empty(&mut self) {
         let (house, yard) = self.reactor.parts();
         assert_eq!(yard.hub.listeners(), 0, "nobody listens any more");
-        let answers: u64 = house.answers.by_class.iter().sum();
+        let answers: u64 = yard.tally.sum(0..600);
         let is_logged = house.access.is_some();
         assert!(self.disks.iter().all(|disk| disk.drafts() == 0), "no temporary file is left");
         if is_logged {

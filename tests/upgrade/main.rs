@@ -4,6 +4,7 @@ mod load;
 mod place;
 
 use std::fs;
+use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -68,6 +69,85 @@ fn ten_upgrades_under_load_refuse_nothing_and_lose_nothing() {
         put.len(),
         said.len()
     );
+}
+
+const TUS: &str = "Tus-Resumable: 1.0.0\r\n";
+
+/// The value of a field of an answer.
+fn field<'a>(answer: &'a str, name: &str) -> Option<&'a str> {
+    answer.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(": "))
+}
+
+/// A PATCH of which the first half is sent, and the socket on which the rest is still to come.
+fn begin_piece(place: &Place, upload: &str, offset: usize, length: usize, first: &[u8]) -> std::net::TcpStream {
+    let mut socket = place::connect(place.address);
+    let head = format!(
+        "PATCH {upload} HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n{TUS}Upload-Offset: {offset}\r\n\
+         Content-Type: application/offset+octet-stream\r\nContent-Length: {length}\r\n\r\n",
+        place.address.port()
+    );
+    socket.write_all(head.as_bytes()).expect("it reads");
+    socket.write_all(first).expect("it reads");
+    socket
+}
+
+/// The answer to a PATCH of which this is the rest.
+fn end_piece(mut socket: std::net::TcpStream, rest: &[u8]) -> String {
+    socket.write_all(rest).expect("it reads on");
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).expect("it answers and closes");
+    answer
+}
+
+fn begin_upload(place: &Place, name: &str, length: usize) -> String {
+    let name = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, name);
+    let fields = format!("{TUS}Upload-Length: {length}\r\nUpload-Metadata: filename {name}\r\n");
+    let created = place::ask_with(place.address, "POST /tus", &fields, b"");
+    assert!(created.starts_with("HTTP/1.1 201 "), "{created}");
+    field(&created, "Location").expect("a place").to_owned()
+}
+
+#[test]
+fn a_piece_that_the_old_server_still_receives_is_not_written_by_the_new_one_too() {
+    let place = Place::start("pieces", &[]);
+    let head = |upload: &str| place::ask_with(place.address, &format!("HEAD {upload}"), TUS, b"");
+    let comes_to = |upload: &str, offset: &str| {
+        let latest = Instant::now() + Duration::from_secs(10);
+        while field(&head(upload), "Upload-Offset") != Some(offset) {
+            assert!(Instant::now() < latest, "{}", head(upload));
+            thread::sleep(Duration::from_millis(10));
+        }
+    };
+    let (going, ending) = (begin_upload(&place, "going.bin", 3000), begin_upload(&place, "ending.bin", 2000));
+    let going_on = begin_piece(&place, &going, 0, 2000, &[b'a'; 1000]);
+    let ending_on = begin_piece(&place, &ending, 0, 2000, &[b'e'; 1000]);
+    thread::sleep(Duration::from_millis(100));
+    let old = place.process();
+    let (code, said) = place.upgrade();
+    assert_eq!(code, 0, "{said}");
+    assert_ne!(place.process(), old);
+    // The new one serves; the old one is still receiving.
+    let refused = |answer: String| {
+        assert!(answer.starts_with("HTTP/1.1 423 Locked\r\n"), "{answer}");
+        assert!(answer.contains("\"upload_locked\"") && field(&answer, "Retry-After").is_some(), "{answer}");
+    };
+    for from in [0, 1000] {
+        refused(end_piece(begin_piece(&place, &going, from, 1000, b""), &[b'b'; 1000]));
+    }
+    refused(place::ask_with(place.address, &format!("DELETE {going}"), TUS, b""));
+    let answer = end_piece(going_on, &[b'a'; 1000]);
+    assert!(answer.starts_with("HTTP/1.1 204 ") && field(&answer, "Upload-Offset") == Some("2000"), "{answer}");
+    let answer = end_piece(ending_on, &[b'e'; 1000]);
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    // What the old one has finished the new one knows of, and what it left goes on.
+    comes_to(&ending, "2000");
+    assert!(field(&head(&ending), "Content-Location").is_some_and(|place| place.ends_with("/files/ending.bin")));
+    comes_to(&going, "2000");
+    let answer = end_piece(begin_piece(&place, &going, 2000, 1000, b""), &[b'c'; 1000]);
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    let file = fs::read(place.folder.join("uploads/going.bin")).expect("it is whole");
+    assert_eq!(file, [vec![b'a'; 2000], vec![b'c'; 1000]].concat());
+    assert_eq!(fs::read(place.folder.join("uploads/ending.bin")).expect("it is whole"), [b'e'; 2000]);
 }
 
 #[test]

@@ -1,5 +1,8 @@
 //! What encryption costs: new connections, bulk bytes, and the memory of one that is idle; beside nginx, with the same P-256
 //! certificate and one worker.
+//!
+//! New connections are whole handshakes, of each version, and those that come back with a ticket, each counted by itself: a load
+//! that resumes with one server and not with the other, or speaks another version with it, compares two different things.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -9,11 +12,19 @@ use hythe_bench::process;
 
 use super::house::{House, Outcome, find_program, on_core};
 use super::servers::{Server, Start, end, free_address};
-use super::tools::wrk_with;
+use super::tools::{run_program, wrk_with};
 use hythe_bench::report::{Figures, Results};
 
 /// How many idle connections are held. A client that holds more would be measured itself.
 const IDLE: usize = 2_000;
+
+/// Kinds of new connections, the words that ask for them, and the share of handshakes that is then resumed.
+const SHAKES: [(&str, &str, f64); 4] = [
+    ("new13", "", 0.0),
+    ("new12", "--tls12", 0.0),
+    ("resumed13", "--resume", 1.0),
+    ("resumed12", "--resume --tls12", 1.0),
+];
 
 /// Holds connections that were answered once, until its stdin ends.
 const HOLD: &str = "import socket, ssl, sys
@@ -66,8 +77,20 @@ pub fn secure(house: &House) -> Outcome<Results> {
             let mut keep = |what: &str, seen: Figures| {
                 figures.extend(seen.into_iter().map(|(name, value)| (name.replace("wrk", what), value)));
             };
-            let closing = ["--header", "Connection: close"];
-            keep("connect", wrk_with(house, &server, "https", &closing, "/1k.bin", 32, house.seconds)?);
+            for (what, more, resumed) in SHAKES {
+                let words = format!("--path /1k.bin --seconds {} {more}", house.seconds);
+                let wanted = ["connections_per_s", "server_us", "client_us", "resumed_share", "errors"];
+                let seen = run_program(house, &server, "handshakes", &words, &wanted)?;
+                let share = seen.iter().find(|(name, _)| name == "resumed_share").map_or(0.0, |(_, share)| *share);
+                if seen.iter().any(|(name, value)| name == "errors" && *value > 0.0) {
+                    return Err(format!("{name}, {what}: connections failed").into());
+                }
+                if (share - resumed).abs() > 0.05 {
+                    return Err(format!("{name}, {what}: {share:.2} of the handshakes were resumed").into());
+                }
+                let seen = seen.into_iter().filter(|(name, _)| name != "resumed_share");
+                keep("", seen.map(|(name, value)| (format!("{what}_{name}"), value)).collect());
+            }
             let bulk = wrk_with(house, &server, "https", &[], "/10m.bin", 4, house.seconds)?;
             let rate = bulk.iter().find(|(name, _)| name == "wrk_requests_per_s").map_or(0.0, |(_, rate)| *rate);
             keep(
@@ -84,7 +107,11 @@ pub fn secure(house: &House) -> Outcome<Results> {
             results.keep(name, figures);
         }
     }
-    for figure in ["connect_requests_per_s", "small_requests_per_s", "bulk_mib_per_s", "connect_server_us"] {
+    let shaken =
+        SHAKES.iter().flat_map(|(what, ..)| ["connections_per_s", "server_us"].map(|part| format!("{what}_{part}")));
+    let others = ["small_requests_per_s", "small_server_us", "bulk_mib_per_s", "bulk_server_us", "idle_bytes_each"];
+    for figure in shaken.chain(others.map(String::from)) {
+        let figure = figure.as_str();
         if let (Some(ours), Some(theirs)) = (results.median("hythe", figure), results.median("nginx", figure)) {
             results.remarks.push(format!("{figure}: hythe is at {:.2} of nginx", ours / theirs));
         }

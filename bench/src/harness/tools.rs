@@ -11,10 +11,16 @@ use super::servers::{Server, end};
 
 /// Runs our load to its end and takes these figures out of its line.
 pub fn load(house: &House, server: &Server, words: &str, wanted: &[&str]) -> Outcome<Figures> {
-    let output = on_core(house.load_core, || load_command(house, server, "load", words).stdin(Stdio::null()).output())?;
+    run_program(house, server, "load", words, wanted)
+}
+
+/// The same of another of our programs that measures.
+pub fn run_program(house: &House, server: &Server, program: &str, words: &str, wanted: &[&str]) -> Outcome<Figures> {
+    let output =
+        on_core(house.load_core, || load_command(house, server, program, words).stdin(Stdio::null()).output())?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let Some(line) = text.lines().last() else {
-        return Err(format!("load {words}: {}", String::from_utf8_lossy(&output.stderr).trim()).into());
+    let Some(line) = text.lines().last().filter(|_| output.status.success()) else {
+        return Err(format!("{program} {words}: {}", String::from_utf8_lossy(&output.stderr).trim()).into());
     };
     Ok(pick(line, wanted))
 }
@@ -27,8 +33,9 @@ pub fn pick(line: &str, wanted: &[&str]) -> Figures {
 
 fn load_command(house: &House, server: &Server, program: &str, words: &str) -> Command {
     // Whoever only gets in the way has a machine of its own in the world; here it must not take the core from who measures.
-    let mut command = Command::new(if program == "load" { house.program(program) } else { "nice".into() });
-    if program != "load" {
+    let is_measuring = matches!(program, "load" | "handshakes");
+    let mut command = Command::new(if is_measuring { house.program(program) } else { "nice".into() });
+    if !is_measuring {
         command.args(["-n", "19"]).arg(house.program(program));
     }
     command.args(words.split_whitespace());

@@ -21,6 +21,23 @@ use crate::server::reply::State;
 pub(super) const LINGER_SILENCE_MS: u64 = 2_000;
 const LINGER_MS: u64 = 30_000;
 
+/// What has been given of an answer, in bytes.
+#[derive(Clone, Copy)]
+pub(super) struct Given {
+    status: Status,
+    head: usize,
+    body: u64,
+    /// Whether its body is still to be drawn.
+    is_drawn: bool,
+}
+
+impl Given {
+    /// An answer whose body is not counted.
+    pub(super) fn head_of(response: &Response) -> Given {
+        Given { status: response.status, head: 0, body: 0, is_drawn: false }
+    }
+}
+
 impl<S: State> Connection<S> {
     /// Gives an answer.
     #[inline]
@@ -32,12 +49,14 @@ impl<S: State> Connection<S> {
         port: &mut Port<'_, Self>,
     ) {
         let length = response.body.length().map_or(Length::Chunked, Length::Known);
-        let encoder = self.write_head(&response, length, source, house, port);
+        let (encoder, head) = self.write_head(&response, length, house, port);
+        let mut given = Given { status: response.status, head, body: 0, is_drawn: false };
         if encoder == Encoder::Silent {
             if let Body::Stream(source) = response.body {
                 port.spawn(Lane::Files, move || drop_there(source));
             }
         } else {
+            given.body = response.body.length().unwrap_or(0);
             match response.body {
                 Body::Empty => {}
                 Body::Bytes(bytes) => send(bytes, port),
@@ -52,9 +71,14 @@ impl<S: State> Connection<S> {
                         }
                     }
                 }
-                Body::Stream(source) => return self.begin_sending(Pull::new(source, encoder), port),
+                Body::Stream(drawn) => {
+                    given = Given { body: 0, is_drawn: true, ..given };
+                    self.note(given, source, house, port);
+                    return self.begin_sending(Pull::new(drawn, encoder), port);
+                }
             }
         }
+        self.note(given, source, house, port);
         let next = self.exchange.end(true);
         self.conclude(next, house, port);
     }
@@ -82,6 +106,9 @@ impl<S: State> Connection<S> {
                 if !pull.encoder.open(window.len(), port.desk()) {
                     return self.break_off(&"its body is longer than was said", house, port);
                 }
+                if let Some(access) = &mut house.access {
+                    access.grow(port.key, window.len() as u64);
+                }
                 send(Bytes::from(window), port);
                 pull.encoder.close(port.desk());
                 if pull.is_over() {
@@ -101,6 +128,8 @@ impl<S: State> Connection<S> {
             return self.break_off(&"its body is shorter than was said", house, port);
         }
         self.take_work(port);
+        // What is still on the desk leaves at once, as a rule, and the line of the log is held until it has.
+        port.tell_drained();
         let next = self.exchange.end(true);
         self.conclude(next, house, port);
     }
@@ -129,13 +158,12 @@ impl<S: State> Connection<S> {
         &mut self,
         response: &Response,
         length: Length,
-        source: Asked<'_, '_>,
         house: &mut House<S>,
         port: &mut Port<'_, Self>,
-    ) -> Encoder {
+    ) -> (Encoder, usize) {
+        let before = port.desk().len();
         let keep = house.keep_alive(port.yard.is_closing);
         let wall = port.yard.wall;
-        let status = response.status;
         let encoder = if self.cors > 0 {
             let origin = house.rules.cors_origins[usize::from(self.cors) - 1].clone();
             let lines = format!(
@@ -155,12 +183,7 @@ impl<S: State> Connection<S> {
             let common = house.common(wall, false);
             self.exchange.begin(response, length, common, &keep, port.desk())
         };
-        let sent = match length {
-            Length::Known(length) if !self.exchange.is_head() => length,
-            _ => 0,
-        };
-        self.note(status, sent, source, house, port);
-        encoder
+        (encoder, port.desk().len() - before)
     }
 
     /// Writes the answer after which the connection is no longer one of HTTP.
@@ -173,19 +196,37 @@ impl<S: State> Connection<S> {
     ) {
         let common = house.common(port.yard.wall, false);
         self.exchange.switch(response, common, port.desk());
-        self.note(response.status, 0, asked, house, port);
+        self.note(Given::head_of(response), asked, house, port);
     }
 
-    /// Counts an answer and writes its line of the access log.
+    /// Counts an answer and writes its line of the access log, or keeps it until all of the answer has left.
     #[inline]
-    fn note(&self, status: Status, sent: u64, asked: Asked<'_, '_>, house: &mut House<S>, port: &mut Port<'_, Self>) {
-        house.answers.by_class[usize::from(status.code() / 100).min(5)] += 1;
-        if let Some(access) = &mut house.access {
-            let (wall, log) = (port.yard.wall, &mut port.yard.log);
-            match asked {
-                Asked::Request(request, ip) => access.note(request, ip, status, sent, wall, log),
-                Asked::Kept(line) => access.note_kept(line.as_deref(), self.peer.ip, status, sent, wall, log),
-            }
+    pub(super) fn note(&self, given: Given, asked: Asked<'_, '_>, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        let Given { status, head, body, is_drawn } = given;
+        port.yard.tally.add(usize::from(status.code()));
+        let Some(access) = &mut house.access else { return };
+        if is_drawn || port.has_outbox() {
+            let (line, ip) = match asked {
+                Asked::Request(request, ip) => (Some(Box::new(Line::of(request, ip))), ip),
+                Asked::Kept(line) => (line, self.peer.ip),
+            };
+            return access.hold(port.key, line, ip, status, head as u64, body);
+        }
+        let (wall, log) = (port.yard.wall, &mut port.yard.log);
+        match asked {
+            Asked::Request(request, ip) => access.note(request, ip, status, body, wall, log),
+            Asked::Kept(line) => access.note_kept(line.as_deref(), self.peer.ip, status, body, wall, log),
+        }
+    }
+
+    /// Everything that was given has left: what was held for the access log is written.
+    pub(super) fn release_lines(&self, house: &mut House<S>, port: &mut Port<'_, Self>) {
+        if let Some(access) = &mut house.access
+            && access.holds_any()
+            && !port.has_outbox()
+            && !matches!(self.phase, Phase::Sending(_))
+        {
+            access.release(port.key, 0, port.yard.wall, &mut port.yard.log);
         }
     }
 
@@ -269,7 +310,7 @@ impl<S: State> Connection<S> {
                 if let Work::Receive(pump) = work
                     && let Some(rest) = pump.abandon()
                 {
-                    port.spawn(Lane::Files, move || done_there(rest));
+                    port.spawn(Lane::Writes, move || done_there(rest));
                 }
                 port.resume();
                 line

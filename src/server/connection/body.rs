@@ -86,7 +86,7 @@ impl<S: State> Connection<S> {
                 Work::Collect { .. } => {
                     let Phase::Busy(busy) = std::mem::replace(&mut self.phase, Phase::Head) else { return };
                     let Busy { work: Work::Collect { bytes, then, .. }, line, .. } = *busy else { return };
-                    let reply = then(&mut house.state, bytes, &mut context(port.yard, house.answers, self.peer));
+                    let reply = then(&mut house.state, bytes, &mut context(port.yard, self.peer));
                     self.follow(reply, line, house, port);
                 }
                 Work::Wait { .. } => {}
@@ -137,11 +137,11 @@ impl<S: State> Connection<S> {
                     }
                     self.pump(house, port);
                 }
-                _ => port.spawn(Lane::Files, move || drop_there(sink)),
+                _ => port.spawn(Lane::Writes, move || drop_there(sink)),
             },
             (Phase::Busy(_), Sunk::Finished(step)) => {
                 let line = self.take_work(port);
-                let reply = step(&mut house.state, &mut context(port.yard, house.answers, self.peer));
+                let reply = step(&mut house.state, &mut context(port.yard, self.peer));
                 self.follow(reply, line, house, port);
             }
             (Phase::Busy(_), Sunk::Refused(fault)) => {
@@ -149,9 +149,9 @@ impl<S: State> Connection<S> {
                 self.refuse(&fault, line, house, port);
             }
             // The upload was refused or given up while the sink was away.
-            (_, Sunk::Home(sink, _)) => port.spawn(Lane::Files, move || drop_there(sink)),
+            (_, Sunk::Home(sink, _)) => port.spawn(Lane::Writes, move || drop_there(sink)),
             (_, Sunk::Finished(step)) => {
-                let reply = step(&mut house.state, &mut context(port.yard, house.answers, self.peer));
+                let reply = step(&mut house.state, &mut context(port.yard, self.peer));
                 follow_orphan(reply, house, port.yard, port.key);
             }
             (_, Sunk::Refused(_)) => {}

@@ -5,12 +5,11 @@ use std::fmt::Write;
 use crate::reactor::slot::Yard;
 use crate::reactor::system::Lane;
 use crate::server::connection::state::Connection;
-use crate::server::house::House;
 use crate::server::state::State;
 
 /// The line.
-pub(super) fn line<S: State>(census: &[(&'static str, usize)], house: &House<S>, yard: &Yard<Connection<S>>) -> String {
-    let (counts, answers) = (&yard.counts, house.answers.by_class);
+pub(super) fn line<S: State>(census: &[(&'static str, usize)], yard: &Yard<Connection<S>>) -> String {
+    let (counts, answers) = (&yard.counts, &yard.tally);
     let mut line = format!("status: {} connections", counts.connections);
     for (at, (doing, count)) in census.iter().enumerate() {
         let _ = write!(line, "{}{count} {doing}", if at == 0 { " (" } else { ", " });
@@ -25,9 +24,9 @@ pub(super) fn line<S: State>(census: &[(&'static str, usize)], house: &House<S>,
         counts.accepted,
         counts.evicted,
         counts.given_up,
-        answers.iter().sum::<u64>(),
-        answers[4],
-        answers[5],
+        answers.sum(0..600),
+        answers.sum(400..500),
+        answers.sum(500..600),
         size(counts.bytes_in),
         size(counts.bytes_out),
         yard.jobs_out(Lane::Files),

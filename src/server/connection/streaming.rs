@@ -10,6 +10,7 @@ use crate::reactor::hub::Dialect;
 use crate::reactor::slot::{Port, Yard};
 use crate::reactor::system::Peer;
 use crate::server::access::Line;
+use crate::server::connection::answer::Given;
 use crate::server::connection::state::{Asked, Connection, Done, Phase, Promise, Streaming, context, send};
 use crate::server::connection::talking::follow_alone;
 use crate::server::house::House;
@@ -26,13 +27,14 @@ impl<S: State> Connection<S> {
         house: &mut House<S>,
         port: &mut Port<'_, Self>,
     ) {
-        self.write_head(head, Length::UntilClose, Asked::Kept(line), house, port);
+        self.write_head(head, Length::UntilClose, house, port);
+        self.note(Given::head_of(head), Asked::Kept(line), house, port);
         if self.exchange.is_head() || port.yard.is_closing {
             let next = self.exchange.end(true);
             return self.conclude(next, house, port);
         }
         port.mark();
-        let said = talk.on_open(&mut house.state, &mut context(port.yard, house.answers, self.peer));
+        let said = talk.on_open(&mut house.state, &mut context(port.yard, self.peer));
         self.phase = Phase::Stream(Box::new(Streaming { talk, next: None }));
         port.become_listener();
         port.resume();
@@ -79,7 +81,7 @@ impl<S: State> Connection<S> {
         if let Phase::Stream(streaming) = &mut self.phase
             && let Some(next) = streaming.next.take()
         {
-            let said = next(&mut house.state, &mut context(port.yard, house.answers, self.peer));
+            let said = next(&mut house.state, &mut context(port.yard, self.peer));
             self.tell(said, house, port);
         }
     }
@@ -87,7 +89,7 @@ impl<S: State> Connection<S> {
     /// Somebody calls for this stream.
     pub(super) fn call_stream(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
         if let Phase::Stream(streaming) = &mut self.phase {
-            let said = streaming.talk.on_call(&mut house.state, &mut context(port.yard, house.answers, self.peer));
+            let said = streaming.talk.on_call(&mut house.state, &mut context(port.yard, self.peer));
             self.tell(said, house, port);
         }
     }
@@ -127,6 +129,6 @@ impl<S: State> Connection<S> {
 impl<S: State> Streaming<S> {
     /// Tells the talk that it is over.
     pub(super) fn end(mut self, house: &mut House<S>, yard: &mut Yard<Connection<S>>, peer: Peer) {
-        self.talk.on_end(&mut house.state, &mut context(yard, house.answers, peer));
+        self.talk.on_end(&mut house.state, &mut context(yard, peer));
     }
 }

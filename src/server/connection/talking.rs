@@ -41,11 +41,13 @@ impl<S: State> Connection<S> {
         }
         self.write_upgrade(&handshake.response(), Asked::Kept(line), house, port);
         port.mark();
-        let said = talk.on_open(&mut house.state, &mut context(port.yard, house.answers, self.peer));
+        let limits = Limits { message_max: talk.message_max(), is_text_only: !talk.takes_binary() };
+        let said = talk.on_open(&mut house.state, &mut context(port.yard, self.peer));
         self.phase = Phase::Talk(Box::new(Talking {
             decoder: None,
             talk,
             heard: port.now(),
+            limits,
             owed: 0,
             is_pinged: false,
             next: None,
@@ -92,14 +94,13 @@ impl<S: State> Connection<S> {
             }
             // What has been said so far leaves, whatever becomes of the next message.
             port.mark();
-            let limits = Limits { message_max: talking.talk.message_max(), is_text_only: !talking.talk.takes_binary() };
-            match decoder.decode(&input[used..], limits) {
+            match decoder.decode(&input[used..], talking.limits) {
                 Ok((taken, event)) => {
                     used += taken;
                     match event {
                         Event::NeedBytes => return used,
                         Event::Message(message) => {
-                            let cx = &mut context(port.yard, house.answers, self.peer);
+                            let cx = &mut context(port.yard, self.peer);
                             let said = talking.talk.on_message(message, &mut house.state, cx);
                             self.say(said, house, port);
                         }
@@ -168,7 +169,7 @@ impl<S: State> Connection<S> {
 
     /// What the talk had asked for is done: it goes on, and hears again if it had too much to wait for.
     pub(super) fn take_thought(&mut self, thought: Thought<S>, house: &mut House<S>, port: &mut Port<'_, Self>) {
-        let said = thought(&mut house.state, &mut context(port.yard, house.answers, self.peer));
+        let said = thought(&mut house.state, &mut context(port.yard, self.peer));
         self.is_done(port);
         self.say_or_tell(said, house, port);
     }
@@ -189,7 +190,7 @@ impl<S: State> Connection<S> {
         house: &mut House<S>,
         port: &mut Port<'_, Self>,
     ) {
-        let said = judged(&mut house.state, verdict, &mut context(port.yard, house.answers, self.peer));
+        let said = judged(&mut house.state, verdict, &mut context(port.yard, self.peer));
         self.is_done(port);
         self.say_or_tell(said, house, port);
     }
@@ -199,7 +200,7 @@ impl<S: State> Connection<S> {
         if let Phase::Talk(talking) = &mut self.phase
             && let Some(next) = talking.next.take()
         {
-            let said = next(&mut house.state, &mut context(port.yard, house.answers, self.peer));
+            let said = next(&mut house.state, &mut context(port.yard, self.peer));
             self.say(said, house, port);
         }
     }
@@ -207,7 +208,7 @@ impl<S: State> Connection<S> {
     /// Somebody calls for this conversation.
     pub(super) fn call_talk(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
         if let Phase::Talk(talking) = &mut self.phase {
-            let said = talking.talk.on_call(&mut house.state, &mut context(port.yard, house.answers, self.peer));
+            let said = talking.talk.on_call(&mut house.state, &mut context(port.yard, self.peer));
             self.say(said, house, port);
         }
     }
@@ -270,7 +271,7 @@ impl<S: State> Talking<S> {
         yard: &mut Yard<Connection<S>>,
         peer: crate::reactor::system::Peer,
     ) {
-        self.talk.on_end(&mut house.state, &mut context(yard, house.answers, peer));
+        self.talk.on_end(&mut house.state, &mut context(yard, peer));
     }
 }
 
