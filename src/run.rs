@@ -18,6 +18,7 @@ use crate::hand::{self, Keeping};
 use crate::measures::{Bound, fit_to_descriptors, marks, rules};
 use crate::os::doors::{self, Door};
 use crate::os::keys::Keys;
+use crate::os::pool;
 use crate::os::sandbox::{self, Sandbox};
 use crate::os::scribe::Scribe;
 use crate::os::succession::{Given, Handover, Note, Successor};
@@ -214,6 +215,7 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) 
     for (lane, task) in tasks.collect::<Vec<_>>() {
         reactor.parts().1.spawn(Key::NOBODY, lane, move || Done::Step(task()));
     }
+    pool::be_prompt();
     reactor.run().map_err(|error| other("wait for events", error))?;
     note.end();
     log::info!("closed");

@@ -11,7 +11,7 @@ use crate::config::Config;
 use crate::hand::Opener;
 use crate::http::fault::Fault;
 use crate::os::disk::FolderDisk;
-#[cfg(any(feature = "accounts", feature = "files"))]
+#[cfg(any(feature = "_ledger", feature = "files"))]
 use crate::os::process;
 #[cfg(feature = "_ledger")]
 use crate::reactor::hub::Hub;
@@ -137,7 +137,7 @@ fn load_partials_again(_: &mut Site) -> Reply<Site> {
 fn load_partials_again(site: &mut Site) -> Reply<Site> {
     let Some(files) = &site.files else { return nothing() };
     let disks = files.disks();
-    Reply::offload(move || {
+    Reply::offload_write(move || {
         let left: Vec<_> = disks.into_iter().flat_map(|disk| resume::find_left(&*disk, process::wall())).collect();
         move |site: &mut Site, _: &mut Context<'_>| {
             if let Some(files) = &mut site.files {
@@ -198,6 +198,7 @@ fn sweep(disk: &dyn Disk) {
 /// What follows when the ledger is open; so whoever served before us serves no more.
 #[cfg(feature = "_ledger")]
 fn opened(site: &mut Site) -> Reply<Site> {
+    process::let_go_of_the_start();
     #[cfg(feature = "accounts")]
     if let Reply::Offload(lane, task) = remove_homes_of_the_gone(site) {
         return Reply::Offload(
@@ -218,7 +219,7 @@ fn remove_homes_of_the_gone(site: &mut Site) -> Reply<Site> {
     let homes = site.files.as_ref().and_then(|files| files.homes.clone());
     let (Some(homes), Some(accounts)) = (homes, &site.accounts) else { return nothing() };
     let gone: Vec<i64> = accounts.users.gone().collect();
-    Reply::offload(move || {
+    Reply::offload_write(move || {
         gone.into_iter().for_each(|id| spot::remove_home_now(&*homes, id));
         |_: &mut Site, _: &mut Context<'_>| nothing()
     })

@@ -9,7 +9,7 @@ use crate::http::exchange::Exchange;
 use crate::http::fault::Fault;
 use crate::http::request::Request;
 use crate::http::status::Status;
-use crate::http::websocket::Decoder;
+use crate::http::websocket::{Decoder, Limits};
 use crate::reactor::slot::{Port, Yard};
 use crate::reactor::system::{Entrance, Key, LANES, Lane, Peer};
 use crate::server::access::Line;
@@ -94,6 +94,8 @@ pub(super) struct Talking<S: State> {
     pub(super) talk: Box<dyn Talk<S>>,
     /// When the client last gave a sign of life.
     pub(super) heard: Moment,
+    /// What is taken of the client.
+    pub(super) limits: Limits,
     /// How much of what the talk has asked for is not done.
     pub(super) owed: u16,
     /// Whether the client owes a sign of life.
@@ -139,8 +141,8 @@ pub(super) enum Asked<'a, 'r> {
 }
 
 pub(super) fn context<'a, S: State>(yard: &'a mut Yard<Connection<S>>, peer: Peer) -> Context<'a> {
-    let has_room = [yard.has_room(Lane::Files), yard.has_room(Lane::Hash)];
-    let jobs_out: [usize; LANES] = [yard.jobs_out(Lane::Files), yard.jobs_out(Lane::Hash)];
+    const ALL: [Lane; LANES] = [Lane::Files, Lane::Writes, Lane::Hash];
+    let (has_room, jobs_out) = (ALL.map(|lane| yard.has_room(lane)), ALL.map(|lane| yard.jobs_out(lane)));
     let promises = yard.promises();
     Context {
         now: yard.now,
@@ -207,7 +209,7 @@ pub(super) fn follow_orphan<S: State>(
         Reply::Offload(lane, task) => yard.spawn(nobody, lane, move || Done::Step(task())),
         Reply::Keep(entry, decided) => yard.keep(nobody, entry, Promise::Reply(decided)),
         // Nothing will come for it, and dropping it may block.
-        Reply::Receive { sink, .. } => yard.spawn(nobody, Lane::Files, move || drop_there(sink)),
+        Reply::Receive { sink, .. } => yard.spawn(nobody, Lane::Writes, move || drop_there(sink)),
         _ => {}
     }
 }
