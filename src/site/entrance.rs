@@ -4,7 +4,6 @@
 //! What is shown only once, a recovery code for one, travels from the form's answer to the page in a cookie that lives for two
 //! minutes and for that page alone; so it stands in no address, no log and no table.
 
-#[cfg(feature = "ui")]
 use std::fmt::Write;
 
 use crate::clock::Wall;
