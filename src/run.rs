@@ -190,6 +190,7 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) 
     let _ = writeln!(io::stderr(), "{}", summary::ready(&config, &bound.listeners));
     process::tell_ready();
     serve_first(&mut reactor)?;
+    log.begin().map_err(|error| other("begin the log", error))?;
     for (lane, task) in start::tasks(&reactor.parts().0.state, Some(opener)) {
         reactor.parts().1.spawn(Key::NOBODY, lane, move || Done::Step(task()));
     }

@@ -17,8 +17,7 @@ use crate::site::rooms::Rooms;
 use crate::site::state::{Accounts, Books, Chat, Files, Site};
 use crate::site::{built, spot};
 use crate::store::database;
-use crate::store::disk::{Disk, Links, PartialId};
-use crate::store::partial::State;
+use crate::store::disk::{Disk, Links};
 use crate::store::secret::Cost;
 use crate::store::users::Users;
 
@@ -90,27 +89,10 @@ pub fn accounts(config: &Config, books: &Books, hub: &mut Hub) -> Accounts {
 pub fn load_partials(site: &mut Site) {
     let Some(files) = &mut site.files else { return };
     for disk in files.disks() {
-        take_left(files, resume::find_left(&*disk, process::wall()));
-    }
-}
-
-/// Whoever this one took the place of may have begun, continued and finished uploads after we looked.
-fn load_partials_again(site: &mut Site) -> Reply<Site> {
-    let Some(files) = &site.files else { return nothing() };
-    let disks = files.disks();
-    Reply::offload(move || {
-        let left: Vec<_> = disks.into_iter().flat_map(|disk| resume::find_left(&*disk, process::wall())).collect();
-        move |site: &mut Site, _: &mut Context<'_>| {
-            if let Some(files) = &mut site.files {
-                take_left(files, left);
-            }
-            nothing()
+        for (id, state, is_finished) in resume::find_left(&*disk, process::wall()) {
+            files.partials.found(id, state, is_finished);
         }
-    })
-}
-
-fn take_left(files: &mut Files, left: Vec<(PartialId, State, bool)>) {
-    left.into_iter().for_each(|(id, state, is_finished)| files.partials.found(id, state, is_finished));
+    }
 }
 
 /// What helpers have to do when the loop begins.
@@ -132,7 +114,7 @@ pub fn tasks(site: &Site, opener: Option<Opener>) -> Vec<(Lane, Task<Site>)> {
     }
     if let (Some(books), Some(opener)) = (&site.books, opener) {
         // Whoever has a password hashed needs the ledger anyway, and who is to take our place waits for this lane.
-        tasks.push((Lane::Hash, opener.task(books.database.clone(), opened)));
+        tasks.push((Lane::Hash, opener.task(books.database.clone(), remove_homes_of_the_gone)));
     }
     tasks
 }
@@ -143,21 +125,6 @@ fn sweep(disk: &dyn Disk) {
         Ok(0) => {}
         Ok(swept) => log::info!("{swept} half-written files of an earlier run were removed"),
         Err(error) => log::warn!("half-written files of an earlier run cannot be removed: {error}"),
-    }
-}
-
-/// What follows when the ledger is open; so whoever served before us serves no more.
-fn opened(site: &mut Site) -> Reply<Site> {
-    match remove_homes_of_the_gone(site) {
-        Reply::Offload(lane, task) => Reply::Offload(
-            lane,
-            Box::new(move || {
-                // It has nothing more to say.
-                drop(task());
-                Box::new(|site: &mut Site, _: &mut Context<'_>| load_partials_again(site))
-            }),
-        ),
-        _ => load_partials_again(site),
     }
 }
 
