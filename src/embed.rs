@@ -73,7 +73,7 @@ impl<S: State> Server<S> {
             keeper: None,
             takes_signals: false,
             rules: Rules::default(),
-            marks: Marks { jobs_max: [QUEUE_MAX, HASHERS + HASH_QUEUE], ..Marks::default() },
+            marks: Marks { jobs_max: [QUEUE_MAX, QUEUE_MAX, HASHERS + HASH_QUEUE], ..Marks::default() },
         }
     }
 
@@ -199,6 +199,7 @@ impl<S: State> Server<S> {
     pub fn set_helpers(&mut self, threads: usize, queue_max: usize) {
         self.helpers = threads.max(1);
         self.marks.jobs_max[0] = queue_max.max(1);
+        self.marks.jobs_max[1] = queue_max.max(1);
     }
 
     /// Who keeps what [`Reply::Keep`] asks to be kept: a function that may block, on a thread of its own, is given all that waits and

@@ -233,6 +233,7 @@ fn told(verdict: database::Verdict) -> Verdict {
     match verdict {
         database::Verdict::Kept(id) => Verdict::Kept(id),
         database::Verdict::Refused => Verdict::Refused,
+        database::Verdict::Busy => Verdict::Busy,
         database::Verdict::Lost => Verdict::Lost,
     }
 }

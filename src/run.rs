@@ -15,6 +15,7 @@ use crate::hand::{self, Keeping};
 use crate::measures::{Bound, fit_to_descriptors, marks, rules};
 use crate::os::doors::{self, Door};
 use crate::os::keys::Keys;
+use crate::os::pool;
 use crate::os::sandbox::{self, Sandbox};
 use crate::os::scribe::Scribe;
 use crate::os::succession::{Given, Handover, Note, Successor};
@@ -194,6 +195,7 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) 
     for (lane, task) in start::tasks(&reactor.parts().0.state, Some(opener)) {
         reactor.parts().1.spawn(Key::NOBODY, lane, move || Done::Step(task()));
     }
+    pool::be_prompt();
     reactor.run().map_err(|error| other("wait for events", error))?;
     note.end();
     log::info!("closed");

@@ -133,7 +133,7 @@ fn remove_homes_of_the_gone(site: &mut Site) -> Reply<Site> {
     let homes = site.files.as_ref().and_then(|files| files.homes.clone());
     let (Some(homes), Some(accounts)) = (homes, &site.accounts) else { return nothing() };
     let gone: Vec<i64> = accounts.users.gone().collect();
-    Reply::offload(move || {
+    Reply::offload_write(move || {
         gone.into_iter().for_each(|id| spot::remove_home_now(&*homes, id));
         |_: &mut Site, _: &mut Context<'_>| nothing()
     })

@@ -18,9 +18,11 @@ const USAGE: &str = "hythe-bench [SCENARIO]...   (all of them, if none is named)
 
   --list              what can be measured
   --hythe PATH        the hythe to measure (HYTHE_BIN; otherwise the release build, made now)
+  --only NAME         of the servers only this one
   --rounds N          how often each server has its turn (5)
   --seconds S         how long a turn is (2)
   --many N            how many connections are many (10000)
+  --upload-bytes N    how long an upload is (1g)
   --siege-seconds S   how long a siege lasts (50)
   --server-core N     0
   --load-core N       1
@@ -54,11 +56,13 @@ fn run() -> Outcome<()> {
     let mut house = House {
         folder: PathBuf::new(),
         hythe: None,
+        only: args.text("--only"),
         server_core: args.count("--server-core").unwrap_or(0),
         load_core: args.count("--load-core").unwrap_or(1),
         rounds: args.count("--rounds").unwrap_or(5).max(1),
         seconds: args.seconds("--seconds").unwrap_or(2.0).max(0.1),
         many: args.count("--many").unwrap_or(10_000).max(1),
+        upload_bytes: args.number("--upload-bytes").unwrap_or(1 << 30).max(1),
         siege_seconds: args.seconds("--siege-seconds").unwrap_or(50.0),
         programs,
     };

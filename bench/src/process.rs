@@ -75,6 +75,19 @@ fn rollup_bytes(pid: u32, which: &str) -> u64 {
         .sum()
 }
 
+/// The most memory a process and its descendants have had resident, each for itself, in bytes.
+#[must_use]
+pub fn peak_bytes(pid: u32) -> u64 {
+    family(pid)
+        .into_iter()
+        .map(|member| {
+            let text = fs::read_to_string(format!("/proc/{member}/status")).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            line.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok()).unwrap_or(0) * 1024
+        })
+        .sum()
+}
+
 /// How many descriptors a process holds open.
 #[must_use]
 pub fn descriptors(pid: u32) -> usize {

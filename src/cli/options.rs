@@ -326,7 +326,7 @@ pub static GROUPS: &[Group] = &[
                 name: "io-threads",
                 kind: Count(Nothing, 1, |config| &mut config.io_threads),
                 default: "4",
-                help: "Helper threads for files",
+                help: "Helper threads that read files, and as many that write them",
                 reason: "Enough to keep a disk busy while one of them waits; at least one",
             },
             Key {

@@ -27,13 +27,16 @@ use crate::reactor::system::{Happening, Job, Key, LANES, Lane, Peer, Signal, Sys
 mod bytes;
 pub mod disk;
 pub mod doors;
+mod draft;
 pub mod keeping;
 #[cfg_attr(not(feature = "tls"), path = "no_keys.rs")]
 pub mod keys;
+mod opened;
 mod partials;
 pub mod pool;
 pub mod process;
 pub mod proxied;
+mod root;
 pub mod sandbox;
 pub mod scribe;
 mod signals;
@@ -312,6 +315,7 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
 fn lanes(file_threads: usize) -> [usize; LANES] {
     let mut threads = [HASHERS; LANES];
     threads[Lane::Files as usize] = file_threads;
+    threads[Lane::Writes as usize] = file_threads;
     threads
 }
 

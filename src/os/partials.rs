@@ -13,7 +13,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
-use crate::os::disk::{FILE, FOLDER, FolderDisk, FolderDraft, Hidden, sync_folder};
+use crate::os::disk::FolderDisk;
+use crate::os::draft::{FolderDraft, Hidden};
+use crate::os::root::{FILE, FOLDER, sync_folder};
 use crate::path::RelPath;
 use crate::store::disk::{Claim, Growing, PartialId, Unfinished};
 
@@ -112,7 +114,8 @@ impl Unfinished for FolderDisk {
         let flags = OFlags::RDWR | OFlags::APPEND | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = File::from(rustix::fs::openat(&nook, &name, flags, Mode::empty())?);
         let hidden = Some(Hidden { folder: nook, name, is_gone: false, keeps: true });
-        Ok(Box::new(FolderDraft { root: self.root.clone(), file, hidden, is_synced: false }))
+        let size = file.metadata()?.len();
+        Ok(Box::new(FolderDraft::new(self.root.clone(), file, hidden, size, None)))
     }
 
     fn claim(&self, id: PartialId) -> io::Result<Option<Claim>> {
@@ -176,8 +179,8 @@ impl Growing for FolderDraft {
     }
 
     fn cut(&mut self, size: u64) -> io::Result<()> {
-        self.is_synced = false;
         self.file.set_len(size)?;
+        self.shortened(size);
         self.file.seek(SeekFrom::End(0)).map(drop)
     }
 }

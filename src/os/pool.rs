@@ -18,8 +18,29 @@ pub const STACK: usize = 256 << 10;
 pub const IDLE_MAX: Duration = Duration::from_secs(10);
 
 /// By so much a patient lane lets others go first (`nice(2)`): beside the loop on one core it gets a tenth.
-#[cfg(target_os = "linux")]
 const PATIENCE: i32 = 10;
+
+/// How long a turn on a core a helper asks for: what the system gives by itself, some milliseconds.
+#[cfg(target_os = "linux")]
+const TURN: Duration = Duration::from_millis(3);
+
+/// How long a turn the loop asks for. What it does takes some microseconds; what matters is that it has its turn as soon as something
+/// happens, though a helper be at work on the same core.
+#[cfg(target_os = "linux")]
+const LOOP_TURN: Duration = Duration::from_micros(100);
+
+/// Tells the system that this thread is a loop, for which somebody always waits.
+pub fn be_prompt() {
+    #[cfg(target_os = "linux")]
+    share_core(0, LOOP_TURN);
+}
+
+/// By so much nicer than it was, and with such turns. Where that cannot be said it is as it always was.
+#[cfg(target_os = "linux")]
+fn share_core(patience: i32, turn: Duration) {
+    let niceness = rustix::process::getpriority_process(None).unwrap_or(0);
+    let _ = crate::os::sys::share_core((niceness + patience).min(19), turn);
+}
 
 /// What helpers have brought and the loop has not yet taken.
 pub struct Tray<D> {
@@ -69,8 +90,8 @@ struct LaneOf<D> {
     bell: Condvar,
     threads_max: usize,
     idle_max: Duration,
-    /// Whether its work lets all others go first.
-    is_patient: bool,
+    /// By how much its work lets all others go first.
+    patience: i32,
 }
 
 /// All lanes.
@@ -90,7 +111,7 @@ impl<D: Send + 'static> Pool<D> {
                 bell,
                 threads_max,
                 idle_max,
-                is_patient: at == Lane::Hash as usize,
+                patience: if at == Lane::Files as usize { 0 } else { PATIENCE },
             })
         };
         Pool { lanes: std::array::from_fn(lane), tray }
@@ -129,11 +150,11 @@ impl<D: Send + 'static> Drop for Pool<D> {
 }
 
 fn help<D>(lane: &LaneOf<D>, tray: &Tray<D>) {
-    // A hash takes all of a core for a while. On Linux this is a thread's own affair; elsewhere it would be the process's.
+    // A hash takes all of a core for a while, and so do uploads. On Linux this is a thread's own affair; elsewhere it would be
+    // the process's.
+    // Every helper says so, for a thread begins with what the one had that started it.
     #[cfg(target_os = "linux")]
-    if lane.is_patient {
-        let _ = rustix::process::nice(PATIENCE);
-    }
+    share_core(lane.patience, TURN);
     loop {
         let since = Instant::now();
         let mut queue = lane.queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -174,7 +195,7 @@ mod tests {
     fn a_helper_with_nothing_to_do_ends_and_the_next_job_has_a_new_one() {
         let poll = mio::Poll::new().unwrap();
         let tray = Arc::new(Tray::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap()));
-        let pool = Pool::new([2, 1], Duration::from_millis(30), tray);
+        let pool = Pool::new([2, 2, 1], Duration::from_millis(30), tray);
         let (say, hear) = mpsc::channel();
         for round in 0..3 {
             for lane in [Lane::Files, Lane::Hash] {
@@ -195,7 +216,7 @@ mod tests {
     fn no_job_is_lost_though_helpers_end_all_the_time() {
         let poll = mio::Poll::new().unwrap();
         let tray = Arc::new(Tray::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap()));
-        let pool = Pool::new([2, 1], Duration::from_micros(50), tray);
+        let pool = Pool::new([2, 2, 1], Duration::from_micros(50), tray);
         let (say, hear) = mpsc::channel();
         for round in 0..500u64 {
             let say = say.clone();

@@ -26,6 +26,53 @@ pub fn limit_unsent(socket: BorrowedFd<'_>, bytes: libc::c_int) -> io::Result<()
     set_option(socket, libc::IPPROTO_TCP, libc::TCP_NOTSENT_LOWAT, bytes)
 }
 
+/// Says how this thread shares a core with others (`sched_setattr(2)`): how nice it is, as by `nice(2)`, and how long a turn it asks
+/// for. Since Linux 6.12 whoever asks for shorter turns has its own sooner, though no more of them; older kernels hear of niceness
+/// only. The policy stays as the operator has set it.
+///
+/// # Errors
+/// If the kernel refuses, as it does when a thread asks for more than it has.
+#[cfg(target_os = "linux")]
+pub fn share_core(niceness: i32, turn: std::time::Duration) -> io::Result<()> {
+    /// `struct sched_attr`, as its first version has it.
+    #[repr(C)]
+    struct Attributes {
+        size: u32,
+        policy: u32,
+        flags: u64,
+        nice: i32,
+        priority: u32,
+        runtime: u64,
+        deadline: u64,
+        period: u64,
+    }
+    let attributes = Attributes {
+        size: size_of::<Attributes>() as u32,
+        policy: libc::SCHED_OTHER as u32,
+        flags: libc::SCHED_FLAG_KEEP_POLICY as u64,
+        nice: niceness,
+        priority: 0,
+        runtime: u64::try_from(turn.as_nanos()).unwrap_or(u64::MAX),
+        deadline: 0,
+        period: 0,
+    };
+    // SAFETY: zero is this thread; the pointer is to a live structure of the size it says itself, and the kernel only reads it.
+    let done = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const attributes, 0) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Has the system begin to write this stretch of a file to its disk, and does not wait for it (`sync_file_range(2)`). It promises
+/// nothing, so it cannot fail: what counts is the sync after it.
+pub fn begin_writing(file: BorrowedFd<'_>, from: u64, length: u64) {
+    #[cfg(target_os = "linux")]
+    if let (Ok(from), Ok(length)) = (i64::try_from(from), i64::try_from(length)) {
+        // SAFETY: only numbers are passed, and the descriptor is borrowed and so open.
+        unsafe { libc::sync_file_range(file.as_raw_fd(), from, length, libc::SYNC_FILE_RANGE_WRITE) };
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = (file, from, length);
+}
+
 /// Has blocks of memory from so many bytes on given back to the system when they are freed (`mallopt(3)`). By itself glibc keeps
 /// them, once one has been freed.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]

@@ -161,8 +161,10 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
         self.slots.system.wait(until, &mut happened)?;
         (self.slots.yard.now, self.slots.yard.wall) = self.slots.system.now();
         self.slots.yard.counts.turns += 1;
-        self.events =
-            happened.len() + self.slots.awake.len() + usize::from(self.slots.yard.hub.is_busy()) * BETWEEN_LOOKS;
+        self.events = happened.len()
+            + self.slots.awake.len()
+            + self.slots.bulk.len()
+            + usize::from(self.slots.yard.hub.is_busy()) * BETWEEN_LOOKS;
         for happening in happened.drain(..) {
             self.take_in(happening);
         }
@@ -195,6 +197,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
     /// Whether there is something to do that no event will tell of.
     fn has_work(&self) -> bool {
         !self.slots.awake.is_empty()
+            || !self.slots.bulk.is_empty()
             || !self.slots.owing.is_empty()
             || !self.due.is_empty()
             || !self.slots.yard.jobs.is_empty()
@@ -288,7 +291,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
         };
         match verdict {
             Verdict::Kept(_) => self.slots.yard.counts.kept += 1,
-            Verdict::Lost => self.slots.yard.counts.lost += 1,
+            Verdict::Busy | Verdict::Lost => self.slots.yard.counts.lost += 1,
             Verdict::Refused => {}
         }
         if self.slots.is_tenant(key) {
@@ -316,17 +319,18 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
         }
     }
 
-    /// Serves those who are awake, in the order in which they woke.
+    /// Serves those who are awake, in the order in which they woke; those who take large bodies after all others.
     fn serve(&mut self) {
         let begun = self.slots.yard.now;
         // Who wakes again while being served waits for the next turn: others may have something by then.
         for served in 1..=self.slots.awake.len() {
             let Some(index) = self.slots.awake.pop_front() else { break };
-            self.slots.serve_slot(index);
+            self.slots.serve_awake(index);
             if served % BETWEEN_LOOKS == 0 && self.slots.is_slice_over(begun) {
                 break;
             }
         }
+        self.slots.serve_bulk();
     }
 
     /// Asks those who are called for, and whoever has set the alarm.

@@ -37,6 +37,11 @@ pub trait Protocol: Sized {
         None
     }
 
+    /// Whether what comes next is more of a large body. Others, who may want no more than a word, are served before it.
+    fn takes_bulk(&self) -> bool {
+        false
+    }
+
     /// So many bytes have been read to the landing.
     fn on_landed(&mut self, _bytes: usize, _shared: &mut Self::Shared, _port: &mut Port<'_, Self>) {}
 
@@ -135,7 +140,7 @@ impl Default for Marks {
             write_idle_ms: 30_000,
             listener_bytes_max: 64 << 10,
             listeners_bytes_max: 64 << 20,
-            jobs_max: [FILE_JOBS_MAX, HASHERS + HASH_QUEUE],
+            jobs_max: [FILE_JOBS_MAX, FILE_JOBS_MAX, HASHERS + HASH_QUEUE],
             drain_ms: 10_000,
         }
     }

@@ -26,6 +26,10 @@ const SCRATCH: usize = 64 << 10;
 /// How long a phase may take before it lets the others have their turn.
 const SLICE_MS: u64 = 2;
 
+/// In one turn so many bytes of large bodies are read, and what the last read of them brings beyond, by so many reads: some 50 us.
+const BULK_BYTES: u64 = 256 << 10;
+const BULK_READS: usize = 4;
+
 /// How many slots are served between two looks at the clock.
 pub(super) const BETWEEN_LOOKS: usize = 16;
 
@@ -53,6 +57,8 @@ pub(super) struct Slots<P: Protocol, S: System<Brought<P::Done>, P::Entry>> {
     scratch: Box<[u8]>,
     /// Those that may have input to be served.
     pub awake: VecDeque<u32>,
+    /// Those of them that take more of a large body. They have their turn when all others have had theirs.
+    pub bulk: VecDeque<u32>,
     /// Those that may send what they owe.
     pub owing: VecDeque<u32>,
     /// Those to be given back at the end of the turn; one may stand here twice.
@@ -73,6 +79,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
             slab: Slab::new(),
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             awake: VecDeque::new(),
+            bulk: VecDeque::new(),
             owing: VecDeque::new(),
             dead: Vec::new(),
             age: 0,
@@ -103,6 +110,29 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
 
     pub(super) fn is_tenant(&self, key: Key) -> bool {
         self.slab.get(key.index as usize).is_some_and(|slot| slot.io.age == key.age && !slot.io.is(flag::DEAD))
+    }
+
+    /// One that woke: it is served, or, if it takes more of a large body, has to wait for those who do not.
+    pub(super) fn serve_awake(&mut self, index: u32) {
+        let Some(slot) = self.slab.get(index as usize) else { return };
+        if slot.protocol.takes_bulk() && !slot.io.is(flag::DEAD) {
+            self.bulk.push_back(index);
+        } else {
+            self.serve_slot(index);
+        }
+    }
+
+    /// Serves those who take more of a large body, in turn, until so much has come. Then it is looked whether somebody else has
+    /// something by now: a hundred uploads at once, each of which is read as much as a window holds, would make all wait.
+    pub(super) fn serve_bulk(&mut self) {
+        let enough = self.yard.counts.bytes_in + BULK_BYTES;
+        for _ in 0..self.bulk.len().min(BULK_READS) {
+            if self.yard.counts.bytes_in >= enough {
+                break;
+            }
+            let Some(index) = self.bulk.pop_front() else { break };
+            self.serve_slot(index);
+        }
     }
 
     /// One connection: what was left over, then one read.

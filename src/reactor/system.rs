@@ -83,12 +83,14 @@ pub trait Socket {
 pub enum Lane {
     /// File work: any helper, in any order.
     Files,
+    /// What waits until a disk has written, likewise. Whoever only wants to look does not stand behind it.
+    Writes,
     /// Password hashing: one at a time.
     Hash,
 }
 
 /// How many lanes there are.
-pub const LANES: usize = 2;
+pub const LANES: usize = 3;
 
 /// Work for a helper; what it returns comes home as [`Happening::Done`].
 pub type Job<D> = Box<dyn FnOnce() -> D + Send>;
@@ -100,6 +102,8 @@ pub enum Verdict {
     Kept(i64),
     /// A constraint refused it; nothing else of its batch was touched.
     Refused,
+    /// The batch could not be begun, for somebody else was in the way: nothing of it is kept, and a later one may be.
+    Busy,
     /// The batch could not be committed: nothing of it is kept.
     Lost,
 }

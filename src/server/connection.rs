@@ -90,10 +90,10 @@ impl<S: State> Connection<S> {
             }
             Reply::Receive { most, sink } => {
                 if most > 0 && self.exchange.body_remaining().is_some_and(|length| length > most) {
-                    port.spawn(Lane::Files, move || drop_there(sink));
+                    port.spawn(Lane::Writes, move || drop_there(sink));
                     return self.refuse(&too_large(most), line, house, port);
                 }
-                let mut pump = Pump::new(sink, most);
+                let mut pump = Pump::new(sink, most, &house.bodies);
                 let has_body = self.exchange.has_body();
                 if !has_body {
                     pump.complete();
@@ -320,6 +320,10 @@ impl<S: State> Protocol for Connection<S> {
         }
     }
 
+    fn takes_bulk(&self) -> bool {
+        matches!(&self.phase, Phase::Busy(busy) if matches!(busy.work, Work::Receive(_)))
+    }
+
     fn on_landed(&mut self, bytes: usize, house: &mut House<S>, port: &mut Port<'_, Self>) {
         let is_over = self.exchange.landed(bytes as u64);
         let Phase::Busy(busy) = &mut self.phase else { return };
@@ -498,7 +502,7 @@ impl<S: State> Protocol for Connection<S> {
                 if let Work::Receive(pump) = busy.work
                     && let Some(rest) = pump.abandon()
                 {
-                    yard.spawn(nobody, Lane::Files, move || done_there(rest));
+                    yard.spawn(nobody, Lane::Writes, move || done_there(rest));
                 }
             }
             Phase::Sending(pull) => {
@@ -518,7 +522,7 @@ impl<S: State> Protocol for Connection<S> {
                 let reply = step(&mut house.state, &mut context(yard, peer));
                 follow_orphan(reply, house, yard, key);
             }
-            Done::Sunk(Sunk::Home(sink, _)) => yard.spawn(key, Lane::Files, move || drop_there(sink)),
+            Done::Sunk(Sunk::Home(sink, _)) => yard.spawn(key, Lane::Writes, move || drop_there(sink)),
             Done::Drawn(drawn) => yard.spawn(key, Lane::Files, move || drop_there(drawn.into_source())),
             Done::Thought(thought) => {
                 let said = thought(&mut house.state, &mut context(yard, peer));

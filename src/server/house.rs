@@ -22,6 +22,7 @@ use crate::server::context::{Call, Context};
 use crate::server::later::Mail;
 use crate::server::layer::{Layer, Next};
 use crate::server::problem::{self, Painter};
+use crate::server::pump::Bodies;
 use crate::server::reply::{Reply, State};
 use crate::server::router::{Found, Router};
 
@@ -116,6 +117,8 @@ pub struct House<S: State> {
     pub alarms: Vec<Alarm<S>>,
     /// How answers come from other threads.
     pub mail: Option<Arc<dyn Mail>>,
+    /// The bodies that are being received.
+    pub bodies: Bodies,
     /// The access log's lines, if they are wanted.
     pub access: Option<AccessLog>,
     /// What to do when the operator wishes the configuration read anew.
@@ -138,6 +141,7 @@ impl<S: State> House<S> {
             layers,
             alarms,
             mail,
+            bodies: Bodies::default(),
             access,
             reload: None,
             common: Vec::new(),

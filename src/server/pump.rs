@@ -1,15 +1,18 @@
 //! A large body on its way to a helper: a sink is at home or away, never both, and while it is away one more window fills.
 //! When that is full too, reading stops, and TCP tells the client.
 
+use std::sync::Arc;
+
 use crate::http::fault::Fault;
 use crate::reactor::system::Lane;
 use crate::server::reply::{Sink, State, Step};
 
-/// How much travels at once. Large enough that the trip's price vanishes, small enough that a thousand uploads fit.
+/// How much travels at once, at most. Large enough that the trip's price vanishes.
 pub const WINDOW: usize = 256 << 10;
 
-/// Bytes that were read beyond a full window still have a place: as much as one read may bring.
-const MARGIN: usize = 64 << 10;
+/// What the windows may hold that fill at the same time; as much may be away with helpers. If there are so many bodies that whole
+/// windows would hold more, they get smaller ones.
+const WINDOWS: usize = 8 << 20;
 
 /// What a body that has hardly begun is read into: ten thousand that go no further cost no more than this each.
 const FIRST_ROOM: usize = 16 << 10;
@@ -22,10 +25,6 @@ pub struct Window {
 }
 
 impl Window {
-    fn is_full(&self) -> bool {
-        self.filled >= WINDOW
-    }
-
     fn make_room(&mut self, room: usize) {
         if self.bytes.len() < self.filled + room {
             self.bytes.resize(self.filled + room, 0);
@@ -49,6 +48,8 @@ pub struct Pump<S: State> {
     sink: Option<Box<dyn Sink<S>>>,
     filling: Window,
     spare: Option<Window>,
+    /// Held by every pump there is, and by who makes them.
+    bodies: Bodies,
     is_complete: bool,
     /// The client has gone in the middle of the body.
     is_broken: bool,
@@ -56,17 +57,30 @@ pub struct Pump<S: State> {
     allowed: u64,
 }
 
+/// Knows how many bodies are being received.
+#[derive(Clone, Default)]
+pub struct Bodies(Arc<()>);
+
+impl Bodies {
+    /// How much each of them may hold before it travels.
+    fn window(&self) -> usize {
+        let pumps = Arc::strong_count(&self.0) - 1;
+        (WINDOWS / pumps.max(1)).clamp(FIRST_ROOM, WINDOW)
+    }
+}
+
 /// Work for a helper.
 pub type Trip<S> = Box<dyn FnOnce() -> Sunk<S> + Send>;
 
 impl<S: State> Pump<S> {
-    /// A pump for a body of at most `most` bytes; zero for any number.
-    pub fn new(sink: Box<dyn Sink<S>>, most: u64) -> Pump<S> {
+    /// A pump for a body of at most `most` bytes; zero for any number. It is one of these bodies.
+    pub fn new(sink: Box<dyn Sink<S>>, most: u64, bodies: &Bodies) -> Pump<S> {
         let allowed = if most == 0 { u64::MAX } else { most };
         Pump {
             sink: Some(sink),
             filling: Window::default(),
             spare: None,
+            bodies: bodies.clone(),
             is_complete: false,
             is_broken: false,
             allowed,
@@ -74,7 +88,7 @@ impl<S: State> Pump<S> {
     }
 
     /// The lane its trips take.
-    pub const LANE: Lane = Lane::Files;
+    pub const LANE: Lane = Lane::Writes;
 
     /// Takes bytes of the body. Says whether it was allowed so many.
     pub fn fill(&mut self, bytes: &[u8]) -> bool {
@@ -100,11 +114,11 @@ impl<S: State> Pump<S> {
     /// Where up to `remaining` bytes of the body may be read to directly.
     pub fn landing(&mut self, remaining: u64) -> Option<&mut [u8]> {
         let Window { bytes, filled } = &self.filling;
-        let room = (WINDOW + MARGIN).saturating_sub(*filled);
+        let room = self.bodies.window().saturating_sub(*filled);
         // Who has sent little is given little: a window grows with what comes, and then keeps its size.
         let room = room.min((bytes.len() - filled).max(*filled).max(FIRST_ROOM));
         let room = usize::try_from(remaining).unwrap_or(usize::MAX).min(room);
-        if room == 0 || self.filling.is_full() {
+        if room == 0 {
             return None;
         }
         self.filling.make_room(room);
@@ -131,12 +145,13 @@ impl<S: State> Pump<S> {
     pub fn come_home(&mut self, sink: Box<dyn Sink<S>>, mut window: Window) {
         window.filled = 0;
         self.sink = Some(sink);
-        self.spare = Some(window);
+        // It is used again, unless it is far too large by now.
+        self.spare = Some(window).filter(|window| window.bytes.len() <= 2 * self.bodies.window());
     }
 
     /// The next trip, if the sink is at home and there is something worth it.
     pub fn trip(&mut self) -> Option<Trip<S>> {
-        if !self.filling.is_full() && !self.is_complete {
+        if !self.is_full() && !self.is_complete {
             return None;
         }
         let mut sink = self.sink.take()?;
@@ -151,7 +166,7 @@ impl<S: State> Pump<S> {
 
     /// Whether reading should stop: a window is away and the other is full.
     pub fn is_full(&self) -> bool {
-        self.filling.is_full()
+        self.filling.filled >= self.bodies.window()
     }
 
     /// What is to be done with the sink, if it is at home, where that may block.
@@ -195,7 +210,7 @@ mod tests {
     #[test]
     fn every_byte_arrives_in_order_through_two_windows() {
         let heap = Arc::new(Mutex::new(Vec::new()));
-        let mut pump = Pump::new(Box::new(Heap(heap.clone(), usize::MAX)), 0);
+        let mut pump = Pump::new(Box::new(Heap(heap.clone(), usize::MAX)), 0, &Bodies::default());
         let body: Vec<u8> = (0..3_000_000u32).map(|at| (at % 251) as u8).collect();
         let mut away: Option<Trip<()>> = None;
         let mut stops = 0;
@@ -224,7 +239,7 @@ mod tests {
     #[test]
     fn the_first_window_grows_with_what_comes() {
         let heap = Arc::new(Mutex::new(Vec::new()));
-        let mut pump = Pump::new(Box::new(Heap(heap, usize::MAX)), 0);
+        let mut pump = Pump::new(Box::new(Heap(heap, usize::MAX)), 0, &Bodies::default());
         let mut rooms = Vec::new();
         while !pump.is_full() {
             let room = pump.landing(u64::MAX).expect("there is room").len();
@@ -242,9 +257,32 @@ mod tests {
     }
 
     #[test]
+    fn windows_are_smaller_the_more_bodies_there_are() {
+        let bodies = Bodies::default();
+        let pump = || Pump::new(Box::new(Heap(Arc::default(), usize::MAX)), 0, &bodies);
+        let size = |pump: &mut Pump<()>| {
+            assert!(pump.fill(&[b'x'; WINDOW]));
+            let Sunk::Home(sink, window) = pump.trip().expect("a full window travels")() else { panic!() };
+            pump.come_home(sink, window);
+            let spare = pump.spare.as_ref().map_or(0, |spare| spare.bytes.len());
+            (pump.landing(u64::MAX).map_or(0, |room| room.len()), spare)
+        };
+        let mut first = pump();
+        assert_eq!(size(&mut first), (FIRST_ROOM, WINDOW));
+        assert_eq!(size(&mut first), (WINDOW, WINDOW), "the window that came home is used again");
+        let crowd: Vec<_> = (0..99).map(|_| pump()).collect();
+        assert_eq!(size(&mut first), (WINDOWS / 100, 0), "one that is far too large is given back");
+        let many: Vec<_> = (0..2000).map(|_| pump()).collect();
+        assert_eq!(size(&mut first), (FIRST_ROOM, 0), "but none is too small to be worth a trip");
+        drop((crowd, many));
+        assert!(!first.is_full());
+        assert!(first.fill(&[b'x'; WINDOW]) && first.is_full());
+    }
+
+    #[test]
     fn a_body_longer_than_allowed_and_a_refusing_sink_are_told() {
         let heap = Arc::new(Mutex::new(Vec::new()));
-        let mut pump = Pump::new(Box::new(Heap(heap.clone(), 5)), 10);
+        let mut pump = Pump::new(Box::new(Heap(heap.clone(), 5)), 10, &Bodies::default());
         assert!(pump.fill(b"0123456789"));
         assert!(!pump.fill(b"x"));
         pump.complete();

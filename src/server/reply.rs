@@ -148,6 +148,14 @@ impl<S: State> Reply<S> {
         Reply::Offload(Lane::Files, Box::new(move || Box::new(task())))
     }
 
+    /// The same for what waits until a disk has written.
+    pub fn offload_write<F>(task: impl FnOnce() -> F + Send + 'static) -> Reply<S>
+    where
+        F: FnOnce(&mut S, &mut Context<'_>) -> Reply<S> + Send + 'static,
+    {
+        Reply::Offload(Lane::Writes, Box::new(move || Box::new(task())))
+    }
+
     /// Gathers a small body, then goes on.
     pub fn collect(
         most: usize,

@@ -61,7 +61,7 @@ pub fn put(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_
     };
     let early = early_right(site, &actor, &put.store.area, &put.path);
     let (most, ip) = (limits.upload_limit_bytes, cx.peer.ip);
-    Ok(Reply::offload(move || {
+    Ok(Reply::offload_write(move || {
         let prepared = put.prepare(length, &early, room, actor, ip);
         move |_: &mut Site, _: &mut Context<'_>| match prepared {
             Ok(sink) => Reply::Receive { most, sink: Box::new(sink) },
@@ -113,7 +113,7 @@ impl Put {
     /// The file is whole: it takes its place, if it may.
     fn finish(self, site: &mut Site, mut draft: Box<dyn Draft>, actor: Actor, ip: IpAddr) -> Reply<Site> {
         let right = actor.may_change(site, &self.store.area, &self.path);
-        Reply::offload(move || {
+        Reply::offload_write(move || {
             let placed = self.place(&mut *draft, &right);
             drop(draft);
             move |site: &mut Site, cx: &mut Context<'_>| {
@@ -252,7 +252,7 @@ impl Change {
     fn remove(self, site: &mut Site, cx: &mut Context<'_>) -> Reply<Site> {
         when_known(site, cx, move |site, _| {
             let right = self.asker.actor.may_change(site, &self.from.area, &self.from.path);
-            Reply::offload(move || {
+            Reply::offload_write(move || {
                 let removed = self.remove_now(right);
                 move |site: &mut Site, cx: &mut Context<'_>| match removed {
                     Err(fault) => fault.into(),
@@ -288,7 +288,7 @@ impl Change {
         when_known(site, cx, move |site, _| {
             let right = self.asker.actor.may_change(site, &self.from.area, &self.from.path);
             let right_there = self.asker.actor.may_change(site, &to.area, &to.path);
-            Reply::offload(move || {
+            Reply::offload_write(move || {
                 let moved = self.rename_now(&to.path, on_conflict, right, right_there);
                 move |site: &mut Site, cx: &mut Context<'_>| {
                     let Change { from, asker, .. } = self;
@@ -424,7 +424,7 @@ pub fn make_folder(
         let [path] = kind.read(body, ["path"])?;
         let spot = read_target(&path.ok_or_else(|| bad_field("path"))?, &asker.actor.who)?;
         let change = asker.change(site, spot)?;
-        Ok(Reply::offload(move || {
+        Ok(Reply::offload_write(move || {
             let made_folders = change.make_folder();
             move |site: &mut Site, cx: &mut Context<'_>| {
                 let Change { from, asker, .. } = change;

@@ -54,6 +54,9 @@ pub fn kept(site: &mut Site, message: Message, verdict: Verdict, cx: &mut Contex
 /// The ledger would not have it. If it lost it, it takes nothing more.
 fn not_kept(site: &mut Site, verdict: Verdict) -> Fault {
     books::heed(site, verdict);
+    if verdict == Verdict::Busy {
+        return books::busy();
+    }
     Fault::new(Status::SERVICE_UNAVAILABLE, "not_kept", "the message could not be kept").retry_after(60)
 }
 
@@ -72,7 +75,7 @@ pub fn erase(
             then(site, Ok(()), cx)
         }
         Verdict::Refused => then(site, Err(Fault::not_found()), cx),
-        Verdict::Lost => {
+        Verdict::Busy | Verdict::Lost => {
             let fault = not_kept(site, verdict);
             then(site, Err(fault), cx)
         }

@@ -171,6 +171,7 @@ pub fn keep(
                 let kept = match verdict {
                     Verdict::Kept(id) => Some(id),
                     Verdict::Refused => None,
+                    Verdict::Busy => return books::busy().into(),
                     Verdict::Lost => return books::shut().into(),
                 };
                 if let (Some(id), Some(accounts)) = (kept, &mut site.accounts) {

@@ -335,7 +335,7 @@ impl Piece {
     /// All of the upload has come: it takes its place.
     fn settle(mut self: Box<Self>, site: &mut Site) -> Reply<Site> {
         let may_replace = self.actor.may_change(site, &self.store.area, &self.state.path).is_ok();
-        Reply::offload(move || {
+        Reply::offload_write(move || {
             let placed = self.place(may_replace);
             let (id, is_new, at, ip) = (self.id, self.is_new, self.at, self.ip);
             let (state, area, owner) = (self.state.clone(), self.store.area.clone(), self.actor.as_owner());

@@ -251,7 +251,7 @@ fn create_now(site: &mut Site, call: &Call<'_>, who: &Principal, cx: &Context<'_
         unchecked_from: None,
         place: None,
     };
-    Ok(Reply::offload(move || {
+    Ok(Reply::offload_write(move || {
         let held = clear_away(&disks, gone);
         let begun = begin(&store, &mut state, allowance, early);
         move |site: &mut Site, cx: &mut Context<'_>| {
@@ -442,7 +442,7 @@ fn delete_now(site: &mut Site, call: &Call<'_>, who: &Principal, cx: &Context<'_
     let disks = Disks::of(site)?;
     let files = files(site)?;
     let gone: Vec<_> = files.partials.remove(id).map(|partial| (id, partial)).into_iter().collect();
-    Ok(Reply::offload(move || {
+    Ok(Reply::offload_write(move || {
         let held = clear_away(&disks, gone);
         move |site: &mut Site, _: &mut Context<'_>| {
             let is_held = !held.is_empty();
@@ -487,7 +487,7 @@ fn receive(site: &mut Site, asked: Asked, who: Maker, actor: Actor, cx: &Context
     let store = Store::of(files(site)?, &area, limits.min_free_bytes)?;
     let allowance = Allowance::of(site, &actor);
     let by = Bearer { limit: limits.upload_limit_bytes, now: cx.wall, ip: cx.peer.ip, actor, allowance };
-    Ok(Reply::offload(move || {
+    Ok(Reply::offload_write(move || {
         let prepared = Piece::prepare(store, asked, state, &hold, by);
         move |_: &mut Site, _: &mut Context<'_>| match prepared {
             Ok(piece) => Reply::Receive { most: piece.room_left().max(1), sink: Box::new(piece) },

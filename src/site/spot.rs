@@ -183,6 +183,9 @@ pub fn when_known(
     if site.books.is_some() { books::when_open(site, cx, then) } else { then(site, cx) }
 }
 
+/// How often that is tried; each try waits some seconds by itself.
+const KEEP_TRIES: usize = 6;
+
 /// Has the ledger keep what has happened in the shared area, then goes on. What happens in a home is its owner's affair.
 pub fn keep(
     site: &mut Site,
@@ -194,11 +197,23 @@ pub fn keep(
     if site.books.is_none() || !is_shared || changes.is_empty() {
         return then(site, cx);
     }
+    keep_now(changes, KEEP_TRIES, then)
+}
+
+/// While another process is at the ledger it is tried again: the files are there, and whose they are is not to be forgotten.
+fn keep_now(
+    changes: Vec<Change>,
+    tries: usize,
+    then: impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> + 'static,
+) -> Reply<Site> {
     let kept = changes.clone();
     Reply::Keep(
         Entry::Owners(changes),
         Box::new(move |site, verdict, cx| {
             heed(site, verdict);
+            if verdict == Verdict::Busy && tries > 1 {
+                return keep_now(kept, tries - 1, then);
+            }
             match (verdict, &mut site.files) {
                 (Verdict::Kept(_), Some(files)) => files.owners.apply(&kept),
                 // The files are as they are; only whose they are will not be known.
@@ -216,7 +231,7 @@ pub fn remove_home(
     then: impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> + Send + 'static,
 ) -> Reply<Site> {
     let homes = site.files.as_ref().and_then(|files| files.homes.clone());
-    Reply::offload(move || {
+    Reply::offload_write(move || {
         if let Some(homes) = homes {
             remove_home_now(&*homes, id);
         }

@@ -21,7 +21,7 @@ pub fn replaced(site: &mut Site, users: Users, cx: &mut Context<'_>) -> Reply<Si
     }
     end_all(site, &ended, cx);
     match site.files.as_ref().and_then(|files| files.homes.clone()) {
-        Some(homes) if !gone.is_empty() => Reply::offload(move || {
+        Some(homes) if !gone.is_empty() => Reply::offload_write(move || {
             gone.into_iter().for_each(|id| remove_home_now(&*homes, id));
             |_: &mut Site, _: &mut Context<'_>| nothing()
         }),

@@ -171,7 +171,7 @@ fn take_json(site: &mut Site, ask: Ask, sender: Sender) -> Result<Reply<Site>, F
             let allowance = Allowance::of(site, &sender.actor);
             let right = ask.path.as_ref().map_or(Ok(()), |path| sender.actor.may_change(site, &Area::Shared, path));
             let replaces = ask.on_conflict == OnConflict::Overwrite;
-            Reply::offload(move || {
+            Reply::offload_write(move || {
                 let stored = check(&body).and_then(|()| store_json(&store, &body, ask, (wall, lots), allowance, right));
                 answer_one(stored.map(|stored| (stored, Vec::new())), replaces, sender)
             })
@@ -241,7 +241,7 @@ fn take_raw(site: &mut Site, call: &Call<'_>, ask: Ask, sender: Sender) -> Resul
     let (allowance, early) =
         (Allowance::of(site, &sender.actor), early_right(site, &sender.actor, &Area::Shared, &path));
     let on_conflict = ask.on_conflict;
-    Ok(Reply::offload(move || {
+    Ok(Reply::offload_write(move || {
         let prepared = prepare_raw(store, path, on_conflict, (length, allowance), early, sender);
         move |_: &mut Site, _: &mut Context<'_>| match prepared {
             Ok(sink) => Reply::Receive { most, sink: Box::new(sink) },
@@ -264,7 +264,7 @@ fn prepare_raw(
     Ok(FileSink::new(draft, room, move |site, cx, mut draft| {
         when_known(site, cx, move |site, _| {
             let right = sender.actor.may_change(site, &store.area, &path);
-            Reply::offload(move || {
+            Reply::offload_write(move || {
                 let placed = check_right(&store, &path, on_conflict, right)
                     .and_then(|()| store.commit(&mut *draft, &path, on_conflict));
                 drop(draft);
@@ -341,7 +341,7 @@ fn take_form(
     let private = private_area(&sender.actor.who).and_then(|area| Store::of(files, &area, limits.min_free_bytes));
     let may_share = sender.actor.may_use(Action::SharedWrite, &Area::Shared);
     let allowance = Allowance::of(site, &sender.actor);
-    Ok(Reply::offload(move || {
+    Ok(Reply::offload_write(move || {
         let prepared = Room::new(&store, length, allowance).map(|room| {
             let parts = Parts::new(store, room, ask.on_conflict, limits.parts, may_share, private);
             FormSink::new(*form, parts, move |site, cx, complete| {
@@ -360,7 +360,7 @@ fn place_form(site: &mut Site, complete: Complete, sender: Sender, page: Option<
     let area = complete.store.area.clone();
     let rights: Vec<_> = complete.places.iter().map(|path| sender.actor.may_change(site, &area, path)).collect();
     let replaces = complete.on_conflict == OnConflict::Overwrite;
-    Reply::offload(move || {
+    Reply::offload_write(move || {
         let placed = complete.store(&rights);
         move |site: &mut Site, cx: &mut Context<'_>| {
             let (stored, folders) = match placed {

@@ -31,6 +31,8 @@ pub enum Verdict {
     Kept(i64),
     /// A constraint forbids it; nothing of it is kept.
     Refused,
+    /// Another process had the database to itself for too long: nothing of it is kept, but what comes later may be.
+    Busy,
     /// It is not known to be kept, and nothing will be from now on.
     Lost,
 }
@@ -147,6 +149,12 @@ pub fn set_meta(connection: &Connection, key: &str, value: i64) -> Result<(), ru
 /// Whether a constraint was in the way.
 pub fn is_refusal(fault: &rusqlite::Error) -> bool {
     fault.sqlite_error_code() == Some(ErrorCode::ConstraintViolation)
+}
+
+/// Whether another process was in the way. Then nothing has been begun: we ask for the right to write before anything else.
+pub fn is_busy(fault: &Error) -> bool {
+    let Error::Sqlite(fault) = fault else { return false };
+    fault.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
 }
 
 /// A number as SQLite has them.

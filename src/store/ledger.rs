@@ -17,7 +17,9 @@ use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::clock::Wall;
 use crate::store::change::Change;
-use crate::store::database::{self, Error, Verdict, check, connect, count, is_refusal, make_private, meta, set_meta};
+use crate::store::database::{
+    self, Error, Verdict, check, connect, count, is_busy, is_refusal, make_private, meta, set_meta,
+};
 use crate::store::history::Message;
 use crate::store::owners::{self, Owners};
 use crate::store::users::Users;
@@ -130,12 +132,16 @@ impl Ledger {
     }
 
     /// Keeps a batch: one transaction, then one verdict an entry, in order. A refusal undoes its own entry only; if the
-    /// transaction fails all are lost, and all that follow.
+    /// transaction fails all are lost, and all that follow; if another process does not let it begin, only these are.
     pub fn keep(&mut self, batch: Vec<Entry>) -> Vec<Verdict> {
         let count = batch.len();
         if self.shut_by.is_none() {
             match self.write(&batch) {
                 Ok(verdicts) => return verdicts,
+                Err(fault) if is_busy(&fault) => {
+                    log::warn!("the ledger is held by another process, and {count} entries were not kept");
+                    return vec![Verdict::Busy; count];
+                }
                 Err(fault) => self.shut_by = Some(fault),
             }
         }
@@ -212,9 +218,9 @@ impl Ledger {
             return self.write_batch(batch);
         }
         self.connection.pragma_update(None, "synchronous", Sync::Full.word())?;
-        let verdicts = self.write_batch(batch)?;
+        let verdicts = self.write_batch(batch);
         self.connection.pragma_update(None, "synchronous", self.sync.word())?;
-        Ok(verdicts)
+        verdicts
     }
 
     fn write_batch(&mut self, batch: &[Entry]) -> Result<Vec<Verdict>, Error> {
@@ -263,7 +269,7 @@ fn migrate(connection: &mut Connection, version: i64) -> Result<(), rusqlite::Er
 mod tests {
     use super::*;
     use crate::store::messages::{Entry as Saying, Reader};
-    use Verdict::{Kept, Lost, Refused};
+    use Verdict::{Busy, Kept, Lost, Refused};
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
@@ -386,6 +392,22 @@ mod tests {
         assert_eq!(reader.get(2).unwrap(), None);
         let both = reader.since_any(&["den", "lobby"], 4, 9).unwrap();
         assert_eq!(both.iter().map(|message| message.id).collect::<Vec<_>>(), [5, 6]);
+    }
+
+    #[test]
+    fn a_batch_that_another_process_keeps_out_is_not_kept_and_the_next_is() {
+        let room = Room::new();
+        for sync in [Sync::Off, Sync::Full] {
+            let mut ledger = Ledger::open(&room.path(), sync).unwrap();
+            ledger.connection.busy_timeout(std::time::Duration::from_millis(10)).unwrap();
+            let before = ledger.last_id().unwrap();
+            let other = Connection::open(room.path()).unwrap();
+            other.execute_batch("BEGIN IMMEDIATE").unwrap();
+            assert_eq!(ledger.keep(vec![said("lobby", "one"), said("lobby", "two")]), [Busy, Busy]);
+            assert!(ledger.shut_by().is_none());
+            other.execute_batch("ROLLBACK").unwrap();
+            assert_eq!(ledger.keep(vec![said("lobby", "three")]), [Kept(before + 1)]);
+        }
     }
 
     #[test]

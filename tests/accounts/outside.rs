@@ -284,3 +284,46 @@ fn a_server_that_starts_while_a_command_holds_the_folder_waits_for_it() {
     letting_go.join().unwrap();
     assert!(is_ready);
 }
+
+#[test]
+fn while_another_process_holds_the_ledger_nothing_is_kept_and_then_all_is_well_again() {
+    let place = Place::open(&[]);
+    place.register("ada");
+    let other = rusqlite::Connection::open(place.house.folder().join("data/hythe.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let bob = json!({"username": "bob", "password": PASSWORD});
+    let answer = place.post("/admin/users", &[OPERATOR], &bob);
+    assert_eq!((answer.status, answer.code().as_str()), (503, "ledger_busy"), "{answer:?}");
+    assert!(answer.field("Retry-After").is_some());
+    let answer = place.post("/send", &[], &json!({"message": "is anybody there?"}));
+    assert_eq!((answer.status, answer.code().as_str()), (503, "ledger_busy"), "{answer:?}");
+    assert_eq!(place.login("ada", PASSWORD).status, 503, "a session that is not kept is none");
+    other.execute_batch("ROLLBACK").unwrap();
+
+    assert_eq!(place.post("/admin/users", &[OPERATOR], &bob).status, 201);
+    assert_eq!(place.login("bob", PASSWORD).status, 200);
+    let sent = place.post("/send", &[], &json!({"message": "yes"}));
+    assert_eq!((sent.status, &sent.json()["id"]), (201, &json!(1)), "what was not kept has no id: {sent:?}");
+}
+
+#[test]
+fn a_file_that_comes_while_another_process_holds_the_ledger_is_its_makers_all_the_same() {
+    let place = Place::open(&[]);
+    place.register("ada");
+    let ada = place.sign_in("ada");
+    let other = rusqlite::Connection::open(place.house.folder().join("data/hythe.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    std::thread::scope(|scope| {
+        let put = scope.spawn(|| place.ask("PUT /files/a.txt?create=1", &[&ada], "hers"));
+        // It is stored, and waits for the ledger, which gives up once.
+        let since = Instant::now();
+        while !place.house.log().contains("the ledger is held by another process") {
+            assert!(since.elapsed() < Duration::from_secs(20), "{}", place.house.log());
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        other.execute_batch("ROLLBACK").unwrap();
+        let answer = put.join().unwrap();
+        assert_eq!((answer.status, &answer.json()["owner"]), (201, &json!("ada")), "{answer:?}");
+    });
+    assert_eq!(place.get("/file-info/a.txt", &[]).json()["owner"], "ada");
+}

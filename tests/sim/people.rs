@@ -362,6 +362,7 @@ fn stage(seed: u64, odds: &Odds) -> (Stage<Site>, Rc<RefCell<Ledger>>) {
             let told = verdicts.into_iter().map(|verdict| match verdict {
                 database::Verdict::Kept(id) => Verdict::Kept(id),
                 database::Verdict::Refused => Verdict::Refused,
+                database::Verdict::Busy => Verdict::Busy,
                 database::Verdict::Lost => Verdict::Lost,
             });
             told.collect()

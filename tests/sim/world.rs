@@ -83,7 +83,7 @@ impl<D, E> World<D, E> {
 
     /// When helpers or the ledger are done with something.
     fn next_due(&self) -> Option<u64> {
-        let files = self.jobs.iter().filter(|job| job.lane == Lane::Files);
+        let files = self.jobs.iter().filter(|job| job.lane != Lane::Hash);
         let first_hash = self.jobs.iter().find(|job| job.lane == Lane::Hash);
         files.chain(first_hash).map(|job| job.due).chain(self.batch_due).min()
     }
@@ -116,7 +116,7 @@ impl<D, E> World<D, E> {
         loop {
             let first_hash = self.jobs.iter().position(|job| job.lane == Lane::Hash);
             let done: Vec<usize> = (0..self.jobs.len())
-                .filter(|&at| self.jobs[at].due <= now && (self.jobs[at].lane == Lane::Files || Some(at) == first_hash))
+                .filter(|&at| self.jobs[at].due <= now && (self.jobs[at].lane != Lane::Hash || Some(at) == first_hash))
                 .collect();
             if done.is_empty() {
                 return;

@@ -354,6 +354,7 @@ impl Drive<'_> {
     /// and its waiting is part of its latency.
     fn run_at_rate(&mut self) -> io::Result<Line> {
         let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
+        hythe_bench::raw::share_core(100);
         let mut events = Vec::with_capacity(EVENTS);
         let step_ns = 1_000_000_000 / self.plan.rate;
         let origin_ns = self.now_ns() + 1_000_000;

@@ -24,6 +24,8 @@ pub struct House {
     pub programs: PathBuf,
     /// hythe, if it is there.
     pub hythe: Option<PathBuf>,
+    /// The one server that is measured, if not all are.
+    pub only: Option<String>,
     /// The core servers run on.
     pub server_core: usize,
     /// The core loads run on.
@@ -34,6 +36,8 @@ pub struct House {
     pub seconds: f64,
     /// How many idle, or busy, connections "many" are.
     pub many: usize,
+    /// How long an upload is that is measured by itself.
+    pub upload_bytes: u64,
     /// How long a siege lasts.
     pub siege_seconds: f64,
 }
@@ -60,6 +64,14 @@ impl House {
             }
         }
         Ok(())
+    }
+
+    /// The same, with another folder, furnished with no more than small files.
+    pub fn moved(&self, folder: PathBuf) -> Outcome<House> {
+        let (hythe, only) = (self.hythe.clone(), self.only.clone());
+        let house = House { folder, programs: self.programs.clone(), hythe, only, ..*self };
+        house.furnish(FILES[0].1)?;
+        Ok(house)
     }
 
     /// The folder that is served.

@@ -5,7 +5,8 @@
 //! - [`tools`]: the loads: our own, and wrk;
 //! - [`scenarios`]: what is measured;
 //! - [`logins`]: what is measured of signing in;
-//! - [`secure`]: what is measured of encryption.
+//! - [`secure`]: what is measured of encryption;
+//! - [`uploads`]: what is measured of files that come, and of those that go again.
 
 pub mod house;
 pub mod logins;
@@ -13,3 +14,4 @@ pub mod scenarios;
 pub mod secure;
 pub mod servers;
 pub mod tools;
+pub mod uploads;

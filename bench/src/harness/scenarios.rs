@@ -13,8 +13,9 @@ use hythe_bench::process;
 use super::house::{House, Outcome, find_program, on_core};
 use super::logins;
 use super::secure;
-use super::servers::{Server, Start, ask_once, end, free_address};
+use super::servers::{Contender, Server, Start, ask_once, end, free_address, present};
 use super::tools::{Held, load, pick, wrk};
+use super::uploads;
 use hythe_bench::report::{Figures, Results};
 
 /// One thing to measure.
@@ -33,7 +34,7 @@ const KIB: u64 = 1 << 10;
 const MIB: u64 = 1 << 20;
 
 /// All of them, in the order they are run.
-pub const ALL: [Scenario; 16] = [
+pub const ALL: [Scenario; 19] = [
     Scenario {
         name: "start",
         about: "from exec to the first answer, and at rest",
@@ -75,12 +76,27 @@ pub const ALL: [Scenario; 16] = [
         largest_file_bytes: KIB,
         run: logins::time,
     },
+    Scenario {
+        name: "upload",
+        about: "1 GiB as PUT and as a form, on the disk and in memory",
+        largest_file_bytes: KIB,
+        run: uploads::upload,
+    },
+    Scenario {
+        name: "crowd",
+        about: "1 KiB beside 100 uploads of 10 MiB, on the disk and in memory",
+        largest_file_bytes: KIB,
+        run: uploads::crowd,
+    },
+    Scenario {
+        name: "fetch",
+        about: "10 MiB and 1 GiB from the shared area",
+        largest_file_bytes: 1 << 30,
+        run: uploads::fetch,
+    },
 ];
 
 const SPEED: [&str; 6] = ["requests_per_s", "server_us", "client_us", "p50_us", "p99_us", "errors"];
-
-/// A name and what to start under it.
-type Contender = (&'static str, Start);
 
 /// Starts the contenders that are there and gives each its turn, round by round.
 fn compare(
@@ -90,7 +106,7 @@ fn compare(
 ) -> Outcome<Results> {
     let mut results = Results::default();
     let mut servers = Vec::new();
-    for (name, start) in present(house, contenders, &mut results) {
+    for (name, start) in present(house, contenders, &mut results.remarks) {
         servers.push((name, start.run(house, None)?));
     }
     for _ in 0..house.rounds {
@@ -99,15 +115,6 @@ fn compare(
         }
     }
     Ok(results)
-}
-
-/// Those that can be started; of the others a word remains.
-fn present(house: &House, contenders: Vec<Contender>, results: &mut Results) -> Vec<Contender> {
-    let (here, gone): (Vec<_>, Vec<_>) = contenders.into_iter().partition(|(_, start)| start.missing(house).is_none());
-    for (name, start) in gone {
-        results.remarks.push(format!("{name} is left out: {}", start.missing(house).unwrap_or("it is not there")));
-    }
-    here
 }
 
 /// How long hythe's head and body are for a path, so that the floor sends as much.
@@ -261,7 +268,7 @@ fn idle(house: &House) -> Outcome<Results> {
     let mut results = Results::default();
     let mut contenders = all_four(String::new());
     contenders[1].1 = Start::hythe("--max-connections 12000");
-    let here = present(house, contenders, &mut results);
+    let here = present(house, contenders, &mut results.remarks);
     for _ in 0..house.rounds.min(3) {
         for (name, start) in &here {
             let server = start.run(house, None)?;
@@ -289,7 +296,7 @@ fn idle(house: &House) -> Outcome<Results> {
 
 fn start(house: &House) -> Outcome<Results> {
     let mut results = Results::default();
-    let here = present(house, all_four(String::new()), &mut results);
+    let here = present(house, all_four(String::new()), &mut results.remarks);
     for round in 0..20 {
         for (name, start) in &here {
             let address = free_address()?;
@@ -332,18 +339,20 @@ fn first_answer(address: std::net::SocketAddr, begun: Instant) -> Outcome<Durati
 /// the limit of connections; then without descriptors.
 fn siege(house: &House) -> Outcome<Results> {
     let mut results = Results::default();
-    for (name, start) in present(house, all_four(String::new()), &mut results) {
+    for (name, start) in present(house, all_four(String::new()), &mut results.remarks) {
         results.keep(name, beside_slow_clients(house, &start.run(house, None)?)?);
     }
     let full = vec![
         ("hythe", Start::hythe("--max-connections 500")),
         ("nginx", Start::Nginx { is_logging: false, connections: 503 }),
     ];
-    for (name, start) in present(house, full, &mut results) {
+    for (name, start) in present(house, full, &mut results.remarks) {
         let server = start.run(house, None)?;
         results.keep(name, beside_idle_clients(house, &server, 600, "full")?);
     }
-    for (name, start) in present(house, vec![("hythe", Start::hythe("")), ("nginx", Start::nginx())], &mut results) {
+    for (name, start) in
+        present(house, vec![("hythe", Start::hythe("")), ("nginx", Start::nginx())], &mut results.remarks)
+    {
         let server = start.run(house, None)?;
         ask_once(server.address, "/1k.bin")?;
         server.squeeze(100)?;
@@ -401,7 +410,7 @@ fn refusal(house: &House) -> Outcome<Results> {
     let body = house.folder.join("refused.json");
     std::fs::write(&body, format!("\"{}\"", "x".repeat(10_000_000)))?;
     let body = body.display().to_string();
-    for (name, start) in present(house, contenders, &mut results) {
+    for (name, start) in present(house, contenders, &mut results.remarks) {
         let server = start.run(house, None)?;
         let url = format!("http://{}/upload", server.address);
         let mut figures = Figures::new();

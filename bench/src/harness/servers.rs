@@ -37,7 +37,16 @@ pub enum Start {
     },
     /// lighttpd.
     Lighttpd,
+    /// What only receives and writes, with these words more.
+    Sink(Vec<String>),
+    /// nginx, taking `PUT`.
+    NginxDav,
+    /// lighttpd, taking `PUT`.
+    LighttpdDav,
 }
+
+/// Where Debian keeps what makes lighttpd take `PUT`.
+const MOD_WEBDAV: &str = "/usr/lib/lighttpd/mod_webdav.so";
 
 impl Start {
     /// The floor with words from one line.
@@ -68,6 +77,10 @@ impl Start {
                 find_program("nginx").is_none().then_some("nginx is not installed")
             }
             Self::Lighttpd => find_program("lighttpd").is_none().then_some("lighttpd is not installed"),
+            Self::Sink(_) => None,
+            Self::NginxDav => find_program("nginx").is_none().then_some("nginx is not installed"),
+            Self::LighttpdDav => (find_program("lighttpd").is_none() || !Path::new(MOD_WEBDAV).exists())
+                .then_some("lighttpd with mod_webdav is not installed"),
         }
     }
 
@@ -131,9 +144,38 @@ impl Start {
                 command.arg("-e").arg(folder.join("nginx-start.log")).arg("-c").arg(path);
                 command
             }
-            Self::Lighttpd => {
+            Self::Sink(words) => {
+                let mut command = Command::new(house.program("sink"));
+                command.args(["--listen", &listen]).arg("--folder").arg(folder.join("sink"));
+                command.args(words).stdout(Stdio::piped());
+                command
+            }
+            Self::NginxDav => {
+                let name = format!("nginx-{}", fixed.port());
+                let path = folder.join(format!("{name}.conf"));
+                // A body goes to a file of the same file system, and is moved; the whole of it is buffered there at any length.
+                let takes = format!(
+                    "root {0}/dav; client_max_body_size 0; dav_methods PUT; create_full_put_path on;",
+                    folder.display()
+                );
+                let plain = nginx_settings(folder, &name, fixed, false, 16_000);
+                fs::write(&path, plain.replace(&format!("root {}/www;", folder.display()), &takes))?;
+                let mut command = Command::new(find_program("nginx").ok_or("no nginx")?);
+                command.arg("-e").arg(folder.join("nginx-start.log")).arg("-c").arg(path);
+                command
+            }
+            Self::Lighttpd | Self::LighttpdDav => {
                 let path = folder.join(format!("lighttpd-{}.conf", fixed.port()));
-                fs::write(&path, lighttpd_settings(folder, fixed))?;
+                let mut settings = lighttpd_settings(folder, fixed);
+                if matches!(self, Self::LighttpdDav) {
+                    let folder = folder.display();
+                    settings = settings.replace(&format!("{folder}/www\""), &format!("{folder}/dav\""));
+                    settings.push_str(&format!(
+                        "server.modules = (\"mod_webdav\")\nserver.upload-dirs = (\"{folder}/dav\")\n\
+                         server.stream-request-body = 2\nserver.max-request-size = 0\nwebdav.activate = \"enable\"\n"
+                    ));
+                }
+                fs::write(&path, settings)?;
                 let mut command = Command::new(find_program("lighttpd").ok_or("no lighttpd")?);
                 command.arg("-D").arg("-f").arg(path).stderr(Stdio::null());
                 command
@@ -146,7 +188,7 @@ impl Start {
             return Ok((child, fixed));
         }
         let told = match self {
-            Self::Floor(_) => child.stdout.take().map(ready_address),
+            Self::Floor(_) | Self::Sink(_) => child.stdout.take().map(ready_address),
             Self::Hythe(_) => child.stderr.take().map(ready_address),
             _ => None,
         };
@@ -160,6 +202,22 @@ impl Start {
             }
         }
     }
+}
+
+/// A name and what to start under it.
+pub type Contender = (&'static str, Start);
+
+/// Those that can be started; of the others a word remains.
+pub fn present(house: &House, contenders: Vec<Contender>, remarks: &mut Vec<String>) -> Vec<Contender> {
+    let wanted = contenders.into_iter().filter(|(name, _)| house.only.as_ref().is_none_or(|only| only == name));
+    let (here, gone): (Vec<_>, Vec<_>) = wanted.partition(|(_, start)| start.missing(house).is_none());
+    for (name, start) in gone {
+        let remark = format!("{name} is left out: {}", start.missing(house).unwrap_or("it is not there"));
+        if !remarks.contains(&remark) {
+            remarks.push(remark);
+        }
+    }
+    here
 }
 
 /// A server that runs. It ends when this is dropped.

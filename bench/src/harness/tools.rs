@@ -19,7 +19,7 @@ pub fn run_program(house: &House, server: &Server, program: &str, words: &str, w
     let output =
         on_core(house.load_core, || load_command(house, server, program, words).stdin(Stdio::null()).output())?;
     let text = String::from_utf8_lossy(&output.stdout);
-    let Some(line) = text.lines().last() else {
+    let Some(line) = text.lines().last().filter(|_| output.status.success()) else {
         return Err(format!("{program} {words}: {}", String::from_utf8_lossy(&output.stderr).trim()).into());
     };
     Ok(pick(line, wanted))

@@ -310,7 +310,7 @@ impl<S: State> Connection<S> {
                 if let Work::Receive(pump) = work
                     && let Some(rest) = pump.abandon()
                 {
-                    port.spawn(Lane::Files, move || done_there(rest));
+                    port.spawn(Lane::Writes, move || done_there(rest));
                 }
                 port.resume();
                 line

@@ -137,7 +137,7 @@ impl<S: State> Connection<S> {
                     }
                     self.pump(house, port);
                 }
-                _ => port.spawn(Lane::Files, move || drop_there(sink)),
+                _ => port.spawn(Lane::Writes, move || drop_there(sink)),
             },
             (Phase::Busy(_), Sunk::Finished(step)) => {
                 let line = self.take_work(port);
@@ -149,7 +149,7 @@ impl<S: State> Connection<S> {
                 self.refuse(&fault, line, house, port);
             }
             // The upload was refused or given up while the sink was away.
-            (_, Sunk::Home(sink, _)) => port.spawn(Lane::Files, move || drop_there(sink)),
+            (_, Sunk::Home(sink, _)) => port.spawn(Lane::Writes, move || drop_there(sink)),
             (_, Sunk::Finished(step)) => {
                 let reply = step(&mut house.state, &mut context(port.yard, self.peer));
                 follow_orphan(reply, house, port.yard, port.key);

@@ -139,8 +139,8 @@ pub(super) enum Asked<'a, 'r> {
 }
 
 pub(super) fn context<'a, S: State>(yard: &'a mut Yard<Connection<S>>, peer: Peer) -> Context<'a> {
-    let has_room = [yard.has_room(Lane::Files), yard.has_room(Lane::Hash)];
-    let jobs_out: [usize; LANES] = [yard.jobs_out(Lane::Files), yard.jobs_out(Lane::Hash)];
+    const ALL: [Lane; LANES] = [Lane::Files, Lane::Writes, Lane::Hash];
+    let (has_room, jobs_out) = (ALL.map(|lane| yard.has_room(lane)), ALL.map(|lane| yard.jobs_out(lane)));
     let promises = yard.promises();
     Context {
         now: yard.now,
@@ -207,7 +207,7 @@ pub(super) fn follow_orphan<S: State>(
         Reply::Offload(lane, task) => yard.spawn(nobody, lane, move || Done::Step(task())),
         Reply::Keep(entry, decided) => yard.keep(nobody, entry, Promise::Reply(decided)),
         // Nothing will come for it, and dropping it may block.
-        Reply::Receive { sink, .. } => yard.spawn(nobody, Lane::Files, move || drop_there(sink)),
+        Reply::Receive { sink, .. } => yard.spawn(nobody, Lane::Writes, move || drop_there(sink)),
         _ => {}
     }
 }

@@ -1,0 +1,477 @@
+//! The verbs of a folder of the real file system, by kernel and by walk, without names and with hidden ones.
+
+use super::*;
+use crate::os::draft::{RESERVE_AHEAD, RESERVE_FIRST, rename_new_plainly};
+use rustix::fs::CWD;
+use rustix::io::ReadWriteFlags;
+use std::io::ErrorKind;
+use std::io::IoSliceMut;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+/// A folder of its own for one test, gone with it.
+struct Room(PathBuf);
+
+impl Room {
+    fn new() -> Room {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!("hythe-disk-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+        let place = std::env::temp_dir().join(name);
+        fs::create_dir_all(place.join("root")).unwrap();
+        Room(fs::canonicalize(place).unwrap())
+    }
+
+    fn at(&self, path: &str) -> PathBuf {
+        self.0.join(path)
+    }
+
+    fn file(&self, path: &str, text: &str) {
+        fs::create_dir_all(self.at(path).parent().unwrap()).unwrap();
+        fs::write(self.at(path), text).unwrap();
+    }
+
+    fn disk(&self, links: Links) -> FolderDisk {
+        FolderDisk::open(&self.at("root"), links).unwrap()
+    }
+
+    /// Names directly in `folder`, hidden ones too.
+    fn names(&self, folder: &str) -> Vec<String> {
+        let mut names: Vec<_> = fs::read_dir(self.at(folder))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+impl FolderDisk {
+    fn but(&self, way: Way, writing: Writing) -> FolderDisk {
+        let Root { folder, place, links, .. } = &*self.root;
+        let (folder, place) = (folder.try_clone().unwrap(), place.clone());
+        FolderDisk {
+            root: Arc::new(Root { folder, place, links: *links, way, writing, modes: [FILE_MODE, FOLDER_MODE] }),
+        }
+    }
+}
+
+fn path(text: &str) -> RelPath<'_> {
+    RelPath::from_plain(text).unwrap()
+}
+
+fn text(disk: &FolderDisk, name: &str) -> Result<String, ErrorKind> {
+    let opened = disk.open(&path(name)).map_err(|fault| fault.kind())?;
+    let mut bytes = vec![0; usize::try_from(opened.facts.size).unwrap()];
+    let came = opened.content.read_at(&mut bytes, 0).unwrap();
+    assert_eq!(came, bytes.len());
+    Ok(String::from_utf8(bytes).unwrap())
+}
+
+fn put(disk: &FolderDisk, name: &str, text: &str, existing: Existing) -> Result<FileFacts, ErrorKind> {
+    let path = path(name);
+    let mut draft = disk.draft(&path.parent().unwrap(), Some(text.len() as u64)).map_err(|fault| fault.kind())?;
+    draft.write(text.as_bytes()).unwrap();
+    draft.commit(&path, existing).map_err(|fault| fault.kind())
+}
+
+const WAYS: [Way; 2] = [Way::Kernel, Way::Walk];
+const WRITINGS: [Writing; 2] = [Writing::Nameless, Writing::Hidden];
+
+#[test]
+fn links_are_followed_inside_or_never_by_kernel_and_walk_alike() {
+    let room = Room::new();
+    room.file("outside.txt", "secret");
+    room.file("root/plain.txt", "plain");
+    room.file("root/in/deep.txt", "deep");
+    for (target, name) in [
+        ("plain.txt", "root/link"),
+        ("../plain.txt", "root/in/up"),
+        ("in", "root/door"),
+        ("../outside.txt", "root/leak"),
+        ("..", "root/hatch"),
+        ("/etc/passwd", "root/passwd"),
+        ("/proc/self/root", "root/magic"),
+        ("ring", "root/ring"),
+        ("nothing", "root/dangling"),
+    ] {
+        symlink(target, room.at(name)).unwrap();
+    }
+    symlink(room.at("root/in/deep.txt"), room.at("root/absolute")).unwrap();
+    symlink(room.at("root/in"), room.at("root/absolute-door")).unwrap();
+    symlink(room.at("outside.txt"), room.at("root/absolute-leak")).unwrap();
+
+    const GONE: Result<&str, ErrorKind> = Err(ErrorKind::NotFound);
+    let folder = Err(ErrorKind::IsADirectory);
+    for (name, inside, never) in [
+        ("plain.txt", Ok("plain"), Ok("plain")),
+        ("in/deep.txt", Ok("deep"), Ok("deep")),
+        ("in", folder, folder),
+        ("", folder, folder),
+        ("nothing", GONE, GONE),
+        ("plain.txt/x", GONE, GONE),
+        ("link", Ok("plain"), GONE),
+        ("in/up", Ok("plain"), GONE),
+        ("door/deep.txt", Ok("deep"), GONE),
+        ("door/up", Ok("plain"), GONE),
+        ("absolute", Ok("deep"), GONE),
+        ("absolute-door/deep.txt", Ok("deep"), GONE),
+        ("absolute-leak", GONE, GONE),
+        ("leak", GONE, GONE),
+        ("hatch/outside.txt", GONE, GONE),
+        // A link that leaves and comes back has its target inside.
+        ("hatch/root/plain.txt", Ok("plain"), GONE),
+        ("passwd", GONE, GONE),
+        ("magic/etc/passwd", GONE, GONE),
+        ("ring", GONE, GONE),
+        ("dangling", GONE, GONE),
+    ] {
+        for way in WAYS {
+            for (links, expected) in [(Links::Inside, inside), (Links::Never, never)] {
+                let disk = room.disk(links).but(way, Writing::Nameless);
+                let found = text(&disk, name);
+                assert_eq!(found.as_deref(), expected.as_ref().map(|text| *text), "{name}: {links:?}, {way:?}");
+                let facts = disk.facts(&path(name)).map_err(|fault| fault.kind());
+                assert_eq!(facts.is_ok(), expected != GONE, "{name}: {links:?}, {way:?}: {facts:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_but_files_is_content_and_nothing_blocks() {
+    let room = Room::new();
+    let fifo = room.at("root/fifo");
+    rustix::fs::mknodat(CWD, &fifo, FileType::Fifo, Mode::RWXU, 0).unwrap();
+    let _socket = std::os::unix::net::UnixListener::bind(room.at("root/socket")).unwrap();
+    for way in WAYS {
+        let disk = room.disk(Links::Inside).but(way, Writing::Nameless);
+        for name in ["fifo", "socket"] {
+            assert_eq!(text(&disk, name), Err(ErrorKind::NotFound), "{name}, {way:?}");
+            assert_eq!(disk.facts(&path(name)).unwrap_err().kind(), ErrorKind::NotFound);
+            assert_eq!(disk.remove(&path(name)).unwrap_err().kind(), ErrorKind::NotFound);
+        }
+        assert_eq!(disk.list(&RelPath::ROOT).unwrap(), []);
+    }
+}
+
+#[test]
+fn a_name_too_long_is_not_there_and_cannot_be_made() {
+    let room = Room::new();
+    let disk = room.disk(Links::Never);
+    let long = "x".repeat(256);
+    assert_eq!(text(&disk, &long), Err(ErrorKind::NotFound));
+    assert_eq!(put(&disk, &long, "x", Existing::Refuse), Err(ErrorKind::InvalidFilename));
+    assert!(put(&disk, &long[1..], "x", Existing::Refuse).is_ok());
+}
+
+#[test]
+fn a_list_has_what_can_be_asked_for_and_no_more() {
+    let room = Room::new();
+    room.file("root/a.txt", "12345");
+    room.file("root/folder/x", "");
+    room.file("root/.hidden", "");
+    room.file("root/back\\slash", "");
+    room.file("root/new\nline", "");
+    room.file("outside", "");
+    symlink("a.txt", room.at("root/link")).unwrap();
+    symlink("../outside", room.at("root/leak")).unwrap();
+    let names = |links, way| {
+        let mut items = room.disk(links).but(way, Writing::Nameless).list(&RelPath::ROOT).unwrap();
+        items.sort_by(|a, b| a.name.cmp(&b.name));
+        items.into_iter().map(|item| (item.name, item.facts.kind, item.facts.size)).collect::<Vec<_>>()
+    };
+    for way in WAYS {
+        let found = names(Links::Inside, way);
+        let sizes: Vec<_> = found.iter().map(|(name, kind, size)| (name.as_str(), *kind, *size)).collect();
+        assert_eq!(sizes[0], ("a.txt", Kind::File, 5));
+        assert_eq!((sizes[1].0, sizes[1].1), ("folder", Kind::Folder));
+        assert_eq!(sizes[2..], [("link", Kind::File, 5)]);
+        assert_eq!(names(Links::Never, way).len(), 2);
+    }
+    let disk = room.disk(Links::Never);
+    assert_eq!(disk.list(&path("a.txt")).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(disk.list(&path("nothing")).unwrap_err().kind(), ErrorKind::NotFound);
+}
+
+#[test]
+fn a_draft_is_seen_only_when_committed_and_leaves_nothing_when_dropped() {
+    for writing in WRITINGS {
+        let room = Room::new();
+        let disk = room.disk(Links::Never).but(Way::Kernel, writing);
+        let mut draft = disk.draft(&RelPath::ROOT, None).unwrap();
+        draft.write(b"half").unwrap();
+        assert_eq!(disk.list(&RelPath::ROOT).unwrap(), []);
+        drop(draft);
+        assert_eq!(room.names("root"), [""; 0], "{writing:?}");
+
+        let facts = put(&disk, "a.txt", "whole", Existing::Refuse).unwrap();
+        assert_eq!(text(&disk, "a.txt").as_deref(), Ok("whole"));
+        assert_eq!(disk.facts(&path("a.txt")).unwrap(), facts, "the committed facts are the lasting ones");
+        assert_eq!(room.names("root"), ["a.txt"], "{writing:?}");
+    }
+}
+
+#[test]
+fn a_taken_name_is_refused_or_replaced_but_never_a_folder() {
+    for writing in WRITINGS {
+        let room = Room::new();
+        let disk = room.disk(Links::Never).but(Way::Walk, writing);
+        room.file("root/folder/x", "");
+        let old = put(&disk, "a.txt", "old", Existing::Refuse).unwrap();
+        assert_eq!(put(&disk, "a.txt", "new", Existing::Refuse), Err(ErrorKind::AlreadyExists));
+        assert_eq!(text(&disk, "a.txt").as_deref(), Ok("old"));
+        let new = put(&disk, "a.txt", "new", Existing::Replace).unwrap();
+        assert_eq!(text(&disk, "a.txt").as_deref(), Ok("new"));
+        assert_ne!(old.version, new.version);
+        assert_eq!(disk.facts(&path("a.txt")).unwrap(), new);
+        assert_eq!(put(&disk, "folder", "x", Existing::Refuse), Err(ErrorKind::AlreadyExists));
+        assert_eq!(put(&disk, "folder", "x", Existing::Replace), Err(ErrorKind::IsADirectory));
+        assert!(put(&disk, "folder/made", "x", Existing::Replace).is_ok());
+        assert_eq!(put(&disk, "nowhere/x", "x", Existing::Refuse), Err(ErrorKind::NotFound));
+        assert_eq!(room.names("root"), ["a.txt", "folder"], "{writing:?}");
+    }
+}
+
+#[test]
+fn a_refused_draft_may_take_another_name() {
+    for writing in WRITINGS {
+        let room = Room::new();
+        let disk = room.disk(Links::Never).but(Way::Kernel, writing);
+        room.file("root/a.txt", "old");
+        let mut draft = disk.draft(&RelPath::ROOT, Some(3)).unwrap();
+        draft.write(b"new").unwrap();
+        let refused = draft.commit(&path("a.txt"), Existing::Refuse).unwrap_err();
+        assert_eq!(refused.kind(), ErrorKind::AlreadyExists);
+        draft.commit(&path("b.txt"), Existing::Refuse).unwrap();
+        drop(draft);
+        assert_eq!(text(&disk, "a.txt").as_deref(), Ok("old"));
+        assert_eq!(text(&disk, "b.txt").as_deref(), Ok("new"));
+        assert_eq!(room.names("root"), ["a.txt", "b.txt"], "{writing:?}");
+    }
+}
+
+#[test]
+fn a_draft_does_not_follow_a_link_at_its_name() {
+    for writing in WRITINGS {
+        let room = Room::new();
+        let disk = room.disk(Links::Never).but(Way::Kernel, writing);
+        room.file("outside", "safe");
+        symlink("../outside", room.at("root/a.txt")).unwrap();
+        assert_eq!(put(&disk, "a.txt", "new", Existing::Refuse), Err(ErrorKind::AlreadyExists));
+        put(&disk, "a.txt", "new", Existing::Replace).unwrap();
+        assert_eq!(fs::read_to_string(room.at("outside")).unwrap(), "safe");
+        assert_eq!(text(&disk, "a.txt").as_deref(), Ok("new"));
+    }
+}
+
+#[test]
+fn more_than_the_disk_holds_is_refused_before_a_byte() {
+    let room = Room::new();
+    for writing in WRITINGS {
+        let disk = room.disk(Links::Never).but(Way::Kernel, writing);
+        let too_much = disk.free_bytes().unwrap() + (1 << 40);
+        let refused = disk.draft(&RelPath::ROOT, Some(too_much)).err().unwrap();
+        assert_eq!(refused.kind(), ErrorKind::StorageFull);
+        assert_eq!(room.names("root"), [""; 0]);
+    }
+}
+
+#[test]
+fn a_body_that_has_brought_little_reserves_little() {
+    let room = Room::new();
+    let disk = room.disk(Links::Never);
+    let length = disk.free_bytes().unwrap() / 2;
+    let mut draft = disk.begin(&RelPath::ROOT, Some(length)).unwrap();
+    // Blocks are counted whole, and the list of them takes some itself.
+    const SLACK: u64 = 32 << 10;
+    let taken = |draft: &FolderDraft| rustix::fs::fstat(&draft.file).unwrap().st_blocks.cast_unsigned() * 512;
+    assert!(taken(&draft) <= RESERVE_FIRST + SLACK, "{} of {length}", taken(&draft));
+    let mut brought = 0;
+    for bytes in [1, 1000, 1 << 20, 3 << 20, 12 << 20] {
+        draft.write(&vec![b'x'; bytes]).unwrap();
+        brought += bytes as u64;
+        let most = brought + brought.clamp(RESERVE_FIRST, RESERVE_AHEAD) + SLACK;
+        assert!(taken(&draft) <= most, "{} for {brought}", taken(&draft));
+    }
+    // Where the file system reserves at all, it is ahead of what comes.
+    if taken(&draft) > brought + SLACK {
+        let before = taken(&draft);
+        draft.write(b"y").unwrap();
+        assert_eq!(taken(&draft), before);
+    }
+}
+
+#[test]
+fn a_body_shorter_than_its_reservation_has_its_own_size() {
+    let room = Room::new();
+    let disk = room.disk(Links::Never);
+    let mut draft = disk.draft(&RelPath::ROOT, Some(100_000)).unwrap();
+    draft.write(b"short").unwrap();
+    assert_eq!(draft.commit(&path("a"), Existing::Refuse).unwrap().size, 5);
+}
+
+#[test]
+fn renames_refuse_replace_and_stay_out_of_themselves() {
+    let room = Room::new();
+    let disk = room.disk(Links::Never);
+    let rename =
+        |from: &str, to: &str, existing| disk.rename(&path(from), &path(to), existing).map_err(|fault| fault.kind());
+    room.file("root/a", "a");
+    room.file("root/b", "b");
+    room.file("root/f/x", "x");
+    fs::create_dir(room.at("root/empty")).unwrap();
+    symlink("a", room.at("root/link")).unwrap();
+    use Existing::{Refuse, Replace};
+    for (from, to, existing, expected) in [
+        ("a", "b", Refuse, Err(ErrorKind::AlreadyExists)),
+        ("a", "f", Refuse, Err(ErrorKind::AlreadyExists)),
+        ("a", "f", Replace, Err(ErrorKind::IsADirectory)),
+        ("f", "b", Replace, Err(ErrorKind::AlreadyExists)),
+        ("f", "empty", Replace, Err(ErrorKind::AlreadyExists)),
+        ("f", "f/inner", Refuse, Err(ErrorKind::InvalidInput)),
+        ("f", "f/inner", Replace, Err(ErrorKind::InvalidInput)),
+        ("", "f/inner", Refuse, Err(ErrorKind::InvalidInput)),
+        ("a", "", Replace, Err(ErrorKind::AlreadyExists)),
+        ("a", "a", Refuse, Err(ErrorKind::AlreadyExists)),
+        ("a", "a", Replace, Ok(())),
+        ("link", "c", Refuse, Err(ErrorKind::NotFound)),
+        ("none", "c", Refuse, Err(ErrorKind::NotFound)),
+        ("a", "nowhere/c", Refuse, Err(ErrorKind::NotFound)),
+        ("a", "f/a", Refuse, Ok(())),
+        ("f/a", "b", Replace, Ok(())),
+        ("f", "ff", Refuse, Ok(())),
+    ] {
+        assert_eq!(rename(from, to, existing), expected, "{from} to {to}, {existing:?}");
+    }
+    assert_eq!(room.names("root"), ["b", "empty", "ff", "link"]);
+    assert_eq!(text(&disk, "b").as_deref(), Ok("a"));
+}
+
+#[test]
+fn without_the_kernels_flag_a_name_is_still_taken_only_if_free() {
+    let room = Room::new();
+    room.file("root/a", "a");
+    room.file("root/b", "b");
+    room.file("root/f/x", "x");
+    let disk = room.disk(Links::Never);
+    let folder = disk.root.resolve(&RelPath::ROOT, FOLDER).unwrap();
+    let rename = |from: &str, to: &str, kind| rename_new_plainly(&folder, from, &folder, to, kind);
+    assert_eq!(rename("a", "b", Kind::File), Err(Errno::EXIST));
+    assert_eq!(rename("a", "f", Kind::File), Err(Errno::EXIST));
+    assert_eq!(rename("f", "a", Kind::Folder), Err(Errno::EXIST));
+    assert_eq!(rename("a", "c", Kind::File), Ok(()));
+    assert_eq!(rename("f", "g", Kind::Folder), Ok(()));
+    assert_eq!(rename("none", "h", Kind::Folder), Err(Errno::NOENT));
+    assert_eq!(room.names("root"), ["b", "c", "g"]);
+    assert_eq!(text(&disk, "g/x").as_deref(), Ok("x"));
+}
+
+#[test]
+fn folders_are_made_one_at_a_time_and_removed_only_when_empty() {
+    let room = Room::new();
+    for way in WAYS {
+        let disk = room.disk(Links::Never).but(way, Writing::Nameless);
+        let make = |name: &str| disk.make_folder(&path(name)).map_err(|fault| fault.kind());
+        let remove = |name: &str| disk.remove(&path(name)).map_err(|fault| fault.kind());
+        assert_eq!(make("a/b"), Err(ErrorKind::NotFound));
+        assert_eq!(make("a"), Ok(()));
+        assert_eq!(make("a"), Err(ErrorKind::AlreadyExists));
+        assert_eq!(make(""), Err(ErrorKind::AlreadyExists));
+        put(&disk, "a/x", "x", Existing::Refuse).unwrap();
+        assert_eq!(remove("a"), Err(ErrorKind::DirectoryNotEmpty));
+        assert_eq!(remove("a/x"), Ok(()));
+        assert_eq!(remove("a/x"), Err(ErrorKind::NotFound));
+        assert_eq!(remove("a"), Ok(()));
+        assert_eq!(remove(""), Err(ErrorKind::InvalidInput));
+    }
+}
+
+#[test]
+fn a_folder_swapped_for_a_link_leads_no_change_outside() {
+    let room = Room::new();
+    room.file("else/x", "safe");
+    symlink("../else", room.at("root/f")).unwrap();
+    for way in WAYS {
+        for links in [Links::Inside, Links::Never] {
+            let disk = room.disk(links).but(way, Writing::Nameless);
+            assert_eq!(disk.remove(&path("f/x")).unwrap_err().kind(), ErrorKind::NotFound);
+            assert_eq!(disk.make_folder(&path("f/y")).unwrap_err().kind(), ErrorKind::NotFound);
+            assert_eq!(put(&disk, "f/z", "x", Existing::Replace), Err(ErrorKind::NotFound));
+            let moved = disk.rename(&path("f/x"), &path("x"), Existing::Refuse);
+            assert_eq!(moved.unwrap_err().kind(), ErrorKind::NotFound);
+        }
+    }
+    assert_eq!(room.names("else"), ["x"]);
+}
+
+#[test]
+fn a_version_changes_with_content_and_stays_without() {
+    let room = Room::new();
+    room.file("root/a", "one");
+    let disk = room.disk(Links::Inside);
+    let version = || disk.facts(&path("a")).unwrap().version;
+    let first = version();
+    assert_eq!(version(), first);
+    assert_eq!(disk.open(&path("a")).unwrap().facts.version, first);
+    room.file("root/a", "four");
+    assert_ne!(version(), first);
+    let second = version();
+    let file = File::options().write(true).open(room.at("root/a")).unwrap();
+    let modified = file.metadata().unwrap().modified().unwrap();
+    file.set_modified(modified + std::time::Duration::from_nanos(1)).unwrap();
+    assert_ne!(version(), second);
+}
+
+#[test]
+fn a_stretch_is_warm_once_read_ahead_and_never_beyond_the_end() {
+    let room = Room::new();
+    room.file("root/a", &"x".repeat(300_000));
+    let opened = room.disk(Links::Inside).open(&path("a")).unwrap();
+    let content = opened.content;
+    content.read_ahead(0, 300_000);
+    let mut byte = [0];
+    let fd = content.fd().unwrap();
+    let probe = rustix::io::preadv2(fd, &mut [IoSliceMut::new(&mut byte)], 0, ReadWriteFlags::NOWAIT);
+    if probe == Err(Errno::OPNOTSUPP) {
+        return;
+    }
+    assert!(content.is_warm(0, 300_000));
+    assert!(content.is_warm(299_999, 1));
+    assert!(content.is_warm(0, 0));
+    assert!(!content.is_warm(0, 300_001));
+    assert!(!content.is_warm(300_000, 1));
+    assert!(!content.is_warm(u64::MAX, 2));
+    content.read_ahead(299_999, u64::MAX);
+}
+
+#[test]
+fn a_sweep_takes_the_dead_and_leaves_the_living_and_the_strange() {
+    let room = Room::new();
+    let disk = room.disk(Links::Never).but(Way::Kernel, Writing::Hidden);
+    room.file("else/.hythe-00000000.part", "not ours to reach");
+    symlink("../else", room.at("root/door")).unwrap();
+    for name in [".hythe-0a1b2c3d.part", "a/b/.hythe-ffffffff.part"] {
+        room.file(&format!("root/{name}"), "dead");
+    }
+    for name in [".hythe-0a1b2c3d.parts", ".hythe-xyz.part", "a/kept.part", ".hythe-0a1b2c3dd.part"] {
+        room.file(&format!("root/{name}"), "strange");
+    }
+    symlink("a/kept.part", room.at("root/.hythe-11111111.part")).unwrap();
+    let mut living = disk.draft(&path("a"), None).unwrap();
+    living.write(b"alive").unwrap();
+
+    assert_eq!(disk.sweep().unwrap(), 2);
+    living.commit(&path("a/alive"), Existing::Refuse).unwrap();
+    assert_eq!(disk.sweep().unwrap(), 0);
+    assert_eq!(room.names("root/a"), ["alive", "b", "kept.part"]);
+    assert_eq!(room.names("root/a/b"), [""; 0]);
+    assert_eq!(room.names("else").len(), 1);
+    assert_eq!(room.names("root").len(), 6);
+}

@@ -1,0 +1,128 @@
+//! A folder that was opened once, and how a path below it is resolved: by the kernel (`openat2`, `RESOLVE_BENEATH`), or, where it is
+//! too old for that or a sandbox forbids the call, folder by folder without following links.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::io::Errno;
+
+use crate::path::RelPath;
+use crate::store::disk::Links;
+
+/// `openat2` says `EAGAIN` when a rename raced with a `..` of a link; so often it is asked again.
+const ASK_AGAIN_MAX: usize = 8;
+/// A folder that is to be changed or listed. Not `O_PATH`, for it will be read or synced.
+pub(super) const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
+/// A file to be read. Non-blocking, so that opening a FIFO does not wait for its writer.
+pub(super) const FILE: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::NOCTTY).union(OFlags::CLOEXEC);
+/// A thing to be looked at, whatever it is.
+pub(super) const LOOK: OFlags = OFlags::PATH.union(OFlags::CLOEXEC);
+/// A step of the walk.
+const STEP: OFlags = OFlags::PATH.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
+
+/// What the disk and its drafts share.
+pub(super) struct Root {
+    pub(super) folder: OwnedFd,
+    /// Where it lies, free of links; only used to tell whether a link's target is inside.
+    pub(super) place: PathBuf,
+    pub(super) links: Links,
+    pub(super) way: Way,
+    pub(super) writing: Writing,
+    /// The modes of new files and of new folders, of which the umask may take away.
+    pub(super) modes: [Mode; 2],
+}
+
+/// Who resolves paths.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// `openat2`.
+    Kernel,
+    /// We do, a folder at a time.
+    Walk,
+}
+
+/// How a draft is kept from sight.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Writing {
+    /// It has no name until its commit.
+    Nameless,
+    /// It has a hidden one.
+    Hidden,
+}
+
+impl Root {
+    /// Opens what `path` stands for. Whatever lies outside, or behind a link that may not be followed, is `NotFound`.
+    pub(super) fn resolve(&self, path: &RelPath<'_>, flags: OFlags) -> io::Result<OwnedFd> {
+        self.reach(path.as_str(), flags).map_err(|fault| match fault {
+            // ELOOP, EXDEV: a link that leads outside, in a ring, or is not to be followed. ENOTDIR: a file on the way.
+            // ENXIO, ENODEV: a socket, or a device without a driver.
+            Errno::LOOP | Errno::XDEV | Errno::NOTDIR | Errno::NXIO | Errno::NODEV => io::ErrorKind::NotFound.into(),
+            fault => fault.into(),
+        })
+    }
+
+    fn reach(&self, path: &str, flags: OFlags) -> Result<OwnedFd, Errno> {
+        if self.way == Way::Kernel {
+            let path = if path.is_empty() { "." } else { path };
+            for _ in 0..ASK_AGAIN_MAX {
+                match rustix::fs::openat2(&self.folder, path, flags, Mode::empty(), beneath(self.links)) {
+                    Err(Errno::AGAIN) => {}
+                    // Absolute links leave by definition, though their target may be inside.
+                    Err(Errno::XDEV) if self.links == Links::Inside => break,
+                    answer => return answer,
+                }
+            }
+        }
+        match self.links {
+            Links::Never => self.walk(Path::new(path), flags),
+            Links::Inside => {
+                let target = fs::canonicalize(self.place.join(path)).map_err(errno)?;
+                let inside = target.strip_prefix(&self.place).map_err(|_| Errno::XDEV)?;
+                // No links are left in it; one that is put there now is not followed.
+                self.walk(inside, flags)
+            }
+        }
+    }
+
+    /// Opens `path` a folder at a time, following nothing.
+    fn walk(&self, path: &Path, flags: OFlags) -> Result<OwnedFd, Errno> {
+        let mut folder: Option<OwnedFd> = None;
+        for segment in path.parent().into_iter().flatten() {
+            let above = folder.as_ref().map_or(self.folder.as_fd(), AsFd::as_fd);
+            folder = Some(rustix::fs::openat(above, segment, STEP, Mode::empty())?);
+        }
+        let above = folder.as_ref().map_or(self.folder.as_fd(), AsFd::as_fd);
+        let name = path.file_name().unwrap_or(".".as_ref());
+        rustix::fs::openat(above, name, flags | OFlags::NOFOLLOW, Mode::empty())
+    }
+
+    /// The open folder that `path` lies in, and its name there; `None` for the root.
+    pub(super) fn above<'p>(&self, path: &'p RelPath<'_>) -> io::Result<Option<(OwnedFd, &'p str)>> {
+        let (Some(folder), Some(name)) = (path.parent(), path.name()) else { return Ok(None) };
+        Ok(Some((self.resolve(&folder, FOLDER)?, name)))
+    }
+}
+
+/// What `openat2` is to hold to.
+pub(super) fn beneath(links: Links) -> ResolveFlags {
+    let always = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    match links {
+        Links::Inside => always,
+        Links::Never => always | ResolveFlags::NO_SYMLINKS,
+    }
+}
+
+fn errno(fault: io::Error) -> Errno {
+    Errno::from_io_error(&fault).unwrap_or(Errno::NOENT)
+}
+
+pub(super) fn sync_folder(folder: &OwnedFd) -> io::Result<()> {
+    match rustix::fs::fsync(folder) {
+        // A file system whose folders cannot be synced keeps them by itself.
+        Ok(()) | Err(Errno::INVAL) => Ok(()),
+        Err(fault) => Err(fault.into()),
+    }
+}
