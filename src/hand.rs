@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::Duration;
 
 use crate::clock::Wall;
 use crate::config::Config;
@@ -64,7 +65,7 @@ pub fn hand(config: &Config) -> (Hand, Opener) {
         ChatSync::Full => ledger::Sync::Full,
         ChatSync::Off => ledger::Sync::Off,
     };
-    (Hand::new(opened, measure), Opener { give, measure, sync })
+    (Hand::new(opened, measure, sync), Opener { give, measure, sync })
 }
 
 /// Opens the ledger.
@@ -129,6 +130,7 @@ impl Opener {
 pub struct Hand {
     opened: Receiver<Ledger>,
     measure: Measure,
+    sync: ledger::Sync,
     ledger: Option<Ledger>,
     since_trim: usize,
     has_told: bool,
@@ -139,10 +141,11 @@ pub struct Hand {
 }
 
 impl Hand {
-    fn new(opened: Receiver<Ledger>, measure: Measure) -> Hand {
+    fn new(opened: Receiver<Ledger>, measure: Measure, sync: ledger::Sync) -> Hand {
         Hand {
             opened,
             measure,
+            sync,
             ledger: None,
             since_trim: 0,
             has_told: false,
@@ -241,6 +244,9 @@ fn told(verdict: database::Verdict) -> Verdict {
 /// Who keeps what a program would have kept.
 pub type Own<S> = Box<dyn Keeper<<S as State>::Entry, Brought<Done<S>>>>;
 
+/// How long a batch waits for those who were kept together with the last.
+const SHARED_WITHIN: Duration = Duration::from_micros(500);
+
 /// The hand among a program's own: each entry goes to whom it is for.
 pub struct Keeping<S: State> {
     hand: Hand,
@@ -288,6 +294,14 @@ impl<S: Lend<Site>> Keeper<S::Entry, Brought<Done<S>>> for Keeping<S> {
 
     fn looks(&self) -> bool {
         self.has_accounts
+    }
+
+    fn patience(&self) -> Duration {
+        // A sync takes a millisecond or more, whatever it keeps. Without one there is nothing to share.
+        match self.hand.sync {
+            ledger::Sync::Full => SHARED_WITHIN,
+            ledger::Sync::Off => Duration::ZERO,
+        }
     }
 
     fn pass_on(&mut self) {

@@ -13,6 +13,9 @@ use crate::reactor::system::{Happening, Key, Verdict};
 const REST_AFTER: Duration = Duration::from_millis(50);
 const REST_AT_LEAST: Duration = Duration::from_millis(500);
 
+/// Where fewer were kept together nobody waits for company: they come back too thinly spread.
+const MANY: usize = 32;
+
 /// How often a keeper that wants to looks around.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 
@@ -31,6 +34,11 @@ pub trait Keeper<E, D>: Send {
     /// Whether it wants to look around once a second.
     fn looks(&self) -> bool {
         false
+    }
+
+    /// How long a batch may wait to be kept together with what comes next.
+    fn patience(&self) -> Duration {
+        Duration::ZERO
     }
 
     /// Another process is about to work on what this one keeps.
@@ -104,7 +112,8 @@ fn keep_all<D, E>(orders: &Receiver<Order<E>>, mut keeper: Box<dyn Keeper<E, D>>
     let mut rested = Instant::now();
     let mut looked = Instant::now();
     let mut has_more = false;
-    let looks = keeper.looks();
+    let mut kept_last = 0;
+    let (looks, patience) = (keeper.looks(), keeper.patience());
     loop {
         if looks && looked.elapsed() >= LOOK_EVERY {
             looked = Instant::now();
@@ -150,7 +159,17 @@ fn keep_all<D, E>(orders: &Receiver<Order<E>>, mut keeper: Box<dyn Keeper<E, D>>
                 Err(_) => break,
             }
         }
+        // Those who were answered together speak again together, as a rule, and a few turns of the loop bring them all.
+        let until = Instant::now() + patience;
+        while successor.is_none() && kept_last >= MANY && batch.len() < kept_last {
+            match orders.recv_timeout(until.saturating_duration_since(Instant::now())) {
+                Ok(Order::Keep(mut more)) => batch.append(&mut more),
+                Ok(Order::PassOn(ready)) => successor = Some(ready),
+                Err(_) => break,
+            }
+        }
         let count = batch.len();
+        kept_last = count;
         let mut verdicts = keeper.keep(batch);
         verdicts.resize(count, Verdict::Lost);
         tray.put(Happening::Verdicts(verdicts));

@@ -136,6 +136,10 @@ impl<T: State, S: Lend<T>> Talk<S> for Lent<Box<dyn Talk<T>>> {
         self.0.message_max()
     }
 
+    fn takes_binary(&self) -> bool {
+        self.0.takes_binary()
+    }
+
     fn on_open(&mut self, state: &mut S, cx: &mut Context<'_>) -> Said<S> {
         self.0.on_open(state.lend(), cx).lent()
     }

@@ -20,12 +20,14 @@ pub const MESSAGE_MAX: u32 = 64 << 10;
 
 /// One side of a conversation: the program's.
 pub trait Talk<S: State> {
-    /// The largest message it hears, in bytes; a larger one ends the conversation with 1009, and is not held in memory.
+    /// The largest message it hears, in bytes; a larger one ends the conversation with 1009, and is not held in memory. Asked once,
+    /// before the conversation begins.
     fn message_max(&self) -> u32 {
         MESSAGE_MAX
     }
 
-    /// Whether it hears binary messages too; if not, one ends the conversation with 1003 at its first byte.
+    /// Whether it hears binary messages too; if not, one ends the conversation with 1003 at its first byte. Asked once, before
+    /// the conversation begins.
     fn takes_binary(&self) -> bool {
         true
     }

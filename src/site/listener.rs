@@ -39,6 +39,12 @@ const RETRY_MS: u32 = 2000;
 /// Letters of a `ref`, which is given back as it came.
 const REF_MAX: usize = 128;
 
+/// What a message may have in bytes whatever its text may: more than that is not worth a complaint.
+const MESSAGE_MIN: usize = 32 << 10;
+
+/// What stands around a text.
+const MEMBERS_MAX: usize = 4 << 10;
+
 /// The rooms of a listener. Nearly all hear the lobby alone, and own nothing for that.
 #[derive(Clone, Debug, Default)]
 pub struct Hears(Option<Arc<Vec<String>>>);
@@ -81,12 +87,16 @@ pub struct Listener {
 struct Start {
     dialect: Dialect,
     since: Option<i64>,
+    message_max: u32,
 }
 
 impl Listener {
-    /// One who hears these rooms from an id on, or from now on.
-    pub fn new(hears: Hears, dialect: Dialect, since: Option<i64>, who: Option<Who>) -> Listener {
-        Listener { hears, start: Some(Box::new(Start { dialect, since })), who: who.map(Box::new) }
+    /// One who hears these rooms from an id on, or from now on, and may say texts of so many bytes.
+    pub fn new(hears: Hears, dialect: Dialect, since: Option<i64>, text_max: usize, who: Option<Who>) -> Listener {
+        // A byte of text may need six as JSON.
+        let message_max = text_max.saturating_mul(6).saturating_add(MEMBERS_MAX).max(MESSAGE_MIN);
+        let message_max = u32::try_from(message_max).unwrap_or(u32::MAX);
+        Listener { hears, start: Some(Box::new(Start { dialect, since, message_max })), who: who.map(Box::new) }
     }
 
     /// Somebody of a name comes or goes.
@@ -107,8 +117,7 @@ impl Listener {
 
 impl Talk<Site> for Listener {
     fn message_max(&self) -> u32 {
-        // A message of 4 KiB may need six times as many bytes as JSON.
-        32 << 10
+        self.start.as_ref().map_or(MESSAGE_MIN as u32, |start| start.message_max)
     }
 
     fn takes_binary(&self) -> bool {

@@ -93,7 +93,8 @@ fn begin(
         if let Err(none) = chat.tune(&names.iter().map(String::as_str).collect::<Vec<_>>(), cx) {
             return Fault::from(none).into();
         }
-        reply(Box::new(Listener::new(Hears::new(names), dialect, since, who)))
+        let text_max = site.config.limits.message_limit_bytes;
+        reply(Box::new(Listener::new(Hears::new(names), dialect, since, text_max, who)))
     }))
 }
 

@@ -84,20 +84,61 @@ fn listen(address: &str, since: i64, patience: Duration) -> Vec<i64> {
     ids
 }
 
+/// The same down a WebSocket.
+fn listen_by_socket(address: &str, since: i64, patience: Duration) -> Vec<i64> {
+    let Some(mut stream) = connect(address) else { return Vec::new() };
+    stream.set_read_timeout(Some(patience)).expect("a timeout");
+    let head = format!(
+        "GET /ws?since={since} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    );
+    if stream.write_all(head.as_bytes()).is_err() {
+        return Vec::new();
+    }
+    let (mut ids, mut held, mut bytes) = (Vec::new(), Vec::new(), vec![0; 64 << 10]);
+    let mut has_begun = false;
+    while let Ok(count @ 1..) = stream.read(&mut bytes) {
+        held.extend_from_slice(&bytes[..count]);
+        if !has_begun {
+            let Some(at) = held.windows(4).position(|four| four == b"\r\n\r\n") else { continue };
+            assert!(held.starts_with(b"HTTP/1.1 101 "));
+            held.drain(..at + 4);
+            has_begun = true;
+        }
+        // A frame counts when all of it has come.
+        while let [first, second, ref behind @ ..] = held[..] {
+            let (head, length) = match second {
+                126 => (4, behind.first_chunk().map(|length| usize::from(u16::from_be_bytes(*length)))),
+                length => (2, Some(usize::from(length))),
+            };
+            let Some(frame) = length.and_then(|length| held.get(head..head + length)) else { break };
+            if first == 0x81 {
+                let said: Value = serde_json::from_slice(frame).expect("JSON");
+                assert_eq!(said["type"], "message");
+                ids.extend(said["id"].as_i64());
+            }
+            let used = head + frame.len();
+            held.drain(..used);
+        }
+    }
+    ids
+}
+
 #[test]
 fn killed_in_a_storm_it_has_kept_all_it_answered_and_who_comes_again_misses_nothing() {
     let folder: PathBuf = std::env::temp_dir().join(format!("hythe-chat-crash-{}", std::process::id()));
     let _ = fs::remove_dir_all(&folder);
     fs::create_dir_all(&folder).expect("a folder");
     let answered = Mutex::new(Vec::new());
-    let mut heard: Vec<i64> = Vec::new();
+    let (mut heard, mut heard_by_socket): (Vec<i64>, Vec<i64>) = Default::default();
     for round in 0..3 {
         let mut run = start(&folder);
         let is_over = AtomicBool::new(false);
-        let last = heard.last().copied().unwrap_or(0);
+        let [last, last_by_socket] = [&heard, &heard_by_socket].map(|ids| ids.last().copied().unwrap_or(0));
         std::thread::scope(|scope| {
             let (address, answered, is_over) = (&run.address, &answered, &is_over);
             let listener = scope.spawn(move || listen(address, last, Duration::from_secs(10)));
+            let socket = scope.spawn(move || listen_by_socket(address, last_by_socket, Duration::from_secs(10)));
             for sender in 0..8 {
                 scope.spawn(move || {
                     let Some(mut stream) = connect(address) else { return };
@@ -119,6 +160,7 @@ fn killed_in_a_storm_it_has_kept_all_it_answered_and_who_comes_again_misses_noth
             run.child.kill().expect("it is killed");
             is_over.store(true, Ordering::Relaxed);
             heard.extend(listener.join().expect("a listener"));
+            heard_by_socket.extend(socket.join().expect("a listener"));
         });
         run.child.wait().expect("it is gone");
     }
@@ -137,6 +179,8 @@ fn killed_in_a_storm_it_has_kept_all_it_answered_and_who_comes_again_misses_noth
         kept.extend(found.iter().map(pair));
     }
     heard.extend(listen(&run.address, heard.last().copied().unwrap_or(0), Duration::from_secs(1)));
+    let last = heard_by_socket.last().copied().unwrap_or(0);
+    heard_by_socket.extend(listen_by_socket(&run.address, last, Duration::from_secs(1)));
     run.child.kill().expect("it is killed");
     run.child.wait().expect("it is gone");
     let _ = fs::remove_dir_all(&folder);
@@ -144,6 +188,7 @@ fn killed_in_a_storm_it_has_kept_all_it_answered_and_who_comes_again_misses_noth
     let all: Vec<i64> = (1..=ids.len() as i64).collect();
     assert_eq!(ids, all, "ids without gaps or twins");
     assert_eq!(heard, all, "each was heard once and in order, over four connections");
+    assert_eq!(heard_by_socket, all, "and down four WebSockets too");
     let answered = answered.into_inner().unwrap();
     assert!(answered.len() > 100, "there was a storm: {}", answered.len());
     for said in &answered {

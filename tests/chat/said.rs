@@ -115,7 +115,28 @@ fn words_are_found_within_a_second_or_so() {
     assert_eq!(place.ids("/messages?q=harbour&limit=1"), [4]);
     assert_eq!(place.ids("/messages?q=harbour&since=1"), [4]);
     assert_eq!(place.ids("/messages?q=harbour&before=4"), [1]);
-    assert_eq!(place.ids("/messages?q=%22)+OR+(*"), Vec::<i64>::new());
+    for (query, expected) in [
+        // What would be a mistake, an operator or a column to the index is words, or nothing.
+        ("%22)+OR+(*", vec![]),
+        ("harbour+-", vec![1, 4]),
+        ("harbour+AND+wide", vec![]),
+        ("%22the+harbour%22", vec![1]),
+        ("text:harbour", vec![]),
+        ("NEAR(harbour+wide)", vec![]),
+        ("{text}:+harbour", vec![]),
+        ("^harbour", vec![1, 4]),
+        ("har*bour", vec![]),
+        ("h*", vec![1, 4]),
+        ("%00harbour%00", vec![1, 4]),
+        ("harbour%0Awide", vec![1]),
+        ("'%3B+DROP+TABLE+messages%3B+--", vec![]),
+        ("%F0%9F%98%80", vec![]),
+        ("***", vec![]),
+    ] {
+        assert_eq!(place.ids(&format!("/messages?q={query}")), expected, "{query}");
+    }
+    assert_eq!(place.get(&format!("/messages?q={}", "x".repeat(201))).code(), "bad_query");
+    assert_eq!(place.ids("/messages?q=++"), [1, 3, 4], "nothing is searched for");
     let page = place.ask("GET /messages?q=harbour", &[HTML], "").text();
     assert!(page.contains("<q>harbour</q>") && page.contains("The harbour is wide"), "{page}");
 }

@@ -417,6 +417,31 @@ fn a_reader_that_never_reads_is_closed_and_misses_nothing() {
     assert_eq!(again, (heard + 1..=said).collect::<Vec<_>>());
 }
 
+#[test]
+fn a_message_as_long_as_the_configuration_allows_goes_up_a_socket_too() {
+    let place = Place::open(&["--message-limit", "64k"]);
+    let mut socket = Socket::open(&place, "/ws");
+    // Each of these takes six bytes as JSON may write it.
+    let text = "\\u0041".repeat(64 << 10);
+    socket.send(&frame(0x81, format!("{{\"type\":\"send\",\"message\":\"{text}\",\"ref\":1}}").as_bytes()));
+    assert_eq!(socket.hear("ack"), json!({"type": "ack", "ref": 1, "id": 1}));
+    assert_eq!(socket.hear("message")["message"].as_str().map(str::len), Some(64 << 10));
+    socket.say(&send(&"x".repeat((64 << 10) + 1), json!(2)));
+    assert_eq!(socket.hear("error")["code"], "too_large");
+}
+
+#[test]
+fn what_was_trimmed_is_told_down_a_socket_as_a_gap() {
+    let place = Place::open(&["--history-messages", "10"]);
+    place.fill(30, "x");
+    assert!(comes_to_be(|| place.get("/messages?since=0").json()["gap"] == json!(true)));
+    let mut socket = Socket::open(&place, "/ws?since=3");
+    assert_eq!(socket.hear("gap"), json!({"type": "gap", "first": 21}));
+    assert_eq!(socket.ids(10), (21..=30).collect::<Vec<_>>());
+    let id = place.say("lobby", "and on");
+    assert_eq!(socket.ids(1), [id]);
+}
+
 /// Each may have much unheard, but all together may not: who lags then is closed, and comes again.
 #[test]
 fn what_waits_for_all_together_has_a_cap_of_its_own() {
@@ -460,13 +485,21 @@ fn a_socket_ends_with_the_session_it_came_in_with() {
     while stream.next().expect("a message").id != Some(1) {}
     let taken = place.ask("POST /send", &[FORM], "message=x&name=Ada");
     assert_eq!((taken.status, &*taken.code()), (409, "name_taken"));
+    // What one has said oneself can be taken back; what a guest said cannot, and all hear of it.
+    let other = place.say("lobby", "a guest's");
+    let of_guest = place.ask(&format!("DELETE /messages/{other}"), &[&cookie], "");
+    assert_eq!((of_guest.status, &*of_guest.code()), (403, "not_author"));
+    assert_eq!(place.ask("DELETE /messages/1", &[&cookie], "").status, 200);
+    assert_eq!(guest.ids(1), [other]);
+    assert_eq!(guest.hear("delete"), json!({"type": "delete", "id": 1, "room": "lobby"}));
+    assert_eq!(place.ids("/messages"), [other]);
     assert_eq!(place.ask("POST /logout", &[&cookie], "").status, 200);
     assert_eq!(socket.closed(), 1008);
     while stream.next().is_some() {}
     place.say("lobby", "still here");
     loop {
         match guest.next() {
-            Heard::Said(said) if said["type"] == "message" => break assert_eq!(said["id"], 2),
+            Heard::Said(said) if said["type"] == "message" => break assert_eq!(said["id"], other + 1),
             Heard::Said(_) => {}
             other => panic!("{other:?}"),
         }

@@ -9,7 +9,7 @@ use crate::http::exchange::Exchange;
 use crate::http::fault::Fault;
 use crate::http::request::Request;
 use crate::http::status::Status;
-use crate::http::websocket::Decoder;
+use crate::http::websocket::{Decoder, Limits};
 use crate::reactor::slot::{Port, Yard};
 use crate::reactor::system::{Entrance, Key, LANES, Lane, Peer};
 use crate::server::access::Line;
@@ -94,6 +94,8 @@ pub(super) struct Talking<S: State> {
     pub(super) talk: Box<dyn Talk<S>>,
     /// When the client last gave a sign of life.
     pub(super) heard: Moment,
+    /// What is taken of the client.
+    pub(super) limits: Limits,
     /// How much of what the talk has asked for is not done.
     pub(super) owed: u16,
     /// Whether the client owes a sign of life.

@@ -41,11 +41,13 @@ impl<S: State> Connection<S> {
         }
         self.write_upgrade(&handshake.response(), Asked::Kept(line), house, port);
         port.mark();
+        let limits = Limits { message_max: talk.message_max(), is_text_only: !talk.takes_binary() };
         let said = talk.on_open(&mut house.state, &mut context(port.yard, self.peer));
         self.phase = Phase::Talk(Box::new(Talking {
             decoder: None,
             talk,
             heard: port.now(),
+            limits,
             owed: 0,
             is_pinged: false,
             next: None,
@@ -92,8 +94,7 @@ impl<S: State> Connection<S> {
             }
             // What has been said so far leaves, whatever becomes of the next message.
             port.mark();
-            let limits = Limits { message_max: talking.talk.message_max(), is_text_only: !talking.talk.takes_binary() };
-            match decoder.decode(&input[used..], limits) {
+            match decoder.decode(&input[used..], talking.limits) {
                 Ok((taken, event)) => {
                     used += taken;
                     match event {

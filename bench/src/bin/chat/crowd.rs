@@ -47,6 +47,8 @@ pub struct Outcome {
     pub server_ns: u64,
     /// The crowd's own time: if it is all there was, the crowd was the limit, and not the server.
     pub crowd_ns: u64,
+    /// How often the ledger committed; 0 where there is none.
+    pub commits: u64,
     /// How often a listener was read and had something: how much of what was said came together.
     pub reads: u64,
     pub delays: Histogram,
@@ -78,6 +80,7 @@ impl Outcome {
             ("server_us", self.cpu_ns() / 1e3),
             ("server_busy", self.server_ns as f64 / 1e9 / self.seconds),
             ("crowd_busy", self.crowd_ns as f64 / 1e9 / self.seconds),
+            ("messages_per_commit", self.messages as f64 / self.commits.max(1) as f64),
             ("messages_per_read", self.deliveries as f64 / self.reads.max(1) as f64),
             ("p50_us", us(self.delays.quantile(0.5))),
             ("p99_us", us(self.delays.quantile(0.99))),
@@ -207,15 +210,18 @@ impl Crowd {
         self.speak(pace, reader, WARM_UP.min(seconds))?;
         (self.delays, self.pages, self.reads) = (Histogram::default(), Histogram::default(), 0);
         let (sent_before, heard_before) = (self.sent, self.deliveries);
+        let commits_before = house.commits();
         let (cpu_before, crowd_before, since) = (cpu(house.pid()), own_ns(), Instant::now());
         self.speak(pace, reader, seconds)?;
         let took = since.elapsed().as_secs_f64();
+        let (server, crowd) = (cpu(house.pid()).since(cpu_before), own_ns().saturating_sub(crowd_before));
         Ok(Outcome {
             messages: self.sent - sent_before,
             deliveries: self.deliveries - heard_before,
             seconds: took,
-            server_ns: cpu(house.pid()).since(cpu_before).total_ns,
-            crowd_ns: own_ns().saturating_sub(crowd_before),
+            server_ns: server.total_ns,
+            crowd_ns: crowd,
+            commits: house.commits().saturating_sub(commits_before),
             reads: self.reads,
             delays: self.delays,
             pages: self.pages,

@@ -1,10 +1,11 @@
 //! A server to be measured: hythe or a floor, on a core of its own, in a folder of its own.
 
 use std::fs;
-use std::io::{self, BufRead, BufReader};
-use std::net::SocketAddr;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
 
@@ -21,6 +22,8 @@ pub enum Kind {
 pub struct House {
     child: Child,
     folder: PathBuf,
+    /// Whether it has a ledger.
+    keeps: bool,
     pub address: SocketAddr,
 }
 
@@ -59,7 +62,26 @@ impl House {
         };
         // What it says later is read away, so that it never waits for us.
         std::thread::spawn(move || io::copy(&mut lines, &mut io::sink()));
-        Ok(House { child, folder, address })
+        Ok(House { child, folder, keeps: matches!(kind, Kind::Hythe(_)), address })
+    }
+
+    /// How often the ledger has committed, as the metrics say; 0 if there are none.
+    pub fn commits(&self) -> u64 {
+        if !self.keeps {
+            return 0;
+        }
+        let ask = || -> io::Result<String> {
+            let mut stream = TcpStream::connect(self.address)?;
+            stream.set_read_timeout(Some(Duration::from_secs(5)))?;
+            let head = format!("GET /metrics HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address);
+            stream.write_all(head.as_bytes())?;
+            stream.shutdown(Shutdown::Write)?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer)?;
+            Ok(answer)
+        };
+        let told = ask().unwrap_or_default();
+        told.lines().find_map(|line| line.split_once("ledger_commits_total ")?.1.trim().parse().ok()).unwrap_or(0)
     }
 
     pub fn pid(&self) -> u32 {
