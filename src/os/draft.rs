@@ -52,16 +52,28 @@ impl FolderDraft {
 
     /// Sees to it that so many bytes more have a place, so that the disk is not full in the middle of them and lays them side by
     /// side. No more is reserved than has come already, for whoever says a length and then sends nothing would take all the disk
-    /// from the others.
+    /// from the others. Who has not said how much will come is first to bring something.
     pub fn reserve(&mut self, more: u64) -> io::Result<()> {
-        let (Some(length), at) = (self.length, self.written + more) else { return Ok(()) };
-        if at <= self.reserved && self.reserved > 0 {
+        let at = self.written + more;
+        let is_enough =
+            if self.reserved > 0 { at <= self.reserved } else { self.length.is_none() && at < RESERVE_FIRST };
+        if is_enough {
             return Ok(());
         }
-        let until = length.min(at.saturating_add(at.clamp(RESERVE_FIRST, RESERVE_AHEAD)));
+        let ahead = at.saturating_add(at.clamp(RESERVE_FIRST, RESERVE_AHEAD));
+        let until = ahead.min(self.length.unwrap_or(u64::MAX));
         if until > self.reserved {
             reserve(&self.file, self.reserved, until - self.reserved)?;
             self.reserved = until;
+        }
+        Ok(())
+    }
+
+    /// Gives back what was reserved and not needed.
+    fn trim(&mut self) -> io::Result<()> {
+        if self.reserved > self.written {
+            self.file.set_len(self.written)?;
+            self.reserved = self.written;
         }
         Ok(())
     }
@@ -94,6 +106,7 @@ impl Draft for FolderDraft {
 
     fn sync(&mut self) -> io::Result<()> {
         if !self.is_synced {
+            self.trim()?;
             // Some file systems tell of a full disk only here.
             self.file.sync_all().map_err(full)?;
             self.is_synced = true;

@@ -19,11 +19,13 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct Share {
     pub house: House,
+    /// Where its access log is, if it has one.
+    pub access_log: Option<PathBuf>,
 }
 
 impl Share {
     pub fn open(flags: &[&str]) -> Share {
-        Share { house: House::open(flags) }
+        Share { house: House::open(flags), access_log: None }
     }
 
     pub fn folder(&self) -> PathBuf {

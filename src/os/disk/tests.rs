@@ -309,6 +309,25 @@ fn a_body_that_has_brought_little_reserves_little() {
 }
 
 #[test]
+fn what_was_reserved_for_a_body_of_unknown_length_is_given_back() {
+    let room = Room::new();
+    let disk = room.disk(Links::Never);
+    for length in [None, Some(64 << 20)] {
+        let mut draft = disk.begin(&RelPath::ROOT, length).unwrap();
+        draft.write(&vec![b'x'; 3 << 20]).unwrap();
+        draft.write(b"the end").unwrap();
+        draft.sync().unwrap();
+        let facts = rustix::fs::fstat(&draft.file).unwrap();
+        assert_eq!(facts.st_size, (3 << 20) + 7);
+        assert!(facts.st_blocks * 512 <= (3 << 20) + (32 << 10), "{} blocks", facts.st_blocks);
+        // It may still go on.
+        draft.write(b", or not").unwrap();
+        draft.commit(&path("file"), Existing::Replace).unwrap();
+        assert!(text(&disk, "file").unwrap().ends_with("xthe end, or not"));
+    }
+}
+
+#[test]
 fn a_body_shorter_than_its_reservation_has_its_own_size() {
     let room = Room::new();
     let disk = room.disk(Links::Never);
