@@ -114,7 +114,7 @@ pub fn tasks(site: &Site, opener: Option<Opener>) -> Vec<(Lane, Task<Site>)> {
     }
     if let (Some(books), Some(opener)) = (&site.books, opener) {
         // Whoever has a password hashed needs the ledger anyway, and who is to take our place waits for this lane.
-        tasks.push((Lane::Hash, opener.task(books.database.clone(), remove_homes_of_the_gone)));
+        tasks.push((Lane::Hash, opener.task(books.database.clone(), opened)));
     }
     tasks
 }
@@ -126,6 +126,12 @@ fn sweep(disk: &dyn Disk) {
         Ok(swept) => log::info!("{swept} half-written files of an earlier run were removed"),
         Err(error) => log::warn!("half-written files of an earlier run cannot be removed: {error}"),
     }
+}
+
+/// What follows when the ledger is open.
+fn opened(site: &mut Site) -> Reply<Site> {
+    process::let_go_of_the_start();
+    remove_homes_of_the_gone(site)
 }
 
 /// Accounts may have been deleted while nobody served; their homes go now.
