@@ -148,6 +148,7 @@ fn sweep(disk: &dyn Disk) {
 
 /// What follows when the ledger is open; so whoever served before us serves no more.
 fn opened(site: &mut Site) -> Reply<Site> {
+    process::let_go_of_the_start();
     match remove_homes_of_the_gone(site) {
         Reply::Offload(lane, task) => Reply::Offload(
             lane,

@@ -9,6 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::os::sys;
 use crate::reactor::system::{Happening, Job, Key, LANES, Lane};
 
 /// Stacks of helpers: file work and SQLite need a fraction of it, and a router has little memory.
@@ -169,6 +170,12 @@ fn help<D>(lane: &LaneOf<D>, tray: &Tray<D>) {
             let left = lane.idle_max.saturating_sub(since.elapsed());
             if left.is_zero() {
                 queue.threads -= 1;
+                let was_last = queue.threads == 0;
+                drop(queue);
+                if was_last {
+                    // What it ran through is not needed while nobody asks for it.
+                    sys::let_go_of_code();
+                }
                 return;
             }
             queue.idle += 1;

@@ -11,7 +11,6 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use signal_hook::consts::SIGINT;
 
 use crate::clock::Wall;
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
 use crate::os::sys;
 
 /// How often something is tried that is waited for.
@@ -70,6 +69,11 @@ pub fn insist<T>(patience: Duration, mut attempt: impl FnMut() -> Option<T>) -> 
 pub fn give_back_what_is_large() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     sys::give_back_from(1 << 20);
+}
+
+/// Lets go of the code that has run so far: of what a start runs through little is needed while one serves.
+pub fn let_go_of_the_start() {
+    sys::let_go_of_code();
 }
 
 /// Tells the service manager, if there is one, that requests are served (`sd_notify(3)`).

@@ -81,6 +81,39 @@ pub fn give_back_from(bytes: libc::c_int) {
     unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, bytes) };
 }
 
+/// Has the kernel take back all pages of code and constants that this process has mapped so far. What is needed again comes back
+/// from the cache of its file, as when memory was short; what only a start needed stays away.
+#[cfg(target_os = "linux")]
+pub fn let_go_of_code() {
+    unsafe extern "C" fn of_object(
+        info: *mut libc::dl_phdr_info,
+        _: libc::size_t,
+        _: *mut libc::c_void,
+    ) -> libc::c_int {
+        // SAFETY: the loader lends us a description of an object that is mapped, with so many program headers.
+        let (base, headers) = unsafe {
+            let info = &*info;
+            (info.dlpi_addr, std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)))
+        };
+        let page = rustix::param::page_size() as u64;
+        for header in headers.iter().filter(|header| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W == 0)
+        {
+            let begin = (base + header.p_vaddr) / page * page;
+            let end = (base + header.p_vaddr + header.p_memsz).next_multiple_of(page);
+            // SAFETY: the segment was never writable, so every page of it is what stands in the file, and is read from there when
+            // it is touched. Where the kernel will not, nothing has happened.
+            unsafe { libc::madvise(begin as *mut libc::c_void, (end - begin) as usize, libc::MADV_DONTNEED) };
+        }
+        0
+    }
+    // SAFETY: the function above is what the loader calls for each object; it keeps nothing.
+    unsafe { libc::dl_iterate_phdr(Some(of_object), std::ptr::null_mut()) };
+}
+
+/// Elsewhere the system does so when memory is short.
+#[cfg(not(target_os = "linux"))]
+pub fn let_go_of_code() {}
+
 /// Takes a descriptor that this process was started with, and keeps it from those it starts itself.
 ///
 /// # Errors

@@ -77,10 +77,10 @@ pub fn messages(
         page,
         "<form class=\"fields\" method=\"post\" action=\"{prefix}/send\">\n<input type=\"hidden\" name=\"room\" value=\"{room}\">\n\
          <p><label>Message <textarea name=\"message\" rows=\"3\" required></textarea></label></p>\n\
-         <p><label>Name <input name=\"name\" maxlength=\"32\" autocomplete=\"nickname\"></label>\n\
-         <button>Send</button></p>\n</form>\n\
+         <p><label>Name <input name=\"name\" maxlength=\"32\" autocomplete=\"nickname\"></label></p>\n\
+         <p><button>Send</button></p>\n</form>\n\
          <form class=\"fields\" action=\"{prefix}/messages\">\n<input type=\"hidden\" name=\"room\" value=\"{room}\">\n\
-         <p><label>Search <input type=\"search\" name=\"q\" maxlength=\"200\"></label> <button>Find</button></p>\n\
+         <p><label>Search <input type=\"search\" name=\"q\" maxlength=\"200\"></label></p>\n<p><button>Find</button></p>\n\
          </form>\n<p><a href=\"{}\">Newest messages</a> <a href=\"{prefix}/rooms\">All rooms</a></p>\n",
         address(prefix, room)
     );

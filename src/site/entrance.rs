@@ -244,7 +244,11 @@ fn fill(page: Page, site: &Site, who: &Principal, now: Wall, parts: &Parts) -> S
             }
             "scopes" => text.push_str(&scopes()),
             "who" => text.push_str(&who_text(prefix, who)),
-            "name" => text.push_str(who.user().map_or("", |user| &user.name)),
+            // For who keeps the browser's passwords.
+            "name" => {
+                let name = who.user().map_or("", |user| &user.name);
+                let _ = write!(text, "<input hidden name=\"username\" autocomplete=\"username\" value=\"{name}\">");
+            }
             "users" => text.push_str(&users(site)),
             "numbers" => text.push_str(&parts.numbers),
             "sessions" => text.push_str(&sessions(site, who, now)),

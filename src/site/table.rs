@@ -27,7 +27,10 @@ pub fn table(prefix: &str, name: &str, columns: &[(&str, &str)], rows: &[Value])
                 Value::Number(bytes) if *key == "quota" => size(bytes.as_u64().unwrap_or_default()),
                 value => cell(value),
             };
-            let _ = write!(text, "<td>{cell}</td>");
+            // Where there is no room for the head of a table, each value says itself what it is.
+            let is_told = *key != columns[0].0 && !cell.is_empty() && !row[*key].is_boolean();
+            let label = if is_told { format!(" data-is=\"{title} \"") } else { String::new() };
+            let _ = write!(text, "<td{label}>{cell}</td>");
         }
         if has_deeds {
             let _ = write!(text, "<td><div class=\"choices\">{}</div></td>", deeds(prefix, name, row));
@@ -98,6 +101,6 @@ mod tests {
             text.contains("<td><time datetime=\"2026-11-28T07:18:48Z\">2026-11-28 07:18 UTC</time></td>"),
             "{text}"
         );
-        assert!(text.contains("<td>&lt;b&gt;</td><td></td>"), "{text}");
+        assert!(text.contains("<td data-is=\"Is \">&lt;b&gt;</td><td></td>"), "{text}");
     }
 }

@@ -163,9 +163,8 @@ async function lookWho({ room = chat.room } = {}) {
 	const who = room === chat.room && (await ask('who?room=' + room).catch(() => null));
 	if (who?.room !== chat.room) return;
 	const { count, names } = who;
-	const others = count - names.length;
 	const wasAtEnd = isAtEnd();
-	$('who').textContent = count ? `${count} here: ${names.concat(others ? `${others} without a name` : []).join(', ')}` : '';
+	$('who').textContent = count ? [`${count} here`, ...names].join(' · ') : '';
 	if (wasAtEnd) toEnd();
 }
 
