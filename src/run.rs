@@ -169,7 +169,7 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) 
         takes_signals: true,
         successor: Some(successor),
         file_threads: config.io_threads,
-        keeper: Box::new(Keeping::<Site>::new(hand, config.has_accounts, None)),
+        keeper: Box::new(Keeping::<Site>::new(hand, config.has_accounts || config.has_files, None)),
         access_log: access_log.transpose()?,
         logs: vec![log.clone()],
     });
