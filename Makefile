@@ -67,6 +67,7 @@ clients:
 	cargo build --bins --examples
 	tests/clients/run target/debug/hythe
 	tests/clients/chat/run target/debug/hythe
+	tests/clients/tls/run target/debug/hythe
 
 # Needs `cargo install cargo-fuzz`. No sanitizer: our code is safe Rust, and so a stable compiler will do. What is found on
 # the way is kept in fuzz/corpus, which is not committed; fuzz/seeds is what each target begins with.

@@ -274,15 +274,15 @@ const SHARED_WITHIN: Duration = Duration::from_micros(500);
 /// The hand among a program's own: each entry goes to whom it is for.
 pub struct Keeping<S: State> {
     hand: Hand,
-    /// Whether others may change accounts beside us, and things of accounts come to their end.
-    has_accounts: bool,
+    /// Whether others may change accounts beside us, or something comes to its end by itself.
+    looks: bool,
     own: Option<Own<S>>,
 }
 
 impl<S: State> Keeping<S> {
     /// Our hand, and maybe the program's own.
-    pub fn new(hand: Hand, has_accounts: bool, own: Option<Own<S>>) -> Keeping<S> {
-        Keeping { hand, has_accounts, own }
+    pub fn new(hand: Hand, looks: bool, own: Option<Own<S>>) -> Keeping<S> {
+        Keeping { hand, looks, own }
     }
 }
 
@@ -317,7 +317,7 @@ impl<S: Lend<Site>> Keeper<S::Entry, Brought<Done<S>>> for Keeping<S> {
     }
 
     fn looks(&self) -> bool {
-        self.has_accounts
+        self.looks
     }
 
     fn patience(&self) -> Duration {

@@ -110,7 +110,7 @@ fn start_log(config: &Config, first: Box<dyn Write + Send>) -> Result<Scribe, Mi
     let mut first = Some(first);
     let kept = config.clone();
     let sink = move || first.take().map_or_else(|| logging::open(&kept).map_err(io::Error::other), Ok);
-    let scribe = Scribe::start(Box::new(sink))
+    let scribe = Scribe::prepare(Box::new(sink))
         .map_err(|error| Mistake::cannot_write(format!("cannot begin the log: {error}")))?;
     // A record comes in a dozen small pieces; a line is handed over in one.
     let lines = io::LineWriter::new(scribe.clone());

@@ -170,7 +170,7 @@ impl<S: State> Mounts<S> {
         let tasks = tasks.chain(start::opening(site, opener));
         #[cfg(feature = "_ledger")]
         let keeper = match &site.books {
-            Some(_) => Some((self.keeping)(hand, site.accounts.is_some(), keeper)),
+            Some(_) => Some((self.keeping)(hand, site.accounts.is_some() || site.files.is_some(), keeper)),
             None => keeper,
         };
         let tasks = tasks.map(|(lane, task)| (lane, (self.task)(task))).collect();

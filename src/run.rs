@@ -171,7 +171,7 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) 
     #[cfg(feature = "_ledger")]
     let (hand, opener) = hand::hand(&config);
     #[cfg(feature = "_ledger")]
-    let keeper = Keeping::<Site>::new(hand, config.has_accounts, None);
+    let keeper = Keeping::<Site>::new(hand, config.has_accounts || config.has_files, None);
     #[cfg(not(feature = "_ledger"))]
     let keeper = NoKeeper;
     let server = site::server(site, hub).map_err(|error| other("make the table of routes", io::Error::other(error)))?;
@@ -208,6 +208,7 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) 
     let _ = writeln!(io::stderr(), "{}", summary::ready(&config, &bound.listeners));
     process::tell_ready();
     serve_first(&mut reactor)?;
+    log.begin().map_err(|error| other("begin the log", error))?;
     let site = &reactor.parts().0.state;
     let tasks = start::tasks(site).into_iter();
     #[cfg(feature = "_ledger")]

@@ -15,7 +15,7 @@ use crate::os::disk::FolderDisk;
 use crate::os::process;
 #[cfg(feature = "_ledger")]
 use crate::reactor::hub::Hub;
-#[cfg(any(feature = "accounts", all(feature = "chat", feature = "files")))]
+#[cfg(feature = "accounts")]
 use crate::server::context::Context;
 use crate::server::reply::{Lane, Reply, Task};
 #[cfg(feature = "ui")]
@@ -37,11 +37,7 @@ use crate::site::state::Files;
 use crate::site::state::Site;
 #[cfg(feature = "_ledger")]
 use crate::store::database;
-#[cfg(feature = "files")]
-use crate::store::disk::PartialId;
 use crate::store::disk::{Disk, Links};
-#[cfg(feature = "files")]
-use crate::store::partial::State;
 #[cfg(feature = "accounts")]
 use crate::store::secret::Cost;
 #[cfg(feature = "accounts")]
@@ -122,35 +118,10 @@ pub fn accounts(config: &Config, books: &Books, hub: &mut Hub) -> Accounts {
 pub fn load_partials(site: &mut Site) {
     let Some(files) = &mut site.files else { return };
     for disk in files.disks() {
-        take_left(files, resume::find_left(&*disk, process::wall()));
-    }
-}
-
-/// Without files nobody has begun one.
-#[cfg(all(feature = "_ledger", not(feature = "files")))]
-fn load_partials_again(_: &mut Site) -> Reply<Site> {
-    nothing()
-}
-
-/// Whoever this one took the place of may have begun, continued and finished uploads after we looked.
-#[cfg(all(feature = "_ledger", feature = "files"))]
-fn load_partials_again(site: &mut Site) -> Reply<Site> {
-    let Some(files) = &site.files else { return nothing() };
-    let disks = files.disks();
-    Reply::offload_write(move || {
-        let left: Vec<_> = disks.into_iter().flat_map(|disk| resume::find_left(&*disk, process::wall())).collect();
-        move |site: &mut Site, _: &mut Context<'_>| {
-            if let Some(files) = &mut site.files {
-                take_left(files, left);
-            }
-            nothing()
+        for (id, state, is_finished) in resume::find_left(&*disk, process::wall()) {
+            files.partials.found(id, state, is_finished);
         }
-    })
-}
-
-#[cfg(feature = "files")]
-fn take_left(files: &mut Files, left: Vec<(PartialId, State, bool)>) {
-    left.into_iter().for_each(|(id, state, is_finished)| files.partials.found(id, state, is_finished));
+    }
 }
 
 /// What helpers have to do when the loop begins.
@@ -195,22 +166,17 @@ fn sweep(disk: &dyn Disk) {
     }
 }
 
-/// What follows when the ledger is open; so whoever served before us serves no more.
+/// What follows when the ledger is open.
 #[cfg(feature = "_ledger")]
 fn opened(site: &mut Site) -> Reply<Site> {
     process::let_go_of_the_start();
     #[cfg(feature = "accounts")]
-    if let Reply::Offload(lane, task) = remove_homes_of_the_gone(site) {
-        return Reply::Offload(
-            lane,
-            Box::new(move || {
-                // It has nothing more to say.
-                drop(task());
-                Box::new(|site: &mut Site, _: &mut Context<'_>| load_partials_again(site))
-            }),
-        );
+    return remove_homes_of_the_gone(site);
+    #[cfg(not(feature = "accounts"))]
+    {
+        let _ = site;
+        nothing()
     }
-    load_partials_again(site)
 }
 
 /// Accounts may have been deleted while nobody served; their homes go now.

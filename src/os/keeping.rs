@@ -1,9 +1,9 @@
 //! The ledger's thread: it owns what keeps entries, gives it all that waits as one batch, and brings its verdicts home.
 
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::thread;
 use std::time::{Duration, Instant};
-use std::{io, sync::Arc};
 
 use crate::os::pool::{STACK, Tray};
 use crate::os::succession::Ready;
@@ -58,17 +58,53 @@ pub(super) enum Order<E> {
     PassOn(Ready),
 }
 
-/// Starts the thread; it ends when nobody has its sender any more.
-pub(super) fn start<D: Send + 'static, E: Send + 'static>(
-    keeper: Box<dyn Keeper<E, D>>,
-    tray: Arc<Tray<D>>,
-) -> io::Result<(Sender<Order<E>>, thread::JoinHandle<()>)> {
-    let (ledger, orders) = mpsc::channel();
-    let thread = thread::Builder::new()
-        .name("hythe-ledger".into())
-        .stack_size(2 * STACK)
-        .spawn(move || keep_all(&orders, keeper, &tray))?;
-    Ok((ledger, thread))
+/// The ledger's thread, and what it is given. It is started when there is something for it: nobody waits for that at a start.
+pub(super) enum Ledger<E, D> {
+    /// Nothing has been given to it yet.
+    Idle(Box<dyn Keeper<E, D>>),
+    /// It works.
+    Busy(Sender<Order<E>>, thread::JoinHandle<()>),
+    /// It cannot, or not any more.
+    Over,
+}
+
+impl<E: Send + 'static, D: Send + 'static> Ledger<E, D> {
+    /// One that has not begun.
+    pub(super) fn new(keeper: Box<dyn Keeper<E, D>>) -> Ledger<E, D> {
+        Ledger::Idle(keeper)
+    }
+
+    /// Where its orders go; it begins with the first that asks. `None` if there is no thread to be had.
+    pub(super) fn sender(&mut self, tray: &Arc<Tray<D>>) -> Option<&Sender<Order<E>>> {
+        if matches!(self, Ledger::Idle(_))
+            && let Ledger::Idle(keeper) = std::mem::replace(self, Ledger::Over)
+        {
+            let (ledger, orders) = mpsc::channel();
+            let theirs = tray.clone();
+            let started = thread::Builder::new()
+                .name("hythe-ledger".into())
+                .stack_size(2 * STACK)
+                .spawn(move || keep_all(&orders, keeper, &theirs));
+            match started {
+                Ok(thread) => *self = Ledger::Busy(ledger, thread),
+                Err(error) => log::error!("no thread for the ledger: {error}"),
+            }
+        }
+        match self {
+            Ledger::Busy(sender, _) => Some(sender),
+            _ => None,
+        }
+    }
+}
+
+impl<E, D> Ledger<E, D> {
+    /// Without a sender the thread ends, and with it the ledger is closed in good order. That is waited for.
+    pub(super) fn end(&mut self) {
+        if let Ledger::Busy(sender, thread) = std::mem::replace(self, Ledger::Over) {
+            drop(sender);
+            let _ = thread.join();
+        }
+    }
 }
 
 /// The ledger's thread: takes all that waits, makes one batch of it, and puts the verdicts on the tray.

@@ -4,7 +4,7 @@
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,7 +14,7 @@ use mio::{Events, Interest, Poll, Token};
 use crate::clock::{Moment, Wall};
 use crate::config::HASHERS;
 use crate::os::doors::{Came, Door, Doors};
-use crate::os::keeping::{Keeper, Order};
+use crate::os::keeping::{Keeper, Ledger, Order};
 use crate::os::keys::Keys;
 use crate::os::pool::{IDLE_MAX, Pool, STACK, Tray};
 use crate::os::scribe::Scribe;
@@ -127,8 +127,7 @@ pub struct Os<D: Send + 'static, E> {
     doors: Doors,
     pool: Pool<D>,
     tray: Arc<Tray<D>>,
-    ledger: Option<Sender<Order<E>>>,
-    ledger_thread: Option<thread::JoinHandle<()>>,
+    ledger: Ledger<E, D>,
     signals: Option<Signals>,
     succession: Succession,
     access_log: Option<Scribe>,
@@ -166,15 +165,13 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
             doors.vestibule = Some(Vestibule::new(proxies, VESTIBULE, poll.registry().try_clone()?));
         }
         let signals = if parts.takes_signals { Some(Signals::watch(&poll, SIGNALS)?) } else { None };
-        let (ledger, ledger_thread) = keeping::start(parts.keeper, tray.clone())?;
         let mut os = Os {
             poll,
             events: Events::with_capacity(EVENTS),
             doors,
             pool: Pool::new(lanes(parts.file_threads), IDLE_MAX, tray.clone()),
             tray,
-            ledger: Some(ledger),
-            ledger_thread: Some(ledger_thread),
+            ledger: Ledger::new(parts.keeper),
             signals,
             succession: parts
                 .successor
@@ -304,7 +301,8 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
             Succession::Ready(ready, _) => {
                 let order = Order::PassOn(ready);
                 // Without a ledger's thread there is nothing to wait for.
-                if let Some(Err(mpsc::SendError(Order::PassOn(ready)))) = self.ledger.as_ref().map(|to| to.send(order))
+                if let Some(Err(mpsc::SendError(Order::PassOn(ready)))) =
+                    self.ledger.sender(&self.tray).map(|to| to.send(order))
                 {
                     ready.say_go();
                 }
@@ -459,13 +457,17 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
     }
 
     fn spawn(&mut self, lane: Lane, key: Key, job: Job<D>) {
+        if lane == Lane::Hash {
+            // Whoever opens the ledger comes by this lane, and its keeper looks around from then on.
+            self.ledger.sender(&self.tray);
+        }
         self.pool.spawn(lane, key, job);
     }
 
     fn keep(&mut self, entries: &mut Vec<E>) {
         let batch = std::mem::take(entries);
         let count = batch.len();
-        let taken = self.ledger.as_ref().is_some_and(|ledger| ledger.send(Order::Keep(batch)).is_ok());
+        let taken = self.ledger.sender(&self.tray).is_some_and(|ledger| ledger.send(Order::Keep(batch)).is_ok());
         if !taken {
             self.tray.put(Happening::Verdicts(vec![Verdict::Lost; count]));
         }
@@ -496,10 +498,6 @@ impl<D: Send + 'static, E> Drop for Os<D, E> {
             log.take(&mut self.lines);
             log.close();
         }
-        // Without a sender the ledger's thread ends, and with it the ledger is closed in good order.
-        drop(self.ledger.take());
-        if let Some(thread) = self.ledger_thread.take() {
-            let _ = thread.join();
-        }
+        self.ledger.end();
     }
 }

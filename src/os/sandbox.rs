@@ -8,7 +8,7 @@
 //! file. Hence what is read again after it was replaced (certificates, tokens) is allowed by its folder.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
@@ -152,7 +152,9 @@ fn own_folder(file: &Path) -> Option<&Path> {
 
 /// Where the programs of this process lie: its own, and the libraries it has loaded. What replaces it will need them.
 pub fn own_folders() -> Vec<PathBuf> {
-    let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
+    // Each read has the kernel write it out anew, so it is read at once.
+    let mut maps = String::with_capacity(16 << 10);
+    let _ = fs::File::open("/proc/self/maps").and_then(|mut file| file.read_to_string(&mut maps));
     // A line ends with a path where a file is mapped (proc_pid_maps(5)).
     let mapped = maps.lines().filter_map(|line| line.find('/').map(|at| PathBuf::from(&line[at..])));
     let programs = mapped.chain(std::env::current_exe().ok());

@@ -29,9 +29,43 @@ struct Desk {
     is_writing: bool,
 }
 
+/// What writes: the thread, or whoever has the log before there is one.
+struct Hand {
+    sink: Sink,
+    out: Box<dyn Write + Send>,
+    lost: u64,
+}
+
+impl Hand {
+    /// Writes what was taken, and forgets it.
+    fn write(&mut self, taken: &mut Vec<u8>, dropped: u64) {
+        self.lost += dropped;
+        // There is nowhere to tell that the log cannot be written; later lines may fit again.
+        if self.out.write_all(taken).and_then(|()| self.out.flush()).is_err() {
+            self.lost += taken.len() as u64;
+        }
+        taken.clear();
+        if taken.capacity() > 256 << 10 {
+            *taken = Vec::new();
+        }
+        if self.lost > 0 && tell_loss(&mut self.out, self.lost).is_ok() {
+            self.lost = 0;
+        }
+    }
+
+    /// Opens the log anew; if it cannot be, the old goes on.
+    fn reopen(&mut self) {
+        if let Ok(new) = (self.sink)() {
+            self.out = new;
+        }
+    }
+}
+
 /// Where the two sides meet.
 #[derive(Default)]
 struct Meeting {
+    /// What will write when there is a thread.
+    hand: Mutex<Option<Hand>>,
     desk: Mutex<Desk>,
     /// There is something to do.
     bell: Condvar,
@@ -50,37 +84,45 @@ impl Scribe {
     ///
     /// # Errors
     /// If it cannot be opened, or no thread can be had.
-    pub fn start(mut sink: Sink) -> io::Result<Scribe> {
-        let mut out = sink()?;
-        let meeting: Arc<Meeting> = Arc::default();
-        let theirs = meeting.clone();
+    pub fn start(sink: Sink) -> io::Result<Scribe> {
+        let scribe = Scribe::prepare(sink)?;
+        scribe.begin()?;
+        Ok(scribe)
+    }
+
+    /// Opens the log, and writes nothing before [`begin`](Scribe::begin) but what is waited for ([`catch_up`](Scribe::catch_up)):
+    /// a start need not pay for a thread before anybody is served.
+    ///
+    /// # Errors
+    /// If it cannot be opened.
+    pub fn prepare(mut sink: Sink) -> io::Result<Scribe> {
+        let out = sink()?;
+        let hand = Mutex::new(Some(Hand { sink, out, lost: 0 }));
+        Ok(Scribe { meeting: Arc::new(Meeting { hand, ..Meeting::default() }) })
+    }
+
+    /// Begins to write, if that has not begun.
+    ///
+    /// # Errors
+    /// If no thread can be had.
+    pub fn begin(&self) -> io::Result<()> {
+        let Some(mut hand) = self.meeting.hand().take() else { return Ok(()) };
+        let theirs = self.meeting.clone();
         // It is not waited for when the process ends: a pipe that nobody empties holds it for ever.
         thread::Builder::new().name("hythe-log".into()).stack_size(STACK).spawn(move || {
             let mut taken = Vec::new();
-            let mut lost: u64 = 0;
             loop {
                 let (dropped, reopens, closes) = theirs.wait(&mut taken);
-                lost += dropped;
-                // There is nowhere to tell that the log cannot be written; later lines may fit again.
-                if out.write_all(&taken).and_then(|()| out.flush()).is_err() {
-                    lost += taken.len() as u64;
-                }
-                taken.clear();
-                if taken.capacity() > 256 << 10 {
-                    taken = Vec::new();
-                }
-                if lost > 0 && tell_loss(&mut out, lost).is_ok() {
-                    lost = 0;
-                }
-                if reopens && let Ok(new) = sink() {
-                    out = new;
+                hand.write(&mut taken, dropped);
+                if reopens {
+                    hand.reopen();
                 }
                 if closes {
                     return;
                 }
             }
         })?;
-        Ok(Scribe { meeting })
+        Ok(())
     }
 
     /// Hands lines over; leaves `lines` empty. Never waits for the log.
@@ -102,8 +144,15 @@ impl Scribe {
         self.with(|desk| desk.reopens = true);
     }
 
-    /// Waits until all that was handed over is written, unless the log takes nothing for too long.
+    /// Waits until all that was handed over is written, unless the log takes nothing for too long. Where nobody has begun to write
+    /// it is written here.
     pub fn catch_up(&self) {
+        if let Some(hand) = &mut *self.meeting.hand() {
+            let mut desk = self.meeting.desk();
+            let (mut taken, dropped) = (std::mem::take(&mut desk.lines), std::mem::take(&mut desk.dropped));
+            drop(desk);
+            return hand.write(&mut taken, dropped);
+        }
         let desk = self.meeting.desk();
         let is_behind = |desk: &mut Desk| desk.is_writing || !desk.lines.is_empty();
         // Who comes too late to be written has been given up.
@@ -128,6 +177,10 @@ fn tell_loss(out: &mut impl Write, lost: u64) -> io::Result<()> {
 }
 
 impl Meeting {
+    fn hand(&self) -> MutexGuard<'_, Option<Hand>> {
+        self.hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn desk(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -191,6 +244,24 @@ mod tests {
         }
         scribe.close();
         assert!(*paper.0.lock().unwrap() == expected);
+    }
+
+    #[test]
+    fn a_log_that_has_not_begun_is_written_when_it_is_waited_for() {
+        let paper = Paper::default();
+        let theirs = paper.clone();
+        let mut scribe = Scribe::prepare(Box::new(move || Ok(Box::new(theirs.clone())))).unwrap();
+        let written = || String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+        scribe.write_all(b"one\n").unwrap();
+        assert_eq!(written(), "");
+        scribe.catch_up();
+        assert_eq!(written(), "one\n");
+        scribe.write_all(b"two\n").unwrap();
+        scribe.begin().unwrap();
+        scribe.begin().unwrap();
+        scribe.write_all(b"three\n").unwrap();
+        scribe.close();
+        assert_eq!(written(), "one\ntwo\nthree\n");
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::site::body::{METHOD, Members, bad_field};
 use crate::site::entrance::Page;
 use crate::site::gate::Principal;
 use crate::site::listed::list;
-use crate::site::people::{accounts, hash, keep, new_name, new_password, user_exists, value};
+use crate::site::people::{accounts, hash, keep, name, new_name, new_password, user_exists, value};
 use crate::site::post::{Back, post};
 use crate::site::rows;
 use crate::site::spot::remove_home;
@@ -68,16 +68,15 @@ pub fn create(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context
     })
 }
 
-/// The account that the path names.
-fn named(site: &mut Site, call: &Call<'_>) -> Result<i64, Fault> {
-    let name = call.parameter("name").unwrap_or_default();
-    accounts(site)?.users.named(name).map(|account| account.id).ok_or_else(Fault::not_found)
+/// The account that the path names, in whatever case, and its name as it is.
+fn named(site: &mut Site, call: &Call<'_>) -> Result<(i64, String), Fault> {
+    let name = name(call.parameter("name").unwrap_or_default()).ok_or_else(Fault::not_found)?;
+    accounts(site)?.users.named(&name).map(|account| (account.id, name.clone())).ok_or_else(Fault::not_found)
 }
 
 /// `PATCH` and `DELETE /admin/users/<name>`, and `POST` of a form that says which of the two it means.
 pub fn change(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
-    let account = named(site, call)?;
-    let name = call.parameter("name").unwrap_or_default().to_owned();
+    let (account, name) = named(site, call)?;
     let method = call.method;
     if method == Method::Delete {
         return Ok(delete(site, cx, account, name, Back::program(cx.is_secure)));
@@ -126,7 +125,7 @@ fn delete(site: &mut Site, cx: &mut Context<'_>, account: i64, name: String, bac
 
 /// `POST /admin/users/<name>/reset`: a code with which the user sets a new password.
 pub fn reset(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
-    let account = named(site, call)?;
+    let (account, _) = named(site, call)?;
     post(site, call, cx, Page::Admin, &who, move |site, members, back, cx| {
         members.end()?;
         let code = code(&accounts(site)?.random::<CODE_BYTES>()?);

@@ -271,6 +271,26 @@ fn create_now(site: &mut Site, call: &Call<'_>, who: &Principal, cx: &Context<'_
     }))
 }
 
+/// Removes uploads whose time is over, then goes on.
+pub fn expire(
+    site: &mut Site,
+    cx: &mut Context<'_>,
+    then: impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> + Send + 'static,
+) -> Reply<Site> {
+    let (Ok(disks), Some(files)) = (Disks::of(site), &mut site.files) else { return then(site, cx) };
+    let gone = files.partials.expire(cx.wall);
+    if gone.is_empty() {
+        return then(site, cx);
+    }
+    Reply::offload_write(move || {
+        let held = clear_away(&disks, gone);
+        move |site: &mut Site, cx: &mut Context<'_>| {
+            put_back(site, held);
+            then(site, cx)
+        }
+    })
+}
+
 /// Removes uploads that are not waited for any more. Gives those back at which another process still is.
 fn clear_away(disks: &Disks, gone: Vec<(PartialId, Partial)>) -> Vec<(PartialId, Partial)> {
     let mut kept = Vec::new();

@@ -70,18 +70,6 @@ impl Throttle {
     /// It was the right one: the address is forgotten, and the account has one failure less.
     pub fn succeed(&mut self, name: &str, network: IpAddr) {
         self.pairs.remove(&(Box::from(name), network));
-        self.take_back(name);
-    }
-
-    /// It came to nothing, through no fault of whoever tried.
-    pub fn cancel(&mut self, name: &str, network: IpAddr) {
-        if let Some(pair) = self.pairs.get_mut(&(Box::from(name), network)) {
-            pair.count = pair.count.saturating_sub(1);
-        }
-        self.take_back(name);
-    }
-
-    fn take_back(&mut self, name: &str) {
         if let Some(account) = self.accounts.get_mut(name) {
             account.count = account.count.saturating_sub(1);
         }
@@ -158,8 +146,6 @@ mod tests {
         assert_eq!(throttle.begin("ada", HOME, false, at(0)), Err(1));
         assert_eq!(throttle.begin("ada", from(7), false, at(0)), Ok(()));
         assert_eq!(throttle.begin("ada", from(7), false, at(0)), Err(1));
-        throttle.cancel("ada", from(7));
-        assert_eq!(throttle.begin("ada", from(7), false, at(0)), Ok(()));
     }
 
     #[test]

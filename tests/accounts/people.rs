@@ -194,7 +194,10 @@ fn an_account_is_disabled_enabled_made_an_admin_and_deleted() {
     assert_eq!(place.ask("DELETE /me", &[&ada, JSON], json!({"password": "wrong password"}).to_string()).status, 401);
     assert_eq!(place.ask("DELETE /me", &[&ada, JSON], json!({"password": PASSWORD}).to_string()).status, 200);
     assert_eq!(place.get("/me", &[&ada]).status, 401);
-    assert_eq!(place.ask("DELETE /admin/users/bob", &[OPERATOR], "").status, 200);
+    // Names have no case.
+    assert_eq!(place.ask("PATCH /admin/users/BOB", &[OPERATOR, JSON], "{\"quota\":9}").json()["quota"], 9);
+    let gone = place.ask("DELETE /admin/users/Bob", &[OPERATOR], "");
+    assert_eq!((gone.status, &gone.json()["deleted"]), (200, &json!("bob")), "{gone:?}");
     assert_eq!(place.get("/me", &[&bob]).status, 401);
     for name in ["ada", "bob"] {
         let answer = place.post("/admin/users", &[OPERATOR], &json!({"username": name, "password": PASSWORD}));
