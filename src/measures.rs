@@ -87,7 +87,10 @@ pub fn rules(config: &Config, bound: &Bound) -> Result<Rules, RunError> {
         secure_port: bound.listeners.first().filter(|_| config.is_encrypted()).map(SocketAddr::port),
         hsts_seconds: config.hsts_ms / 1000,
         #[cfg(feature = "ui")]
-        painter: Some(site::frame::refusal),
+        painter: Some(match config.has_accounts {
+            true => site::frame::refusal,
+            false => site::frame::refusal_without_accounts,
+        }),
         access_log: (config.access_log != AccessLog::Off).then_some(match config.log_format {
             LogFormat::Text => Format::Combined,
             LogFormat::Json => Format::Json,

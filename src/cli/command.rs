@@ -300,6 +300,13 @@ fn sentence(error: &clap::Error, task: Option<&OsString>) -> String {
             format!("there is no flag {name}; the nearest is --{nearest}")
         }
         ErrorKind::UnknownArgument => format!("{argument:?} is one word too many; see hythe --help"),
+        ErrorKind::InvalidValue if told(ContextKind::InvalidValue).is_some_and(|value| !value.is_empty()) => {
+            let value = told(ContextKind::InvalidValue).unwrap_or_default();
+            match error.get(ContextKind::ValidValue) {
+                Some(ContextValue::Strings(names)) => format!("{value:?} is none of {}", names.join(", ")),
+                _ => format!("{name} cannot be {value:?}; see hythe --help"),
+            }
+        }
         ErrorKind::InvalidValue | ErrorKind::NoEquals | ErrorKind::WrongNumberOfValues => {
             format!("{name} needs a value; see hythe --help")
         }
@@ -384,6 +391,8 @@ mod tests {
             ("--header_timeout=5", "the nearest is --header-timeout"),
             ("-x", "there is no flag -x"),
             ("--www", "--www needs a value"),
+            #[cfg(feature = "client")]
+            ("completions tcsh", "\"tcsh\" is none of bash, elvish, fish, powershell, zsh"),
             ("--www a --www b", "--www may be given only once"),
             ("8080 9090", "one port is enough"),
             ("users add ada", "\"users\" is neither a port nor a command; the nearest command is user"),

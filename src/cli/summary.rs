@@ -115,7 +115,8 @@ pub fn warnings(config: &Config) -> Vec<String> {
 
 fn places(config: &Config, bound: &[SocketAddr]) -> Vec<String> {
     let scheme = if config.is_encrypted() { "https" } else { "http" };
-    let addresses = bound.iter().map(|address| format!("{scheme}://{address}/"));
+    let prefix = &config.path_prefix;
+    let addresses = bound.iter().map(|address| format!("{scheme}://{address}{prefix}/"));
     addresses.chain(config.unix.iter().map(|path| format!("unix:{}", path.display()))).collect()
 }
 
@@ -151,6 +152,9 @@ mod tests {
     fn the_ready_line_has_the_addresses_and_is_one_line() {
         let line = ready(&Config::default(), &bound(&Config::default()));
         assert_eq!(line, "hythe is ready on http://127.0.0.1:8080/ and http://[::1]:8080/");
+        let below = Config { path_prefix: "/p".to_owned(), ..Config::default() };
+        let line = ready(&below, &bound(&below));
+        assert_eq!(line, "hythe is ready on http://127.0.0.1:8080/p/ and http://[::1]:8080/p/");
     }
 
     #[test]

@@ -287,7 +287,7 @@ fn check_depth(body: &[u8]) -> Result<(), Fault> {
 }
 
 fn invalid(error: &serde_json::Error) -> Fault {
-    Fault::new(Status::BAD_REQUEST, "invalid_json", format!("the body is not what JSON it should be: {error}"))
+    Fault::new(Status::BAD_REQUEST, "invalid_json", format!("the body is not the JSON that is wanted here: {error}"))
 }
 
 /// 400 `bad_field` with the member's name.

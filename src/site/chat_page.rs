@@ -122,7 +122,7 @@ mod tests {
             "<time datetime=\"2026-11-20T10:11:12Z\">",
             "href=\"/p/messages?room=lobby&amp;before=7&amp;limit=1\"",
             "no longer kept",
-            "<p class=\"error\" role=\"alert\">A &lt;name&gt; is bad.</p>",
+            "<p class=\"error\" role=\"alert\">a &lt;name&gt; is bad.</p>",
             "<a href=\"/p/messages?room=den\">den</a>",
             "action=\"/p/send\"",
         ] {

@@ -2,6 +2,7 @@
 //! that there is one of it; the addresses there are relative (`./chat`), and become absolute here.
 
 use crate::http::fault::Fault;
+use crate::http::status::Status;
 use crate::server::problem::escape;
 
 /// The Files page, as it lies in `www/`.
@@ -75,29 +76,42 @@ pub fn below(prefix: &str, part: &str) -> String {
     part.replace("=\"./", &format!("=\"{}/", escape(prefix)))
 }
 
-/// The page that a refusal is told on.
+/// The page that a refusal is told on; for a guest, with the way to where one signs in.
 pub fn refusal(fault: &Fault, prefix: &str) -> String {
+    let prefix_text = escape(prefix);
+    let way = match fault.status {
+        Status::UNAUTHORIZED => {
+            format!("<a href=\"{prefix_text}/login?next={prefix_text}/files-ui\">Sign in</a> · ")
+        }
+        _ => String::new(),
+    };
+    refusal_with(fault, prefix, &way)
+}
+
+/// The same where there are no accounts.
+pub fn refusal_without_accounts(fault: &Fault, prefix: &str) -> String {
+    refusal_with(fault, prefix, "")
+}
+
+fn refusal_with(fault: &Fault, prefix: &str, way: &str) -> String {
     let (code, reason, detail) = (fault.status.code(), fault.status.reason(), sentence(&fault.detail));
     let content = format!(
         "  <section class=\"narrow\">\n    <h1>{reason}</h1>\n    <p role=\"alert\">{detail}</p>\n    \
-         <p class=\"soft\">{code} {}</p>\n    <p><a href=\"{}/files-ui\">To the files</a></p>\n  </section>\n",
+         <p class=\"soft\">{code} {}</p>\n    <p>{way}<a href=\"{}/files-ui\">To the files</a></p>\n  </section>\n",
         fault.code,
         escape(prefix)
     );
     frame(prefix, &Sheet { title: reason, here: Here::Apart, script: "common.js", content: &content })
 }
 
-/// What a fault says, as a sentence in a page.
+/// What a fault says, as a sentence in a page. It may begin with a file's name, so that its first letter stays as it is.
 pub fn sentence(detail: &str) -> String {
-    let mut letters = detail.chars();
-    let first = letters.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
-    escape(&format!("{first}{}.", letters.as_str()))
+    escape(&format!("{detail}."))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::status::Status;
 
     #[test]
     fn every_page_has_the_same_frame_and_its_own_place_in_it() {
@@ -120,7 +134,23 @@ mod tests {
     fn a_refusal_is_a_page_of_its_own_without_markup_of_others() {
         let fault = Fault::new(Status::NOT_FOUND, "not_found", "there is no <b>");
         let page = refusal(&fault, "");
-        assert!(page.contains("<h1>Not Found</h1>") && page.contains("There is no &lt;b&gt;."), "{page}");
+        assert!(page.contains("<h1>Not Found</h1>") && page.contains(">there is no &lt;b&gt;.<"), "{page}");
         assert!(!page.contains(CURRENT), "{page}");
+    }
+
+    #[test]
+    fn a_guest_is_shown_where_one_signs_in_if_one_can() {
+        let fault = Fault::new(Status::UNAUTHORIZED, "unauthorized", "sign in");
+        let link = "<a href=\"/p/login?next=/p/files-ui\">Sign in</a>";
+        assert!(refusal(&fault, "/p").contains(link));
+        assert!(!refusal_without_accounts(&fault, "/p").contains(link));
+        assert!(!refusal(&Fault::not_found(), "/p").contains(link));
+    }
+
+    #[test]
+    fn a_sentence_keeps_the_case_of_the_name_it_begins_with() {
+        for name in ["t.txt", "ß.txt", "T.txt"] {
+            assert_eq!(sentence(&format!("{name} exists")), format!("{name} exists."));
+        }
     }
 }

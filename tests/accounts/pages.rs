@@ -144,6 +144,19 @@ fn the_front_page_is_the_files_page_though_folders_are_listed() {
 }
 
 #[test]
+fn a_guest_whose_form_is_refused_is_shown_where_one_signs_in() {
+    for (flags, has_link) in
+        [(&["--shared-write", "user"][..], true), (&["--shared-write", "user", "--no-accounts"], false)]
+    {
+        let place = Place::open(flags);
+        let answer = place.ask("POST /upload", &["Content-Type: multipart/form-data; boundary=b", HTML], "--b--\r\n");
+        assert_eq!(answer.status, 401);
+        let page = answer.text();
+        assert_eq!(page.contains("<a href=\"/login?next=/files-ui\">Sign in</a>"), has_link, "{page}");
+    }
+}
+
+#[test]
 fn my_files_leads_to_ones_own_or_to_where_one_signs_in() {
     let place = Place::open(&[]);
     let answer = place.get("/_hythe/mine", &[HTML]);

@@ -93,6 +93,16 @@ await play(async () => {
     await page.locator('dialog').waitFor({ state: 'detached' });
   });
 
+  await step('of a text that is gone the preview tells so', async () => {
+    await drop(page, 'main', [{ name: 'gone.txt', text: 'x' }]);
+    await page.getByRole('link', { name: 'gone.txt' }).waitFor();
+    fs.rmSync(house.stored('gone.txt'));
+    await page.getByRole('link', { name: 'gone.txt' }).click();
+    await page.locator('dialog pre').getByText('there is nothing here.', { exact: true }).waitFor();
+    await page.keyboard.press('Escape');
+    await page.locator('dialog').waitFor({ state: 'detached' });
+  });
+
   await step('a file is renamed and deleted, by the keyboard alone', async () => {
     await page.getByRole('link', { name: 'page.html' }).focus();
     await page.keyboard.press('Enter');

@@ -176,7 +176,7 @@ fn a_browser_without_script_can_read_say_and_be_refused() {
     let refused = place.ask("POST /send", &[FORM, HTML], "message=+&room=den");
     assert_eq!(refused.status, 400);
     let page = refused.text();
-    assert!(page.contains("role=\"alert\">The message is empty.<") && page.contains("Hello &lt;b&gt;"), "{page}");
+    assert!(page.contains("role=\"alert\">the message is empty.<") && page.contains("Hello &lt;b&gt;"), "{page}");
     let taken = place.ask("POST /send", &[FORM], "message=+");
     assert_eq!(taken.code(), "bad_message", "a script gets a problem document");
 }

@@ -85,6 +85,12 @@ fn a_chat_without_a_terminal_says_its_input_and_prints_what_it_hears() {
     let told = ada.run_with("chat -n ada", b"Hello\n//not a command\n/who\n");
     assert_eq!(told.code, 0, "{}", told.err);
     assert!(told.out.contains("(ada) Hello") && told.out.contains("(ada) /not a command"), "{}", told.out);
+    assert!(
+        told.out.contains("2 here: ada, bob") || told.err.contains("2 here: ada, bob"),
+        "{} {}",
+        told.out,
+        told.err
+    );
     for says in ["(ada) Hello", "(ada) /not a command"] {
         let line = heard.next().unwrap().unwrap();
         assert!(line.ends_with(says), "{line}");

@@ -19,7 +19,8 @@ fn each_ending_has_the_number_of_the_contract() {
     for (line, code, says) in [
         ("get nothing", 5, "nothing: "),
         ("get a.txt", 6, "a.txt is here already; -f overwrites it, -c goes on with it"),
-        ("put a.txt", 6, "-f overwrites"),
+        ("put a.txt", 6, "a.txt: it exists; -f overwrites"),
+        ("put a.txt --as .hid", 1, ".hid: no name may begin with a dot"),
         ("put missing", 1, "cannot read missing"),
         ("put folder", 1, "is a folder"),
         ("put -", 2, "--as gives it one"),
@@ -50,6 +51,8 @@ fn each_ending_has_the_number_of_the_contract() {
     ] {
         ada.run(line).ends(code, says);
     }
+    #[cfg(feature = "tls")]
+    ada.run(&format!("ls --url {}", ada.url.replace("http:", "https:"))).ends(3, "the server does not speak TLS there");
     let ada = ada.with("HYTHE_TOKEN", "wrong-and-wrong-again");
     ada.run("ls").ends(4, "");
     let ada = house.person("bob");

@@ -25,7 +25,7 @@ fn a_large_file_comes_back_as_it_went() {
         assert!(ada.run("get edge2 -").bytes == bytes[..length]);
         assert!(ada.run("get edge -").bytes == bytes[..length]);
     }
-    ada.run("put large").ends(6, "-f overwrites");
+    ada.run("put large").ends(6, "large: large exists; -f overwrites");
     ada.file("large", &bytes[1..]);
     ada.run("put -f large").well();
     ada.run("update large piped").well();

@@ -23,7 +23,7 @@ export const showOnly = (title, ...text) => document.querySelector('section').re
 
 export class Trouble extends Error {
 	constructor(status, body, retryAfter) {
-		super(body?.detail?.replace(/^./u, (first) => first.toUpperCase()).replace(/[^.!?]$/u, '$&.') || (status ? `The server answered ${status}.` : 'The server cannot be reached.'));
+		super(body?.detail?.replace(/[^.!?]$/u, '$&.') || (status ? `The server answered ${status}.` : 'The server cannot be reached.'));
 		Object.assign(this, { code: body?.code, status, waitMs: Math.min(+retryAfter || 1, 60) * 1000 });
 	}
 }

@@ -1,6 +1,6 @@
 // The Files page: what is in a folder, and what one does with it. `#/trips` is a shared folder, `#/~ada` ada's own files.
 
-import { $, ask, at, button, copy, dialog, has, link, make, may, notForGuests, question, showOnly, sizeText, tell, timeElement, user } from './common.js';
+import { $, ask, at, button, copy, dialog, fetched, has, link, make, may, notForGuests, question, showOnly, sizeText, tell, timeElement, user } from './common.js';
 import { resume, upload } from './uploads.js';
 
 const PAGE = 200;
@@ -74,7 +74,9 @@ function preview({ type, url, name, size }) {
 	if (media) return make(media, { src: url + '?inline=1', controls: true, ariaLabel: name, alt: name, onerror: ({ target }) => target.remove() });
 	if (!/^text\/|json|xml|script|toml|yaml/.test(type) || !size) return '';
 	const text = make('pre', { tabIndex: 0, dir: 'auto', ariaLabel: `Text of ${name}`, role: 'region' });
-	fetch(url, { headers: { Range: 'bytes=0-65535' } }).then(async (answer) => (text.textContent = (await answer.text()) + (size > 65536 ? '\n…' : '')));
+	fetched(url, { headers: { Range: 'bytes=0-65535' } })
+		.then(async (answer) => (await answer.text()) + (size > 65536 ? '\n…' : ''))
+		.catch(({ message }) => message).then((told) => (text.textContent = told));
 	return text;
 }
 

@@ -481,11 +481,9 @@ fn names(event: &Value) -> Vec<String> {
 fn who(visit: &Visit, room: &str) -> Result<String, Failure> {
     let told = visit.server.json(Ask::get(target::with_query("/who", &[("room", Some(room))])))?;
     let names: Vec<_> = names(&told).iter().map(|name| plain(name).into_owned()).collect();
-    let mut sentence = if names.is_empty() { "nobody with a name".to_owned() } else { names.join(", ") };
-    for (member, value) in told.as_object().into_iter().flatten() {
-        if let Some(count) = value.as_u64() {
-            sentence.push_str(&format!("; {} {count}", plain(member)));
-        }
-    }
-    Ok(sentence)
+    let named = if names.is_empty() { "nobody with a name".to_owned() } else { names.join(", ") };
+    Ok(match told["count"].as_u64() {
+        Some(count) => format!("{count} here: {named}"),
+        None => named,
+    })
 }

@@ -36,6 +36,11 @@ pub fn complaint(_: &io::Error) -> Option<&str> {
     None
 }
 
+/// Nothing is greeted in TLS.
+pub fn is_plain(_: &io::Error) -> bool {
+    false
+}
+
 impl Connector<Box<dyn Transport>> for Secure {
     type Out = Box<dyn Transport>;
 

@@ -196,10 +196,18 @@ pub fn json(visit: &Visit, order: &Json) -> Result<(), Failure> {
 }
 
 fn send_file(visit: &Visit, file: &Path, to: String, wish: Wish) -> Result<(), Failure> {
+    // The server tells of hidden names only that nothing is there.
+    if wish != Wish::Replace && to.split('/').any(|part| part.starts_with('.') && part != ".well-known") {
+        return Err(Failure::other(format!("{}: no name may begin with a dot", plain(&to))));
+    }
     let mut content = Content::open(file)?;
     let shown = content.shown.clone();
     let parcel = Parcel { from: &mut content, to: to.clone(), wish };
     let stored = send(visit, parcel).map_err(|mut failure| {
+        // The condition was ours: that nothing is there.
+        if wish == Wish::Create && failure.code.as_deref() == Some("precondition_failed") {
+            failure.sentence = "it exists".to_owned();
+        }
         if failure.code.as_deref() == Some("file_exists") || failure.ending == Ending::Conflict && wish == Wish::Create
         {
             failure.sentence.push_str("; -f overwrites");

@@ -15,7 +15,8 @@ use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    ClientConfig, ClientConnection, DigitallySignedStruct, Error, RootCertStore, SignatureScheme, StreamOwned,
+    ClientConfig, ClientConnection, DigitallySignedStruct, Error, InvalidMessage, RootCertStore, SignatureScheme,
+    StreamOwned,
 };
 use sha2::{Digest, Sha256};
 use ureq::unversioned::transport::{
@@ -79,6 +80,12 @@ pub fn complaint(error: &io::Error) -> Option<&str> {
         Error::General(words) => Some(words),
         _ => None,
     }
+}
+
+/// Whether what answered a greeting of TLS was no TLS.
+pub fn is_plain(error: &io::Error) -> bool {
+    let error = error.get_ref().and_then(|inner| inner.downcast_ref());
+    matches!(error, Some(Error::InvalidMessage(InvalidMessage::InvalidContentType)))
 }
 
 fn roots_of(file: &Path) -> Result<RootCertStore, Failure> {

@@ -10,7 +10,7 @@ use ureq::unversioned::transport::{Connector, DefaultConnector};
 use ureq::{Agent, Body, SendBody};
 
 use crate::cli::client::failure::{Ending, Failure};
-use crate::cli::client::secure::{Secure, complaint};
+use crate::cli::client::secure::{Secure, complaint, is_plain};
 use crate::cli::client::target::{Base, Trust};
 
 /// What a JSON answer may have.
@@ -210,6 +210,7 @@ fn lost(url: &str, error: &io::Error) -> Failure {
             let sentence = format!("{url} closed the connection without an answer");
             return Failure::cut(sentence);
         }
+        _ if is_plain(error) => format!("cannot reach {url}: the server does not speak TLS there; is it http://?"),
         _ => match complaint(error) {
             Some(complaint) => format!("{url} is not trusted: {complaint}"),
             None => format!("cannot reach {url}: {error}"),
