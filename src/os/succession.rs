@@ -31,11 +31,16 @@ use rustix::net::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::os::process;
+
 /// Tells a process that its stdin is such a socket. No key of the configuration can have this name.
 const VARIABLE: &str = "_HYTHE_HANDOVER";
 
 /// How long a successor may take until it is ready.
 const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long one that is not ready and has closed its end of the socket may take to end.
+const ENDED_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long it waits for the word to go: the old one says it within a second, unless it hangs.
 const GO_WITHIN: Duration = Duration::from_secs(10);
@@ -185,12 +190,17 @@ impl Successor {
         match ready {
             Ok(()) => Ok(Ready { child, stream }),
             Err(error) => {
+                let is_late = error.kind() == io::ErrorKind::WouldBlock;
+                // One that has closed its end is about to end by itself, and its own status says more than our signal.
+                if !is_late {
+                    let _ = process::insist(ENDED_WITHIN, || child.try_wait().transpose());
+                }
                 let _ = child.kill();
                 let ended = child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
-                match error.kind() {
-                    io::ErrorKind::WouldBlock => Err(format!("{shown} was not ready within {READY_WITHIN:?}")),
-                    _ => Err(format!("{shown} ended before it was ready ({ended})")),
+                if is_late {
+                    return Err(format!("{shown} was not ready within {READY_WITHIN:?}"));
                 }
+                Err(format!("{shown} ended before it was ready ({ended})"))
             }
         }
     }
