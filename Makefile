@@ -80,6 +80,7 @@ fuzz:
 
 bench:
 	cargo run --release --package hythe-bench
+	cargo run --release --package hythe-bench --bin chat
 
 lint:
 	cargo fmt --all --check

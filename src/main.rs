@@ -24,10 +24,14 @@ fn main() -> ExitCode {
     // Before anything is opened that could have one of their numbers.
     let handed_over = doors::handed_over();
     let before = Handover::receive();
+    let excuse = before.as_ref().ok().and_then(Option::as_ref).and_then(Handover::excuse);
     match obey(handed_over, before) {
         Ok(code) => code,
         Err(mistake) => {
             say(&mistake.sentence);
+            if let Some(excuse) = excuse {
+                excuse.tell(&mistake.sentence);
+            }
             mistake.exit.into()
         }
     }

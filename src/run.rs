@@ -106,12 +106,12 @@ impl Premises {
     /// thread yet.
     ///
     /// # Errors
-    /// If it is required and the kernel cannot.
+    /// If it is required and the kernel cannot; or if the confinement that we were born into keeps us from a folder of `config`.
     pub fn confine(&mut self, config: &Config) -> Result<(), RunError> {
         self.landlock = self.before.as_ref().and_then(|before| before.landlock);
         if self.landlock.is_some() {
             // Born confined, as the one before was: nothing could be added that is not there.
-            return Ok(());
+            return reach_all(config);
         }
         let mut sandbox = Sandbox::new();
         sandbox.may_read(&config.www).may_write(&config.data);
@@ -232,6 +232,25 @@ where
     let until = reactor.parts().1.now.plus(FIRST_MS);
     while reactor.parts().1.now < until && !reactor.is_over() {
         reactor.turn(Some(until)).map_err(|error| other("wait for events", error))?;
+    }
+    Ok(())
+}
+
+/// Tries every folder that will be served. A successor is confined to those of the one before: where the configuration names
+/// others by now, that one had better go on.
+fn reach_all(config: &Config) -> Result<(), RunError> {
+    let uploads = config.has_files.then_some((&config.uploads, true));
+    let www = config.www.is_dir().then_some((&config.www, false));
+    for (path, is_written) in [(&config.data, true)].into_iter().chain(uploads).chain(www) {
+        process::try_to_use(path, is_written).map_err(|error| {
+            let error = match error.kind() {
+                io::ErrorKind::PermissionDenied => io::Error::other(format!(
+                    "{error}; a sandbox that the server before has set up holds until hythe is started anew"
+                )),
+                _ => error,
+            };
+            RunError::Folder { path: path.clone(), error }
+        })?;
     }
     Ok(())
 }

@@ -34,6 +34,25 @@ pub fn may_use(folder: &Path) -> io::Result<()> {
     Ok(access(folder, Access::READ_OK | Access::WRITE_OK | Access::EXEC_OK)?)
 }
 
+/// Opens a folder as one does who serves it, and if it `is_written`, makes a file without a name in it. Unlike `access(2)` this
+/// asks Landlock too.
+///
+/// # Errors
+/// What the system has against it.
+pub fn try_to_use(folder: &Path, is_written: bool) -> io::Result<()> {
+    use rustix::fs::{Mode, OFlags, open};
+    use rustix::io::Errno;
+    open(folder, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+    if !is_written {
+        return Ok(());
+    }
+    match open(folder, OFlags::TMPFILE | OFlags::RDWR | OFlags::CLOEXEC, Mode::RUSR | Mode::WUSR) {
+        // Not every file system has files without names; their names would be seen.
+        Err(Errno::OPNOTSUPP | Errno::ISDIR | Errno::NOENT | Errno::INVAL) | Ok(_) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
 /// Holds a folder for this process alone, as long as what it returns lives; `None` if another does. One who holds it only for a
 /// moment is waited for.
 ///

@@ -4,7 +4,8 @@
 //! The two speak over a socket that is the successor's stdin at its start:
 //!
 //! 1. old to new: the descriptors, and what else the new one must know;
-//! 2. new to old: *ready*, when nothing is left that could keep it from serving. If it ends before, the old one goes on;
+//! 2. new to old: *ready*, when nothing is left that could keep it from serving. If it ends before, the old one goes on; a sentence
+//!    in its place says why;
 //! 3. the old one accepts what has reached its listeners, closes them, and begins to drain;
 //! 4. old to new: *go*, when what was in its ledger's and its hashers' hands is done, at the latest after a second. From then on
 //!    it keeps no chat messages, so the ids that the new one has seen are all there are. What newcomers there were meanwhile wait in
@@ -31,11 +32,22 @@ use rustix::net::{
 };
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::os::process;
+
 /// Tells a process that its stdin is such a socket. No key of the configuration can have this name.
 const VARIABLE: &str = "_HYTHE_HANDOVER";
 
+/// What that says where a sentence is understood as well. To earlier versions any word means *ready*.
+const TAKES_SENTENCES: &str = "2";
+
+/// The longest sentence that is taken.
+const SENTENCE_MAX: u64 = 4 << 10;
+
 /// How long a successor may take until it is ready.
 const READY_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long one that is not ready and has closed its end of the socket may take to end.
+const ENDED_WITHIN: Duration = Duration::from_secs(1);
 
 /// How long it waits for the word to go: the old one says it within a second, unless it hangs.
 const GO_WITHIN: Duration = Duration::from_secs(10);
@@ -45,6 +57,7 @@ const DESCRIPTORS_MAX: usize = 80;
 
 const READY: &[u8] = b"R";
 const GO: &[u8] = b"G";
+const SENTENCE: &[u8] = b"S";
 
 /// A listener that is handed over, and whether it only leads to another.
 pub struct Given {
@@ -82,6 +95,12 @@ impl Handover {
         take(stream).map(Some).map_err(|error| wrong(&error))
     }
 
+    /// What this process can say in place of *ready*, if that is understood.
+    pub fn excuse(&self) -> Option<Excuse> {
+        let is_understood = std::env::var_os(VARIABLE).is_some_and(|value| value == TAKES_SENTENCES);
+        if is_understood { self.stream.try_clone().map(Excuse).ok() } else { None }
+    }
+
     /// Says that nothing is left that could keep this process from serving, and waits for the word to go.
     pub fn say_ready(mut self) {
         let told = self.stream.set_read_timeout(Some(GO_WITHIN)).and_then(|()| self.stream.write_all(READY));
@@ -89,6 +108,17 @@ impl Handover {
         if let Err(error) = told.and_then(|()| self.stream.read(&mut [0]).map(drop)) {
             log::warn!("the one before says nothing more: {error}");
         }
+    }
+}
+
+/// Tells the one before why this process will not take its place.
+pub struct Excuse(UnixStream);
+
+impl Excuse {
+    /// Tells it.
+    pub fn tell(mut self, sentence: &str) {
+        // Whoever is gone asks no more.
+        let _ = self.0.write_all(&[SENTENCE, sentence.as_bytes()].concat());
     }
 }
 
@@ -170,7 +200,7 @@ impl Successor {
         let shown = self.program.display();
         let (mut stream, theirs) = UnixStream::pair().map_err(|error| format!("cannot make a socket: {error}"))?;
         let mut command = Command::new(&self.program);
-        command.args(&self.arguments).env(VARIABLE, "1").stdin(Stdio::from(OwnedFd::from(theirs)));
+        command.args(&self.arguments).env(VARIABLE, TAKES_SENTENCES).stdin(Stdio::from(OwnedFd::from(theirs)));
         // What is said by number of this process or its descriptors is not for the next.
         for variable in ["WATCHDOG_PID", "LISTEN_PID", "LISTEN_FDS", "LISTEN_FDNAMES"] {
             command.env_remove(variable);
@@ -180,17 +210,32 @@ impl Successor {
         drop(command);
         let ready = self.give(&stream, listeners).and_then(|()| {
             stream.set_read_timeout(Some(READY_WITHIN))?;
-            stream.read_exact(&mut [0])
+            let mut word = [0];
+            stream.read_exact(&mut word).map(|()| word)
         });
         match ready {
-            Ok(()) => Ok(Ready { child, stream }),
-            Err(error) => {
+            Ok(word) if word == READY => Ok(Ready { child, stream }),
+            other => {
+                let is_late = other.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock);
+                let mut sentence = Vec::new();
+                if other.is_ok() {
+                    // It ends with the sentence. As much as came is told.
+                    let _ = stream.set_read_timeout(Some(ENDED_WITHIN));
+                    let _ = (&stream).take(SENTENCE_MAX).read_to_end(&mut sentence);
+                }
+                // One that has closed its end is about to end by itself, and its own status says more than our signal.
+                if !is_late {
+                    let _ = process::insist(ENDED_WITHIN, || child.try_wait().transpose());
+                }
                 let _ = child.kill();
                 let ended = child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
-                match error.kind() {
-                    io::ErrorKind::WouldBlock => Err(format!("{shown} was not ready within {READY_WITHIN:?}")),
-                    _ => Err(format!("{shown} ended before it was ready ({ended})")),
+                if is_late {
+                    return Err(format!("{shown} was not ready within {READY_WITHIN:?}"));
                 }
+                // It becomes a line of the note.
+                let sentence = String::from_utf8_lossy(&sentence).replace(['\n', '\r'], " ");
+                let colon = if sentence.is_empty() { "" } else { ": " };
+                Err(format!("{shown} ended before it was ready ({ended}){colon}{sentence}"))
             }
         }
     }

@@ -257,7 +257,7 @@ impl Session {
             }
         };
         if let Err(error) = outcome {
-            return Err(self.give_up(fd, &error, &mut desk.input[start..end], &mut desk.sealed));
+            return Err(self.give_up(fd, &error, &mut desk.input[start..end], &mut desk.sealed, made));
         }
         if self.partial.len() != end - start || start > 0 {
             self.partial = desk.input[start..end].to_vec();
@@ -282,15 +282,25 @@ impl Session {
         Ok(bytes)
     }
 
-    /// The client has made a mistake: it is told by an alert, if it still listens.
-    fn give_up(&mut self, fd: BorrowedFd<'_>, error: &Error, rest: &mut [u8], sealed: &mut [u8]) -> io::Error {
-        let UnbufferedStatus { state, .. } = self.conn.process_tls_records(rest);
-        if let Ok(ConnectionState::EncodeTlsData(mut data)) = state
-            && let Ok(made) = data.encode(sealed)
+    /// The client has made a mistake: it is told by an alert, if it still listens. `made` bytes of `sealed` wait to be sent.
+    fn give_up(
+        &mut self,
+        fd: BorrowedFd<'_>,
+        error: &Error,
+        rest: &mut [u8],
+        sealed: &mut [u8],
+        mut made: usize,
+    ) -> io::Error {
+        // The alert comes last: a server's hello that came before it has to be sent too, or nobody could read the alert.
+        // Once nothing is left to send it must not be asked again: it would go on with the records that it has refused.
+        while self.conn.wants_write()
+            && let Ok(ConnectionState::EncodeTlsData(mut data)) = self.conn.process_tls_records(rest).state
+            && let Ok(more) = data.encode(&mut sealed[made..])
         {
-            // Whoever does not take it is not told.
-            let _ = self.push(fd, &sealed[..made], false);
+            made += more;
         }
+        // Whoever does not take it is not told.
+        let _ = self.push(fd, &sealed[..made], false);
         if self.stage != Stage::Open {
             log::debug!("a handshake failed: {error}");
         }

@@ -408,6 +408,9 @@ impl<S: State> Protocol for Connection<S> {
         match &self.phase {
             Phase::Talk(_) => self.call_talk(house, port),
             Phase::Stream(_) => self.call_stream(house, port),
+            Phase::Busy(busy) if matches!(busy.work, Work::Wait { outlasts: false, .. }) => {
+                self.wake(true, house, port)
+            }
             _ => {}
         }
     }

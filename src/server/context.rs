@@ -179,7 +179,8 @@ impl Context<'_> {
         *self.alarm = Some(self.alarm.map_or(at, |alarm| alarm.min(at)));
     }
 
-    /// Has a connection's talk asked ([`Talk::on_call`](crate::server::talk::Talk::on_call)), if it is still there.
+    /// Has a connection's talk asked ([`Talk::on_call`](crate::server::talk::Talk::on_call)), or its wait for news ended
+    /// ([`is_over`](Context::is_over)), if it is still there.
     pub fn call_for(&mut self, key: Key) {
         self.called.push(key);
     }

@@ -359,7 +359,7 @@ fn with_cookie(reply: Reply<Site>, line: &str) -> Reply<Site> {
 }
 
 /// What somebody was let in to hear they are not told when they would no longer be let in: a poll may have waited for it.
-/// Streams end by themselves ([`people::end_all`](crate::site::people::end_all)).
+/// Streams end by themselves, and polls are woken ([`people::end_all`](crate::site::people::end_all)).
 fn listener(via: Credential) -> Ending<Site> {
     Box::new(move |reply, site, cx| match &site.accounts {
         Some(accounts) if accounts.users.holds(via, cx.wall) => reply,

@@ -9,29 +9,32 @@ use crate::server::reply::Reply;
 use crate::site::ask::Ask;
 use crate::site::books::when_open;
 use crate::site::chat_page;
+use crate::site::gate::Principal;
 use crate::site::older::look_up;
 use crate::site::opening::chat;
 use crate::site::rooms::LOBBY;
 use crate::site::said;
 use crate::site::state::Site;
 use crate::store::history::{History, Message};
+use crate::store::users::Credential;
 
 /// An answer ends with the message that brings it to this many bytes of text; who asks gets the rest by asking on.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
 
 /// `GET /messages`.
-pub fn messages(site: &mut Site, call: &Call<'_>, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+pub fn messages(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     let ask = Ask::of(call.request)?;
     chat(site)?.rooms.check(&ask.room)?;
     let until = cx.now.plus(ask.wait_s * 1000);
+    let via = who.user().map(|user| user.via);
     Ok(when_open(site, cx, move |site, cx| match ask.query {
         Some(_) => search(site, ask),
-        None => look(site, ask, until, cx),
+        None => look(site, ask, until, via, cx),
     }))
 }
 
 /// What there is now; or, if there is nothing new and time is left, a wait after which this is asked again.
-fn look(site: &mut Site, ask: Ask, until: Moment, cx: &mut Context<'_>) -> Reply<Site> {
+fn look(site: &mut Site, ask: Ask, until: Moment, via: Option<Credential>, cx: &mut Context<'_>) -> Reply<Site> {
     let found = site.chat.as_ref().and_then(|chat| in_memory(&chat.history, &ask));
     let Some(found) = found else { return read_older(site, ask) };
     let may_wait = ask.since.is_some() && !cx.is_over && cx.now < until;
@@ -43,7 +46,12 @@ fn look(site: &mut Site, ask: Ask, until: Moment, cx: &mut Context<'_>) -> Reply
         Ok(room) => chat.rooms.topic(room),
         Err(none) => return Fault::from(none).into(),
     };
-    let again = Box::new(move |site: &mut Site, cx: &mut Context<'_>| look(site, ask, until, cx));
+    // It is called when what it came in with ends.
+    let hold = via.map(|via| chat.attached.hold(via, cx.key));
+    let again = Box::new(move |site: &mut Site, cx: &mut Context<'_>| {
+        drop(hold);
+        look(site, ask, until, via, cx)
+    });
     Reply::Wait { topic, until, outlasts: false, again }
 }
 

@@ -207,7 +207,7 @@ pub fn files(put: &mut Table<'_>) -> Result<(), BadPattern> {
 #[cfg(feature = "chat")]
 pub fn chat(put: &mut Table<'_>) -> Result<(), BadPattern> {
     route_for(put, Post, "/send", ChatWrite, chat::send)?;
-    route(put, Get, "/messages", ChatRead, messages::messages)?;
+    route_for(put, Get, "/messages", ChatRead, messages::messages)?;
     route_for(put, Delete, "/messages/:id", ChatWrite, chat::remove)?;
     route_for(put, Get, "/events", ChatRead, streams::events)?;
     route_for(put, Get, "/ws", ChatRead, streams::socket)?;

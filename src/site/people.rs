@@ -213,12 +213,13 @@ fn tell(users: &Users, change: &Change, ip: IpAddr) {
     }
 }
 
-/// Ends what somebody opened with credentials that have ended: their streams are called, and find that they may not go on.
+/// Ends what somebody opened with credentials that have ended: their streams and polls are called, and find that they may not
+/// go on.
 pub fn end_all(site: &Site, ended: &[Credential], cx: &mut Context<'_>) {
     #[cfg(feature = "chat")]
     for credential in ended {
         let listening = site.chat.iter().flat_map(|chat| chat.attached.of(*credential));
-        listening.for_each(|key| cx.call_for(*key));
+        listening.for_each(|key| cx.call_for(key));
     }
     #[cfg(not(feature = "chat"))]
     let _ = (site, ended, cx);

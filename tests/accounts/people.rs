@@ -231,6 +231,71 @@ fn open_streams_end_with_the_session_that_opened_them() {
 }
 
 #[test]
+fn a_poll_that_waits_is_answered_when_what_it_came_in_with_ends() {
+    let place = Place::open(&[]);
+    place.register("ada");
+    place.register("bob");
+    let stay = place.sign_in("ada");
+    let said = place.post("/send", &[&stay], &json!({"message": "first"}));
+    assert_eq!(said.status, 201, "{said:?}");
+    let poll = |who: &str, wait: u8| {
+        let mut stream = TcpStream::connect(place.address()).unwrap();
+        // Shorter than the poll.
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        let address = place.address();
+        // What is answered first says that the poll behind it has been read.
+        let heads = format!(
+            "GET /healthz HTTP/1.1\r\nHost: {address}\r\n\r\n\
+             GET /messages?since=1&wait={wait} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n{who}\r\n\r\n"
+        );
+        std::io::Write::write_all(&mut stream, heads.as_bytes()).unwrap();
+        assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
+        stream
+    };
+    let end = |mut stream: TcpStream| {
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard).expect("the poll is answered");
+        assert!(heard.contains("HTTP/1.1 401 ") && heard.contains("session_ended"), "{heard}");
+    };
+    let guest = poll("X-Nobody: 1", 60);
+    let staying = poll(&stay, 2);
+
+    let gone = place.sign_in("ada");
+    let polls = [poll(&gone, 60), poll(&gone, 60)];
+    assert_eq!(place.post("/logout", &[&gone], &json!({})).status, 200);
+    polls.into_iter().for_each(end);
+
+    let bearer = place.token(&stay, &["chat:read"]);
+    let waits = poll(&bearer, 60);
+    let tokens = place.get("/tokens", &[&stay]).json();
+    let id = tokens["tokens"][0]["id"].clone();
+    assert_eq!(place.ask(&format!("DELETE /tokens/{id}"), &[&stay], "").status, 200, "{tokens}");
+    end(waits);
+
+    let bob = place.sign_in("bob");
+    let waits = poll(&bob, 60);
+    assert_eq!(place.ask("PATCH /admin/users/bob", &[OPERATOR, JSON], "{\"disabled\":true}").status, 200);
+    end(waits);
+
+    let other = place.sign_in("ada");
+    let waits = poll(&other, 60);
+    let change = json!({"old": PASSWORD, "new": "another password"});
+    assert_eq!(place.post("/password", &[&stay], &change).status, 200);
+    end(waits);
+
+    // Whom it does not concern waits on.
+    let rest = |mut stream: TcpStream| {
+        let mut heard = String::new();
+        stream.read_to_string(&mut heard).unwrap();
+        heard
+    };
+    assert!(rest(staying).contains("\"messages\":[],\"last\":1"));
+    let said = place.post("/send", &[], &json!({"message": "second"}));
+    assert_eq!(said.status, 201);
+    assert!(rest(guest).contains("second"));
+}
+
+#[test]
 fn what_is_kept_is_there_after_a_restart_from_the_first_request_on() {
     let mut place = Place::open(&[]);
     place.register("ada");

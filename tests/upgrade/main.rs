@@ -172,7 +172,8 @@ fn a_new_binary_that_cannot_serve_changes_nothing() {
     fs::write(place.folder.join("etc/hythe.toml"), "keepalive = \"soon\"\n").expect("written");
     let (code, said) = place.upgrade_by(&["--data", "data"]);
     assert_eq!(code, 71, "{said}");
-    assert!(said.contains("ended before it was ready"), "{said}");
+    assert!(said.contains("ended before it was ready (exit status: 78): "), "{said}");
+    assert!(said.contains("keepalive") && said.contains("soon"), "it hands on why: {said}");
     assert!(ask(place.address, "GET /healthz").starts_with("HTTP/1.1 200 "));
     // Mended, it goes.
     fs::write(place.folder.join("etc/hythe.toml"), "keepalive = \"7s\"\n").expect("written");
@@ -181,6 +182,40 @@ fn a_new_binary_that_cannot_serve_changes_nothing() {
     assert_ne!(place.process(), old);
     let answer = ask(place.address, "GET /healthz");
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");
+}
+
+#[test]
+fn a_successor_that_is_kept_from_its_folders_leaves_the_old_one_serving() {
+    let place = Place::start("kept", &[]);
+    let is_confined = place.started.lines().any(|line| line.contains("Landlock") && !line.contains("no Landlock"));
+    if !is_confined {
+        println!("skipped: no Landlock here");
+        return;
+    }
+    let old = place.process();
+    // Beside the folder of the old one, where its process may reach nothing.
+    let elsewhere = place.folder.with_extension("elsewhere");
+    let _ = fs::remove_dir_all(&elsewhere);
+    for (key, name) in [("www", "pages"), ("uploads", "files")] {
+        let folder = elsewhere.join(name);
+        fs::create_dir_all(&folder).expect("a folder can be made");
+        fs::write(place.folder.join("etc/hythe.toml"), format!("{key} = {folder:?}\n")).expect("written");
+        let (code, said) = place.upgrade();
+        assert_eq!(code, 71, "{key}: {said}");
+        let reason = format!("ended before it was ready (exit status: 73): cannot use {}: ", folder.display());
+        assert!(said.contains(&reason), "{key}: {said}");
+        assert_eq!(place.process(), old);
+        let put = place::ask_with(place.address, &format!("PUT /files/{key}.txt?create=1"), "", b"hello");
+        assert!(put.starts_with("HTTP/1.1 201 "), "{put}");
+    }
+    // With its own folders it goes.
+    fs::write(place.folder.join("etc/hythe.toml"), "").expect("written");
+    let (code, said) = place.upgrade();
+    assert_eq!(code, 0, "{said}");
+    assert_ne!(place.process(), old);
+    let put = place::ask_with(place.address, "PUT /files/after.txt?create=1", "", b"hello");
+    assert!(put.starts_with("HTTP/1.1 201 "), "{put}");
+    let _ = fs::remove_dir_all(&elsewhere);
 }
 
 #[test]

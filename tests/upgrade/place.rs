@@ -14,6 +14,8 @@ use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 pub struct Place {
     pub folder: PathBuf,
     pub address: SocketAddr,
+    /// What the first has said until it was ready.
+    pub started: String,
     log: Arc<Mutex<String>>,
 }
 
@@ -40,12 +42,14 @@ impl Place {
         // The first of them ends when the second serves, and is nobody's concern then; but somebody has to bury it.
         thread::spawn(move || child.wait());
         let mut lines = BufReader::new(errors).lines().map_while(Result::ok);
-        let ready = lines.by_ref().find(|line| line.starts_with("hythe is ready")).expect("it is ready");
+        let mut started = String::new();
+        let keep = |line: &String| started.push_str(&format!("{line}\n"));
+        let ready = lines.by_ref().inspect(keep).find(|line| line.starts_with("hythe is ready")).expect("it is ready");
         let address = ready.split("http://").nth(1).and_then(|rest| rest.split('/').next()?.parse().ok());
         let log: Arc<Mutex<String>> = Arc::default();
         let theirs = log.clone();
         thread::spawn(move || lines.for_each(|line| theirs.lock().expect("nobody panics").push_str(&(line + "\n"))));
-        Place { folder, address: address.expect("an address"), log }
+        Place { folder, address: address.expect("an address"), started, log }
     }
 
     /// What all of them have said.

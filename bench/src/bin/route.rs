@@ -12,7 +12,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     server.marks().connections_max = 12_000;
     server.add_route(&[Method::Get], "/hello", |_, _, _| Response::text("hello, world"))?;
     server.listen(address)?;
-    println!("listening on {}", server.addresses()[0]);
+    println!("route: ready on http://{}", server.addresses()[0]);
     std::io::stdout().flush()?;
     server.run()?;
     Ok(())

@@ -28,6 +28,9 @@ const WARM_UP: f64 = 0.2;
 /// Bytes of a message's text.
 const TEXT_BYTES: usize = 64;
 
+/// The metric of how often the ledger has committed.
+const COMMITS: &str = "ledger_commits_total";
+
 /// When the next message is sent.
 #[derive(Clone, Copy, Debug)]
 pub enum Pace {
@@ -49,6 +52,8 @@ pub struct Outcome {
     pub crowd_ns: u64,
     /// How often the ledger committed; 0 where there is none.
     pub commits: u64,
+    /// The longest turn of the server's loop since its start.
+    pub longest_turn_ms: u64,
     /// How often a listener was read and had something: how much of what was said came together.
     pub reads: u64,
     pub delays: Histogram,
@@ -89,6 +94,9 @@ impl Outcome {
             ("deliveries", self.deliveries as f64),
             ("wrong", self.wrong as f64),
         ];
+        if self.commits > 0 {
+            figures.push(("longest_turn_ms", self.longest_turn_ms as f64));
+        }
         if self.pages.total() > 0 {
             figures.push(("page_p99_us", us(self.pages.quantile(0.99))));
         }
@@ -210,7 +218,7 @@ impl Crowd {
         self.speak(pace, reader, WARM_UP.min(seconds))?;
         (self.delays, self.pages, self.reads) = (Histogram::default(), Histogram::default(), 0);
         let (sent_before, heard_before) = (self.sent, self.deliveries);
-        let commits_before = house.commits();
+        let commits_before = house.metric(COMMITS);
         let (cpu_before, crowd_before, since) = (cpu(house.pid()), own_ns(), Instant::now());
         self.speak(pace, reader, seconds)?;
         let took = since.elapsed().as_secs_f64();
@@ -221,7 +229,8 @@ impl Crowd {
             seconds: took,
             server_ns: server.total_ns,
             crowd_ns: crowd,
-            commits: house.commits().saturating_sub(commits_before),
+            commits: house.metric(COMMITS).saturating_sub(commits_before),
+            longest_turn_ms: house.metric("loop_longest_turn_milliseconds"),
             reads: self.reads,
             delays: self.delays,
             pages: self.pages,

@@ -65,8 +65,8 @@ impl House {
         Ok(House { child, folder, keeps: matches!(kind, Kind::Hythe(_)), address })
     }
 
-    /// How often the ledger has committed, as the metrics say; 0 if there are none.
-    pub fn commits(&self) -> u64 {
+    /// A figure of the server's metrics, by its name; 0 if there are none.
+    pub fn metric(&self, name: &str) -> u64 {
         if !self.keeps {
             return 0;
         }
@@ -81,7 +81,8 @@ impl House {
             Ok(answer)
         };
         let told = ask().unwrap_or_default();
-        told.lines().find_map(|line| line.split_once("ledger_commits_total ")?.1.trim().parse().ok()).unwrap_or(0)
+        let value = |line: &str| line.strip_prefix("hythe_")?.strip_prefix(name)?.trim().parse().ok();
+        told.lines().find_map(value).unwrap_or(0)
     }
 
     pub fn pid(&self) -> u32 {
