@@ -322,7 +322,7 @@ fn forms_of_browsers_go_back_to_their_pages_and_see_what_is_shown_once() {
     assert!(page.field("Set-Cookie").unwrap().contains("Max-Age=0"));
     let answer = place.ask("POST /register", &form, "username=ada&password=correct+horse");
     assert_eq!(answer.status, 409);
-    assert!(answer.text().contains("The name ada is taken.") && answer.text().contains("<form"), "{answer:?}");
+    assert!(answer.text().contains("the name ada is taken.") && answer.text().contains("<form"), "{answer:?}");
 
     let answer = place.get("/account/../sessions?x=1", &[HTML]);
     assert_eq!(answer.status, 403, "no path climbs");
