@@ -2,6 +2,7 @@
 
 mod mounts;
 mod promises;
+mod sockets;
 mod world;
 
 #[allow(dead_code, reason = "its main is for people")]
