@@ -5,6 +5,7 @@ use crate::http::fault::Fault;
 use crate::server::context::Context;
 use crate::server::reply::Reply;
 use crate::site::people::{end_all, keep};
+#[cfg(feature = "files")]
 use crate::site::resume;
 use crate::site::spot::remove_home_now;
 use crate::site::state::Site;
@@ -32,7 +33,14 @@ pub fn replaced(site: &mut Site, users: Users, cx: &mut Context<'_>) -> Reply<Si
 
 /// Once a minute. What ends by it ends its open streams too.
 pub fn each_minute(site: &mut Site, cx: &mut Context<'_>) -> Reply<Site> {
-    resume::expire(site, cx, sweep_accounts)
+    #[cfg(feature = "files")]
+    {
+        resume::expire(site, cx, sweep_accounts)
+    }
+    #[cfg(not(feature = "files"))]
+    {
+        sweep_accounts(site, cx)
+    }
 }
 
 fn sweep_accounts(site: &mut Site, cx: &mut Context<'_>) -> Reply<Site> {
