@@ -13,4 +13,6 @@ assert len(said) > 50, "it did not get far"
 found = [one for one in said if one["severity"] not in FINE and one["id"].split(" ")[0] not in OF_SELF_SIGNED]
 for one in found:
     print(one["severity"], one["id"], one["finding"])
-sys.exit(1 if found else 0)
+# What it could not look at, on a machine that had no time for it, is no finding: 2 asks for another look.
+unseen = [one for one in found if one["severity"] == "WARN" and "connect problem" in one["finding"]]
+sys.exit(0 if not found else 2 if found == unseen else 1)
