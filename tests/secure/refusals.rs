@@ -134,6 +134,19 @@ fn new_certificates_are_taken_on_a_signal_and_wrong_ones_leave_the_old() {
 }
 
 #[test]
+fn new_certificates_are_seen_without_a_word() {
+    let folder = Folder::new("renewed");
+    let house = House::open(&words(&flags(&[&make(&folder.0, "a", "localhost", 90)])));
+    let newer = make(&folder.0, "a", "localhost", 80);
+    // The files are looked at every ten seconds.
+    let latest = Instant::now() + Duration::from_secs(40);
+    while shown(&house, "localhost") != der(&newer) {
+        assert!(Instant::now() < latest, "the new is taken: {}", house.log());
+        thread::sleep(Duration::from_millis(200));
+    }
+}
+
+#[test]
 fn the_plain_door_leads_to_the_encrypted_one() {
     use std::io::{Read, Write};
     let folder = Folder::new("detour");
