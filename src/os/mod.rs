@@ -32,6 +32,7 @@ pub mod keeping;
 #[cfg_attr(not(feature = "tls"), path = "no_keys.rs")]
 pub mod keys;
 mod opened;
+#[cfg(feature = "files")]
 mod partials;
 pub mod pool;
 pub mod process;
