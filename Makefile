@@ -92,6 +92,7 @@ lint:
 	cargo clippy --manifest-path fuzz/Cargo.toml -- -D warnings
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS="-D warnings -A rustdoc::private-intra-doc-links" cargo doc --workspace --no-deps --document-private-items
+	RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --all-features
 
 doc:
 	cargo doc --no-deps --document-private-items --open

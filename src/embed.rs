@@ -288,6 +288,28 @@ impl<S: State> Server<S> {
 
     /// Begins to serve: whenever [`Running::poll_once`] is called.
     ///
+    /// It takes the server away, so that a route added after the start is a mistake that the compiler tells:
+    ///
+    /// ```compile_fail,E0382
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut server = hythe::Server::new(());
+    /// let running = server.start()?;
+    /// server.add_route(&[hythe::Method::Get], "/late", |_, _, _| hythe::Response::text("too late"))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// The same before the start is none:
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let mut server = hythe::Server::new(());
+    /// server.add_route(&[hythe::Method::Get], "/early", |_, _, _| hythe::Response::text("in time"))?;
+    /// let running = server.start()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// If the event loop cannot be made.
     pub fn start(mut self) -> io::Result<Running<S>> {

@@ -224,6 +224,9 @@ impl<S: Lend<Site>> Server<S> {
         std::fs::create_dir_all(folder).map_err(|error| MountError::Folder(folder.to_owned(), error))?;
         let files = start::files(folder)?;
         self.inner.state().lend().files = Some(files);
+        self.inner.add_alarm(|state, cx| {
+            site::resume::look_around(state.lend(), cx).map(|(lane, task)| (lane, lent_task(task)))
+        });
         self.add_homes()?;
         #[cfg(feature = "ui")]
         self.add_parts(&place, |table| site::show(table, site::entrance::Page::Files))?;
@@ -292,8 +295,10 @@ impl<S: Lend<Site>> Server<S> {
             Some(first) => Err(MountError::Apart(place, first.clone())),
             None => {
                 mounts.place = Some(place.clone());
-                let alarm = |state: &mut S, cx: &mut Context<'_>| state.lend().on_alarm(cx);
-                self.inner.add_alarm(alarm);
+                self.inner.add_alarm(|state, cx| {
+                    state.lend().on_alarm(cx);
+                    None
+                });
                 self.add_parts(&place, site::system)?;
                 #[cfg(feature = "ui")]
                 self.add_parts(&place, site::parts)?;

@@ -17,7 +17,7 @@ use crate::os::process;
 use crate::reactor::hub::Hub;
 #[cfg(feature = "accounts")]
 use crate::server::context::Context;
-use crate::server::reply::{Lane, Reply, Task};
+use crate::server::reply::{Lane, Reply, Step, Task};
 #[cfg(feature = "ui")]
 use crate::site::built;
 #[cfg(feature = "files")]
@@ -131,7 +131,19 @@ pub fn tasks(site: &Site) -> Vec<(Lane, Task<Site>)> {
     tasks.push((Lane::Files, chore(built::prepare)));
     if let Some(files) = &site.files {
         let disk = files.disk.clone();
-        tasks.push((Lane::Files, chore(move || sweep(&*disk))));
+        let task = move || -> Step<Site> {
+            sweep(&*disk);
+            #[cfg(feature = "files")]
+            return Box::new(|site, cx| {
+                if site.files.as_ref().is_some_and(|files| !files.partials.is_empty()) {
+                    cx.wake_at(cx.now);
+                }
+                nothing()
+            });
+            #[cfg(not(feature = "files"))]
+            Box::new(|_, _| nothing())
+        };
+        tasks.push((Lane::Files, Box::new(task)));
     }
     tasks
 }
@@ -145,6 +157,7 @@ pub fn opening(site: &Site, opener: Opener) -> Option<(Lane, Task<Site>)> {
 }
 
 /// A task of which nobody waits to hear.
+#[cfg(feature = "ui")]
 fn chore(work: impl FnOnce() + Send + 'static) -> Task<Site> {
     Box::new(move || {
         work();

@@ -6,6 +6,7 @@ use crate::http::status::Status;
 
 /// A refusal: a status, a stable code for programs, a sentence for people (RFC 9457), and whether the connection can go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Fault {
     /// The status of the answer.
     pub status: Status,

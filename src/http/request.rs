@@ -13,6 +13,7 @@ use crate::http::status::Status;
 
 /// What a request wants done (RFC 9110, section 9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Method {
     /// `GET`
     Get,
@@ -124,6 +125,7 @@ impl HeaderTable<'_> {
 
 /// A request's head, borrowed from the bytes it came in.
 #[derive(Clone, Copy)]
+#[non_exhaustive]
 pub struct Request<'a> {
     /// The method.
     pub method: Method,

@@ -9,6 +9,7 @@ use crate::http::status::Status;
 
 /// What an answer carries.
 #[derive(Default)]
+#[non_exhaustive]
 pub enum Body {
     /// Nothing.
     #[default]
@@ -70,6 +71,7 @@ impl fmt::Debug for Body {
 
 /// An answer to one request. `Date`, `Server`, `Connection` and the length are written by the connection.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Response {
     /// Its status.
     pub status: Status,

@@ -15,6 +15,7 @@ pub struct Topic(u16);
 
 /// In which form a listener hears a note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Dialect {
     /// As event-stream text.
     Event,

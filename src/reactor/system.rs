@@ -24,6 +24,7 @@ impl Key {
 
 /// By which kind of door somebody came in.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Entrance {
     /// What passes can be read on the way.
     #[default]
@@ -80,6 +81,7 @@ pub trait Socket {
 
 /// Which kind of helper a job is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Lane {
     /// File work: any helper, in any order.
     Files,
@@ -97,6 +99,7 @@ pub type Job<D> = Box<dyn FnOnce() -> D + Send>;
 
 /// What the ledger says of an entry it was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Verdict {
     /// It is kept, under this id.
     Kept(i64),

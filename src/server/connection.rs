@@ -417,9 +417,12 @@ impl<S: State> Protocol for Connection<S> {
 
     fn on_alarm(house: &mut House<S>, yard: &mut Yard<Self>) {
         let nobody = Peer { ip: IpAddr::from([0, 0, 0, 0]), port: 0, entrance: Entrance::Plain };
-        let cx = &mut context(yard, nobody);
-        house.state.on_alarm(cx);
-        house.alarms.iter().for_each(|alarm| alarm(&mut house.state, cx));
+        house.state.on_alarm(&mut context(yard, nobody));
+        for alarm in &house.alarms {
+            if let Some((lane, task)) = alarm(&mut house.state, &mut context(yard, nobody)) {
+                yard.spawn(Key::NOBODY, lane, move || Done::Step(task()));
+            }
+        }
     }
 
     fn on_stop(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {

@@ -17,6 +17,7 @@ use crate::reactor::hub::{Dialect, Hub, Topic};
 use crate::reactor::slot::{Counts, Tally};
 use crate::reactor::system::{Key, LANES, Lane, Peer};
 use crate::server::later::{Answerer, Mail, Ticket};
+use crate::server::router::Pattern;
 
 /// A request that has found its handler.
 pub struct Call<'a> {
@@ -27,6 +28,8 @@ pub struct Call<'a> {
     /// Whether a slash ended the path.
     pub is_folder: bool,
     pub(super) mail: Option<&'a Arc<dyn Mail>>,
+    /// The pattern of the route, if it came by one.
+    pub(super) pattern: Option<Pattern<'a>>,
     /// What the pattern's parameters stand for.
     pub(super) parameters: Vec<(&'a str, &'a str)>,
 }
@@ -96,9 +99,11 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// What was asked for, for the log.
-    pub(super) fn route(&self) -> String {
-        format!("{} /{}", self.request.method.name(), self.path.as_str())
+    /// The route that the request came by, as it was added (`GET /items/:id`): what to count requests by, or to name in a log, for
+    /// it holds nothing that a client has sent. Who answers what no route fits has none of its own: the method, and `/*`.
+    pub fn route(&self) -> String {
+        let method = self.request.method.name();
+        self.pattern.map_or_else(|| format!("{method} /*"), |pattern| format!("{method} {pattern}"))
     }
 }
 

@@ -16,14 +16,14 @@ use crate::http::status::Status;
 use crate::http::upgrade::names_websocket;
 use crate::path::{PathFault, RelPath};
 use crate::reactor::slot::Marks;
-use crate::reactor::system::Entrance;
+use crate::reactor::system::{Entrance, Lane};
 use crate::server::access::{AccessLog, write_escaped};
 use crate::server::context::{Call, Context};
 use crate::server::later::Mail;
 use crate::server::layer::{Layer, Next};
 use crate::server::problem::{self, Painter};
 use crate::server::pump::Bodies;
-use crate::server::reply::{Reply, State};
+use crate::server::reply::{Reply, State, Task};
 use crate::server::router::{Found, Router};
 
 /// How a server treats its clients.
@@ -96,8 +96,9 @@ pub type Change<S> = Box<dyn FnOnce(&mut House<S>) -> Option<Marks> + Send>;
 /// Reads anew how a house is to be set up. A helper does it, for it reads files.
 pub type Reload<S> = Arc<dyn Fn() -> Change<S> + Send + Sync>;
 
-/// Who is asked when a time has come, beside the state itself ([`State::on_alarm`]): a part that lives in it.
-pub type Alarm<S> = fn(&mut S, &mut Context<'_>);
+/// Who is asked when a time has come, beside the state itself ([`State::on_alarm`]): a part that lives in it. What it returns is
+/// for a helper.
+pub type Alarm<S> = fn(&mut S, &mut Context<'_>) -> Option<(Lane, Task<S>)>;
 
 const RESOURCE_POLICY: &[u8] = b"Cross-Origin-Resource-Policy: same-origin\r\n";
 
@@ -225,14 +226,14 @@ impl<S: State> House<S> {
         if !matches!(found, Found::Handler(..)) {
             found = found.or(self.built_in.find(request.method, &path));
         }
-        let (handler, parameters) = match found {
-            Found::Handler(handler, parameters) => (handler, parameters),
-            Found::Rest(handler) => (handler, Vec::new()),
+        let (handler, pattern, parameters) = match found {
+            Found::Handler(handler, pattern, parameters) => (handler, Some(pattern), parameters),
+            Found::Rest(handler) => (handler, None, Vec::new()),
             Found::Options(allow) => return Ok(Response::new(Status::NO_CONTENT).header("Allow", &allow).into()),
             Found::WrongMethod(allow) => return Err(wrong_method(&allow)),
             Found::Nothing => return Err(Fault::not_found()),
         };
-        let call = Call { request, path: &path, is_folder, mail: self.mail.as_ref(), parameters };
+        let call = Call { request, path: &path, is_folder, mail: self.mail.as_ref(), pattern, parameters };
         Ok(if self.layers.is_empty() {
             handler(&mut self.state, &call, cx)
         } else {

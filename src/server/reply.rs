@@ -50,6 +50,7 @@ pub trait Sink<S: State>: Send {
 }
 
 /// What should happen next.
+#[non_exhaustive]
 pub enum Reply<S: State> {
     /// Answer.
     Send(Response),

@@ -22,10 +22,20 @@ struct Route<S: State> {
     handlers: [Option<Handler<S>>; METHODS],
 }
 
+/// A route's pattern, as it was added; nothing of what a client has sent is in it.
+#[derive(Clone, Copy)]
+pub struct Pattern<'a>(&'a [Segment]);
+
+impl std::fmt::Display for Pattern<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&write(self.0))
+    }
+}
+
 /// What was found.
 pub enum Found<'a, S: State> {
-    /// A handler, and what the pattern's parameters stand for.
-    Handler(&'a Handler<S>, Vec<(&'a str, &'a str)>),
+    /// A handler, its pattern, and what the pattern's parameters stand for.
+    Handler(&'a Handler<S>, Pattern<'a>, Vec<(&'a str, &'a str)>),
     /// Nothing fits, and this is who is asked then.
     Rest(&'a Handler<S>),
     /// The path is known, the method is not; what is allowed, for the `Allow` field.
@@ -38,6 +48,7 @@ pub enum Found<'a, S: State> {
 
 /// What is wrong with a pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum BadPattern {
     /// It does not begin with a slash, has an empty or hidden segment, a nameless parameter, or a rest that is not last.
     Malformed(String),
@@ -152,7 +163,7 @@ impl<S: State> Router<S> {
         if let Some(&(_, _, at)) = same_length.iter().find(|(end, fixed, _)| *end == last && fixed == text) {
             is_known = true;
             if let Some(handler) = self.routes[at].find(method, &mut allowed) {
-                return Found::Handler(handler, Vec::new());
+                return Found::Handler(handler, Pattern(&self.routes[at].pattern), Vec::new());
             }
         }
         for &(begins, at) in &self.patterns {
@@ -162,7 +173,7 @@ impl<S: State> Router<S> {
             let Some(parameters) = fit(&self.routes[at].pattern, path) else { continue };
             is_known = true;
             if let Some(handler) = self.routes[at].find(method, &mut allowed) {
-                return Found::Handler(handler, parameters);
+                return Found::Handler(handler, Pattern(&self.routes[at].pattern), parameters);
             }
         }
         match &self.rest {
@@ -320,7 +331,7 @@ mod tests {
     fn find(router: &Router<()>, method: Method, path: &str) -> String {
         let path = RelPath::from_plain(path).unwrap();
         match router.find(method, &path) {
-            Found::Handler(_, parameters) => format!("{parameters:?}"),
+            Found::Handler(_, _, parameters) => format!("{parameters:?}"),
             Found::Rest(_) => "the rest".to_owned(),
             Found::WrongMethod(allow) => format!("not {allow}"),
             Found::Options(allow) => format!("options {allow}"),

@@ -171,7 +171,7 @@ pub fn show(
     cx: &Context<'_>,
 ) -> Result<Response, Fault> {
     let next = form::query(call.query.unwrap_or_default()).find(|(name, _)| name == "next");
-    let next = next.and_then(|(_, next)| own_path(site, &next).map(|path| site.address(path)));
+    let next = next.and_then(|(_, next)| own_address(site, &next).map(str::to_owned));
     let note = match find_named(&call.headers, NOTE) {
         Found::One(note) => read_note(note),
         Found::None | Found::Several => None,
@@ -211,7 +211,7 @@ pub fn refused(site: &Site, asker: &Asker, fault: &Fault) -> Response {
     let sentence = format!("    <p class=\"error\" role=\"alert\">{}</p>\n", frame::sentence(&fault.detail));
     let mut parts = Parts { sentence, ..Parts::default() };
     if let Some((_, next)) = asker.typed.iter().find(|(name, _)| *name == "next") {
-        parts.next = own_path(site, next).map(|path| site.address(path)).unwrap_or_default();
+        parts.next = own_address(site, next).unwrap_or_default().to_owned();
     }
     let mut text = fill(asker.page, site, &asker.who, asker.now, &parts);
     for (name, value) in &asker.typed {
@@ -363,14 +363,14 @@ fn users(site: &Site) -> String {
     String::new()
 }
 
-/// A path of this site's own that somebody wants to be sent to, without the prefix. What a browser could take for another
-/// site is none: two slashes, a backslash, a control byte.
-pub fn own_path<'a>(site: &Site, next: &'a str) -> Option<&'a str> {
-    let inside = next.strip_prefix(site.config.path_prefix.as_str())?;
+/// An address of this house that somebody wants to be sent to, be it of this site or of the program that has it mounted. What a
+/// browser could take for another site is none: two slashes, a backslash, a control byte.
+pub fn own_address<'a>(site: &Site, next: &'a str) -> Option<&'a str> {
+    let inside = next.strip_prefix(site.house_prefix())?;
     let is_own = inside.starts_with('/')
         && !inside.starts_with("//")
         && !inside.bytes().any(|byte| byte <= b' ' || byte >= 0x7f || byte == b'\\');
-    is_own.then_some(inside)
+    is_own.then_some(next)
 }
 
 /// The cookie that carries something to the page where it is shown once.
@@ -426,11 +426,18 @@ mod tests {
             ("", "/a\r\nSet-Cookie: x=1", None),
             ("", "/\t/evil.example", None),
             ("", "/é", None),
-            ("/p", "/p/x", Some("/x")),
+            ("/p", "/p/x", Some("/p/x")),
             ("/p", "/p//evil.example", None),
             ("/p", "/q", None),
         ] {
-            assert_eq!(own_path(&site(prefix), next), expected, "{prefix} {next:?}");
+            assert_eq!(own_address(&site(prefix), next), expected, "{prefix} {next:?}");
+        }
+        let mut mounted = site("/p/team");
+        mounted.place = "/team".into();
+        for (next, expected) in
+            [("/p/team/x", Some("/p/team/x")), ("/p/own", Some("/p/own")), ("/p//evil.example", None), ("/q", None)]
+        {
+            assert_eq!(own_address(&mounted, next), expected, "{next:?}");
         }
     }
 

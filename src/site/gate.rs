@@ -25,6 +25,7 @@ use crate::store::users::{Account, Credential};
 
 /// Who a request acts for.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Principal {
     /// Holds the operator's token.
     Operator,
@@ -36,6 +37,7 @@ pub enum Principal {
 
 /// Somebody with an account, and what they came in with.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct User {
     /// The account's number: what owns files and messages.
     pub id: i64,
@@ -81,6 +83,7 @@ impl Principal {
 
 /// What a route does, as far as rights are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Action {
     /// Open to all: health, the description of the service.
     Open,

@@ -12,7 +12,7 @@ use crate::http::status::Status;
 use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
 use crate::site::cookie;
-use crate::site::entrance::{Page, own_path};
+use crate::site::entrance::{Page, own_address};
 use crate::site::gate::{Action, Principal, tell_failure};
 use crate::site::people::{accounts, bad_credentials, begin_try, cost_and_salt, count_try, hashing, keep, name};
 use crate::site::post::{Back, post, post_try};
@@ -191,8 +191,9 @@ fn let_in(
             if visit.as_token {
                 value["token"] = json!(secret);
             }
-            let next = visit.next.as_deref().and_then(|next| own_path(site, next)).unwrap_or("/").to_owned();
-            let answer = visit.back.done(site, &next, Status::OK, &value);
+            let next = visit.next.as_deref().and_then(|next| own_address(site, next));
+            let next = next.map_or_else(|| site.address("/"), str::to_owned);
+            let answer = visit.back.done_at(&next, Status::OK, &value);
             if visit.as_token {
                 return answer.into();
             }

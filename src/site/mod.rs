@@ -142,6 +142,10 @@ fn mount(server: &mut Server<Site>) -> Result<(), BadPattern> {
     let (has_files, has_chat, has_accounts) = (site.files.is_some(), site.has_chat(), site.accounts.is_some());
     #[cfg(feature = "chat")]
     site.chimes.push(news::tell_news);
+    #[cfg(feature = "files")]
+    if has_files {
+        server.add_alarm(resume::look_around);
+    }
     let put: &mut Table<'_> = &mut |method, pattern, handler| server.add_handler(method, pattern, handler);
     system(put)?;
     #[cfg(feature = "ui")]

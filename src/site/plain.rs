@@ -7,7 +7,7 @@ use crate::http::negotiate::prefers_html;
 use crate::http::response::Response;
 use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
-use crate::site::entrance::own_path;
+use crate::site::entrance::own_address;
 use crate::site::frame;
 use crate::site::gate::Principal;
 use crate::site::state::Site;
@@ -18,9 +18,9 @@ pub fn page_of(site: &Site, call: &Call<'_>) -> String {
         let (_, rest) = from.split_once("://")?;
         let (host, _) = rest.split_once('/')?;
         let is_here = call.headers.text(Field::Host).is_some_and(|here| here.eq_ignore_ascii_case(host));
-        own_path(site, &rest[host.len()..]).filter(|_| is_here)
+        own_address(site, &rest[host.len()..]).filter(|_| is_here)
     });
-    site.address(from.unwrap_or("/"))
+    from.map_or_else(|| site.address("/"), str::to_owned)
 }
 
 /// Whether it is a form, of somebody who would rather see a page.

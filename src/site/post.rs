@@ -45,8 +45,13 @@ impl Back {
 
     /// It is done: a person goes on to `next`, a program is told.
     pub fn done(&self, site: &Site, next: &str, status: Status, value: &Value) -> Response {
+        self.done_at(&site.address(next), status, value)
+    }
+
+    /// The same with a whole address, which may be another's of this house.
+    pub fn done_at(&self, next: &str, status: Status, value: &Value) -> Response {
         match self.asker {
-            Some(_) => Response::redirect(Status::SEE_OTHER, &site.address(next)).header("Cache-Control", "no-store"),
+            Some(_) => Response::redirect(Status::SEE_OTHER, next).header("Cache-Control", "no-store"),
             None => Response::json(status, value),
         }
     }

@@ -22,7 +22,7 @@ use crate::http::tus;
 use crate::path::RelPath;
 use crate::server::context::{Call, Context};
 use crate::server::problem;
-use crate::server::reply::Reply;
+use crate::server::reply::{Lane, Reply, Step, Task};
 use crate::site::files::{bad_name, files, url};
 use crate::site::gate::{Action, Principal, rights_of};
 use crate::site::piece::{
@@ -259,6 +259,7 @@ fn create_now(site: &mut Site, call: &Call<'_>, who: &Principal, cx: &Context<'_
             told(begun.and_then(|id| {
                 let is_whole = state.length == Some(0);
                 take_in(site, id, state)?;
+                cx.wake_at(cx.now.plus(LOOK_EVERY_MS));
                 if piece.is_none() && !is_whole {
                     let until = cx.wall.plus(LIFETIME_MS);
                     return Ok(created(site, id, 0, until).into());
@@ -271,24 +272,35 @@ fn create_now(site: &mut Site, call: &Call<'_>, who: &Principal, cx: &Context<'_
     }))
 }
 
-/// Removes uploads whose time is over, then goes on.
-pub fn expire(
-    site: &mut Site,
-    cx: &mut Context<'_>,
-    then: impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> + Send + 'static,
-) -> Reply<Site> {
-    let (Ok(disks), Some(files)) = (Disks::of(site), &mut site.files) else { return then(site, cx) };
-    let gone = files.partials.expire(cx.wall);
-    if gone.is_empty() {
-        return then(site, cx);
+/// While uploads are unfinished it is seen so often whether the time of one is over.
+const LOOK_EVERY_MS: u64 = 60_000;
+
+/// Uploads whose time is over, to be removed by a helper; as long as there are others, it is looked again later.
+pub fn look_around(site: &mut Site, cx: &mut Context<'_>) -> Option<(Lane, Task<Site>)> {
+    let disks = Disks::of(site).ok()?;
+    let partials = &mut site.files.as_mut()?.partials;
+    if partials.is_empty() {
+        return None;
     }
-    Reply::offload_write(move || {
+    // It is asked at every alarm, whoever's it is; only its own are worth a look at all of them.
+    if cx.now < partials.look_at {
+        cx.wake_at(partials.look_at);
+        return None;
+    }
+    partials.look_at = cx.now.plus(LOOK_EVERY_MS);
+    cx.wake_at(partials.look_at);
+    let gone = partials.expire(cx.wall);
+    if gone.is_empty() {
+        return None;
+    }
+    let task = move || -> Step<Site> {
         let held = clear_away(&disks, gone);
-        move |site: &mut Site, cx: &mut Context<'_>| {
+        Box::new(move |site: &mut Site, _: &mut Context<'_>| {
             put_back(site, held);
-            then(site, cx)
-        }
-    })
+            Fault::not_found().into()
+        })
+    };
+    Some((Lane::Writes, Box::new(task)))
 }
 
 /// Removes uploads that are not waited for any more. Gives those back at which another process still is.

@@ -38,6 +38,7 @@ use crate::store::shelf::{Shelf, ShelfLimits};
 use crate::store::users::Users;
 
 /// The site: static pages, files, a chat.
+#[non_exhaustive]
 pub struct Site {
     /// How it was set up.
     pub config: Config,

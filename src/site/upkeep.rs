@@ -1,12 +1,10 @@
-//! What is done without anybody asking: changes of another process to accounts are taken over, what has expired goes (unfinished
-//! uploads too), and uses of sessions are written down.
+//! What is done without anybody asking: changes of another process to accounts are taken over, what has expired goes, and
+//! uses of sessions are written down.
 
 use crate::http::fault::Fault;
 use crate::server::context::Context;
 use crate::server::reply::Reply;
 use crate::site::people::{end_all, keep};
-#[cfg(feature = "files")]
-use crate::site::resume;
 use crate::site::spot::remove_home_now;
 use crate::site::state::Site;
 use crate::store::change::Change;
@@ -33,17 +31,6 @@ pub fn replaced(site: &mut Site, users: Users, cx: &mut Context<'_>) -> Reply<Si
 
 /// Once a minute. What ends by it ends its open streams too.
 pub fn each_minute(site: &mut Site, cx: &mut Context<'_>) -> Reply<Site> {
-    #[cfg(feature = "files")]
-    {
-        resume::expire(site, cx, sweep_accounts)
-    }
-    #[cfg(not(feature = "files"))]
-    {
-        sweep_accounts(site, cx)
-    }
-}
-
-fn sweep_accounts(site: &mut Site, cx: &mut Context<'_>) -> Reply<Site> {
     let Some(accounts) = &site.accounts else { return nothing() };
     if let Some(sweep) = accounts.users.sweep(cx.wall) {
         return keep(site, cx, sweep, |site, _, cx| note_uses(site, cx));

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError, Weak};
 
 use serde_json::{Value, json};
 
-use crate::clock::Wall;
+use crate::clock::{Moment, Wall};
 use crate::path::RelPath;
 use crate::store::disk::PartialId;
 use crate::store::tree::OnConflict;
@@ -220,6 +220,8 @@ pub struct Partial {
 #[derive(Debug, Default)]
 pub struct Partials {
     all: HashMap<PartialId, Partial>,
+    /// When it is to be looked next whose time is over.
+    pub look_at: Moment,
 }
 
 /// There are too many uploads; this says of whom.
@@ -232,6 +234,11 @@ pub enum TooMany {
 }
 
 impl Partials {
+    /// Whether there is none, finished or not.
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
     /// Whether one more may be begun.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use hythe::config::choices::PasswordProfile;
 use hythe::{
@@ -76,6 +77,7 @@ fn get(path: &str) -> Vec<u8> {
     request(&format!("GET {path}"), &[], "")
 }
 
+const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
 const JSON: &str = "Content-Type: application/json";
 
 /// The session's cookie of an answer.
@@ -151,6 +153,42 @@ fn each_part_is_served_where_it_is_mounted_beside_the_programs_own_state() {
             check(&ask(&get("/team/healthz")), "200", "");
         },
     );
+}
+
+#[test]
+fn an_upload_that_nobody_continues_is_gone_after_its_day_though_nobody_comes_and_there_are_no_accounts() {
+    let scratch = Scratch::new("expiry");
+    let uploads = scratch.join("uploads");
+    let mut server = desk();
+    server.mount_files("/", &uploads).unwrap();
+    let mut stage = server.rehearse();
+    let nook = uploads.join(".hythe-tus");
+    let unfinished = || fs::read_dir(&nook).unwrap().count();
+    let hours = |count: u64| Duration::from_secs(count * 60 * 60);
+    let fields = ["Tus-Resumable: 1.0.0", "Upload-Length: 9"];
+    check(&String::from_utf8_lossy(&stage.ask(&request("POST /tus", &fields, ""))), "201", "");
+    assert_eq!(unfinished(), 2, "its content and its state");
+    stage.pass(hours(23));
+    assert_eq!(unfinished(), 2);
+    stage.pass(hours(1) + Duration::from_secs(120));
+    assert_eq!(unfinished(), 0);
+}
+
+#[test]
+fn who_signs_in_goes_on_where_they_were_though_it_be_a_page_of_the_programs_own() {
+    let scratch = Scratch::new("next");
+    let mut stage = all(&scratch.join("all")).unwrap().rehearse();
+    let ada = r#"{"username":"ada","password":"correct horse"}"#;
+    check(&String::from_utf8_lossy(&stage.ask(&request("POST /team/register", &[JSON], ada))), "201", "}");
+    for (next, location) in
+        [("/visits", "/visits"), ("/team/files-ui", "/team/files-ui"), ("//evil.example/", "/team/")]
+    {
+        let form = format!("username=ada&password=correct+horse&next={}", next.replace('/', "%2F"));
+        let answer = stage.ask(&request("POST /team/login", &[FORM, "Accept: text/html"], &form));
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(answer.starts_with("HTTP/1.1 303 "), "{answer}");
+        assert!(answer.contains(&format!("\r\nLocation: {location}\r\n")), "{next}: {answer}");
+    }
 }
 
 #[test]
