@@ -84,6 +84,17 @@ pub fn give_back_from(bytes: libc::c_int) {
     unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, bytes) };
 }
 
+/// Has the allocator give back to the system what it keeps free, of all threads (`malloc_trim(3)`).
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub fn let_go_of_memory() {
+    // SAFETY: a number is passed; the allocator takes its own locks.
+    unsafe { libc::malloc_trim(0) };
+}
+
+/// Other allocators give it back by themselves, or not at all.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn let_go_of_memory() {}
+
 /// Has the kernel take back all pages of code and constants that this process has mapped so far. What is needed again comes back
 /// from the cache of its file, as when memory was short; what only a start needed stays away.
 #[cfg(target_os = "linux")]
