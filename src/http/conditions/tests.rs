@@ -1,3 +1,5 @@
+//! Conditions and ranges under test, case by case of RFC 9110.
+
 use super::Outcome::{NotModified, NotSatisfiable, Part, Parts, PreconditionFailed, Whole};
 use super::*;
 use proptest::prelude::*;

@@ -1,3 +1,5 @@
+//! The exchange under test: its table of transitions, heads and bodies cut at every place.
+
 use super::*;
 use bytes::Bytes;
 use proptest::prelude::*;
