@@ -332,6 +332,10 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
         (self.now, self.wall)
     }
 
+    fn busy_us(&mut self) -> u64 {
+        process::thread_busy_us()
+    }
+
     fn wait(&mut self, until: Option<Moment>, happened: &mut Vec<Happening<D>>) -> io::Result<()> {
         tls::new_turn();
         let mut until = until;
