@@ -17,7 +17,7 @@ use crate::reactor::hub::{Dialect, Hub, Topic};
 use crate::reactor::slot::{Counts, Tally};
 use crate::reactor::system::{Key, LANES, Lane, Peer};
 use crate::server::later::{Answerer, Mail, Ticket};
-use crate::server::router::Pattern;
+use crate::server::pattern::Pattern;
 
 /// A request that has found its handler.
 pub struct Call<'a> {

@@ -24,6 +24,7 @@ pub mod house;
 pub mod later;
 pub mod layer;
 pub mod lend;
+pub mod pattern;
 pub mod problem;
 pub mod pull;
 pub mod pump;

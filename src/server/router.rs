@@ -3,33 +3,14 @@
 
 use crate::http::request::Method;
 use crate::path::RelPath;
+use crate::server::pattern::{Pattern, Segment, write};
 use crate::server::reply::{Handler, State};
 
 const METHODS: usize = Method::ALL.len();
 
-/// A segment of a pattern.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Segment {
-    Fixed(String),
-    /// `:name`: one segment, whatever it is.
-    Parameter(String),
-    /// `*name`: all that follows, even nothing.
-    Rest(String),
-}
-
 struct Route<S: State> {
     pattern: Vec<Segment>,
     handlers: [Option<Handler<S>>; METHODS],
-}
-
-/// A route's pattern, as it was added; nothing of what a client has sent is in it.
-#[derive(Clone, Copy)]
-pub struct Pattern<'a>(&'a [Segment]);
-
-impl std::fmt::Display for Pattern<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&write(self.0))
-    }
 }
 
 /// What was found.
@@ -260,19 +241,6 @@ fn read(pattern: &str) -> Option<Vec<Segment>> {
         });
     }
     Some(segments)
-}
-
-fn write(pattern: &[Segment]) -> String {
-    let mut text = String::new();
-    for segment in pattern {
-        text.push('/');
-        match segment {
-            Segment::Fixed(fixed) => text.push_str(fixed),
-            Segment::Parameter(name) => text.extend([":", name]),
-            Segment::Rest(name) => text.extend(["*", name]),
-        }
-    }
-    if text.is_empty() { "/".to_owned() } else { text }
 }
 
 /// Whether two patterns fit the same paths.
