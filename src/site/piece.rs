@@ -385,6 +385,10 @@ impl Sink<Site> for Piece {
         Ok(())
     }
 
+    fn position(&self) -> u64 {
+        self.at
+    }
+
     /// What has come need not be sent again, but a piece that is to be checked counts as a whole or not at all.
     fn break_off(mut self: Box<Self>, rest: &[u8]) {
         if self.check.is_none() {
