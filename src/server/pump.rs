@@ -52,6 +52,8 @@ pub struct Pump<S: State> {
     spare: Option<Window>,
     /// Held by every pump there is, and by who makes them.
     bodies: Bodies,
+    /// A window has been on its way.
+    has_travelled: bool,
     is_complete: bool,
     /// The client has gone in the middle of the body.
     is_broken: bool,
@@ -84,14 +86,17 @@ impl<S: State> Pump<S> {
             filling: Window::default(),
             spare: None,
             bodies: bodies.clone(),
+            has_travelled: false,
             is_complete: false,
             is_broken: false,
             allowed,
         }
     }
 
-    /// The lane its trips take.
-    pub const LANE: Lane = Lane::Writes;
+    /// The lane its next trip takes. Who sends no more than one window waits for just that.
+    pub fn lane(&self) -> Lane {
+        if self.is_complete && !self.has_travelled { Lane::Writes } else { Lane::Bodies }
+    }
 
     /// Takes bytes of the body. Says whether it was allowed so many.
     pub fn fill(&mut self, bytes: &[u8]) -> bool {
@@ -159,6 +164,7 @@ impl<S: State> Pump<S> {
             return None;
         }
         let mut sink = self.sink.take()?;
+        self.has_travelled = true;
         let window = std::mem::replace(&mut self.filling, self.spare.take().unwrap_or_default());
         let is_last = self.is_complete;
         // The sink will tell, when it comes home.
@@ -227,6 +233,7 @@ mod tests {
         let body: Vec<u8> = (0..3_000_000u32).map(|at| (at % 251) as u8).collect();
         let mut away: Option<Trip<()>> = None;
         let mut stops = 0;
+        assert_eq!(pump.lane(), Lane::Bodies);
         for part in body.chunks(50_000) {
             if pump.is_full() {
                 stops += 1;
@@ -244,6 +251,7 @@ mod tests {
             let Sunk::Home(sink, window) = trip() else { panic!() };
             pump.come_home(sink, window);
         }
+        assert_eq!(pump.lane(), Lane::Bodies);
         assert!(matches!(pump.trip().unwrap()(), Sunk::Finished(_)));
         assert!(stops > 3);
         assert!(*heap.lock().unwrap() == body);
@@ -337,7 +345,10 @@ mod tests {
             let ends = std::mem::take(&mut *ends.lock().unwrap());
             let beyond: Vec<_> = ends.iter().skip(1).map(|end| (end - 150) % WINDOW).collect();
             assert_eq!(beyond, [0, 0, 0], "after {begun}: {ends:?}");
-            assert!(ends.is_sorted_by(|one, next| next - one >= WINDOW / 2 && next - one <= WINDOW * 3 / 2), "{ends:?}");
+            assert!(
+                ends.is_sorted_by(|one, next| next - one >= WINDOW / 2 && next - one <= WINDOW * 3 / 2),
+                "{ends:?}"
+            );
         }
     }
 
@@ -348,6 +359,7 @@ mod tests {
         assert!(pump.fill(b"0123456789"));
         assert!(!pump.fill(b"x"));
         pump.complete();
+        assert_eq!(pump.lane(), Lane::Writes);
         assert!(matches!(pump.trip().unwrap()(), Sunk::Refused(fault) if fault.code == "full"));
     }
 }

@@ -135,7 +135,8 @@ pub fn stage(seed: u64, setting: &Setting) -> Stage<Site> {
     rules.access_log = setting.logs.then_some(Format::Combined);
     let mut marks = Marks::default();
     (marks.connections_max, marks.per_address_max) = (setting.connections_max, setting.per_address_max);
-    (marks.jobs_max, marks.drain_ms) = ([setting.files_max, setting.files_max, 16], setting.drain_ms);
+    (marks.jobs_max, marks.drain_ms) =
+        ([setting.files_max, setting.files_max, setting.files_max, 16], setting.drain_ms);
     Stage::new(Parts {
         server: site::server(site, hub).expect("the table of routes is right"),
         rules,
