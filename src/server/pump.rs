@@ -14,6 +14,9 @@ pub const WINDOW: usize = 256 << 10;
 /// windows would hold more, they get smaller ones.
 const WINDOWS: usize = 8 << 20;
 
+/// With more bodies than this at once whoever writes makes room for all others.
+const CROWD: usize = 16;
+
 /// What a body that has hardly begun is read into: ten thousand that go no further cost no more than this each.
 const FIRST_ROOM: usize = 16 << 10;
 
@@ -68,8 +71,16 @@ pub struct Bodies(Arc<()>);
 impl Bodies {
     /// How much each of them may hold before it travels: a power of two, as the system's blocks are.
     fn window(&self) -> usize {
-        let pumps = Arc::strong_count(&self.0) - 1;
-        1 << (WINDOWS / pumps.max(1)).clamp(FIRST_ROOM, WINDOW).ilog2()
+        1 << (WINDOWS / self.count().max(1)).clamp(FIRST_ROOM, WINDOW).ilog2()
+    }
+
+    fn count(&self) -> usize {
+        Arc::strong_count(&self.0) - 1
+    }
+
+    /// The lane of what is written beside their windows: their beginnings and ends too are much when there are many of them.
+    pub fn writers(&self) -> Lane {
+        if self.count() > CROWD { Lane::Bodies } else { Lane::Writes }
     }
 }
 
@@ -95,7 +106,7 @@ impl<S: State> Pump<S> {
 
     /// The lane its next trip takes. Who sends no more than one window waits for just that.
     pub fn lane(&self) -> Lane {
-        if self.is_complete && !self.has_travelled { Lane::Writes } else { Lane::Bodies }
+        if self.is_complete && !self.has_travelled { self.bodies.writers() } else { Lane::Bodies }
     }
 
     /// Takes bytes of the body. Says whether it was allowed so many.
@@ -291,11 +302,14 @@ mod tests {
         let mut first = pump();
         assert_eq!(size(&mut first), (FIRST_ROOM, WINDOW));
         assert_eq!(size(&mut first), (WINDOW, WINDOW), "the window that came home is used again");
+        assert_eq!(bodies.writers(), Lane::Writes);
         let crowd: Vec<_> = (0..99).map(|_| pump()).collect();
+        assert_eq!(bodies.writers(), Lane::Bodies);
         assert_eq!(size(&mut first), (64 << 10, 0), "one that is far too large is given back");
         let many: Vec<_> = (0..2000).map(|_| pump()).collect();
         assert_eq!(size(&mut first), (FIRST_ROOM, 0), "but none is too small to be worth a trip");
         drop((crowd, many));
+        assert_eq!(bodies.writers(), Lane::Writes);
         assert!(!first.is_full());
         assert!(first.fill(&[b'x'; WINDOW]) && first.is_full());
     }

@@ -270,6 +270,11 @@ impl Piece {
         })
     }
 
+    /// What is known of the upload while this piece of it comes.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
     /// How much may still come.
     pub fn room_left(&self) -> u64 {
         self.most - self.at.min(self.most)
