@@ -10,8 +10,9 @@ use base64::Engine as _;
 use hythe::reactor::slot::Brought;
 use hythe::reactor::system::{Entrance, Peer};
 use hythe::server::connection::Done;
+use hythe::server::context::Context;
+use hythe::site::resume;
 use hythe::site::state::Site;
-use hythe::site::{resume, upkeep};
 use sha2::{Digest, Sha256};
 
 use crate::dice::{Dice, Odds};
@@ -165,7 +166,14 @@ impl Play {
     fn pass(&mut self, ms: u64) {
         let stage = self.stage();
         stage.net.borrow_mut().wall += ms;
-        stage.reactor.system().bring(Brought::News(Done::Step(Box::new(upkeep::each_minute))));
+        let look = |site: &mut Site, cx: &mut Context<'_>| {
+            if let Some(files) = &mut site.files {
+                files.partials.look_at = cx.now;
+            }
+            cx.wake_at(cx.now);
+            hythe::Fault::not_found().into()
+        };
+        stage.reactor.system().bring(Brought::News(Done::Step(Box::new(look))));
         (0..20).for_each(|_| stage.turn());
     }
 
