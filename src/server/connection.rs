@@ -105,6 +105,7 @@ impl<S: State> Connection<S> {
                 }
             }
             Reply::Offload(lane, task) => {
+                let lane = if lane == Lane::Writes { house.bodies.writers() } else { lane };
                 if !port.yard.has_room(lane) {
                     return self.refuse(&overloaded(), line, house, port);
                 }
@@ -121,7 +122,7 @@ impl<S: State> Connection<S> {
                 self.wait_for(ticket, line, port);
             }
             Reply::Keep(entry, decided) => {
-                port.keep(entry, Promise::Reply(decided));
+                port.keep(*entry, Promise::Reply(decided));
                 self.go_away(line, port);
             }
             Reply::Wait { topic, until, outlasts, again } => {

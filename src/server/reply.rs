@@ -41,6 +41,12 @@ pub trait Sink<S: State>: Send {
     /// Takes the next bytes. May block. A refusal ends the upload and is the answer.
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault>;
 
+    /// Where in its file the next bytes will lie. Windows are cut so that they end at a multiple of their size there: a system
+    /// keeps files in blocks, and whole blocks cost it least. By default nobody knows, and all windows are of one size.
+    fn position(&self) -> u64 {
+        0
+    }
+
     /// The body is complete. May block. Returns what follows in the loop.
     fn finish(self: Box<Self>) -> Step<S>;
 
@@ -75,8 +81,8 @@ pub enum Reply<S: State> {
     Later(Ticket),
     /// Have a helper do something, then take the step it returns; if it takes longer than the ticket says, 504.
     Within(Ticket, Lane, Task<S>),
-    /// Have the ledger keep an entry, then go on with its verdict.
-    Keep(S::Entry, Decided<S>),
+    /// Have the ledger keep an entry, then go on with its verdict. Boxed, for replies are handed on by value, and most are answers.
+    Keep(Box<S::Entry>, Decided<S>),
     /// Wait for the next note on a topic, or until the time is over, then ask again.
     Wait {
         /// On what.
@@ -210,6 +216,10 @@ impl<S: State> Sink<S> for EndingSink<S> {
         self.sink.write(bytes)
     }
 
+    fn position(&self) -> u64 {
+        self.sink.position()
+    }
+
     fn finish(self: Box<Self>) -> Step<S> {
         end_step(self.sink.finish(), self.ending)
     }
@@ -237,6 +247,10 @@ struct Changed<S: State> {
 impl<S: State> Sink<S> for Changed<S> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         self.sink.write(bytes)
+    }
+
+    fn position(&self) -> u64 {
+        self.sink.position()
     }
 
     fn finish(self: Box<Self>) -> Step<S> {
@@ -268,5 +282,17 @@ impl<S: State, R: Into<Reply<S>>> From<Result<R, Fault>> for Reply<S> {
             Ok(reply) => reply.into(),
             Err(fault) => Reply::Refuse(fault),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_is_small_enough_to_be_handed_on_by_value() {
+        // Beyond 128 bytes each hand-over is a call to copy memory.
+        assert!(size_of::<Reply<()>>() <= 128, "{} bytes", size_of::<Reply<()>>());
+        assert!(size_of::<Response>() <= 128, "{} bytes", size_of::<Response>());
     }
 }

@@ -118,7 +118,7 @@ fn server(guest: Guest, hub: Hub) -> Server<Guest> {
             Reply::offload(move || {
                 let entry = String::from_utf8_lossy(&body).into_owned();
                 move |_: &mut Guest, _: &mut Context<'_>| {
-                    Reply::Keep(entry, Box::new(move |guest, verdict, cx| say(guest, verdict, body, cx)))
+                    Reply::Keep(Box::new(entry), Box::new(move |guest, verdict, cx| say(guest, verdict, body, cx)))
                 }
             })
         })
@@ -344,7 +344,7 @@ pub fn stage(seed: u64, odds: &Odds, connections_max: usize, keepalive_requests:
     let mut rules = Rules::default();
     rules.keepalive_requests = keepalive_requests;
     let mut marks = Marks::default();
-    (marks.connections_max, marks.jobs_max) = (connections_max, [4096, 4096, 16]);
+    (marks.connections_max, marks.jobs_max) = (connections_max, [4096, 4096, 4096, 16]);
     let mut stage = Stage::new(Parts {
         server: server(guest, hub),
         rules,

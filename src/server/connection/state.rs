@@ -146,7 +146,7 @@ pub(super) fn spread(period_ms: u64, key: Key) -> u64 {
 }
 
 pub(super) fn context<'a, S: State>(yard: &'a mut Yard<Connection<S>>, peer: Peer) -> Context<'a> {
-    const ALL: [Lane; LANES] = [Lane::Files, Lane::Writes, Lane::Hash];
+    const ALL: [Lane; LANES] = [Lane::Files, Lane::Writes, Lane::Bodies, Lane::Hash];
     let (has_room, jobs_out) = (ALL.map(|lane| yard.has_room(lane)), ALL.map(|lane| yard.jobs_out(lane)));
     let promises = yard.promises();
     Context {
@@ -212,7 +212,7 @@ pub(super) fn follow_orphan<S: State>(
     let nobody = Key { index: u32::MAX, age: key.age };
     match reply {
         Reply::Offload(lane, task) => yard.spawn(nobody, lane, move || Done::Step(task())),
-        Reply::Keep(entry, decided) => yard.keep(nobody, entry, Promise::Reply(decided)),
+        Reply::Keep(entry, decided) => yard.keep(nobody, *entry, Promise::Reply(decided)),
         // Nothing will come for it, and dropping it may block.
         Reply::Receive { sink, .. } => yard.spawn(nobody, Lane::Writes, move || drop_there(sink)),
         _ => {}
