@@ -18,8 +18,18 @@ pub const STACK: usize = 256 << 10;
 /// A helper with nothing to do for so long ends.
 pub const IDLE_MAX: Duration = Duration::from_secs(10);
 
-/// By so much a patient lane lets others go first (`nice(2)`): beside the loop on one core it gets a tenth.
-const PATIENCE: i32 = 10;
+/// By so much a lane lets others go first (`nice(2)`). What writes, and has clients waiting, gets a tenth of a core that it shares
+/// with a busy loop. What hashes gets a seventieth: each of its turns is a whole tick of the system's clock, and with a tenth there
+/// are so many of them that one request in a hundred falls into one.
+const fn patience(lane: usize) -> i32 {
+    if lane == Lane::Files as usize {
+        0
+    } else if lane == Lane::Hash as usize {
+        19
+    } else {
+        10
+    }
+}
 
 /// How long a turn on a core a helper asks for: what the system gives by itself, some milliseconds.
 #[cfg(target_os = "linux")]
@@ -107,13 +117,7 @@ impl<D: Send + 'static> Pool<D> {
         let lane = |at: usize| {
             let queue = Queue { jobs: VecDeque::new(), idle: 0, threads: 0, is_over: false };
             let (bell, threads_max) = (Condvar::new(), threads_max[at].max(1));
-            Arc::new(LaneOf {
-                queue: Mutex::new(queue),
-                bell,
-                threads_max,
-                idle_max,
-                patience: if at == Lane::Files as usize { 0 } else { PATIENCE },
-            })
+            Arc::new(LaneOf { queue: Mutex::new(queue), bell, threads_max, idle_max, patience: patience(at) })
         };
         Pool { lanes: std::array::from_fn(lane), tray }
     }
