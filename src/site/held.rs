@@ -7,7 +7,6 @@ use std::collections::VecDeque;
 use crate::clock::Moment;
 use crate::server::context::Context;
 use crate::server::reply::{Key, Topic};
-use crate::site::state::Site;
 
 /// How long a refusal is held back: some two a second on each connection are no load.
 pub const HELD_MS: u64 = 500;
@@ -41,6 +40,14 @@ impl Held {
         Some((topic, cx.now.plus(HELD_MAX_MS)))
     }
 
+    /// Lets go of those whose time has come. A connection may have closed meanwhile; then nobody is called.
+    pub fn release(&mut self, cx: &mut Context<'_>) {
+        self.due(cx.now).for_each(|key| cx.call_for(key));
+        if let Some(at) = self.next(cx.now) {
+            cx.wake_at(at);
+        }
+    }
+
     /// Those whose turn it is.
     fn due(&mut self, now: Moment) -> impl Iterator<Item = Key> {
         let due = self.queue.partition_point(|(at, _)| *at <= now);
@@ -50,16 +57,6 @@ impl Held {
     /// When the next ones are looked at.
     fn next(&self, now: Moment) -> Option<Moment> {
         self.queue.front().map(|(at, _)| (*at).max(now.plus(1)))
-    }
-}
-
-/// Lets go of those whose time has come. The connection may have closed meanwhile; then nobody is called.
-pub fn release(site: &mut Site, cx: &mut Context<'_>) {
-    let Some(accounts) = &mut site.accounts else { return };
-    let held = &mut accounts.held;
-    held.due(cx.now).for_each(|key| cx.call_for(key));
-    if let Some(at) = held.next(cx.now) {
-        cx.wake_at(at);
     }
 }
 

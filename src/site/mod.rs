@@ -144,7 +144,7 @@ fn mount(server: &mut Server<Site>) -> Result<(), BadPattern> {
     #[cfg(feature = "chat")]
     site.chimes.push(news::tell_news);
     #[cfg(feature = "accounts")]
-    site.chimes.push(held::release);
+    site.chimes.push(people::release);
     let put: &mut Table<'_> = &mut |method, pattern, handler| server.add_handler(method, pattern, handler);
     system(put)?;
     #[cfg(feature = "ui")]

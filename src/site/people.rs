@@ -86,6 +86,13 @@ pub fn is_flooding(site: &mut Site, cx: &Context<'_>) -> bool {
     accounts.refusals.take(cx.peer.ip, cx.now).is_err()
 }
 
+/// Lets go of those who were held back long enough.
+pub fn release(site: &mut Site, cx: &mut Context<'_>) {
+    if let Some(accounts) = &mut site.accounts {
+        accounts.held.release(cx);
+    }
+}
+
 /// Begins a try at an account from an address.
 pub fn begin_try(site: &mut Site, name: &str, ip: IpAddr, cx: &Context<'_>) -> Result<Try, Fault> {
     begin(site, cx, |accounts| {
