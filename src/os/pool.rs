@@ -18,18 +18,8 @@ pub const STACK: usize = 256 << 10;
 /// A helper with nothing to do for so long ends.
 pub const IDLE_MAX: Duration = Duration::from_secs(10);
 
-/// By so much a lane lets others go first (`nice(2)`). What writes, and has clients waiting, gets a tenth of a core that it shares
-/// with a busy loop. What hashes gets a seventieth: each of its turns is a whole tick of the system's clock, and with a tenth there
-/// are so many of them that one request in a hundred falls into one.
-const fn patience(lane: usize) -> i32 {
-    if lane == Lane::Files as usize {
-        0
-    } else if lane == Lane::Hash as usize {
-        19
-    } else {
-        10
-    }
-}
+/// By so much a patient lane lets others go first (`nice(2)`): beside the loop on one core it gets a tenth.
+const PATIENCE: i32 = 10;
 
 /// How long a turn on a core a helper asks for: what the system gives by itself, some milliseconds.
 #[cfg(target_os = "linux")]
@@ -101,8 +91,7 @@ struct LaneOf<D> {
     bell: Condvar,
     threads_max: usize,
     idle_max: Duration,
-    /// By how much its work lets all others go first.
-    patience: i32,
+    lane: Lane,
 }
 
 /// All lanes.
@@ -114,12 +103,12 @@ pub struct Pool<D: Send + 'static> {
 impl<D: Send + 'static> Pool<D> {
     /// Lanes with at most so many threads each, which end when they have had nothing to do for so long.
     pub fn new(threads_max: [usize; LANES], idle_max: Duration, tray: Arc<Tray<D>>) -> Pool<D> {
-        let lane = |at: usize| {
+        let lane = |lane: Lane| {
             let queue = Queue { jobs: VecDeque::new(), idle: 0, threads: 0, is_over: false };
-            let (bell, threads_max) = (Condvar::new(), threads_max[at].max(1));
-            Arc::new(LaneOf { queue: Mutex::new(queue), bell, threads_max, idle_max, patience: patience(at) })
+            let (bell, threads_max) = (Condvar::new(), threads_max[lane as usize].max(1));
+            Arc::new(LaneOf { queue: Mutex::new(queue), bell, threads_max, idle_max, lane })
         };
-        Pool { lanes: std::array::from_fn(lane), tray }
+        Pool { lanes: [Lane::Files, Lane::Writes, Lane::Hash].map(lane), tray }
     }
 
     /// Gives a helper work.
@@ -159,7 +148,16 @@ fn help<D>(lane: &LaneOf<D>, tray: &Tray<D>) {
     // the process's.
     // Every helper says so, for a thread begins with what the one had that started it.
     #[cfg(target_os = "linux")]
-    share_core(lane.patience, TURN);
+    match lane.lane {
+        Lane::Files => share_core(0, TURN),
+        Lane::Writes => share_core(PATIENCE, TURN),
+        // Each of its turns is a whole tick of the system's clock: were it given a hundredth of a core that the loop keeps busy, one
+        // request in a hundred would fall into one. A sign-in takes seconds there, and as long as ever where a core is free.
+        Lane::Hash => {
+            share_core(PATIENCE, TURN);
+            let _ = sys::give_way();
+        }
+    }
     loop {
         let since = Instant::now();
         let mut queue = lane.queue.lock().unwrap_or_else(PoisonError::into_inner);
