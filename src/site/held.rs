@@ -8,8 +8,8 @@ use crate::clock::Moment;
 use crate::server::context::Context;
 use crate::server::reply::{Key, Topic};
 
-/// How long a refusal is held back: some two a second on each connection are no load.
-pub const HELD_MS: u64 = 500;
+/// How long a refusal is held back: one a second on each connection is no load, and nobody is told to come again sooner.
+pub const HELD_MS: u64 = 1_000;
 /// A connection that was not let go by then goes by itself: its deadline is as exact as the wheel.
 pub const HELD_MAX_MS: u64 = 5_000;
 /// More than so many are not held; whoever comes then is refused at once.
