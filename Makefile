@@ -1,5 +1,5 @@
 # Every line here is one that you could type yourself.
-.PHONY: run build test features sim kill clients fuzz bench lint doc install
+.PHONY: run build test features sim kill clients fuzz bench size lint doc install
 
 # Where `make install` puts things; DESTDIR goes before all of it.
 PREFIX ?= /usr/local
@@ -81,6 +81,10 @@ fuzz:
 bench:
 	cargo run --release --package hythe-bench
 	cargo run --release --package hythe-bench --bin chat
+
+# Bare, with each feature alone, and with all: nine release builds.
+size:
+	bench/size
 
 lint:
 	cargo fmt --all --check

@@ -40,6 +40,10 @@ const TRIM_EVERY: usize = 1_000;
 /// So many messages are put into the index in one go, while new ones may be waiting.
 const INDEXED_AT_ONCE: usize = 4_096;
 
+/// When nothing was kept for so many looks, the ledger's memory goes back to the system.
+#[cfg(feature = "accounts")]
+const QUIET_LOOKS: u32 = 5;
+
 /// How much of the chat is kept.
 #[derive(Clone, Copy)]
 struct Measure {
@@ -157,6 +161,9 @@ pub struct Hand {
     version: Option<i64>,
     #[cfg(feature = "accounts")]
     looks: u32,
+    /// Looks since something was kept.
+    #[cfg(feature = "accounts")]
+    quiet_looks: u32,
     /// Whether another process works on the ledger by now.
     has_passed_on: bool,
 }
@@ -174,6 +181,8 @@ impl Hand {
             version: None,
             #[cfg(feature = "accounts")]
             looks: 0,
+            #[cfg(feature = "accounts")]
+            quiet_looks: 0,
             has_passed_on: false,
         }
     }
@@ -197,6 +206,10 @@ impl Hand {
             return keep_the_rest(ledger, batch);
         }
         self.since_trim += batch.len();
+        #[cfg(feature = "accounts")]
+        {
+            self.quiet_looks = 0;
+        }
         let verdicts = ledger.keep(batch);
         if let Some(error) = ledger.shut_by()
             && !std::mem::replace(&mut self.has_told, true)
@@ -244,6 +257,12 @@ impl Hand {
                     None
                 }
             };
+        }
+        self.quiet_looks = self.quiet_looks.saturating_add(1);
+        if self.quiet_looks == QUIET_LOOKS
+            && let Some(Err(error)) = self.ledger.as_ref().map(Ledger::let_go)
+        {
+            log::warn!("the ledger keeps its memory: {error}");
         }
         self.looks = self.looks.wrapping_add(1);
         if self.looks.is_multiple_of(60) { Some(Box::new(upkeep::each_minute)) } else { None }

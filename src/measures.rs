@@ -42,6 +42,11 @@ pub fn fit_to_descriptors(limits: &mut Limits) {
     }
 }
 
+/// Makes room for the descriptors of all connections, ahead of them.
+pub fn reserve_descriptors(limits: &Limits) {
+    process::reserve_descriptors(limits.max_connections.saturating_add(DESCRIPTORS_KEPT));
+}
+
 /// The hosts that are answered to; clients leave `default_port` out.
 ///
 /// # Errors

@@ -118,10 +118,15 @@ impl<'a> RelPath<'a> {
 
     /// What remains below `folder`, if this path is in it or is it.
     pub fn strip(&self, folder: &str) -> Option<RelPath<'_>> {
+        // Not for the answer but for speed: the address of an empty text is 1, and a C library that compares no bytes there
+        // by a masked load pays hundreds of cycles for the page that is missing.
+        if folder.is_empty() {
+            return Some(self.borrow());
+        }
         let rest = self.0.strip_prefix(folder)?;
         match rest.strip_prefix('/') {
             Some(rest) => Some(RelPath(Cow::Borrowed(rest))),
-            None if rest.is_empty() || folder.is_empty() => Some(RelPath(Cow::Borrowed(rest))),
+            None if rest.is_empty() => Some(RelPath(Cow::Borrowed(rest))),
             None => None,
         }
     }

@@ -15,7 +15,7 @@ use crate::config::listen::Listen;
 use crate::embed::NoKeeper;
 #[cfg(feature = "_ledger")]
 use crate::hand::{self, Keeping};
-use crate::measures::{Bound, fit_to_descriptors, marks, rules};
+use crate::measures::{Bound, fit_to_descriptors, marks, reserve_descriptors, rules};
 use crate::os::doors::{self, Door};
 use crate::os::keys::Keys;
 use crate::os::pool;
@@ -77,6 +77,8 @@ impl Premises {
             return Err(RunError::Configuration(sentence.into()));
         }
         let as_started = config.clone();
+        // Before the first other thread.
+        reserve_descriptors(&config.limits);
         let keys = read_keys(config)?;
         let (held, doors, bound, before) = match before {
             Some(mut before) => {

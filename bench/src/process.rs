@@ -64,6 +64,13 @@ pub fn resident_bytes(pid: u32) -> u64 {
     rollup_bytes(pid, "Rss:")
 }
 
+/// What a process and its descendants have resident that stands in no file, in bytes: heap, stacks, and what of a file's pages has
+/// been written on.
+#[must_use]
+pub fn anonymous_bytes(pid: u32) -> u64 {
+    rollup_bytes(pid, "Anonymous:")
+}
+
 fn rollup_bytes(pid: u32, which: &str) -> u64 {
     family(pid)
         .into_iter()
@@ -133,6 +140,7 @@ mod tests {
         assert!(cpu(me).total_ns > 0);
         assert!(memory_bytes(me) > 64 * 1024);
         assert!(resident_bytes(me) >= memory_bytes(me));
+        assert!((64 * 1024..=resident_bytes(me)).contains(&anonymous_bytes(me)));
         assert!(descriptors(me) >= 3);
     }
 }

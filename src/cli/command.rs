@@ -2,6 +2,7 @@
 //!
 //! clap's own errors are several lines; ours are one sentence, so they are put together here from what clap knows.
 
+use std::error::Error as _;
 use std::ffi::OsString;
 #[cfg(feature = "_ledger")]
 use std::path::PathBuf;
@@ -310,6 +311,13 @@ fn sentence(error: &clap::Error, task: Option<&OsString>) -> String {
         ErrorKind::InvalidValue | ErrorKind::NoEquals | ErrorKind::WrongNumberOfValues => {
             format!("{name} needs a value; see hythe --help")
         }
+        ErrorKind::ValueValidation => {
+            let value = told(ContextKind::InvalidValue).unwrap_or_default();
+            match error.source() {
+                Some(why) if !why.is::<std::num::ParseIntError>() => format!("{name}: {why}"),
+                _ => format!("{name} takes a whole number, and {value:?} is none"),
+            }
+        }
         ErrorKind::TooManyValues => format!("{name} takes no value here; see hythe --help"),
         ErrorKind::ArgumentConflict if name.is_empty() => "one port is enough; see hythe --help".to_string(),
         ErrorKind::ArgumentConflict => format!("{name} may be given only once"),
@@ -393,6 +401,10 @@ mod tests {
             ("--www", "--www needs a value"),
             #[cfg(feature = "client")]
             ("completions tcsh", "\"tcsh\" is none of bash, elvish, fish, powershell, zsh"),
+            #[cfg(feature = "tls")]
+            ("cert --days abc", "--days takes a whole number, and \"abc\" is none"),
+            #[cfg(feature = "tls")]
+            ("cert --days 0", "--days: 0 is not in 1..=36500"),
             ("--www a --www b", "--www may be given only once"),
             ("8080 9090", "one port is enough"),
             ("users add ada", "\"users\" is neither a port nor a command; the nearest command is user"),
@@ -414,6 +426,25 @@ mod tests {
             assert!(mistake.sentence.contains(says), "{line}: {mistake}");
             assert!(!mistake.sentence.contains('\n'), "{line}: {mistake}");
             assert_eq!(mistake.exit.code(), 64, "{line}");
+        }
+    }
+
+    #[cfg(feature = "client")]
+    #[test]
+    fn the_clients_mistakes_have_a_number_of_their_own() {
+        for (line, says) in [
+            ("tail --since abc", "--since takes a whole number, and \"abc\" is none"),
+            ("tail --since -1", "no value here is below 0"),
+            ("tail --since 99999999999999999999", "--since takes a whole number"),
+            ("tail --since", "--since needs a value"),
+            ("ls --sort age", "\"age\" is none of name, size, time"),
+            ("put", "<FILE>... is missing; see hythe put --help"),
+            ("-q get --nothing a", "there is no flag --nothing"),
+        ] {
+            let mistake = heard(line).unwrap_err();
+            assert!(mistake.sentence.contains(says), "{line}: {mistake}");
+            assert!(!mistake.sentence.contains('\n'), "{line}: {mistake}");
+            assert_eq!(mistake.exit.code(), 2, "{line}");
         }
     }
 

@@ -177,7 +177,7 @@ impl Key {
         match &self.kind {
             Folder(field) => *field(config) = path(value)?,
             File(field) => *field(config) = Some(path(value)?),
-            Token => config.tokens.extend(token(value, layer)),
+            Token => config.tokens.push(token(value, layer)?),
             _ => self.set_text(config, text(value)?.trim())?,
         }
         Ok(())
@@ -257,14 +257,18 @@ fn path(value: &OsStr) -> Result<PathBuf, String> {
     if value.is_empty() { Err("needs a path".to_string()) } else { Ok(PathBuf::from(value)) }
 }
 
-fn token(value: &OsStr, layer: Layer) -> Option<OperatorToken> {
+fn token(value: &OsStr, layer: Layer) -> Result<OperatorToken, String> {
     let source = match layer {
         Layer::Flag => TokenSource::CommandLine,
         Layer::Environment => TokenSource::Environment,
         Layer::File | Layer::Default => TokenSource::File,
     };
     let secret = Secret::new(value.as_encoded_bytes().trim_ascii());
-    (!secret.is_empty()).then_some(OperatorToken { secret, source })
+    if secret.is_empty() {
+        Err("is empty; a token has one character at least".to_string())
+    } else {
+        Ok(OperatorToken { secret, source })
+    }
 }
 
 fn yes_or_no(text: &str) -> Option<bool> {

@@ -17,10 +17,12 @@ use crate::config::choices::LogFormat;
 
 /// Begins logging to `sink`, at the level and in the format of the configuration. Only once in a process.
 pub fn start(config: &Config, sink: Box<dyn Write + Send>) -> Result<(), SetLoggerError> {
-    match config.log_format {
-        LogFormat::Text => WriteLogger::init(config.log_level, layout(), sink),
-        LogFormat::Json => WriteLogger::init(config.log_level, layout(), JsonLines::new(sink)),
-    }
+    // Both are one type, for simplelog and what it writes times with are compiled anew for each.
+    let sink = match config.log_format {
+        LogFormat::Text => sink,
+        LogFormat::Json => Box::new(JsonLines::new(sink)),
+    };
+    WriteLogger::init(config.log_level, layout(), sink)
 }
 
 /// Where messages go when nothing gathers them: the configured file, or stderr.

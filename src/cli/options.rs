@@ -795,8 +795,10 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_token_is_none() {
-        assert_eq!(set("token", " ").unwrap().tokens, []);
+    fn an_empty_token_is_refused() {
+        for nothing in ["", " "] {
+            assert_eq!(set("token", nothing).unwrap_err(), "is empty; a token has one character at least");
+        }
         assert_eq!(set("token", "s3cret").unwrap().tokens.len(), 1);
     }
 

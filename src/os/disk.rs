@@ -21,7 +21,7 @@ use crate::os::draft::{FOLDER_MODE, FolderDraft, begin, refuse_folder, rename_ne
 use crate::os::opened::{OpenFile, facts_at, facts_of};
 use crate::os::root::{FILE, FOLDER, LOOK, Root, Way, Writing, beneath, sync_folder};
 use crate::path::RelPath;
-use crate::store::disk::{Disk, Draft, Existing, FileFacts, Item, Kind, Links, Opened, Unfinished};
+use crate::store::disk::{Disk, Draft, Existing, FileFacts, Item, Kind, Links, Opened};
 
 /// A sweep looks no deeper: twice what the API lets a client make.
 const SWEEP_DEPTH_MAX: usize = 32;
@@ -172,7 +172,8 @@ impl Disk for FolderDisk {
         sweep(folder, SWEEP_DEPTH_MAX)
     }
 
-    fn unfinished(&self) -> Option<&dyn Unfinished> {
+    #[cfg(feature = "files")]
+    fn unfinished(&self) -> Option<&dyn crate::store::disk::Unfinished> {
         Some(self)
     }
 }

@@ -79,6 +79,7 @@ impl FolderDraft {
     }
 
     /// It has been cut to so many bytes.
+    #[cfg(feature = "files")]
     pub fn shortened(&mut self, size: u64) {
         self.is_synced = false;
         (self.written, self.pushed) = (size, size.min(self.pushed));

@@ -17,6 +17,7 @@ use crate::os::doors::{Came, Door, Doors};
 use crate::os::keeping::{Keeper, Ledger, Order};
 use crate::os::keys::Keys;
 use crate::os::pool::{IDLE_MAX, Pool, STACK, Tray};
+use crate::os::rest::Rest;
 use crate::os::scribe::Scribe;
 use crate::os::signals::Signals;
 use crate::os::succession::{Ready, Successor};
@@ -32,10 +33,12 @@ pub mod keeping;
 #[cfg_attr(not(feature = "tls"), path = "no_keys.rs")]
 pub mod keys;
 mod opened;
+#[cfg(feature = "files")]
 mod partials;
 pub mod pool;
 pub mod process;
 pub mod proxied;
+mod rest;
 mod root;
 pub mod sandbox;
 pub mod scribe;
@@ -142,6 +145,7 @@ pub struct Os<D: Send + 'static, E> {
     wall_read: Moment,
     /// How often the service manager wants a sign of life, and when it gets the next.
     watchdog: Option<(u64, Moment)>,
+    rest: Rest,
 }
 
 /// Moments count from here, so that "before the start" can be said.
@@ -186,6 +190,7 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
             wall: Wall::default(),
             wall_read: Moment::default(),
             watchdog: sd_notify::watchdog_enabled().map(|every| (every.as_millis() as u64 / 2, START)),
+            rest: Rest::default(),
         };
         os.refill_spare();
         os.read_clocks();
@@ -327,6 +332,10 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
         (self.now, self.wall)
     }
 
+    fn busy_us(&mut self) -> u64 {
+        process::thread_busy_us()
+    }
+
     fn wait(&mut self, until: Option<Moment>, happened: &mut Vec<Happening<D>>) -> io::Result<()> {
         tls::new_turn();
         let mut until = until;
@@ -355,7 +364,7 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
                 until = Some(until.map_or(next, |until| until.min(next)));
             }
         }
-        if let Some(due) = self.doors.expire(self.now) {
+        for due in [self.doors.expire(self.now), self.rest.doze(self.now)].into_iter().flatten() {
             until = Some(until.map_or(due, |until| until.min(due)));
         }
         // The loop's time is the time since its last turn began: a deadline that has come meanwhile is not slept past, since
@@ -373,6 +382,9 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
         match self.poll.poll(&mut self.events, timeout) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(()),
             other => other?,
+        }
+        if !self.events.is_empty() {
+            self.rest.stir(self.now);
         }
         let (mut has_signals, mut is_rung) = (false, false);
         for event in &self.events {

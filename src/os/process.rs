@@ -25,6 +25,21 @@ pub fn raise_descriptors() -> usize {
     raised.map_or(usize::MAX, |raised| usize::try_from(raised).unwrap_or(usize::MAX))
 }
 
+/// The table of descriptors is not made larger than for so many ahead of them: half a mebibyte of the kernel's memory.
+const RESERVED_MAX: usize = 1 << 16;
+
+/// Makes the table of descriptors large enough for so many at once. It would grow by itself, but once there are threads the kernel has
+/// whoever opens the descriptor wait for all cores to have seen that (`expand_fdtable`, `synchronize_rcu`): ten to twenty
+/// milliseconds at every doubling, in which the loop would stand still.
+pub fn reserve_descriptors(count: usize) {
+    let count = count.min(raise_descriptors()).min(RESERVED_MAX);
+    let Some(highest) = i32::try_from(count).ok().and_then(|count| count.checked_sub(1)) else { return };
+    // It is only sooner that way; if it cannot be, there is nothing to tell.
+    if let Ok(nothing) = std::fs::File::open("/dev/null") {
+        let _ = rustix::io::fcntl_dupfd_cloexec(&nothing, highest);
+    }
+}
+
 /// Asks whether this process may read, write and enter a folder (`access(2)`).
 ///
 /// # Errors
@@ -105,6 +120,13 @@ pub fn tell_ready() {
 pub fn wall() -> Wall {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Wall::from_millis(u64::try_from(since.as_millis()).unwrap_or(0))
+}
+
+/// How long the calling thread has been on a core, in microseconds.
+pub fn thread_busy_us() -> u64 {
+    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+    let (seconds, nanos) = (u64::try_from(spent.tv_sec).unwrap_or(0), u64::try_from(spent.tv_nsec).unwrap_or(0));
+    seconds * 1_000_000 + nanos / 1000
 }
 
 /// The machine's name.

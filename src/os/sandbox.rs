@@ -8,7 +8,7 @@
 //! file. Hence what is read again after it was replaced (certificates, tokens) is allowed by its folder.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +19,7 @@ use landlock::{
 use nix::unistd::{Uid, initgroups, setgid, setuid};
 
 use crate::config::choices::Confinement;
+use crate::os::sys;
 
 /// Without this much of Landlock "confined" would be no word for it: Linux 6.7, whose files can be kept from being cut short and
 /// which knows of connections.
@@ -152,12 +153,9 @@ fn own_folder(file: &Path) -> Option<&Path> {
 
 /// Where the programs of this process lie: its own, and the libraries it has loaded. What replaces it will need them.
 pub fn own_folders() -> Vec<PathBuf> {
-    // Each read has the kernel write it out anew, so it is read at once.
-    let mut maps = String::with_capacity(16 << 10);
-    let _ = fs::File::open("/proc/self/maps").and_then(|mut file| file.read_to_string(&mut maps));
-    // A line ends with a path where a file is mapped (proc_pid_maps(5)).
-    let mapped = maps.lines().filter_map(|line| line.find('/').map(|at| PathBuf::from(&line[at..])));
-    let programs = mapped.chain(std::env::current_exe().ok());
+    // The loader names them as it found them, perhaps through links: what is let in is where they really are.
+    let libraries = sys::libraries().into_iter().filter_map(|path| path.canonicalize().ok());
+    let programs = libraries.chain(std::env::current_exe().ok());
     let mut folders: Vec<_> = programs.filter_map(|path| path.parent().map(Path::to_owned)).collect();
     folders.sort_unstable();
     folders.dedup();

@@ -1,8 +1,11 @@
 //! The few system calls that no safe crate offers. The only `unsafe` of this crate is here.
 #![allow(unsafe_code)]
 
+use std::ffi::{CStr, OsStr};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
 /// Sets an integer option of a socket (`setsockopt(2)`).
 fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {
@@ -97,38 +100,96 @@ pub fn give_back_from(bytes: libc::c_int) {
     unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, bytes) };
 }
 
+/// Has the allocator give back to the system what it keeps free, of all threads (`malloc_trim(3)`).
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub fn let_go_of_memory() {
+    // SAFETY: a number is passed; the allocator takes its own locks.
+    unsafe { libc::malloc_trim(0) };
+}
+
+/// Other allocators give it back by themselves, or not at all.
+#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+pub fn let_go_of_memory() {}
+
 /// Has the kernel take back all pages of code and constants that this process has mapped so far. What is needed again comes back
 /// from the cache of its file, as when memory was short; what only a start needed stays away.
 #[cfg(target_os = "linux")]
 pub fn let_go_of_code() {
-    unsafe extern "C" fn of_object(
-        info: *mut libc::dl_phdr_info,
-        _: libc::size_t,
-        _: *mut libc::c_void,
-    ) -> libc::c_int {
-        // SAFETY: the loader lends us a description of an object that is mapped, with so many program headers.
-        let (base, headers) = unsafe {
-            let info = &*info;
-            (info.dlpi_addr, std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum)))
-        };
-        let page = rustix::param::page_size() as u64;
-        for header in headers.iter().filter(|header| header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W == 0)
-        {
-            let begin = (base + header.p_vaddr) / page * page;
-            let end = (base + header.p_vaddr + header.p_memsz).next_multiple_of(page);
+    for_each_object(&mut |_, header, base| {
+        if header.p_type == libc::PT_LOAD && header.p_flags & libc::PF_W == 0 {
+            let (begin, length) = pages(header, base);
             // SAFETY: the segment was never writable, so every page of it is what stands in the file, and is read from there when
             // it is touched. Where the kernel will not, nothing has happened.
-            unsafe { libc::madvise(begin as *mut libc::c_void, (end - begin) as usize, libc::MADV_DONTNEED) };
+            unsafe { libc::madvise(begin as *mut libc::c_void, length, libc::MADV_DONTNEED) };
         }
-        0
-    }
-    // SAFETY: the function above is what the loader calls for each object; it keeps nothing.
-    unsafe { libc::dl_iterate_phdr(Some(of_object), std::ptr::null_mut()) };
+    });
 }
 
 /// Elsewhere the system does so when memory is short.
 #[cfg(not(target_os = "linux"))]
 pub fn let_go_of_code() {}
+
+/// The files of all libraries that are loaded, the loader among them.
+#[cfg(target_os = "linux")]
+pub fn libraries() -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = Vec::new();
+    for_each_object(&mut |name, _, _| {
+        let path = Path::new(OsStr::from_bytes(name));
+        // The kernel's own has a name without a folder.
+        if path.is_absolute() && found.last().is_none_or(|last| last != path) {
+            found.push(path.to_owned());
+        }
+    });
+    found
+}
+
+/// Elsewhere nobody asks.
+#[cfg(not(target_os = "linux"))]
+pub fn libraries() -> Vec<PathBuf> {
+    Vec::new()
+}
+
+/// What is told of each object of this process and each of its segments (`dl_iterate_phdr(3)`): the name, which is empty for the
+/// program itself, the segment's header, and where the object begins.
+#[cfg(target_os = "linux")]
+type Tell<'a> = &'a mut dyn FnMut(&[u8], &Segment, usize);
+
+#[cfg(all(target_os = "linux", target_pointer_width = "64"))]
+type Segment = libc::Elf64_Phdr;
+#[cfg(all(target_os = "linux", target_pointer_width = "32"))]
+type Segment = libc::Elf32_Phdr;
+
+#[cfg(target_os = "linux")]
+fn for_each_object(mut tell: Tell<'_>) {
+    unsafe extern "C" fn of_object(
+        info: *mut libc::dl_phdr_info,
+        _: libc::size_t,
+        tell: *mut libc::c_void,
+    ) -> libc::c_int {
+        // SAFETY: the loader lends us a description of an object that is mapped, with a name that ends with a zero byte and so many
+        // program headers; and hands on the pointer that was made below.
+        let (name, headers, base, tell) = unsafe {
+            let info = &*info;
+            let name = if info.dlpi_name.is_null() { c"" } else { CStr::from_ptr(info.dlpi_name) };
+            let headers = std::slice::from_raw_parts(info.dlpi_phdr, usize::from(info.dlpi_phnum));
+            (name.to_bytes(), headers, info.dlpi_addr, &mut *tell.cast::<Tell<'_>>())
+        };
+        headers.iter().for_each(|header| tell(name, header, base as usize));
+        0
+    }
+    // SAFETY: the function above is what the loader calls for each object; it keeps nothing. Its last argument is the place of
+    // `tell`, which lives until the call returns.
+    unsafe { libc::dl_iterate_phdr(Some(of_object), (&raw mut tell).cast()) };
+}
+
+/// Where the pages of a segment begin, and how many bytes they are.
+#[cfg(target_os = "linux")]
+fn pages(header: &Segment, base: usize) -> (usize, usize) {
+    let page = rustix::param::page_size();
+    let begin = (base + header.p_vaddr as usize) / page * page;
+    let end = (base + header.p_vaddr as usize + header.p_memsz as usize).next_multiple_of(page);
+    (begin, end - begin)
+}
 
 /// Takes a descriptor that this process was started with, and keeps it from those it starts itself.
 ///

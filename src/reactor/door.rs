@@ -51,7 +51,11 @@ impl Door {
         let mut accepted = 0;
         while self.may_accept(begun) {
             if slots.slab.len() >= slots.marks.connections_max {
-                return self.make_room(slots);
+                // Whoever has left already makes room at the end of this turn.
+                if slots.dead.is_empty() {
+                    self.make_room(slots);
+                }
+                return;
             }
             match slots.system.accept() {
                 Ok((socket, peer)) => self.open(slots, socket, peer),

@@ -20,10 +20,12 @@ use crate::reactor::hub::{Hub, Seat};
 use crate::reactor::slot::{Brought, Marks, Protocol, TURN_MS, Yard, flag};
 use crate::reactor::slots::{BETWEEN_LOOKS, Slot, Slots};
 use crate::reactor::system::{Happening, Key, Lane, Signal, Socket, System, Verdict};
+use crate::reactor::watch::Watch;
 use crate::reactor::wheel::Tick;
 
 mod door;
 mod slots;
+mod watch;
 
 pub mod hub;
 pub mod outbox;
@@ -43,6 +45,7 @@ pub struct Reactor<P: Protocol, S: System<Brought<P::Done>, P::Entry>> {
     /// While the house is closing: the next slot to be told, and when patience ends.
     closing: Option<(usize, Moment)>,
     is_over: bool,
+    watch: Watch,
 }
 
 impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
@@ -60,6 +63,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
             events: 0,
             closing: None,
             is_over: false,
+            watch: Watch::default(),
         }
     }
 
@@ -78,18 +82,34 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
     pub fn turn(&mut self, until: Option<Moment>) -> io::Result<()> {
         self.wait(until)?;
         self.welcome();
+        self.pass("welcome");
         self.serve();
+        self.pass("serve");
         self.heed_calls();
+        self.pass("calls");
         self.fan();
+        self.pass("fan");
         self.expire();
+        self.pass("expire");
         self.flush();
+        self.pass("flush");
         self.stop();
         self.hand_out();
+        self.pass("hand out");
         self.reap();
+        self.pass("reap");
         self.change_marks();
         self.lock_up();
         self.measure();
         Ok(())
+    }
+
+    /// Notes what a phase has taken, if anybody looks.
+    #[inline]
+    fn pass(&mut self, phase: &'static str) {
+        if self.watch.is_on {
+            self.watch.pass(phase, self.slots.system.now().0);
+        }
     }
 
     /// Takes new measures, once nothing is being measured. How many an address may have is counted from the start and stays, and
@@ -127,6 +147,10 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
         if std::mem::take(&mut self.slots.yard.wants_census) {
             self.slots.yard.census = self.census();
         }
+        self.pass("measure");
+        if self.watch.is_on && self.watch.is_long() {
+            log::debug!("{}", self.watch.sentence(self.slots.system.busy_us()));
+        }
     }
 
     /// Whether the house has closed.
@@ -160,6 +184,9 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
         let mut happened = std::mem::take(&mut self.happened);
         self.slots.system.wait(until, &mut happened)?;
         (self.slots.yard.now, self.slots.yard.wall) = self.slots.system.now();
+        let is_watched = log::log_enabled!(log::Level::Debug);
+        let busy_us = if is_watched { self.slots.system.busy_us() } else { 0 };
+        self.watch.begin(is_watched, self.slots.yard.now, busy_us);
         self.slots.yard.counts.turns += 1;
         self.events = happened.len()
             + self.slots.awake.len()
@@ -169,6 +196,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
             self.take_in(happening);
         }
         self.happened = happened;
+        self.pass("events");
         Ok(())
     }
 
@@ -199,6 +227,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
         !self.slots.awake.is_empty()
             || !self.slots.bulk.is_empty()
             || !self.slots.owing.is_empty()
+            || !self.slots.dead.is_empty()
             || !self.due.is_empty()
             || !self.slots.yard.jobs.is_empty()
             || !self.slots.yard.called.is_empty()
@@ -335,11 +364,15 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
 
     /// Asks those who are called for, and whoever has set the alarm.
     fn heed_calls(&mut self) {
-        for key in std::mem::take(&mut self.slots.yard.called) {
+        for heeded in 1..=self.slots.yard.called.len() {
+            let Some(key) = self.slots.yard.called.pop() else { break };
             if self.slots.is_tenant(key) {
                 self.slots.call(key.index, |protocol, shared, port| protocol.on_call(shared, port));
                 self.slots.settle(key.index);
                 self.slots.rouse(key.index);
+            }
+            if heeded % BETWEEN_LOOKS == 0 && self.slots.is_slice_over(self.slots.yard.now) {
+                break;
             }
         }
         if self.slots.yard.alarm.is_some_and(|alarm| alarm <= self.slots.yard.now) {
@@ -483,15 +516,23 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
         }
     }
 
-    /// Gives the places of the dead back. Here, and nowhere else, does a slot die.
+    /// Gives the places of the dead back, a slice at a time: ten thousand who leave together would hold up all others. Here, and
+    /// nowhere else, does a slot die.
     fn reap(&mut self) {
         debug_assert!(self.slots.yard.desk.is_empty(), "nothing lies on the desk at the end of a turn");
+        if self.slots.dead.is_empty() {
+            return;
+        }
+        let begun = self.slots.system.now().0;
+        let mut reaped = 0;
         while let Some(index) = self.slots.dead.pop() {
-            // It may stand there twice.
-            let Some(slot) = self.slots.slab.try_remove(index as usize) else { continue };
+            // It may stand there twice, and by the second time somebody else may sit in its place.
+            if !self.slots.slab.get(index as usize).is_some_and(|slot| slot.io.is(flag::DEAD)) {
+                continue;
+            }
+            let slot = self.slots.slab.remove(index as usize);
             let Slot { io, socket, protocol } = slot;
             self.slots.yard.stream_held -= io.outbox.as_ref().map_or(0, |outbox| outbox.counted);
-            debug_assert!(io.is(flag::DEAD), "only the dead are reaped");
             if let Some((other, seat)) = self.slots.yard.hub.leave(index, io.seat) {
                 self.slots.slab[other as usize].io.seat = seat;
             }
@@ -502,6 +543,10 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
             self.slots.yard.counts.panics += u64::from(told.is_err());
             self.slots.system.close(socket);
             self.slots.yard.counts.connections -= 1;
+            reaped += 1;
+            if reaped % BETWEEN_LOOKS == 0 && self.slots.is_slice_over(begun) {
+                break;
+            }
         }
         // What the closing connections handed out leaves now: no event would bring the loop here again.
         if !self.slots.yard.jobs.is_empty() || !self.slots.yard.log.is_empty() {

@@ -157,6 +157,11 @@ pub trait System<D, E> {
     /// The two clocks.
     fn now(&mut self) -> (Moment, Wall);
 
+    /// How long the loop's thread has been on a core, in microseconds; 0 where that is not known.
+    fn busy_us(&mut self) -> u64 {
+        0
+    }
+
     /// Sleeps until something happens or `until` has come; no `until` means for ever. May return early.
     fn wait(&mut self, until: Option<Moment>, happened: &mut Vec<Happening<D>>) -> io::Result<()>;
 

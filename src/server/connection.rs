@@ -121,7 +121,7 @@ impl<S: State> Connection<S> {
                 self.wait_for(ticket, line, port);
             }
             Reply::Keep(entry, decided) => {
-                port.keep(entry, Promise::Reply(decided));
+                port.keep(*entry, Promise::Reply(decided));
                 self.go_away(line, port);
             }
             Reply::Wait { topic, until, outlasts, again } => {

@@ -68,7 +68,7 @@ impl<T: State> Reply<T> {
             Reply::Offload(lane, task) => Reply::Offload(lane, lent_task(task)),
             Reply::Within(ticket, lane, task) => Reply::Within(ticket, lane, lent_task(task)),
             Reply::Keep(entry, decided) => Reply::Keep(
-                entry.into(),
+                Box::new((*entry).into()),
                 Box::new(move |state: &mut S, verdict, cx| decided(state.lend(), verdict, cx).lent()),
             ),
             Reply::Wait { topic, until, outlasts, again } => Reply::Wait {

@@ -75,8 +75,8 @@ pub enum Reply<S: State> {
     Later(Ticket),
     /// Have a helper do something, then take the step it returns; if it takes longer than the ticket says, 504.
     Within(Ticket, Lane, Task<S>),
-    /// Have the ledger keep an entry, then go on with its verdict.
-    Keep(S::Entry, Decided<S>),
+    /// Have the ledger keep an entry, then go on with its verdict. Boxed, for replies are handed on by value, and most are answers.
+    Keep(Box<S::Entry>, Decided<S>),
     /// Wait for the next note on a topic, or until the time is over, then ask again.
     Wait {
         /// On what.
@@ -268,5 +268,17 @@ impl<S: State, R: Into<Reply<S>>> From<Result<R, Fault>> for Reply<S> {
             Ok(reply) => reply.into(),
             Err(fault) => Reply::Refuse(fault),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_is_small_enough_to_be_handed_on_by_value() {
+        // Beyond 128 bytes each hand-over is a call to copy memory.
+        assert!(size_of::<Reply<()>>() <= 128, "{} bytes", size_of::<Reply<()>>());
+        assert!(size_of::<Response>() <= 128, "{} bytes", size_of::<Response>());
     }
 }

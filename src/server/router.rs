@@ -64,13 +64,15 @@ pub struct Router<S: State> {
     fixed: Vec<Vec<(Option<u8>, String, usize)>>,
     /// The others, the more specific first, each with the byte that a path must begin with if any.
     patterns: Vec<(Option<u8>, usize)>,
+    /// With which bytes, all of ASCII, a path begins that one of the patterns may fit: most paths of a site fit none.
+    begins: u128,
     /// Who is asked when nothing else fits, with any method.
     rest: Option<Handler<S>>,
 }
 
 impl<S: State> Default for Router<S> {
     fn default() -> Router<S> {
-        Router { routes: Vec::new(), fixed: Vec::new(), patterns: Vec::new(), rest: None }
+        Router { routes: Vec::new(), fixed: Vec::new(), patterns: Vec::new(), begins: 0, rest: None }
     }
 }
 
@@ -116,9 +118,10 @@ impl<S: State> Router<S> {
                     _ => None,
                 };
                 self.routes.push(Route { pattern: segments, handlers: Default::default() });
-                self.patterns.push((first, at));
-                let routes = &self.routes;
-                self.patterns.sort_by(|&(_, a), &(_, b)| kinds(&routes[a].pattern).cmp(&kinds(&routes[b].pattern)));
+                self.begins |= first.map_or(u128::MAX, bit);
+                let (routes, new) = (&self.routes, kinds(&self.routes[at].pattern));
+                let place = self.patterns.partition_point(|&(_, at)| kinds(&routes[at].pattern) <= new);
+                self.patterns.insert(place, (first, at));
             }
         }
         at
@@ -155,7 +158,9 @@ impl<S: State> Router<S> {
                 return Found::Handler(handler, Vec::new());
             }
         }
-        for &(begins, at) in &self.patterns {
+        let is_likely = self.begins & first.map_or(u128::MAX, bit) != 0;
+        let patterns = if is_likely { &self.patterns[..] } else { &[] };
+        for &(begins, at) in patterns {
             if begins.is_some() && begins != first {
                 continue;
             }
@@ -206,6 +211,11 @@ impl<S: State> Route<S> {
         }
         found
     }
+}
+
+/// Where a first byte is noted; those beyond ASCII share every place.
+fn bit(first: u8) -> u128 {
+    if first.is_ascii() { 1 << first } else { u128::MAX }
 }
 
 fn index(method: Method) -> usize {

@@ -65,7 +65,7 @@ pub fn send(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'
                 Ok(message) => said::answer(Status::CREATED, &message).into(),
                 Err(fault) => refuse(site, &fault, wants_page.then_some(&room)),
             };
-            Reply::Keep(entry, Box::new(decided))
+            Reply::Keep(Box::new(entry), Box::new(decided))
         })
     }))
 }

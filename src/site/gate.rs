@@ -205,6 +205,10 @@ pub fn authorize(principal: &Principal, action: Action, target: Target<'_>, term
             {
                 return Err(Fault::not_found());
             }
+            // The numbers are for who watches the machine, and an admin looks after accounts.
+            if action == Action::Metrics && needed != Access::Anyone {
+                return Err(Fault::new(Status::FORBIDDEN, "forbidden", "this is for the operator"));
+            }
             if needed == Access::Operator && !user.is_admin {
                 return Err(Fault::new(Status::FORBIDDEN, "forbidden", "this is for admins and the operator"));
             }
@@ -551,7 +555,7 @@ mod tests {
             }
             assert_eq!(row(Open, &far), [0; 4]);
             assert_eq!(row(Metrics, &near), [0; 4]);
-            assert_eq!(row(Metrics, &far), [401, 403, 0, 0]);
+            assert_eq!(row(Metrics, &far), [401, 403, 403, 0]);
             assert_eq!(row(Admin, &near), [401, 403, 0, 0]);
             for action in [Identity, Account] {
                 assert_eq!(row(action, &near), [401, 0, 0, 403], "{action:?}");

@@ -79,7 +79,7 @@ pub fn erase(
             then(site, Err(fault), cx)
         }
     };
-    Reply::Keep(Entry::Chat(Saying::Erase { id }), Box::new(decided))
+    Reply::Keep(Box::new(Entry::Chat(Saying::Erase { id })), Box::new(decided))
 }
 
 /// Tells all who listen to a room, written out once for each dialect.

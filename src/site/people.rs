@@ -210,7 +210,7 @@ pub fn keep(
         }
         let entry = Entry::Accounts(change.clone());
         Reply::Keep(
-            entry,
+            Box::new(entry),
             Box::new(move |site, verdict, cx| {
                 books::heed(site, verdict);
                 let kept = match verdict {

@@ -208,7 +208,7 @@ fn keep_now(
 ) -> Reply<Site> {
     let kept = changes.clone();
     Reply::Keep(
-        Entry::Owners(changes),
+        Box::new(Entry::Owners(changes)),
         Box::new(move |site, verdict, cx| {
             heed(site, verdict);
             if verdict == Verdict::Busy && tries > 1 {

@@ -197,6 +197,11 @@ impl Ledger {
         Ok(followed?)
     }
 
+    /// Lets go of the memory that SQLite keeps for what may be read again: up to 2 MiB of pages.
+    pub fn let_go(&self) -> Result<(), Error> {
+        Ok(self.connection.execute_batch("PRAGMA shrink_memory")?)
+    }
+
     fn write(&mut self, batch: &[Entry]) -> Result<Vec<Verdict>, Error> {
         // What may wait for its sync is the chat; an account is on the disk before anyone hears of it.
         let must_sync = self.sync == Sync::Off && batch.iter().any(|entry| matches!(entry, Entry::Accounts(_)));

@@ -110,6 +110,9 @@ pub fn trim(connection: &mut Connection, keep: usize, since: Wall) -> Result<usi
     Ok(gone)
 }
 
+/// A reader remembers so much of the database; by itself SQLite would eight times as much.
+const READER_KIB: i64 = 256;
+
 /// A connection that only reads: for pages older than [`History`](crate::store::history::History) holds.
 #[derive(Debug)]
 pub struct Reader {
@@ -119,7 +122,10 @@ pub struct Reader {
 impl Reader {
     /// Opens the database at `path`, which a ledger must have made.
     pub fn open(path: &Path) -> Result<Reader, Error> {
-        Ok(Reader { connection: connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)? })
+        let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        // What it reads is seldom read again, and the system has it anyway; but it stays open.
+        connection.pragma_update(None, "cache_size", -READER_KIB)?;
+        Ok(Reader { connection })
     }
 
     /// The first `limit` messages of `room` after `id`, oldest first.

@@ -131,7 +131,8 @@ fn refusal(who: Who, action: For, method: &str, is_near: bool) -> Option<u16> {
         Writers => (as_guest && !is_near).then_some(401),
         Watchers if is_near => None,
         Watchers | Chiefs if as_guest => Some(401),
-        Watchers | Chiefs => as_user.then_some(403),
+        Watchers => (as_user || who == Who::Admin).then_some(403),
+        Chiefs => as_user.then_some(403),
         Owners if as_guest => Some(401),
         Owners => (who == Who::Operator).then_some(403),
     }

@@ -8,6 +8,7 @@ mod cuts;
 mod endings;
 mod people;
 mod place;
+mod resting;
 mod seat;
 mod terminal;
 mod transfers;

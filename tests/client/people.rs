@@ -49,6 +49,32 @@ fn a_script_registers_signs_in_and_out_and_changes_and_resets_a_password() {
 }
 
 #[test]
+fn a_session_that_others_could_read_or_that_is_damaged_is_told_in_a_sentence() {
+    use std::os::unix::fs::PermissionsExt;
+    let house = House::open_with("state", LOW);
+    let ada = house.person("ada");
+    ada.file("password", "correct horse\n");
+    ada.run("register ada --password-file password").well();
+    let file = ada.home.join("state/hythe/sessions.json");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o644)).unwrap();
+    let told = ada.run("whoami");
+    assert_eq!((told.code, told.out.as_str()), (0, "ada\n"), "{}", told.err);
+    assert!(told.err.starts_with("hythe: others could read ") && told.err.matches('\n').count() == 1, "{}", told.err);
+    assert!(is_private(&file));
+    assert_eq!(ada.run("whoami").well(), "ada\n", "it is told once");
+
+    fs::write(&file, "{broken").unwrap();
+    let told = ada.run("ls");
+    assert_eq!((told.code, told.err.matches('\n').count()), (0, 1), "{}", told.err);
+    assert!(told.err.contains("sessions.json is damaged, so nobody counts as signed in"), "{}", told.err);
+    assert_eq!(ada.run("-q ls").well(), "", "quiet is quiet");
+    let told = ada.run("login ada --password-file password");
+    assert_eq!(told.code, 0, "{}", told.err);
+    assert!(is_private(&file));
+    assert_eq!(ada.run("whoami").well(), "ada\n");
+}
+
+#[test]
 fn a_person_at_a_terminal_is_asked_for_all_of_it_and_no_password_is_shown() {
     let house = House::open_with("asked-for", LOW);
     let ada = house.person("ada");

@@ -38,6 +38,11 @@ impl House {
         House { url, folder, child }
     }
 
+    /// The number of its process.
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Someone who uses this server.
     pub fn person(&self, name: &str) -> Person {
         let home = self.folder.join(name);

@@ -334,7 +334,10 @@ fn a_program_keeps_things_of_its_own_beside_the_parts() {
     });
     server
         .add_route(&[Method::Post], "/note", |_: &mut Diary, _: &Call<'_>, _: &mut Context<'_>| {
-            Reply::Keep(Record::Own("noted"), Box::new(|_, verdict, _| Response::text(format!("{verdict:?}")).into()))
+            Reply::Keep(
+                Box::new(Record::Own("noted")),
+                Box::new(|_, verdict, _| Response::text(format!("{verdict:?}")).into()),
+            )
         })
         .unwrap();
     let mut stage = server.rehearse();

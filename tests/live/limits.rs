@@ -382,3 +382,14 @@ fn who_is_served_when_the_server_stops_is_served_to_the_end() {
     let status = visit.house.wait_for_the_end();
     assert!(status.is_some_and(|status| status.success()), "{status:?}");
 }
+
+/// The kernel makes whoever opens a descriptor wait when the table grows while threads run, and the loop must not wait: it is large
+/// enough before they begin.
+#[cfg(target_os = "linux")]
+#[test]
+fn there_is_room_for_the_descriptors_of_all_connections_before_they_come() {
+    let house = House::open(&["--max-connections", "3000"]);
+    let status = std::fs::read_to_string(format!("/proc/{}/status", house.process())).expect("a status");
+    let size = status.lines().find_map(|line| line.strip_prefix("FDSize:")?.trim().parse::<usize>().ok());
+    assert!(size.is_some_and(|size| size >= 3400), "{size:?}");
+}

@@ -70,7 +70,7 @@ pub fn get(target: &str) -> String {
     format!("GET {target} HTTP/1.1\r\nHost: sim\r\n\r\n")
 }
 
-fn send(text: &str) -> String {
+pub fn send(text: &str) -> String {
     format!(
         "POST /send HTTP/1.1\r\nHost: sim\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{text}",
         text.len()

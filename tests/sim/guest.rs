@@ -118,7 +118,7 @@ fn server(guest: Guest, hub: Hub) -> Server<Guest> {
             Reply::offload(move || {
                 let entry = String::from_utf8_lossy(&body).into_owned();
                 move |_: &mut Guest, _: &mut Context<'_>| {
-                    Reply::Keep(entry, Box::new(move |guest, verdict, cx| say(guest, verdict, body, cx)))
+                    Reply::Keep(Box::new(entry), Box::new(move |guest, verdict, cx| say(guest, verdict, body, cx)))
                 }
             })
         })

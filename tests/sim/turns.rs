@@ -1,6 +1,6 @@
 //! Whose turn it is: of those who ask for much and for little, and of what was sent ahead.
 
-use crate::cases::{Scene, get, guests, put};
+use crate::cases::{Scene, get, guests, put, send};
 use crate::net::Ended;
 use crate::site::Setting;
 
@@ -36,5 +36,28 @@ fn what_follows_an_upload_is_answered_though_its_client_has_ended_its_half() {
     let (heard, ended) = scene.heard(wire);
     assert!(heard.starts_with("HTTP/1.1 201 ") && heard.ends_with("hello"), "{heard}");
     assert_eq!(ended, Ended::Fin);
+    scene.end();
+}
+
+#[test]
+fn two_hundred_who_leave_at_once_hold_up_nobody_and_whoever_comes_meanwhile_keeps_its_place() {
+    let mut scene = Scene::new(&Setting::calm());
+    let leaving: Vec<usize> = (0..200).map(|_| scene.come(&get("/events"))).collect();
+    scene.turns(30);
+    assert_eq!(scene.0.reactor.connections(), 200);
+    leaving.iter().for_each(|&wire| scene.0.net.borrow_mut().reset(wire));
+    // Each look at the clock finds that a slice is over.
+    scene.0.net.borrow_mut().odds.slow_turn = 100;
+    scene.turns(1);
+    let left = scene.0.reactor.connections();
+    assert!((150..200).contains(&left), "{left} are left after one turn, in which some were given back, and not all");
+    let staying: Vec<usize> = (0..40).map(|_| scene.come(&get("/events"))).collect();
+    scene.turns(60);
+    assert_eq!(scene.0.reactor.connections(), 40);
+    scene.come(&send("hello"));
+    scene.turns(30);
+    for wire in staying {
+        assert!(scene.heard(wire).0.contains("hello"), "it is still there");
+    }
     scene.end();
 }

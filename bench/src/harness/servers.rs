@@ -121,7 +121,9 @@ impl Start {
                 let mut command = Command::new(house.hythe.as_ref().ok_or("no hythe")?);
                 command.args(["serve", "--listen", &listen, "--keepalive-requests", "0"]);
                 command.arg("--www").arg(house.www());
-                command.arg("--uploads").arg(folder.join("uploads")).arg("--data").arg(folder.join("data"));
+                // One data folder a server: two at once in the same one are refused.
+                let data = folder.join(format!("data-{}", fixed.port()));
+                command.arg("--uploads").arg(folder.join("uploads")).arg("--data").arg(data);
                 if !words.iter().any(|word| word == "--access-log") {
                     command.args(["--access-log", "off"]);
                 }

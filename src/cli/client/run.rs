@@ -55,14 +55,15 @@ fn visit(order: &Order, variable: impl Fn(&str) -> Option<OsString>) -> Result<V
             None => words("HYTHE_PIN")?,
         },
     };
+    let voice = Voice::new(order.manner.is_json, order.manner.quiet, variable("NO_COLOR").is_none());
+    if !matches!(credential, Some(Credential::Token(_)))
+        && let Some(sentence) = state.look_over()
+    {
+        voice.remark(&sentence);
+    }
     let password_file = order.manner.password_file.clone();
     let password_file = password_file.or_else(|| variable("HYTHE_PASSWORD_FILE").map(PathBuf::from));
-    Ok(Visit {
-        server: Server::new(base, &trust, credential)?,
-        state,
-        voice: Voice::new(order.manner.is_json, order.manner.quiet, variable("NO_COLOR").is_none()),
-        asker: Asker::new(password_file),
-    })
+    Ok(Visit { server: Server::new(base, &trust, credential)?, state, voice, asker: Asker::new(password_file) })
 }
 
 fn act(visit: &mut Visit, task: &Task) -> Result<(), Failure> {

@@ -41,6 +41,29 @@ impl State {
         State { folder: base.map(|base| base.join("hythe")) }
     }
 
+    /// What there is to say of the file of sessions before it is used, one sentence: others could read it, or it cannot be read. What
+    /// others could read they cannot from now on.
+    pub fn look_over(&self) -> Option<String> {
+        let file = self.folder.as_ref()?.join(SESSIONS);
+        let shown = file.display();
+        let mode = match fs::metadata(&file) {
+            Ok(facts) => facts.permissions().mode() & 0o777,
+            Err(error) if error.kind() == ErrorKind::NotFound => return None,
+            Err(error) => return Some(format!("cannot read {shown}: {error}; nobody counts as signed in")),
+        };
+        match fs::read(&file).map(|text| serde_json::from_slice(&text)) {
+            Ok(Ok(Value::Object(_))) if mode & 0o077 == 0 => None,
+            Ok(Ok(Value::Object(_))) => match fs::set_permissions(&file, fs::Permissions::from_mode(0o600)) {
+                Ok(()) => Some(format!(
+                    "others could read {shown}, which holds your sessions; now they cannot. Sign out and in again if one may have"
+                )),
+                Err(error) => Some(format!("others can read {shown}, which holds your sessions: {error}")),
+            },
+            Ok(_) => Some(format!("{shown} is damaged, so nobody counts as signed in; signing in writes it anew")),
+            Err(error) => Some(format!("cannot read {shown}: {error}; nobody counts as signed in")),
+        }
+    }
+
     /// Who is signed in at a server.
     pub fn session(&self, url: &str) -> Option<Session> {
         let sessions = self.read(SESSIONS);

@@ -207,7 +207,7 @@ pub(super) fn follow_orphan<S: State>(
     let nobody = Key { index: u32::MAX, age: key.age };
     match reply {
         Reply::Offload(lane, task) => yard.spawn(nobody, lane, move || Done::Step(task())),
-        Reply::Keep(entry, decided) => yard.keep(nobody, entry, Promise::Reply(decided)),
+        Reply::Keep(entry, decided) => yard.keep(nobody, *entry, Promise::Reply(decided)),
         // Nothing will come for it, and dropping it may block.
         Reply::Receive { sink, .. } => yard.spawn(nobody, Lane::Writes, move || drop_there(sink)),
         _ => {}

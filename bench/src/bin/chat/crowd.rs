@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use hythe_bench::histogram::Histogram;
 use hythe_bench::net::{Moved, RecvFlags, Tuning, caller, give, take};
-use hythe_bench::process::{cpu, memory_bytes};
+use hythe_bench::process::{anonymous_bytes, cpu};
 use hythe_bench::report::Figures;
 use rustix::buffer::spare_capacity;
 use rustix::event::Timespec;
@@ -52,14 +52,15 @@ pub struct Outcome {
     pub crowd_ns: u64,
     /// How often the ledger committed; 0 where there is none.
     pub commits: u64,
-    /// The longest turn of the server's loop since its start.
-    pub longest_turn_ms: u64,
+    /// The server's turns meanwhile, by the bound they stayed below in milliseconds. Empty where there is no hythe.
+    pub turns: Vec<(f64, u64)>,
     /// How often a listener was read and had something: how much of what was said came together.
     pub reads: u64,
     pub delays: Histogram,
     /// How long a page took meanwhile.
     pub pages: Histogram,
-    /// What the server holds for one listener that hears nothing.
+    /// What the server holds for one listener that hears nothing: memory of its own, without pages of the program's file, which come
+    /// and go as the kernel likes.
     pub memory_bytes: f64,
     /// Messages lost, doubled or out of order.
     pub wrong: u64,
@@ -94,8 +95,12 @@ impl Outcome {
             ("deliveries", self.deliveries as f64),
             ("wrong", self.wrong as f64),
         ];
-        if self.commits > 0 {
-            figures.push(("longest_turn_ms", self.longest_turn_ms as f64));
+        if let Some(&(longest, _)) = self.turns.iter().rfind(|(_, turns)| *turns > 0) {
+            let over =
+                |bound: f64| self.turns.iter().filter(|(of, _)| *of > bound).map(|(_, turns)| turns).sum::<u64>();
+            figures.push(("longest_turn_below_ms", longest));
+            figures.push(("turns", over(0.0) as f64));
+            figures.push(("turns_over_5_ms", over(5.0) as f64));
         }
         if self.pages.total() > 0 {
             figures.push(("page_p99_us", us(self.pages.quantile(0.99))));
@@ -164,11 +169,11 @@ impl Crowd {
         // The first has the server open what it needs for anybody; what is measured is one listener more.
         crowd.fill(house, 1)?;
         std::thread::sleep(Duration::from_millis(300));
-        let before = memory_bytes(house.pid());
+        let before = anonymous_bytes(house.pid());
         crowd.fill(house, listeners)?;
         std::thread::sleep(Duration::from_millis(500));
         let more = (listeners - 1).max(1) as f64;
-        crowd.memory_bytes = (memory_bytes(house.pid()) as f64 - before as f64) / more;
+        crowd.memory_bytes = (anonymous_bytes(house.pid()) as f64 - before as f64) / more;
         Ok(crowd)
     }
 
@@ -218,11 +223,12 @@ impl Crowd {
         self.speak(pace, reader, WARM_UP.min(seconds))?;
         (self.delays, self.pages, self.reads) = (Histogram::default(), Histogram::default(), 0);
         let (sent_before, heard_before) = (self.sent, self.deliveries);
-        let commits_before = house.metric(COMMITS);
+        let (commits_before, turns_before) = (house.metric(COMMITS), house.turns());
         let (cpu_before, crowd_before, since) = (cpu(house.pid()), own_ns(), Instant::now());
         self.speak(pace, reader, seconds)?;
         let took = since.elapsed().as_secs_f64();
         let (server, crowd) = (cpu(house.pid()).since(cpu_before), own_ns().saturating_sub(crowd_before));
+        let turns_after = house.turns();
         Ok(Outcome {
             messages: self.sent - sent_before,
             deliveries: self.deliveries - heard_before,
@@ -230,7 +236,7 @@ impl Crowd {
             server_ns: server.total_ns,
             crowd_ns: crowd,
             commits: house.metric(COMMITS).saturating_sub(commits_before),
-            longest_turn_ms: house.metric("loop_longest_turn_milliseconds"),
+            turns: each_bound(&turns_before, &turns_after),
             reads: self.reads,
             delays: self.delays,
             pages: self.pages,
@@ -405,6 +411,13 @@ impl Crowd {
             }
         }
     }
+}
+
+/// What was counted between two looks at a histogram whose buckets each hold those before them: each bucket for itself.
+fn each_bound(before: &[(f64, u64)], after: &[(f64, u64)]) -> Vec<(f64, u64)> {
+    let more = after.iter().zip(before).map(|(&(bound, after), &(_, before))| (bound, after - before));
+    let mut so_far = 0;
+    more.map(|(bound, count)| (bound, count - std::mem::replace(&mut so_far, count))).collect()
 }
 
 /// What this thread has spent of its core.

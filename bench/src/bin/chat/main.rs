@@ -10,6 +10,7 @@ mod dialect;
 mod floor;
 mod house;
 
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -27,6 +28,7 @@ const USAGE: &str = "chat [ROW]...   (all rows, if none is named)
   --listeners N      instead of 1000 and 10000
   --seconds S        how long a row is measured (1)
   --rounds N         how often each server has its turn (5)
+  --show-turns       the server logs at debug level, which costs something, and what it says of long turns is shown
   --record FOLDER    where the record is kept (bench/record)
   --no-record        keep none";
 
@@ -71,6 +73,7 @@ fn main() -> ExitCode {
         Some("sse") => vec![Dialect::Events],
         Some(other) => args.complain(&format!("there is no dialect {other}")),
     };
+    let shows_turns = args.flag("--show-turns");
     let keeps_record = !args.flag("--no-record");
     let record = PathBuf::from(args.text("--record").unwrap_or_else(|| "bench/record".into()));
     let chosen = args.words();
@@ -90,7 +93,8 @@ fn main() -> ExitCode {
             for row in ROWS.iter().filter(|row| chosen.is_empty() || chosen.iter().any(|name| name == row.name)) {
                 // The storm is about the ledger: few listen.
                 let count = if row.name == "storm" { count.min(50) } else { count };
-                let (results, is_right) = run(row, &hythe, dialect, count, seconds, rounds);
+                let open = |kind: &Kind| House::open(kind, &hythe, shows_turns);
+                let (results, is_right) = run(row, &open, dialect, count, seconds, rounds);
                 let scenario = format!("chat-{}-{}-{count}", row.name, dialect.name());
                 println!("{scenario}\n{}", results.table());
                 if keeps_record && let Err(error) = results.record(&record, &scenario, &command) {
@@ -105,7 +109,14 @@ fn main() -> ExitCode {
 
 /// One row: floor, `off` and `full` take turns, so that an hour's weather is the same for all of them, and each round's ratio to
 /// the floor is that of neighbours.
-fn run(row: &Row, hythe: &str, dialect: Dialect, count: usize, seconds: f64, rounds: usize) -> (Results, bool) {
+fn run(
+    row: &Row,
+    open: &dyn Fn(&Kind) -> io::Result<House>,
+    dialect: Dialect,
+    count: usize,
+    seconds: f64,
+    rounds: usize,
+) -> (Results, bool) {
     let kinds = [Kind::Floor(row.floor), Kind::Hythe("off"), Kind::Hythe("full")];
     let names = [&*format!("floor-{}", row.floor), "hythe-off", "hythe-full"];
     let mut results = Results::default();
@@ -117,7 +128,9 @@ fn run(row: &Row, hythe: &str, dialect: Dialect, count: usize, seconds: f64, rou
             order.reverse();
         }
         for at in order {
-            outcomes[at] = measure(&kinds[at], hythe, dialect, count, row.pace, seconds);
+            let told = open(&kinds[at])
+                .and_then(|house| Crowd::gather(&house, dialect, count)?.run(&house, row.pace, seconds));
+            outcomes[at] = told.inspect_err(|error| eprintln!("{:?}: {error}", kinds[at])).ok();
         }
         let rate = |at: usize| outcomes[at].as_ref().map(Outcome::rate);
         for (at, outcome) in outcomes.iter().enumerate() {
@@ -135,10 +148,4 @@ fn run(row: &Row, hythe: &str, dialect: Dialect, count: usize, seconds: f64, rou
         }
     }
     (results, is_right)
-}
-
-fn measure(kind: &Kind, hythe: &str, dialect: Dialect, count: usize, pace: Pace, seconds: f64) -> Option<Outcome> {
-    let told =
-        House::open(kind, hythe).and_then(|house| Crowd::gather(&house, dialect, count)?.run(&house, pace, seconds));
-    told.inspect_err(|error| eprintln!("{kind:?}: {error}")).ok()
 }
