@@ -114,7 +114,7 @@ impl<D: Send + 'static> Pool<D> {
             let (bell, threads_max) = (Condvar::new(), threads_max[lane as usize].max(1));
             Arc::new(LaneOf { queue: Mutex::new(queue), bell, threads_max, idle_max, lane })
         };
-        Pool { lanes: [Lane::Files, Lane::Writes, Lane::Hash].map(lane), tray }
+        Pool { lanes: [Lane::Files, Lane::Writes, Lane::Bodies, Lane::Hash].map(lane), tray }
     }
 
     /// Gives a helper work.
@@ -157,6 +157,10 @@ fn help<D>(lane: &LaneOf<D>, tray: &Tray<D>) {
     match lane.lane {
         Lane::Files => share_core(0, TURN),
         Lane::Writes | Lane::Hash => share_core(PATIENCE, TURN),
+        Lane::Bodies => {
+            share_core(PATIENCE, TURN);
+            give_way();
+        }
     }
     let mut gives_way = false;
     loop {
@@ -212,7 +216,7 @@ mod tests {
     fn a_helper_with_nothing_to_do_ends_and_the_next_job_has_a_new_one() {
         let poll = mio::Poll::new().unwrap();
         let tray = Arc::new(Tray::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap()));
-        let pool = Pool::new([2, 2, 1], Duration::from_millis(30), tray);
+        let pool = Pool::new([2, 2, 2, 1], Duration::from_millis(30), tray);
         let (say, hear) = mpsc::channel();
         for round in 0..3 {
             for lane in [Lane::Files, Lane::Hash] {
@@ -233,7 +237,7 @@ mod tests {
     fn no_job_is_lost_though_helpers_end_all_the_time() {
         let poll = mio::Poll::new().unwrap();
         let tray = Arc::new(Tray::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap()));
-        let pool = Pool::new([2, 2, 1], Duration::from_micros(50), tray);
+        let pool = Pool::new([2, 2, 2, 1], Duration::from_micros(50), tray);
         let (say, hear) = mpsc::channel();
         for round in 0..500u64 {
             let say = say.clone();

@@ -141,7 +141,7 @@ pub(super) enum Asked<'a, 'r> {
 }
 
 pub(super) fn context<'a, S: State>(yard: &'a mut Yard<Connection<S>>, peer: Peer) -> Context<'a> {
-    const ALL: [Lane; LANES] = [Lane::Files, Lane::Writes, Lane::Hash];
+    const ALL: [Lane; LANES] = [Lane::Files, Lane::Writes, Lane::Bodies, Lane::Hash];
     let (has_room, jobs_out) = (ALL.map(|lane| yard.has_room(lane)), ALL.map(|lane| yard.jobs_out(lane)));
     let promises = yard.promises();
     Context {
