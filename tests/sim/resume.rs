@@ -360,6 +360,9 @@ pub fn story(seed: u64, is_loud: bool) -> u64 {
     if gives_up {
         play.setting.odds = Odds::calm();
         play.stage().calm_down();
+        // Nobody is at any of them any more.
+        assert!(play.stage().run(20_000, 60_000, |stage| stage.reactor.connections() == 0));
+        (0..50).for_each(|_| play.stage().turn());
         play.pass(25 * HOUR_MS);
         assert_eq!(play.uploads.partials(), 0, "nobody waits for them any more");
     } else {
