@@ -75,7 +75,7 @@ impl<S: State> Server<S> {
             keeper: None,
             takes_signals: false,
             rules: Rules::default(),
-            marks: Marks { jobs_max: [QUEUE_MAX, QUEUE_MAX, HASHERS + HASH_QUEUE], ..Marks::default() },
+            marks: Marks { jobs_max: [QUEUE_MAX, QUEUE_MAX, QUEUE_MAX, HASHERS + HASH_QUEUE], ..Marks::default() },
         }
     }
 
@@ -202,6 +202,7 @@ impl<S: State> Server<S> {
         self.helpers = threads.max(1);
         self.marks.jobs_max[0] = queue_max.max(1);
         self.marks.jobs_max[1] = queue_max.max(1);
+        self.marks.jobs_max[2] = queue_max.max(1);
     }
 
     /// Who keeps what [`Reply::Keep`] asks to be kept: a function that may block, on a thread of its own, is given all that waits and

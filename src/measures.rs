@@ -114,7 +114,7 @@ pub fn marks(config: &Config) -> Marks {
         write_idle_ms: limits.write_idle_ms,
         listener_bytes_max: limits.stream_queue_bytes,
         listeners_bytes_max: limits.stream_total_bytes,
-        jobs_max: [FILE_JOBS_MAX, FILE_JOBS_MAX, HASHERS + HASH_QUEUE],
+        jobs_max: [FILE_JOBS_MAX, FILE_JOBS_MAX, FILE_JOBS_MAX, HASHERS + HASH_QUEUE],
         drain_ms: limits.drain_ms,
     }
 }

@@ -92,11 +92,12 @@ fn run() -> Outcome<()> {
     }
 
     let command = format!(
-        "hythe-bench {} --rounds {} --seconds {} --many {}",
+        "hythe-bench {} --rounds {} --seconds {} --many {}{}",
         chosen.iter().map(|scenario| scenario.name).collect::<Vec<_>>().join(" "),
         house.rounds,
         house.seconds,
-        house.many
+        house.many,
+        if house.upload_bytes == 1 << 30 { String::new() } else { format!(" --upload-bytes {}", house.upload_bytes) }
     );
     println!("{command}\nrevision {}, kernel {}\n", revision(), kernel());
     let mut failed = Vec::new();

@@ -46,6 +46,14 @@ pub fn share_core(turn_us: u64) {
     unsafe { libc::syscall(libc::SYS_sched_setattr, 0, attributes.as_ptr(), 0) };
 }
 
+/// Goes before all others of its core as soon as it can run (`SCHED_FIFO`), for who shares a core with what only gets in the way.
+/// Where that is not allowed, it is as it was.
+pub fn go_first() {
+    let priority = libc::sched_param { sched_priority: 1 };
+    // SAFETY: zero is this thread; the pointer is to a live structure, which the kernel only reads.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const priority) };
+}
+
 /// A file mapped for reading, for as long as the process lives.
 ///
 /// # Errors

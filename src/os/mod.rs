@@ -321,6 +321,7 @@ fn lanes(file_threads: usize) -> [usize; LANES] {
     let mut threads = [HASHERS; LANES];
     threads[Lane::Files as usize] = file_threads;
     threads[Lane::Writes as usize] = file_threads;
+    threads[Lane::Bodies as usize] = file_threads;
     threads
 }
 

@@ -91,8 +91,7 @@ struct LaneOf<D> {
     bell: Condvar,
     threads_max: usize,
     idle_max: Duration,
-    /// By how much its work lets all others go first.
-    patience: i32,
+    lane: Lane,
 }
 
 /// All lanes.
@@ -104,18 +103,12 @@ pub struct Pool<D: Send + 'static> {
 impl<D: Send + 'static> Pool<D> {
     /// Lanes with at most so many threads each, which end when they have had nothing to do for so long.
     pub fn new(threads_max: [usize; LANES], idle_max: Duration, tray: Arc<Tray<D>>) -> Pool<D> {
-        let lane = |at: usize| {
+        let lane = |lane: Lane| {
             let queue = Queue { jobs: VecDeque::new(), idle: 0, threads: 0, is_over: false };
-            let (bell, threads_max) = (Condvar::new(), threads_max[at].max(1));
-            Arc::new(LaneOf {
-                queue: Mutex::new(queue),
-                bell,
-                threads_max,
-                idle_max,
-                patience: if at == Lane::Files as usize { 0 } else { PATIENCE },
-            })
+            let (bell, threads_max) = (Condvar::new(), threads_max[lane as usize].max(1));
+            Arc::new(LaneOf { queue: Mutex::new(queue), bell, threads_max, idle_max, lane })
         };
-        Pool { lanes: std::array::from_fn(lane), tray }
+        Pool { lanes: [Lane::Files, Lane::Writes, Lane::Bodies, Lane::Hash].map(lane), tray }
     }
 
     /// Gives a helper work.
@@ -155,7 +148,14 @@ fn help<D>(lane: &LaneOf<D>, tray: &Tray<D>) {
     // the process's.
     // Every helper says so, for a thread begins with what the one had that started it.
     #[cfg(target_os = "linux")]
-    share_core(lane.patience, TURN);
+    match lane.lane {
+        Lane::Files => share_core(0, TURN),
+        Lane::Writes | Lane::Hash => share_core(PATIENCE, TURN),
+        Lane::Bodies => {
+            share_core(PATIENCE, TURN);
+            let _ = sys::give_way();
+        }
+    }
     loop {
         let since = Instant::now();
         let mut queue = lane.queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -202,7 +202,7 @@ mod tests {
     fn a_helper_with_nothing_to_do_ends_and_the_next_job_has_a_new_one() {
         let poll = mio::Poll::new().unwrap();
         let tray = Arc::new(Tray::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap()));
-        let pool = Pool::new([2, 2, 1], Duration::from_millis(30), tray);
+        let pool = Pool::new([2, 2, 2, 1], Duration::from_millis(30), tray);
         let (say, hear) = mpsc::channel();
         for round in 0..3 {
             for lane in [Lane::Files, Lane::Hash] {
@@ -223,7 +223,7 @@ mod tests {
     fn no_job_is_lost_though_helpers_end_all_the_time() {
         let poll = mio::Poll::new().unwrap();
         let tray = Arc::new(Tray::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap()));
-        let pool = Pool::new([2, 2, 1], Duration::from_micros(50), tray);
+        let pool = Pool::new([2, 2, 2, 1], Duration::from_micros(50), tray);
         let (say, hear) = mpsc::channel();
         for round in 0..500u64 {
             let say = say.clone();

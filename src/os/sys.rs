@@ -37,6 +37,22 @@ pub fn limit_unsent(socket: BorrowedFd<'_>, bytes: libc::c_int) -> io::Result<()
 /// If the kernel refuses, as it does when a thread asks for more than it has.
 #[cfg(target_os = "linux")]
 pub fn share_core(niceness: i32, turn: std::time::Duration) -> io::Result<()> {
+    let turn = u64::try_from(turn.as_nanos()).unwrap_or(u64::MAX);
+    set_scheduling(libc::SCHED_OTHER, libc::SCHED_FLAG_KEEP_POLICY as u64, niceness, turn)
+}
+
+/// Has this thread run only while nobody else of its group wants its core (`SCHED_IDLE`, `sched(7)`). Whoever wakes has the core at
+/// once, where a nicer thread would keep it until the next tick of the clock if the other has had more than its share of late.
+///
+/// # Errors
+/// If the kernel refuses.
+#[cfg(target_os = "linux")]
+pub fn give_way() -> io::Result<()> {
+    set_scheduling(libc::SCHED_IDLE, 0, 0, 0)
+}
+
+#[cfg(target_os = "linux")]
+fn set_scheduling(policy: libc::c_int, flags: u64, nice: i32, runtime: u64) -> io::Result<()> {
     /// `struct sched_attr`, as its first version has it.
     #[repr(C)]
     struct Attributes {
@@ -51,11 +67,11 @@ pub fn share_core(niceness: i32, turn: std::time::Duration) -> io::Result<()> {
     }
     let attributes = Attributes {
         size: size_of::<Attributes>() as u32,
-        policy: libc::SCHED_OTHER as u32,
-        flags: libc::SCHED_FLAG_KEEP_POLICY as u64,
-        nice: niceness,
+        policy: policy as u32,
+        flags,
+        nice,
         priority: 0,
-        runtime: u64::try_from(turn.as_nanos()).unwrap_or(u64::MAX),
+        runtime,
         deadline: 0,
         period: 0,
     };

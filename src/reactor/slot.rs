@@ -140,7 +140,7 @@ impl Default for Marks {
             write_idle_ms: 30_000,
             listener_bytes_max: 64 << 10,
             listeners_bytes_max: 64 << 20,
-            jobs_max: [FILE_JOBS_MAX, FILE_JOBS_MAX, HASHERS + HASH_QUEUE],
+            jobs_max: [FILE_JOBS_MAX, FILE_JOBS_MAX, FILE_JOBS_MAX, HASHERS + HASH_QUEUE],
             drain_ms: 10_000,
         }
     }

@@ -85,12 +85,15 @@ pub enum Lane {
     Files,
     /// What waits until a disk has written, likewise. Whoever only wants to look does not stand behind it.
     Writes,
+    /// Windows of large bodies on their way to a disk, likewise, and where there are many what else is written. Nobody waits for any one of them, and together they could keep a core
+    /// busy that the loop needs.
+    Bodies,
     /// Password hashing: one at a time.
     Hash,
 }
 
 /// How many lanes there are.
-pub const LANES: usize = 3;
+pub const LANES: usize = 4;
 
 /// Work for a helper; what it returns comes home as [`Happening::Done`].
 pub type Job<D> = Box<dyn FnOnce() -> D + Send>;

@@ -105,6 +105,7 @@ impl<S: State> Connection<S> {
                 }
             }
             Reply::Offload(lane, task) => {
+                let lane = if lane == Lane::Writes { house.bodies.writers() } else { lane };
                 if !port.yard.has_room(lane) {
                     return self.refuse(&overloaded(), line, house, port);
                 }

@@ -122,6 +122,10 @@ impl<T: State, S: Lend<T>> Sink<S> for Lent<Box<dyn Sink<T>>> {
         self.0.write(bytes)
     }
 
+    fn position(&self) -> u64 {
+        self.0.position()
+    }
+
     fn finish(self: Box<Self>) -> Step<S> {
         lent_step(self.0.finish())
     }

@@ -14,6 +14,9 @@ pub const WINDOW: usize = 256 << 10;
 /// windows would hold more, they get smaller ones.
 const WINDOWS: usize = 8 << 20;
 
+/// With more bodies than this at once whoever writes makes room for all others.
+const CROWD: usize = 16;
+
 /// What a body that has hardly begun is read into: ten thousand that go no further cost no more than this each.
 const FIRST_ROOM: usize = 16 << 10;
 
@@ -47,9 +50,13 @@ pub struct Pump<S: State> {
     /// At home; `None` while a helper has it.
     sink: Option<Box<dyn Sink<S>>>,
     filling: Window,
+    /// Where in the sink's file the filling window begins, as far as it is known.
+    position: u64,
     spare: Option<Window>,
     /// Held by every pump there is, and by who makes them.
     bodies: Bodies,
+    /// A window has been on its way.
+    has_travelled: bool,
     is_complete: bool,
     /// The client has gone in the middle of the body.
     is_broken: bool,
@@ -62,10 +69,18 @@ pub struct Pump<S: State> {
 pub struct Bodies(Arc<()>);
 
 impl Bodies {
-    /// How much each of them may hold before it travels.
+    /// How much each of them may hold before it travels: a power of two, as the system's blocks are.
     fn window(&self) -> usize {
-        let pumps = Arc::strong_count(&self.0) - 1;
-        (WINDOWS / pumps.max(1)).clamp(FIRST_ROOM, WINDOW)
+        1 << (WINDOWS / self.count().max(1)).clamp(FIRST_ROOM, WINDOW).ilog2()
+    }
+
+    fn count(&self) -> usize {
+        Arc::strong_count(&self.0) - 1
+    }
+
+    /// The lane of what is written beside their windows: their beginnings and ends too are much when there are many of them.
+    pub fn writers(&self) -> Lane {
+        if self.count() > CROWD { Lane::Bodies } else { Lane::Writes }
     }
 }
 
@@ -77,18 +92,22 @@ impl<S: State> Pump<S> {
     pub fn new(sink: Box<dyn Sink<S>>, most: u64, bodies: &Bodies) -> Pump<S> {
         let allowed = if most == 0 { u64::MAX } else { most };
         Pump {
+            position: sink.position(),
             sink: Some(sink),
             filling: Window::default(),
             spare: None,
             bodies: bodies.clone(),
+            has_travelled: false,
             is_complete: false,
             is_broken: false,
             allowed,
         }
     }
 
-    /// The lane its trips take.
-    pub const LANE: Lane = Lane::Writes;
+    /// The lane its next trip takes. Who sends no more than one window waits for just that.
+    pub fn lane(&self) -> Lane {
+        if self.is_complete && !self.has_travelled { self.bodies.writers() } else { Lane::Bodies }
+    }
 
     /// Takes bytes of the body. Says whether it was allowed so many.
     pub fn fill(&mut self, bytes: &[u8]) -> bool {
@@ -114,7 +133,7 @@ impl<S: State> Pump<S> {
     /// Where up to `remaining` bytes of the body may be read to directly.
     pub fn landing(&mut self, remaining: u64) -> Option<&mut [u8]> {
         let Window { bytes, filled } = &self.filling;
-        let room = self.bodies.window().saturating_sub(*filled);
+        let room = self.full_at().saturating_sub(*filled);
         // Who has sent little is given little: a window grows with what comes, and then keeps its size.
         let room = room.min((bytes.len() - filled).max(*filled).max(FIRST_ROOM));
         let room = usize::try_from(remaining).unwrap_or(usize::MAX).min(room);
@@ -144,6 +163,7 @@ impl<S: State> Pump<S> {
     /// Sink and window have come home.
     pub fn come_home(&mut self, sink: Box<dyn Sink<S>>, mut window: Window) {
         window.filled = 0;
+        self.position = sink.position();
         self.sink = Some(sink);
         // It is used again, unless it is far too large by now.
         self.spare = Some(window).filter(|window| window.bytes.len() <= 2 * self.bodies.window());
@@ -155,8 +175,11 @@ impl<S: State> Pump<S> {
             return None;
         }
         let mut sink = self.sink.take()?;
+        self.has_travelled = true;
         let window = std::mem::replace(&mut self.filling, self.spare.take().unwrap_or_default());
         let is_last = self.is_complete;
+        // The sink will tell, when it comes home.
+        self.position += window.filled as u64;
         Some(Box::new(move || match sink.write(&window.bytes[..window.filled]) {
             Err(fault) => Sunk::Refused(fault),
             Ok(()) if is_last => Sunk::Finished(sink.finish()),
@@ -166,7 +189,14 @@ impl<S: State> Pump<S> {
 
     /// Whether reading should stop: a window is away and the other is full.
     pub fn is_full(&self) -> bool {
-        self.filling.filled >= self.bodies.window()
+        self.filling.filled >= self.full_at()
+    }
+
+    /// How much the filling window holds when it is full: it ends at a multiple of its size in the sink's file.
+    fn full_at(&self) -> usize {
+        let window = self.bodies.window();
+        let ahead = window - (self.position % window as u64) as usize;
+        if ahead < window / 2 { ahead + window } else { ahead }
     }
 
     /// What is to be done with the sink, if it is at home, where that may block.
@@ -214,6 +244,7 @@ mod tests {
         let body: Vec<u8> = (0..3_000_000u32).map(|at| (at % 251) as u8).collect();
         let mut away: Option<Trip<()>> = None;
         let mut stops = 0;
+        assert_eq!(pump.lane(), Lane::Bodies);
         for part in body.chunks(50_000) {
             if pump.is_full() {
                 stops += 1;
@@ -231,6 +262,7 @@ mod tests {
             let Sunk::Home(sink, window) = trip() else { panic!() };
             pump.come_home(sink, window);
         }
+        assert_eq!(pump.lane(), Lane::Bodies);
         assert!(matches!(pump.trip().unwrap()(), Sunk::Finished(_)));
         assert!(stops > 3);
         assert!(*heap.lock().unwrap() == body);
@@ -270,13 +302,68 @@ mod tests {
         let mut first = pump();
         assert_eq!(size(&mut first), (FIRST_ROOM, WINDOW));
         assert_eq!(size(&mut first), (WINDOW, WINDOW), "the window that came home is used again");
+        assert_eq!(bodies.writers(), Lane::Writes);
         let crowd: Vec<_> = (0..99).map(|_| pump()).collect();
-        assert_eq!(size(&mut first), (WINDOWS / 100, 0), "one that is far too large is given back");
+        assert_eq!(bodies.writers(), Lane::Bodies);
+        assert_eq!(size(&mut first), (64 << 10, 0), "one that is far too large is given back");
         let many: Vec<_> = (0..2000).map(|_| pump()).collect();
         assert_eq!(size(&mut first), (FIRST_ROOM, 0), "but none is too small to be worth a trip");
         drop((crowd, many));
+        assert_eq!(bodies.writers(), Lane::Writes);
         assert!(!first.is_full());
         assert!(first.fill(&[b'x'; WINDOW]) && first.is_full());
+    }
+
+    /// A file of which the first bytes of the body are no part.
+    struct Behind(usize, Arc<Mutex<Vec<usize>>>);
+
+    impl Sink<()> for Behind {
+        fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+            self.0 += bytes.len();
+            self.1.lock().unwrap().push(self.0);
+            Ok(())
+        }
+
+        fn position(&self) -> u64 {
+            self.0.saturating_sub(150) as u64
+        }
+
+        fn finish(self: Box<Self>) -> Step<()> {
+            Box::new(|(), _| Fault::not_found().into())
+        }
+    }
+
+    #[test]
+    fn windows_end_at_multiples_of_their_size_in_the_file() {
+        let ends = Arc::new(Mutex::new(Vec::new()));
+        for begun in [0, 150, 10_000, 150 + 200_000] {
+            let mut pump = Pump::new(Box::new(Behind(begun, ends.clone())), 0, &Bodies::default());
+            let mut away: Option<Trip<()>> = None;
+            for _ in 0..5 {
+                while let Some(landing) = pump.landing(u64::MAX) {
+                    let room = landing.len();
+                    assert!(pump.landed(room));
+                }
+                if let Some(trip) = away {
+                    let Sunk::Home(sink, window) = trip() else { panic!("it takes all") };
+                    pump.come_home(sink, window);
+                }
+                // What was not known while it filled is made up for.
+                while let Some(landing) = pump.landing(u64::MAX) {
+                    let room = landing.len();
+                    assert!(pump.landed(room));
+                }
+                away = pump.trip();
+                assert!(away.is_some());
+            }
+            let ends = std::mem::take(&mut *ends.lock().unwrap());
+            let beyond: Vec<_> = ends.iter().skip(1).map(|end| (end - 150) % WINDOW).collect();
+            assert_eq!(beyond, [0, 0, 0], "after {begun}: {ends:?}");
+            assert!(
+                ends.is_sorted_by(|one, next| next - one >= WINDOW / 2 && next - one <= WINDOW * 3 / 2),
+                "{ends:?}"
+            );
+        }
     }
 
     #[test]
@@ -286,6 +373,7 @@ mod tests {
         assert!(pump.fill(b"0123456789"));
         assert!(!pump.fill(b"x"));
         pump.complete();
+        assert_eq!(pump.lane(), Lane::Writes);
         assert!(matches!(pump.trip().unwrap()(), Sunk::Refused(fault) if fault.code == "full"));
     }
 }

@@ -41,6 +41,12 @@ pub trait Sink<S: State>: Send {
     /// Takes the next bytes. May block. A refusal ends the upload and is the answer.
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault>;
 
+    /// Where in its file the next bytes will lie. Windows are cut so that they end at a multiple of their size there: a system
+    /// keeps files in blocks, and whole blocks cost it least. By default nobody knows, and all windows are of one size.
+    fn position(&self) -> u64 {
+        0
+    }
+
     /// The body is complete. May block. Returns what follows in the loop.
     fn finish(self: Box<Self>) -> Step<S>;
 
@@ -210,6 +216,10 @@ impl<S: State> Sink<S> for EndingSink<S> {
         self.sink.write(bytes)
     }
 
+    fn position(&self) -> u64 {
+        self.sink.position()
+    }
+
     fn finish(self: Box<Self>) -> Step<S> {
         end_step(self.sink.finish(), self.ending)
     }
@@ -237,6 +247,10 @@ struct Changed<S: State> {
 impl<S: State> Sink<S> for Changed<S> {
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         self.sink.write(bytes)
+    }
+
+    fn position(&self) -> u64 {
+        self.sink.position()
     }
 
     fn finish(self: Box<Self>) -> Step<S> {

@@ -345,19 +345,21 @@ fn from_ledger(way: Way, since: i64, site: &mut Site) -> Said<Site> {
             // Asked first: what is said meanwhile is not passed over, for it comes after this.
             let reached = reader.last_id()?;
             let found = reader.since_any(&way.hears.names(), since, WINDOW_MESSAGES)?;
-            Ok((found, reached, reader.first_id()?))
+            // Asked last: of what was trimmed while it was read a word too many is told, and not one too few.
+            Ok((found, reached, reader.first_id()?, since < reader.trimmed(&way.hears.names())?))
         });
         move |site: &mut Site, _: &mut Context<'_>| match read.come_home(site) {
-            Ok((found, reached, first_id)) => hand_over(way, since, &found, reached, first_id),
+            Ok((found, reached, first_id, is_gap)) => hand_over(way, since, &found, reached, first_id, is_gap),
             Err(fault) => Said::nothing().close(CloseCode::INTERNAL, fault.detail),
         }
     })
 }
 
-/// What a helper has found, as much as fits into a window. If that is all, it had looked at everything up to `reached`.
-fn hand_over(way: Way, since: i64, found: &[Message], reached: i64, first_id: i64) -> Said<Site> {
+/// What a helper has found, as much as fits into a window. If that is all, it had looked at everything up to `reached`. If it
+/// `is_gap`, something of these rooms was trimmed before `first_id`.
+fn hand_over(way: Way, since: i64, found: &[Message], reached: i64, first_id: i64, is_gap: bool) -> Said<Site> {
     let mut frames = Vec::new();
-    if since + 1 < first_id {
+    if is_gap {
         Note::Gap { first: first_id }.write(way.dialect, &mut frames);
     }
     let window: Vec<&Message> = found.iter().collect();

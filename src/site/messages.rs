@@ -37,7 +37,8 @@ pub fn messages(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Conte
 fn look(site: &mut Site, ask: Ask, until: Moment, via: Option<Credential>, cx: &mut Context<'_>) -> Reply<Site> {
     let found = site.chat.as_ref().and_then(|chat| in_memory(&chat.history, &ask));
     let Some(found) = found else { return read_older(site, ask) };
-    let may_wait = ask.since.is_some() && !cx.is_over && cx.now < until;
+    // Before an id nothing new comes.
+    let may_wait = ask.before.is_none() && !cx.is_over && cx.now < until;
     if !found.is_empty() || !may_wait {
         return answer(site, &found, &ask, false).into();
     }
@@ -73,10 +74,10 @@ fn read_older(site: &mut Site, ask: Ask) -> Reply<Site> {
             Some(since) => reader.since(&asked.room, since, asked.limit)?,
             None => reader.before(&asked.room, asked.before.unwrap_or(i64::MAX), asked.limit)?,
         };
-        Ok((found, reader.first_id()?))
+        Ok((found, reader.trimmed(&[&asked.room])?))
     };
-    look_up(chat, look, move |site, (found, first), _| {
-        let is_gap = ask.since.is_some_and(|since| since + 1 < first);
+    look_up(chat, look, move |site, (found, trimmed), _| {
+        let is_gap = ask.since.is_some_and(|since| since < trimmed);
         answer(site, &found.iter().collect::<Vec<_>>(), &ask, is_gap).into()
     })
 }

@@ -149,7 +149,11 @@ pub fn list_messages(_: &Config) -> Value {
         id("before", "The last ones before this id."),
         query("limit", limit, "How many at most."),
         query("q", json!({"type": "string", "maxLength": ask::QUERY_MAX}), "Only those with all of these words."),
-        query("wait", wait, "With since: how many seconds to wait if there is nothing new."),
+        query(
+            "wait",
+            wait,
+            "How many seconds to wait for the next message if there is none to tell; not with before or q."
+        ),
     ]);
     let found = json!({
         "description": "What was said, oldest first.",

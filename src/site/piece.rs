@@ -270,6 +270,11 @@ impl Piece {
         })
     }
 
+    /// What is known of the upload while this piece of it comes.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
     /// How much may still come.
     pub fn room_left(&self) -> u64 {
         self.most - self.at.min(self.most)
@@ -383,6 +388,10 @@ impl Sink<Site> for Piece {
         }
         drop(held);
         Ok(())
+    }
+
+    fn position(&self) -> u64 {
+        self.at
     }
 
     /// What has come need not be sent again, but a piece that is to be checked counts as a whole or not at all.

@@ -211,6 +211,7 @@ type Placing = Box<dyn FnOnce(&mut Site, &mut Context<'_>, Box<dyn Draft>) -> Re
 /// A body that is one file.
 pub struct FileSink {
     draft: Box<dyn Draft>,
+    written: u64,
     room: Room,
     placing: Placing,
 }
@@ -222,14 +223,19 @@ impl FileSink {
         room: Room,
         placing: impl FnOnce(&mut Site, &mut Context<'_>, Box<dyn Draft>) -> Reply<Site> + Send + 'static,
     ) -> FileSink {
-        FileSink { draft, room, placing: Box::new(placing) }
+        FileSink { draft, written: 0, room, placing: Box::new(placing) }
     }
 }
 
 impl Sink<Site> for FileSink {
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         self.room.take(bytes.len())?;
+        self.written += bytes.len() as u64;
         self.draft.write(bytes).map_err(|error| disk_fault(&error, "write a file"))
+    }
+
+    fn position(&self) -> u64 {
+        self.written
     }
 
     fn finish(self: Box<Self>) -> Step<Site> {
@@ -250,6 +256,9 @@ type Answering = Box<dyn FnOnce(&mut Site, &mut Context<'_>, Complete) -> Reply<
 /// A body that is a form with files.
 pub struct FormSink {
     form: Multipart,
+    /// How much of the body has come, and how much of that came before the content of the last part.
+    came: u64,
+    part_at: u64,
     parts: Parts,
     answering: Answering,
 }
@@ -261,7 +270,7 @@ impl FormSink {
         parts: Parts,
         answering: impl FnOnce(&mut Site, &mut Context<'_>, Complete) -> Reply<Site> + Send + 'static,
     ) -> FormSink {
-        FormSink { form, parts, answering: Box::new(answering) }
+        FormSink { form, came: 0, part_at: 0, parts, answering: Box::new(answering) }
     }
 }
 
@@ -272,8 +281,14 @@ impl Sink<Site> for FormSink {
         loop {
             let (used, event) = self.form.push(rest)?;
             match event {
-                Event::NeedBytes => return Ok(()),
-                Event::Part(part) => self.parts.begin(&part)?,
+                Event::NeedBytes => {
+                    self.came += bytes.len() as u64;
+                    return Ok(());
+                }
+                Event::Part(part) => {
+                    self.part_at = self.came + (bytes.len() - rest.len() + used) as u64;
+                    self.parts.begin(&part)?;
+                }
                 Event::Data(range) => self.parts.take(rest.get(range).unwrap_or_default())?,
                 Event::Held(bytes) => self.parts.take(bytes)?,
                 Event::PartEnd => self.parts.end()?,
@@ -283,8 +298,13 @@ impl Sink<Site> for FormSink {
         }
     }
 
+    /// What is held back because it may be a delimiter has its place all the same.
+    fn position(&self) -> u64 {
+        self.came - self.part_at
+    }
+
     fn finish(self: Box<Self>) -> Step<Site> {
-        let FormSink { form, parts, answering } = *self;
+        let FormSink { form, parts, answering, .. } = *self;
         match form.finish().and_then(|()| parts.complete()) {
             Ok(complete) => Box::new(move |site, cx| answering(site, cx, complete)),
             Err(fault) => Box::new(move |_, _| fault.into()),

@@ -252,10 +252,10 @@ fn create_now(site: &mut Site, call: &Call<'_>, who: &Principal, cx: &Context<'_
         place: None,
     };
     Ok(Reply::offload_write(move || {
-        let held = clear_away(&disks, gone);
+        let held = clear_away(&disks, gone, true);
         let begun = begin(&store, &mut state, allowance, early);
         move |site: &mut Site, cx: &mut Context<'_>| {
-            put_back(site, held);
+            put_back(site, held, cx.wall);
             told(begun.and_then(|id| {
                 let is_whole = state.length == Some(0);
                 take_in(site, id, state)?;
@@ -283,16 +283,17 @@ pub fn expire(
         return then(site, cx);
     }
     Reply::offload_write(move || {
-        let held = clear_away(&disks, gone);
+        let held = clear_away(&disks, gone, true);
         move |site: &mut Site, cx: &mut Context<'_>| {
-            put_back(site, held);
+            put_back(site, held, cx.wall);
             then(site, cx)
         }
     })
 }
 
-/// Removes uploads that are not waited for any more. Gives those back at which another process still is.
-fn clear_away(disks: &Disks, gone: Vec<(PartialId, Partial)>) -> Vec<(PartialId, Partial)> {
+/// Removes uploads that are not waited for any more. Gives those back at which another process still is; if it is only that their
+/// time is over, also those of which a piece is coming in here, however long that takes.
+fn clear_away(disks: &Disks, gone: Vec<(PartialId, Partial)>, is_over: bool) -> Vec<(PartialId, Partial)> {
     let mut kept = Vec::new();
     for (id, partial) in gone {
         let Some(unfinished) = disks.unfinished(&partial.state) else { continue };
@@ -300,7 +301,8 @@ fn clear_away(disks: &Disks, gone: Vec<(PartialId, Partial)>) -> Vec<(PartialId,
         let mut held = hold.lock();
         let is_ours = held.claim.as_ref().is_some_and(|claim| claim.strong_count() > 0);
         let claim = if is_ours { Ok(None) } else { unfinished.claim(id) };
-        if matches!(claim, Ok(None)) && !is_ours {
+        if matches!(claim, Ok(None)) && (is_over || !is_ours) {
+            drop(held);
             kept.push((id, partial));
             continue;
         }
@@ -313,9 +315,13 @@ fn clear_away(disks: &Disks, gone: Vec<(PartialId, Partial)>) -> Vec<(PartialId,
 }
 
 /// Takes uploads in again that could not be removed.
-fn put_back(site: &mut Site, kept: Vec<(PartialId, Partial)>) {
+/// Somebody goes on with them, so they are waited for anew.
+fn put_back(site: &mut Site, kept: Vec<(PartialId, Partial)>, now: Wall) {
     if let Ok(files) = files(site) {
-        kept.into_iter().for_each(|(id, partial)| files.partials.put_back(id, partial));
+        for (id, mut partial) in kept {
+            partial.state.until = partial.state.until.max(now.plus(LIFETIME_MS));
+            files.partials.put_back(id, partial);
+        }
     }
 }
 
@@ -463,10 +469,10 @@ fn delete_now(site: &mut Site, call: &Call<'_>, who: &Principal, cx: &Context<'_
     let files = files(site)?;
     let gone: Vec<_> = files.partials.remove(id).map(|partial| (id, partial)).into_iter().collect();
     Ok(Reply::offload_write(move || {
-        let held = clear_away(&disks, gone);
-        move |site: &mut Site, _: &mut Context<'_>| {
+        let held = clear_away(&disks, gone, false);
+        move |site: &mut Site, cx: &mut Context<'_>| {
             let is_held = !held.is_empty();
-            put_back(site, held);
+            put_back(site, held, cx.wall);
             if is_held { refused(&held_elsewhere()) } else { answer(Status::NO_CONTENT).into() }
         }
     }))
@@ -508,9 +514,14 @@ fn receive(site: &mut Site, asked: Asked, who: Maker, actor: Actor, cx: &Context
     let allowance = Allowance::of(site, &actor);
     let by = Bearer { limit: limits.upload_limit_bytes, now: cx.wall, ip: cx.peer.ip, actor, allowance };
     Ok(Reply::offload_write(move || {
+        let id = asked.id;
         let prepared = Piece::prepare(store, asked, state, &hold, by);
-        move |_: &mut Site, _: &mut Context<'_>| match prepared {
-            Ok(piece) => Reply::Receive { most: piece.room_left().max(1), sink: Box::new(piece) },
+        move |site: &mut Site, _: &mut Context<'_>| match prepared {
+            Ok(piece) => {
+                // From now on it is waited for anew, not only when the piece is there.
+                note(site, id, piece.state(), false);
+                Reply::Receive { most: piece.room_left().max(1), sink: Box::new(piece) }
+            }
             Err(fault) => refused(&fault),
         }
     }))

@@ -30,8 +30,13 @@ const JOURNAL_BYTES_MAX: i64 = 16 << 20;
 
 /// The steps from an empty database to today's, in order, each a list of what its parts need; `user_version` counts those
 /// taken. A step that was ever released is never changed: what comes later is a step of its own.
-const MIGRATIONS: &[&[&str]] =
-    &[&[database::TABLES, messages::TABLES], &[accounts::TABLES], &[search::TABLES], &[owners::TABLES]];
+const MIGRATIONS: &[&[&str]] = &[
+    &[database::TABLES, messages::TABLES],
+    &[accounts::TABLES],
+    &[search::TABLES],
+    &[owners::TABLES],
+    &[messages::TRIMMED],
+];
 
 /// When a commit is on the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -458,6 +463,39 @@ mod tests {
         assert_eq!(Reader::open(&room.path()).unwrap().first_id().unwrap(), 4);
         assert_eq!(ledger.trim(9, Wall::default()).unwrap(), 0);
         assert_eq!(Reader::open(&room.path()).unwrap().first_id().unwrap(), 4);
+    }
+
+    #[test]
+    fn what_was_trimmed_is_known_of_each_room_and_of_all_where_that_is_not_known() {
+        let room = Room::new();
+        let mut ledger = room.ledger();
+        ledger.keep(vec![said("lobby", "one"), said("den", "two"), said("lobby", "three"), said("hall", "four")]);
+        assert_eq!(ledger.trim(2, Wall::default()).unwrap(), 2);
+        let reader = Reader::open(&room.path()).unwrap();
+        let trimmed = |rooms: &[&str]| reader.trimmed(rooms).unwrap();
+        assert_eq!([trimmed(&["lobby"]), trimmed(&["den"]), trimmed(&["hall"]), trimmed(&["attic"])], [1, 2, 0, 0]);
+        assert_eq!(trimmed(&["hall", "lobby", "den"]), 2);
+        assert_eq!(ledger.trim(1, Wall::default()).unwrap(), 1);
+        assert_eq!([trimmed(&["lobby"]), trimmed(&["den"]), trimmed(&["hall"])], [3, 2, 0]);
+        // As many rooms as there may be names must not be remembered for ever.
+        for number in 0..1100 {
+            ledger.keep(vec![said(&format!("r{number}"), "x")]);
+        }
+        ledger.trim(0, Wall::default()).unwrap();
+        let rows: i64 = ledger.connection.query_row("SELECT count(*) FROM trimmed", [], |row| row.get(0)).unwrap();
+        assert_eq!((rows, trimmed(&["r1099"])), (1024, 1104));
+        assert!((3..100).contains(&trimmed(&["attic"])), "of whom nothing is known any more, it may have been");
+        drop(reader);
+        drop(ledger);
+        // A database of before this was known.
+        let old = Connection::open(room.path()).unwrap();
+        old.execute_batch(
+            "DROP TABLE trimmed; DELETE FROM meta WHERE key = 'trimmed_anywhere'; PRAGMA user_version = 4;",
+        )
+        .unwrap();
+        drop(old);
+        drop(room.ledger());
+        assert_eq!(Reader::open(&room.path()).unwrap().trimmed(&["attic"]).unwrap(), 1104);
     }
 
     #[test]

@@ -24,6 +24,19 @@ pub const TABLES: &str = "
     INSERT INTO meta VALUES ('last_message', 0), ('trimmed_message', 0);
 ";
 
+/// Up to which id something of a room was trimmed, and `trimmed_anywhere`: up to which it may have been in any other, for of what
+/// was trimmed before this table, or so many rooms ago, only that is known.
+pub const TRIMMED: &str = "
+    CREATE TABLE trimmed (
+        room TEXT PRIMARY KEY NOT NULL,
+        upto INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    INSERT INTO meta SELECT 'trimmed_anywhere', value FROM meta WHERE key = 'trimmed_message';
+";
+
+/// Of so many rooms it is remembered by itself what was trimmed.
+const TRIMMED_ROOMS_MAX: usize = 1024;
+
 /// The ids that a batch gives: the last one is read with its first message, and written once at its end.
 #[derive(Debug, Default)]
 pub struct Ids {
@@ -99,15 +112,34 @@ pub fn trim(connection: &mut Connection, keep: usize, since: Wall) -> Result<usi
         transaction.query_row("SELECT max(id) FROM messages WHERE ts < ?1", [since], |row| row.get(0))?;
     let too_many = meta(&transaction, "last_message")?.saturating_sub(count(keep));
     let upto = too_many.max(too_old.unwrap_or(0));
+    let of_rooms = "INSERT INTO trimmed SELECT room, max(id) FROM messages WHERE id <= ?1 GROUP BY room
+                    ON CONFLICT (room) DO UPDATE SET upto = max(upto, excluded.upto)";
+    transaction.execute(of_rooms, [upto])?;
     let gone = transaction.execute("DELETE FROM messages WHERE id <= ?1", [upto])?;
     if gone > 0 {
         search::forget_until(&transaction, upto)?;
+        forget_rooms(&transaction, TRIMMED_ROOMS_MAX)?;
     }
     if upto > meta(&transaction, "trimmed_message")? {
         set_meta(&transaction, "trimmed_message", upto)?;
     }
     transaction.commit()?;
     Ok(gone)
+}
+
+/// Of all but so many rooms, the latest, it is forgotten what was trimmed in which.
+fn forget_rooms(transaction: &Transaction<'_>, most: usize) -> Result<(), rusqlite::Error> {
+    let oldest = "SELECT room FROM trimmed ORDER BY upto DESC LIMIT -1 OFFSET ?1";
+    let upto: Option<i64> = transaction.query_row(
+        &format!("SELECT max(upto) FROM trimmed WHERE room IN ({oldest})"),
+        [count(most)],
+        |row| row.get(0),
+    )?;
+    if let Some(upto) = upto {
+        transaction.execute(&format!("DELETE FROM trimmed WHERE room IN ({oldest})"), [count(most)])?;
+        set_meta(transaction, "trimmed_anywhere", upto.max(meta(transaction, "trimmed_anywhere")?))?;
+    }
+    Ok(())
 }
 
 /// A reader remembers so much of the database; by itself SQLite would eight times as much.
@@ -187,6 +219,16 @@ impl Reader {
     /// Every message from this id on is here, save those that were erased; what came before was trimmed.
     pub fn first_id(&self) -> Result<i64, Error> {
         Ok(meta(&self.connection, "trimmed_message")? + 1)
+    }
+
+    /// Up to which id something said in these rooms was trimmed: who has heard less has missed something.
+    pub fn trimmed(&self, rooms: &[&str]) -> Result<i64, Error> {
+        let mut upto = meta(&self.connection, "trimmed_anywhere")?;
+        let mut statement = self.connection.prepare_cached("SELECT upto FROM trimmed WHERE room = ?1")?;
+        for room in rooms {
+            upto = upto.max(statement.query_row([room], |row| row.get(0)).optional()?.unwrap_or(0));
+        }
+        Ok(upto)
     }
 
     fn page(&self, sql: &str, room: &str, id: i64, limit: usize) -> Result<Vec<Message>, Error> {

@@ -185,8 +185,9 @@ mod tests {
         prop_oneof![
             3 => (some_path(), owner).prop_map(|(path, owner)| Change::Made(path, owner)),
             1 => some_path().prop_map(Change::Gone),
-            2 => (some_path(), some_path()).prop_filter_map("nothing moves into itself", |(from, to)| {
-                to.strip(from.as_str()).is_none().then_some(Change::Moved(from, to))
+            2 => (some_path(), some_path()).prop_filter_map("nothing moves into itself or onto its own folder", |(from, to)| {
+                let is_apart = to.strip(from.as_str()).is_none() && from.strip(to.as_str()).is_none();
+                is_apart.then_some(Change::Moved(from, to))
             }),
         ]
     }

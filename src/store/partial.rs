@@ -273,10 +273,11 @@ impl Partials {
         }
     }
 
-    /// Notes what has become of one.
+    /// Notes what has become of one. It is waited for no shorter than before.
     pub fn note(&mut self, id: PartialId, state: State, is_finished: bool) {
         if let Some(partial) = self.all.get_mut(&id) {
-            partial.state = state;
+            let until = partial.state.until.max(state.until);
+            partial.state = State { until, ..state };
             partial.is_finished |= is_finished;
         }
     }

@@ -376,6 +376,32 @@ fn people_with_a_name_are_seen_coming_typing_and_going() {
     assert_eq!(place.get("/who?room=den").json()["names"], json!([]));
 }
 
+/// Telling everyone of everyone would be more than all that is said.
+#[test]
+fn in_a_room_of_more_than_two_hundred_nobody_is_told_who_comes_types_and_goes() {
+    let place = Place::open(&[]);
+    let mut watchers = (Socket::open(&place, "/ws"), place.listen("/events", ""));
+    let mut crowd: Vec<Socket> = (0..199).map(|_| Socket::open(&place, "/ws")).collect();
+    let mut ada = Socket::open(&place, "/ws?name=Ada");
+    let who = place.get("/who").json();
+    assert_eq!((&who["count"], &who["names"]), (&json!(202), &json!([])), "counts, and no names");
+    ada.say(&json!({"type": "typing"}));
+    // By then it would have been told, in a smaller room.
+    std::thread::sleep(Duration::from_millis(1500));
+    drop(ada);
+    assert!(comes_to_be(|| place.get("/who").json()["count"] == 201));
+    std::thread::sleep(Duration::from_millis(1500));
+    let id = place.say("lobby", "of nobody");
+    assert_eq!(watchers.0.ids(1), [id], "the first thing that is heard is a message");
+    assert_eq!(watchers.1.ids(1), [id]);
+    crowd.truncate(150);
+    assert!(comes_to_be(|| place.get("/who").json()["count"] == 152));
+    let _bob = Socket::open(&place, "/ws?name=Bob");
+    assert_eq!(watchers.0.hear("join")["names"], json!(["Bob"]), "where fewer listen it is told again");
+    assert_eq!(watchers.1.next().unwrap().kind, "join");
+    assert_eq!(place.get("/who").json()["names"], json!(["Bob"]));
+}
+
 /// Whoever never reads is closed at the end of its queue, holds up nobody, and hears all of it when it comes again.
 #[test]
 fn a_reader_that_never_reads_is_closed_and_misses_nothing() {

@@ -101,3 +101,45 @@ fn a_poll_is_answered_when_something_is_said_in_its_room() {
     assert_eq!(empty, json!({"messages": [], "last": 7, "gap": false}));
     assert!(began.elapsed() >= Duration::from_millis(900));
 }
+
+/// What was trimmed elsewhere was never to be heard here.
+#[test]
+fn a_gap_is_told_only_where_something_of_the_room_was_trimmed() {
+    let mut place = Place::open(&["--history-messages", "10"]);
+    place.say("den", "soon forgotten");
+    place.fill(30, "x");
+    assert!(crate::place::comes_to_be(|| place.get("/messages?since=0").json()["gap"] == json!(true)));
+    let kept = place.say("hall", "kept");
+    for at_first in [true, false] {
+        let page = |room: &str, since: i64| place.get(&format!("/messages?room={room}&since={since}")).json();
+        assert_eq!(page("attic", 0), json!({"messages": [], "last": 0, "gap": false}), "nothing was ever said there");
+        assert_eq!(
+            (crate::place::ids(&page("hall", 0)["messages"]), &page("hall", 0)["gap"]),
+            (vec![kept], &json!(false))
+        );
+        assert_eq!(page("den", 0), json!({"messages": [], "last": 0, "gap": true}), "all of it has gone");
+        assert_eq!(page("den", 1), json!({"messages": [], "last": 1, "gap": false}), "who has heard it misses nothing");
+        assert_eq!(place.listen("/events?room=hall&since=0", "").ids(1), [kept]);
+        let event = place.listen("/events?room=hall,den&since=0", "").next().unwrap();
+        assert_eq!((&*event.kind, event.data["first"].as_i64().is_some_and(|first| first > 1)), ("gap", true));
+        if at_first {
+            place.house.kill_and_restart();
+        }
+    }
+}
+
+#[test]
+fn a_poll_without_a_position_waits_for_the_first_word_of_a_room() {
+    let place = Place::open(&[]);
+    place.say("lobby", "here");
+    std::thread::scope(|scope| {
+        let poll = scope.spawn(|| place.get("/messages?room=den&wait=30").json());
+        std::thread::sleep(Duration::from_millis(300));
+        let id = place.say("den", "the first");
+        assert_eq!(crate::place::ids(&poll.join().unwrap()["messages"]), [id]);
+    });
+    let began = Instant::now();
+    assert_eq!(place.ids("/messages?wait=30"), [1], "where something was said that is the answer");
+    assert_eq!(place.ids("/messages?room=hall&before=9&wait=30"), Vec::<i64>::new(), "and of old nothing new comes");
+    assert!(began.elapsed() < Duration::from_secs(10));
+}

@@ -152,7 +152,7 @@ impl House {
         rules.keepalive_requests = 0;
         rules.access_log = has_log.then_some(Format::Combined);
         let mut marks = Marks::default();
-        (marks.connections_max, marks.jobs_max, marks.drain_ms) = (10, [16, 16, 16], 1000);
+        (marks.connections_max, marks.jobs_max, marks.drain_ms) = (10, [16; 4], 1000);
         let wire = Rc::new(RefCell::new(Wire { output: Vec::with_capacity(1 << 20), ..Wire::default() }));
         let world = Quiet { wire: wire.clone(), now: 1_000, jobs: Vec::new() };
         let reactor = site::server(site, Hub::default()).expect("the routes are right").in_world(world, rules, marks);

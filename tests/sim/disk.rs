@@ -1,5 +1,6 @@
 //! A disk in memory, with the faults of a real one: errors, no room, files that are not in memory, files that shrink while
-//! they are read. Counts the drafts that were begun and neither committed nor dropped.
+//! they are read. Counts the drafts that were begun and neither committed nor dropped. Of uploads that may continue another day it
+//! knows what is synced, and forgets of the rest what it likes when the power fails.
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -9,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use hythe::clock::Wall;
 use hythe::content::Content;
 use hythe::path::RelPath;
-use hythe::store::disk::{Disk, Draft, Existing, FileFacts, Item, Kind, Opened};
+use hythe::store::disk::{Disk, Draft, Existing, FileFacts, Growing, Item, Kind, Opened, PartialId, Unfinished};
 
 use crate::dice::{Dice, Odds};
 
@@ -23,6 +24,17 @@ struct Room {
     drafts: usize,
     /// The version of the next file.
     version: u64,
+    partials: BTreeMap<PartialId, Partial>,
+    /// How often the machine has been started.
+    boots: u64,
+}
+
+/// An upload that may continue another day. Its state is on the disk whatever happens.
+struct Partial {
+    state: Vec<u8>,
+    /// `None` when it has been committed.
+    content: Option<Vec<u8>>,
+    synced: usize,
 }
 
 /// A folder tree in memory. Cheap to clone: all clones are one disk.
@@ -58,14 +70,19 @@ fn chance(of: &Mutex<Chance>, odds: impl Fn(&Odds) -> u32) -> bool {
 
 impl MemoryDisk {
     pub fn new(seed: u64, odds: &Odds) -> MemoryDisk {
-        let room = Room { files: BTreeMap::new(), drafts: 0, version: 1 };
+        let room = Room { files: BTreeMap::new(), drafts: 0, version: 1, partials: BTreeMap::new(), boots: 1 };
         let chance = Chance { dice: Dice::new(seed), odds: odds.clone() };
         MemoryDisk { room: Arc::new(Mutex::new(room)), chance: Arc::new(Mutex::new(chance)) }
     }
 
     /// From now on nothing goes wrong.
     pub fn calm(&self) {
-        lock(&self.chance).odds = Odds::calm();
+        self.set_odds(&Odds::calm());
+    }
+
+    /// From now on this may go wrong.
+    pub fn set_odds(&self, odds: &Odds) {
+        lock(&self.chance).odds = odds.clone();
     }
 
     /// Lays a file down.
@@ -92,6 +109,24 @@ impl MemoryDisk {
     /// Drafts that are neither committed nor gone.
     pub fn drafts(&self) -> usize {
         lock(&self.room).drafts
+    }
+
+    /// How many uploads are unfinished here.
+    pub fn partials(&self) -> usize {
+        lock(&self.room).partials.values().filter(|partial| partial.content.is_some()).count()
+    }
+
+    /// The machine stops and is started again: of what was not synced something is there, and not all of that is right.
+    pub fn lose_power(&self) {
+        let (mut room, mut chance) = (lock(&self.room), lock(&self.chance));
+        room.boots += 1;
+        for Partial { content, synced, .. } in room.partials.values_mut() {
+            let Some(content) = content else { continue };
+            let kept = *synced + chance.dice.index(content.len() - *synced + 1);
+            content.truncate(kept);
+            let right = *synced + chance.dice.index(kept - *synced + 1);
+            content[right..].fill(0);
+        }
     }
 
     /// Whether the disk gives an error this time.
@@ -208,6 +243,125 @@ impl Disk for MemoryDisk {
 
     fn sweep(&self) -> io::Result<usize> {
         Ok(0)
+    }
+
+    fn unfinished(&self) -> Option<&dyn Unfinished> {
+        Some(self)
+    }
+}
+
+impl MemoryDisk {
+    /// Does something with an unfinished upload.
+    fn with<T>(&self, id: PartialId, what: impl FnOnce(&mut Partial) -> T) -> io::Result<T> {
+        self.trip()?;
+        lock(&self.room).partials.get_mut(&id).map(what).ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+
+    /// Does something with its content.
+    fn grow<T>(&self, id: PartialId, what: impl FnOnce(&mut Vec<u8>, &mut usize) -> T) -> io::Result<T> {
+        let done =
+            self.with(id, |partial| partial.content.as_mut().map(|content| what(content, &mut partial.synced)))?;
+        done.ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+impl Unfinished for MemoryDisk {
+    fn begin(&self, state: &[u8]) -> io::Result<PartialId> {
+        self.trip()?;
+        let (high, low) = {
+            let dice = &mut lock(&self.chance).dice;
+            (dice.roll(), dice.roll())
+        };
+        let id = PartialId::new((u128::from(high) << 64 | u128::from(low)).to_be_bytes());
+        let partial = Partial { state: state.to_vec(), content: Some(Vec::new()), synced: 0 };
+        lock(&self.room).partials.insert(id, partial);
+        Ok(id)
+    }
+
+    fn mark(&self, id: PartialId, state: &[u8]) -> io::Result<()> {
+        self.with(id, |partial| partial.state = state.to_vec())
+    }
+
+    fn resume(&self, id: PartialId) -> io::Result<Box<dyn Growing>> {
+        self.grow(id, |_, _| ())?;
+        lock(&self.room).drafts += 1;
+        Ok(Box::new(MemoryGrowing { disk: self.clone(), id }))
+    }
+
+    fn size(&self, id: PartialId) -> io::Result<u64> {
+        self.grow(id, |content, _| content.len() as u64)
+    }
+
+    fn give_up(&self, id: PartialId) -> io::Result<()> {
+        self.trip()?;
+        lock(&self.room).partials.remove(&id);
+        Ok(())
+    }
+
+    fn state(&self, id: PartialId) -> io::Result<Vec<u8>> {
+        self.with(id, |partial| partial.state.clone())
+    }
+
+    fn all(&self) -> io::Result<Vec<(PartialId, Vec<u8>)>> {
+        self.trip()?;
+        Ok(lock(&self.room).partials.iter().map(|(&id, partial)| (id, partial.state.clone())).collect())
+    }
+
+    fn boot(&self) -> String {
+        format!("boot {}", lock(&self.room).boots)
+    }
+}
+
+struct MemoryGrowing {
+    disk: MemoryDisk,
+    id: PartialId,
+}
+
+impl Growing for MemoryGrowing {
+    fn size(&self) -> io::Result<u64> {
+        self.disk.size(self.id)
+    }
+
+    fn cut(&mut self, size: u64) -> io::Result<()> {
+        self.disk.grow(self.id, |content, synced| {
+            content.truncate(usize::try_from(size).expect("it fits into memory"));
+            *synced = content.len().min(*synced);
+        })
+    }
+}
+
+impl Draft for MemoryGrowing {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let is_full = chance(&self.disk.chance, |odds| odds.disk_full);
+        let taken = if is_full { bytes.len() / 2 } else { bytes.len() };
+        self.disk.grow(self.id, |content, _| content.extend_from_slice(&bytes[..taken]))?;
+        if is_full { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.disk.grow(self.id, |content, synced| *synced = content.len())
+    }
+
+    fn copy_to(&mut self, other: &mut dyn Draft) -> io::Result<()> {
+        let content = self.disk.grow(self.id, |content, _| content.clone())?;
+        other.write(&content)
+    }
+
+    fn commit(&mut self, path: &RelPath<'_>, existing: Existing) -> io::Result<FileFacts> {
+        self.sync()?;
+        if existing == Existing::Refuse && lock(&self.disk.room).files.contains_key(path.as_str()) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let content = self.disk.with(self.id, |partial| partial.content.take())?;
+        self.disk.put(path.as_str(), &content.ok_or(io::ErrorKind::NotFound)?, false);
+        Ok(lock(&self.disk.room).files[path.as_str()].facts())
+    }
+}
+
+impl Drop for MemoryGrowing {
+    fn drop(&mut self) {
+        assert!(IN_JOB.get() || std::thread::panicking(), "an upload is let go of where that may block");
+        lock(&self.disk.room).drafts -= 1;
     }
 }
 

@@ -344,7 +344,7 @@ pub fn stage(seed: u64, odds: &Odds, connections_max: usize, keepalive_requests:
     let mut rules = Rules::default();
     rules.keepalive_requests = keepalive_requests;
     let mut marks = Marks::default();
-    (marks.connections_max, marks.jobs_max) = (connections_max, [4096, 4096, 16]);
+    (marks.connections_max, marks.jobs_max) = (connections_max, [4096, 4096, 4096, 16]);
     let mut stage = Stage::new(Parts {
         server: server(guest, hub),
         rules,

@@ -6,7 +6,8 @@
 //! files in memory. `ask` says what clients ask and what must be answered, `answer` reads answers strictly, `truth` knows what
 //! is so, and a `client` puts them together. `stage` runs a story: first with faults, then without, when all that is unfinished
 //! must finish; then all leave, and nothing may be left. `site` tells stories of the server itself, `guest` of a server somebody
-//! else made of its parts, `people` of accounts over weeks, `talk` of the chat's rooms over every transport, and `cases` what was once found, by name;
+//! else made of its parts, `people` of accounts over weeks, `resume` of uploads that continue
+//! after every end, `talk` of the chat's rooms over every transport, and `cases` what was once found, by name;
 //! `turns` says whose turn it is.
 
 mod answer;
@@ -18,6 +19,7 @@ mod disk;
 mod guest;
 mod net;
 mod people;
+mod resume;
 mod site;
 mod stage;
 mod talk;
@@ -80,6 +82,11 @@ fn everyone_hears_what_they_must_over_every_transport_whatever_goes_wrong() {
 #[test]
 fn accounts_are_what_their_people_were_told_over_minutes_and_weeks() {
     tell(people::story);
+}
+
+#[test]
+fn an_upload_goes_on_where_it_ended_however_it_ended() {
+    tell(resume::story);
 }
 
 #[test]

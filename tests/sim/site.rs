@@ -113,6 +113,18 @@ pub fn stage(seed: u64, setting: &Setting) -> Stage<Site> {
         truth.excuses.loss = odds.batch_lost > 0;
         truth.excuses.eviction = odds.watch_fails > 0;
     }
+    let uploads = MemoryDisk::new(seed ^ 4, odds);
+    on_disk(seed, setting, disk, uploads, truth)
+}
+
+/// The same on these disks, which may hold something already.
+pub fn on_disk(
+    seed: u64,
+    setting: &Setting,
+    disk: MemoryDisk,
+    uploads: MemoryDisk,
+    truth: truth::Shared,
+) -> Stage<Site> {
     let mut hub = Hub::default();
     let (ledger, reader, database) = ledger();
     let chat = Chat {
@@ -121,9 +133,9 @@ pub fn stage(seed: u64, setting: &Setting) -> Stage<Site> {
         ..Chat::new(database.clone(), Rooms::new(None, &mut hub), setting.send_rate)
     };
     let books = Books { state: LedgerState::Open, ..Books::new(database, hub.topic()) };
-    let uploads = MemoryDisk::new(seed ^ 4, odds);
     truth.borrow_mut().uploads = Some(uploads.clone());
     let files = Files::new(Arc::new(uploads.clone()), 7);
+    let odds = &setting.odds;
     let mut config = Config::default();
     config.tokens = vec![OperatorToken { secret: Secret::new(OPERATOR), source: TokenSource::Environment }];
     let www = Www::new(Some(Arc::new(disk.clone())));
@@ -135,7 +147,8 @@ pub fn stage(seed: u64, setting: &Setting) -> Stage<Site> {
     rules.access_log = setting.logs.then_some(Format::Combined);
     let mut marks = Marks::default();
     (marks.connections_max, marks.per_address_max) = (setting.connections_max, setting.per_address_max);
-    (marks.jobs_max, marks.drain_ms) = ([setting.files_max, setting.files_max, 16], setting.drain_ms);
+    (marks.jobs_max, marks.drain_ms) =
+        ([setting.files_max, setting.files_max, setting.files_max, 16], setting.drain_ms);
     Stage::new(Parts {
         server: site::server(site, hub).expect("the table of routes is right"),
         rules,

@@ -187,9 +187,11 @@ impl<S: State> Stage<S> {
     /// Jobs that are out, by the loop's count and by the world's.
     fn jobs(&mut self) -> usize {
         let (_, yard) = self.reactor.parts();
-        let counted =
-            yard.jobs_out(Lane::Files) + yard.jobs_out(Lane::Writes) + yard.jobs_out(Lane::Hash) + yard.promises();
-        counted + self.reactor.system().jobs()
+        let counted = [Lane::Files, Lane::Writes, Lane::Bodies, Lane::Hash]
+            .iter()
+            .map(|&lane| yard.jobs_out(lane))
+            .sum::<usize>();
+        counted + yard.promises() + self.reactor.system().jobs()
     }
 
     fn check_empty(&mut self) {

@@ -61,3 +61,46 @@ fn two_hundred_who_leave_at_once_hold_up_nobody_and_whoever_comes_meanwhile_keep
     }
     scene.end();
 }
+
+/// All come in one turn; when they are first asked for, or told, that somebody is still there, is noted in virtual time.
+fn first_beats(ask: &str, beat: &[u8], within_ms: u64) -> Vec<u64> {
+    let mut scene = Scene::new(&Setting::calm());
+    let came = scene.0.now();
+    scene.0.pace_ms = 1;
+    let wires: Vec<usize> = (0..160).map(|_| scene.come(ask)).collect();
+    scene.turns(30);
+    wires.iter().for_each(|&wire| drop(scene.heard(wire)));
+    scene.0.pace_ms = 20;
+    let mut beats = vec![None; wires.len()];
+    while beats.iter().any(Option::is_none) {
+        let now = scene.0.now() - came;
+        assert!(now <= within_ms, "by now everyone has been thought of");
+        scene.turns(1);
+        for (first, &wire) in beats.iter_mut().zip(&wires) {
+            let (heard, ended) = scene.0.net.borrow_mut().take(wire, usize::MAX);
+            assert_eq!(ended, Ended::No);
+            assert!(heard.is_empty() || heard == beat, "{}", heard.escape_ascii());
+            if !heard.is_empty() {
+                first.get_or_insert(now);
+            }
+        }
+    }
+    scene.end();
+    beats.into_iter().flatten().collect()
+}
+
+#[test]
+fn who_came_together_is_not_thought_of_together() {
+    let handshake = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+    let socket = format!("GET /ws HTTP/1.1\r\nHost: sim\r\n{handshake}\r\n\r\n");
+    // A heartbeat every 15 seconds and a ping after 30, and what a tick of the wheel is more.
+    for (ask, beat, within_ms) in [(get("/events"), &b":\n\n"[..], 15_300), (socket, &[0x89, 0], 30_300)] {
+        let beats = first_beats(&ask, beat, within_ms);
+        let together = |ms: u64| beats.iter().filter(|&&at| ms == at).count();
+        let most = beats.iter().map(|&at| together(at)).max().unwrap_or(0);
+        assert!(most <= beats.len() / 4, "{most} of {} at once", beats.len());
+        let (first, last) = (beats.iter().min().unwrap(), beats.iter().max().unwrap());
+        assert!(last - first >= within_ms / 12, "from {first} to {last} ms");
+    }
+}

@@ -33,6 +33,7 @@ pub struct World<D, E> {
     keeper: Keeper<E>,
     has_lost: bool,
     signals: Vec<Signal>,
+    news: Vec<D>,
     /// Lines of the access log so far.
     pub lines: usize,
     idle_turns: u32,
@@ -53,6 +54,7 @@ impl<D, E> World<D, E> {
             keeper,
             has_lost: false,
             signals: Vec::new(),
+            news: Vec::new(),
             lines: 0,
             idle_turns: 0,
             has_told: false,
@@ -64,6 +66,11 @@ impl<D, E> World<D, E> {
     /// An operator's wish.
     pub fn signal(&mut self, signal: Signal) {
         self.signals.push(signal);
+    }
+
+    /// Something that nobody asked for.
+    pub fn bring(&mut self, news: D) {
+        self.news.push(news);
     }
 
     /// Jobs that have not come back.
@@ -107,6 +114,7 @@ impl<D, E> World<D, E> {
         self.bring_home(happened);
         self.decide(happened);
         happened.extend(self.signals.drain(..).map(Happening::Signal));
+        happened.extend(self.news.drain(..).map(|done| Happening::Done { key: Key::NOBODY, done }));
         happened.len() > before
     }
 

@@ -40,6 +40,7 @@ options
   --warm S             how long to run before that (0.2)
   --rate R             requests a second (10000)
   --fresh              rate: each request on a new connection
+  --first              rate: go before all others of this core, if that is allowed
   --spin               closed: never sleep
   --copy               download: read into memory, as programs do, rather than throw away in the kernel
   --read-bytes N       download: how much at once (1m)
@@ -70,6 +71,7 @@ fn main() {
         warm: Duration::from_secs_f64(args.seconds("--warm").unwrap_or(0.2)),
         rate: args.number("--rate").unwrap_or(10_000).max(1),
         is_fresh: args.flag("--fresh"),
+        goes_first: args.flag("--first"),
         is_spinning: args.flag("--spin"),
         is_copying: args.flag("--copy"),
         read_bytes: args.count("--read-bytes").unwrap_or(1 << 20),
@@ -112,6 +114,7 @@ struct Plan {
     warm: Duration,
     rate: u64,
     is_fresh: bool,
+    goes_first: bool,
     is_spinning: bool,
     is_copying: bool,
     read_bytes: usize,
@@ -355,6 +358,9 @@ impl Drive<'_> {
     fn run_at_rate(&mut self) -> io::Result<Line> {
         let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
         hythe_bench::raw::share_core(100);
+        if self.plan.goes_first {
+            hythe_bench::raw::go_first();
+        }
         let mut events = Vec::with_capacity(EVENTS);
         let step_ns = 1_000_000_000 / self.plan.rate;
         let origin_ns = self.now_ns() + 1_000_000;

@@ -8,7 +8,7 @@ use crate::server::connection::state::{
     Busy, Connection, Done, Phase, Work, context, drop_there, follow_orphan, too_large, too_slow,
 };
 use crate::server::house::House;
-use crate::server::pump::{Pump, Sunk};
+use crate::server::pump::Sunk;
 use crate::server::reply::State;
 
 impl<S: State> Connection<S> {
@@ -104,8 +104,9 @@ impl<S: State> Connection<S> {
     pub(super) fn pump(&mut self, house: &House<S>, port: &mut Port<'_, Self>) {
         let Phase::Busy(busy) = &mut self.phase else { return };
         let Work::Receive(pump) = &mut busy.work else { return };
+        let lane = pump.lane();
         if let Some(trip) = pump.trip() {
-            port.spawn(Pump::<S>::LANE, move || Done::Sunk(trip()));
+            port.spawn(lane, move || Done::Sunk(trip()));
         }
         if !self.exchange.has_body() {
             // All of it has come: what follows waits for the answer, the client's end too.

@@ -140,8 +140,13 @@ pub(super) enum Asked<'a, 'r> {
     Kept(Option<Box<Line>>),
 }
 
+/// A period made up to an eighth shorter by the slot, so that ten thousand who came together are not thought of together.
+pub(super) fn spread(period_ms: u64, key: Key) -> u64 {
+    period_ms - period_ms / 8 * u64::from(key.index % 64) / 64
+}
+
 pub(super) fn context<'a, S: State>(yard: &'a mut Yard<Connection<S>>, peer: Peer) -> Context<'a> {
-    const ALL: [Lane; LANES] = [Lane::Files, Lane::Writes, Lane::Hash];
+    const ALL: [Lane; LANES] = [Lane::Files, Lane::Writes, Lane::Bodies, Lane::Hash];
     let (has_room, jobs_out) = (ALL.map(|lane| yard.has_room(lane)), ALL.map(|lane| yard.jobs_out(lane)));
     let promises = yard.promises();
     Context {

@@ -11,7 +11,7 @@ use crate::reactor::slot::{Port, Yard};
 use crate::reactor::system::Peer;
 use crate::server::access::Line;
 use crate::server::connection::answer::Given;
-use crate::server::connection::state::{Asked, Connection, Done, Phase, Promise, Streaming, context, send};
+use crate::server::connection::state::{Asked, Connection, Done, Phase, Promise, Streaming, context, send, spread};
 use crate::server::connection::talking::follow_alone;
 use crate::server::house::House;
 use crate::server::reply::State;
@@ -101,12 +101,9 @@ impl<S: State> Connection<S> {
         self.expect_silence(house, port);
     }
 
-    /// A stream sends a heartbeat when nothing has been said for a while. Spread by the slot, so that ten thousand do not beat
-    /// together.
+    /// A stream sends a heartbeat when nothing has been said for a while.
     fn expect_silence(&self, house: &House<S>, port: &mut Port<'_, Self>) {
-        let beat = house.rules.heartbeat_ms;
-        let spread = beat / 8 * u64::from(port.key.index % 8) / 8;
-        port.deadline(port.now().plus(beat - spread));
+        port.deadline(port.now().plus(spread(house.rules.heartbeat_ms, port.key)));
     }
 
     /// Ends the stream when all that was said has left.

@@ -14,7 +14,7 @@ use crate::reactor::slot::{Port, Yard};
 use crate::reactor::system::{Key, Verdict};
 use crate::server::access::Line;
 use crate::server::connection::state::{
-    Asked, Connection, DESK_HIGH, Done, Phase, Promise, Talking, context, overloaded, send,
+    Asked, Connection, DESK_HIGH, Done, Phase, Promise, Talking, context, overloaded, send, spread,
 };
 use crate::server::house::House;
 use crate::server::reply::State;
@@ -54,9 +54,7 @@ impl<S: State> Connection<S> {
         }));
         port.become_listener();
         port.resume();
-        // Spread by the slot, so that ten thousand who came together are not asked together.
-        let ping_ms = house.rules.ping_ms;
-        port.deadline(port.now().plus(ping_ms - ping_ms / 8 * u64::from(port.key.index % 8) / 8));
+        port.deadline(port.now().plus(spread(house.rules.ping_ms, port.key)));
         self.say(said, house, port);
     }
 
@@ -225,7 +223,7 @@ impl<S: State> Connection<S> {
     /// The client has been silent for long: it is asked whether it is still there, and given up if it does not say so.
     pub(super) fn ask_for_life(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
         let Phase::Talk(talking) = &mut self.phase else { return };
-        let (now, due) = (port.now(), talking.heard.plus(house.rules.ping_ms));
+        let (now, due) = (port.now(), talking.heard.plus(spread(house.rules.ping_ms, port.key)));
         if now < due {
             port.deadline(due);
         } else if !talking.is_pinged {
