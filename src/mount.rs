@@ -264,6 +264,7 @@ impl<S: Lend<Site>> Server<S> {
         let (site, hub) = self.inner.state_and_hub();
         let site = site.lend();
         site.accounts = site.books.as_ref().map(|books| start::accounts(&site.config, books, hub));
+        site.chimes.push(site::people::release);
         self.add_homes()?;
         self.add_parts(&place, site::accounts)
     }

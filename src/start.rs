@@ -20,6 +20,8 @@ use crate::server::context::Context;
 use crate::server::reply::{Lane, Reply, Task};
 #[cfg(feature = "ui")]
 use crate::site::built;
+#[cfg(feature = "accounts")]
+use crate::site::held::Held;
 #[cfg(feature = "files")]
 use crate::site::resume;
 #[cfg(feature = "chat")]
@@ -109,7 +111,7 @@ pub fn accounts(config: &Config, books: &Books, hub: &mut Hub) -> Accounts {
     let (memory_kib, passes) = config.password_profile.cost();
     let mut accounts = Accounts::new(Users::default(), Cost { memory_kib, passes }, Box::new(process::fill));
     accounts.unread = Some(books.database.clone());
-    accounts.stillness = Some(hub.topic());
+    accounts.held = Held::on(hub.topic());
     accounts
 }
 

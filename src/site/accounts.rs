@@ -1,7 +1,5 @@
 //! People's own accounts: making one, looking at it, another password, a new one for a forgotten one, and deleting it.
 
-use std::net::IpAddr;
-
 use serde_json::json;
 
 use crate::config::choices::Signup;
@@ -15,15 +13,15 @@ use crate::server::reply::Reply;
 use crate::site::body::{METHOD, bad_field};
 use crate::site::cookie;
 use crate::site::entrance::Page;
-use crate::site::gate::{Principal, User, rights_of, session_ended, tell_failure};
-use crate::site::login::shown;
+use crate::site::gate::{Principal, User, rights_of, session_ended};
 use crate::site::people::{
-    accounts, bad_credentials, begin_try, hash, hashing, keep, name, new_name, new_password, user_exists, value,
+    Tried, accounts, bad_credentials, begin_own_try, begin_try, hash, hashing, keep, name, new_name, new_password,
+    settle, user_exists, value,
 };
-use crate::site::post::{post, post_try};
-use crate::site::rate;
+use crate::site::post::{Back, post, post_try};
 use crate::site::spot::remove_home;
 use crate::site::state::Site;
+use crate::site::throttle::Outcome;
 use crate::store::change::{Change, Proof};
 use crate::store::secret::{Digest, Hash, RECOVERY_BYTES, code};
 use crate::store::users::Credential;
@@ -121,37 +119,32 @@ fn check_own(
     site: &mut Site,
     cx: &Context<'_>,
     user: &User,
-    ip: IpAddr,
+    back: Back,
     password: String,
-    then: impl FnOnce(&mut Site, Option<Hash>, &mut Context<'_>) -> Reply<Site> + Send + 'static,
+    then: impl FnOnce(&mut Site, Hash, Back, &mut Context<'_>) -> Reply<Site> + Send + 'static,
 ) -> Result<Reply<Site>, Fault> {
-    begin_try(site, &user.name, ip, cx)?;
+    let ip = cx.peer.ip;
     let account = accounts(site)?.users.account(user.id).ok_or_else(session_ended)?;
     let (kept, name) = (account.password.clone(), user.name.clone());
+    let tried = begin_own_try(site, user, ip, cx)?;
     hashing(cx, move || {
-        let is_right = kept.is_of(&password);
-        Box::new(move |site, cx| {
-            if is_right && let Some(accounts) = &mut site.accounts {
-                accounts.throttle.succeed(&name, rate::network(ip));
-            } else {
-                site.tallies.failed_sign_ins += 1;
-                tell_failure(shown(&name), ip, "password");
-            }
-            then(site, is_right.then_some(kept), cx)
+        let outcome = tried.check(|| kept.is_of(&password));
+        Box::new(move |site, cx| match settle(site, tried, outcome, &Tried { name: &name, ip, by: "password" }, cx) {
+            Ok(()) => then(site, kept, back, cx),
+            Err(fault) => back.refuse(site, fault),
         })
     })
 }
 
 /// `POST /password`: every other session ends.
 pub fn password(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
-    let (user, ip) = (signed_in(&who)?.clone(), cx.peer.ip);
+    let user = signed_in(&who)?.clone();
     post(site, call, cx, Page::Account, &who, move |site, mut members, back, cx| {
         let (old, new) = (members.need("old")?, members.need("new")?);
         members.end()?;
         new_password(&new, &user.name)?;
         let owner = user.clone();
-        check_own(site, cx, &owner, ip, old, move |site, checked, cx| {
-            let Some(checked) = checked else { return back.refuse(site, bad_credentials()) };
+        check_own(site, cx, &owner, back, old, move |site, checked, back, cx| {
             let again = back.clone();
             let hashed = hash(site, cx, new, move |site, password, cx| {
                 let keeps = if let Credential::Session(id) = user.via { Some(id) } else { None };
@@ -179,7 +172,7 @@ pub fn reset(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<
         members.end()?;
         let name = name(&given).unwrap_or_default();
         new_password(&new, &name)?;
-        begin_try(site, &name, ip, cx)?;
+        let tried = begin_try(site, &name, ip, cx)?;
         let accounts = accounts(site)?;
         let digest = Digest::of_code(&typed);
         let found = accounts.users.named(&name).filter(|account| account.is_open()).and_then(|account| {
@@ -191,13 +184,11 @@ pub fn reset(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<
             };
             Some((account.id, proof))
         });
-        let Some((account, proof)) = found else {
-            site.tallies.failed_sign_ins += 1;
-            tell_failure(shown(&name), ip, "code");
-            return Err(bad_reset_code());
-        };
-        accounts.throttle.succeed(&name, rate::network(ip));
         let recovery = code(&accounts.random::<RECOVERY_BYTES>()?);
+        let outcome = tried.check(|| found.is_some());
+        settle(site, tried, outcome, &Tried { name: &name, ip, by: "code" }, cx)
+            .map_err(|fault| if outcome == Outcome::Wrong { bad_reset_code() } else { fault })?;
+        let (account, proof) = found.ok_or_else(bad_reset_code)?;
         hash(site, cx, new, move |site, password, cx| {
             let change = Change::Reset { account, proof, password, recovery: Digest::of_code(&recovery) };
             keep(site, cx, change, move |site, kept, _| match kept {
@@ -213,7 +204,7 @@ pub fn reset(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<
 
 /// `DELETE /me`, and the form that stands for it.
 pub fn delete(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
-    let (user, ip, is_form) = (signed_in(&who)?.clone(), cx.peer.ip, call.method == Method::Post);
+    let (user, is_form) = (signed_in(&who)?.clone(), call.method == Method::Post);
     post(site, call, cx, Page::Account, &who, move |site, mut members, back, cx| {
         if is_form && members.need(METHOD)? != "DELETE" {
             return Err(bad_field(METHOD));
@@ -221,8 +212,7 @@ pub fn delete(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context
         let password = members.need("password")?;
         members.end()?;
         let owner = user.clone();
-        check_own(site, cx, &owner, ip, password, move |site, checked, cx| {
-            let Some(checked) = checked else { return back.refuse(site, bad_credentials()) };
+        check_own(site, cx, &owner, back, password, move |site, checked, back, cx| {
             let change = Change::Delete { account: user.id, checked: Some(checked) };
             keep(site, cx, change, move |site, kept, _| match kept {
                 Some(_) => remove_home(site, user.id, move |site, _| {

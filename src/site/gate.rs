@@ -258,10 +258,17 @@ pub fn guard_for<R: Into<Reply<Site>>>(
 ) -> impl Fn(&mut Site, &Call<'_>, &mut Context<'_>) -> Reply<Site> + Clone + 'static {
     move |site, call, cx| {
         see_client(site, call.request, cx);
-        let entered = match admit(site, call, action, cx) {
+        let entered = match come(site, call, action, cx) {
             Ok(entered) => entered,
             Err(fault) => return refuse(site, call.request, fault),
         };
+        if let Err(fault) = pass(site, call, &entered.who, action, cx) {
+            let reply = refuse(site, call.request, fault);
+            return match entered.is_stale {
+                true => with_cookie(reply, &cookie::clear(site.house_prefix(), cx.is_secure)),
+                false => reply,
+            };
+        }
         let via = entered.who.user().map(|user| user.via);
         let reply = handler(site, call, entered.who, cx).into();
         match via {
@@ -284,7 +291,9 @@ impl Site {
     /// 401, 403 or 404 for who may not, 401 for credentials that are wrong, 429 for who comes too often.
     pub fn admit(&mut self, call: &Call<'_>, action: Action, cx: &mut Context<'_>) -> Result<Principal, Fault> {
         see_client(self, call.request, cx);
-        Ok(admit(self, call, action, cx)?.who)
+        let who = come(self, call, action, cx)?.who;
+        pass(self, call, &who, action, cx)?;
+        Ok(who)
     }
 }
 
@@ -295,7 +304,8 @@ struct Entered {
     is_stale: bool,
 }
 
-fn admit(site: &mut Site, call: &Call<'_>, action: Action, cx: &mut Context<'_>) -> Result<Entered, Fault> {
+/// Finds out who comes.
+fn come(site: &mut Site, call: &Call<'_>, action: Action, cx: &Context<'_>) -> Result<Entered, Fault> {
     let request = call.request;
     if let Some(accounts) = &mut site.accounts
         && accounts.unread.is_some()
@@ -305,7 +315,12 @@ fn admit(site: &mut Site, call: &Call<'_>, action: Action, cx: &mut Context<'_>)
     {
         accounts.read_at_last();
     }
-    let entered = enter(site, request, action, cx)?;
+    enter(site, request, action, cx)
+}
+
+/// Lets them pass, or does not.
+fn pass(site: &mut Site, call: &Call<'_>, who: &Principal, action: Action, cx: &Context<'_>) -> Result<(), Fault> {
+    let request = call.request;
     let came_directly = !is_proxied(request);
     if !came_directly && !site.has_warned_of_proxy && site.rights != site.network_rights {
         site.has_warned_of_proxy = true;
@@ -316,12 +331,11 @@ fn admit(site: &mut Site, call: &Call<'_>, action: Action, cx: &mut Context<'_>)
     }
     let is_local = came_directly && site.config.has_loopback_defaults() && cx.peer.ip.is_loopback();
     let terms = Terms { rights: rights_of(site, request), is_local };
-    authorize(&entered.who, action, target(action, call), &terms)?;
+    authorize(who, action, target(action, call), &terms)?;
     site.request_rate.take(cx.peer.ip, cx.now).map_err(|seconds| {
         site.tallies.throttled += 1;
         throttled(seconds)
-    })?;
-    Ok(entered)
+    })
 }
 
 /// Puts the client that trusted proxies tell of in the place of the one at the other end.

@@ -13,11 +13,14 @@ use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
 use crate::site::cookie;
 use crate::site::entrance::{Page, own_path};
-use crate::site::gate::{Action, Principal, tell_failure};
-use crate::site::people::{accounts, bad_credentials, begin_try, cost_and_salt, count_try, hashing, keep, name};
+use crate::site::gate::{Action, Principal};
+use crate::site::people::{
+    Tried, accounts, bad_credentials, begin_try, cost_and_salt, count_failure, count_try, hashing, keep, name, settle,
+};
 use crate::site::post::{Back, post, post_try};
 use crate::site::rate;
 use crate::site::state::Site;
+use crate::site::throttle::{Outcome, Try};
 use crate::store::change::{Change, Which};
 use crate::store::secret::{Digest, Hash, SECRET_BYTES, hex};
 use crate::store::users::{Credential, SESSION_MS};
@@ -55,6 +58,10 @@ impl Visit {
             back: Back::program(cx.is_secure),
         }
     }
+
+    fn tried(&self) -> Tried<'_> {
+        Tried { name: &self.name, ip: self.ip, by: "password" }
+    }
 }
 
 /// `POST /login`.
@@ -79,8 +86,8 @@ fn try_password(
 ) -> Result<Reply<Site>, Fault> {
     // A name that can be nobody's costs the same as one that is nobody's.
     visit.name = name(given).unwrap_or_default();
-    begin_try(site, &visit.name, visit.ip, cx)?;
-    check(site, cx, visit, password)
+    let tried = begin_try(site, &visit.name, visit.ip, cx)?;
+    check(site, cx, visit, tried, password)
 }
 
 /// Signing in by a way of the program's own: its handler stands in the place of ours.
@@ -119,12 +126,13 @@ impl Site {
         let found = accounts(self)?.users.named(name).filter(|account| account.is_open());
         let (id, password) = found.map(|found| (found.id, found.password.clone())).ok_or_else(bad_credentials)?;
         visit.name = name.to_owned();
+        accounts(self)?.throttle.forgive(&visit.name, rate::network(visit.ip));
         Ok(let_in(self, visit, id, (password, None), cx))
     }
 }
 
 /// Has the password checked; for a name without an account, against a hash that nothing fits.
-fn check(site: &mut Site, cx: &Context<'_>, visit: Visit, password: String) -> Result<Reply<Site>, Fault> {
+fn check(site: &mut Site, cx: &Context<'_>, visit: Visit, tried: Try, password: String) -> Result<Reply<Site>, Fault> {
     let (cost, salt) = cost_and_salt(site)?;
     let accounts = accounts(site)?;
     let found = accounts.users.named(&visit.name).filter(|account| account.is_open());
@@ -133,25 +141,15 @@ fn check(site: &mut Site, cx: &Context<'_>, visit: Visit, password: String) -> R
         None => (None, accounts.dummy.clone()),
     };
     hashing(cx, move || {
-        let is_right = hash.is_of(&password);
-        let id = id.filter(|_| is_right);
+        let outcome = tried.check(|| hash.is_of(&password) && id.is_some());
+        let id = id.filter(|_| outcome == Outcome::Right);
         let rehashed = id.filter(|_| !hash.costs(cost)).and_then(|_| Hash::of(&password, salt, cost));
-        Box::new(move |site, cx| match id {
-            Some(id) => let_in(site, visit, id, (hash, rehashed), cx),
-            None => turn_away(site, &visit),
+        Box::new(move |site, cx| match (settle(site, tried, outcome, &visit.tried(), cx), id) {
+            (Ok(()), Some(id)) => let_in(site, visit, id, (hash, rehashed), cx),
+            (Ok(()), None) => visit.back.refuse(site, bad_credentials()),
+            (Err(fault), _) => visit.back.refuse(site, fault),
         })
     })
-}
-
-fn turn_away(site: &mut Site, visit: &Visit) -> Reply<Site> {
-    site.tallies.failed_sign_ins += 1;
-    tell_failure(shown(&visit.name), visit.ip, "password");
-    visit.back.refuse(site, bad_credentials())
-}
-
-/// A name as the log shows it.
-pub fn shown(name: &str) -> &str {
-    if name.is_empty() { "-" } else { name }
 }
 
 /// The password is right: a session begins.
@@ -164,7 +162,6 @@ fn let_in(
 ) -> Reply<Site> {
     let Some(accounts) = &mut site.accounts else { return Fault::not_found().into() };
     let network = rate::network(visit.ip);
-    accounts.throttle.succeed(&visit.name, network);
     let secret = match accounts.random::<SECRET_BYTES>() {
         Ok(bytes) => hex(&bytes),
         Err(fault) => return visit.back.refuse(site, fault),
@@ -185,7 +182,10 @@ fn let_in(
     let until = cx.wall.plus(SESSION_MS);
     keep(site, cx, change, move |site, kept, _| match kept {
         // Meanwhile the account was closed, or has another password.
-        None => turn_away(site, &visit),
+        None => {
+            count_failure(site, &visit.tried());
+            visit.back.refuse(site, bad_credentials())
+        }
         Some(_) => {
             let mut value = json!({"user": visit.name, "expires": date::rfc3339(until)});
             if visit.as_token {

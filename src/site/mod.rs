@@ -40,6 +40,7 @@ pub mod file_list;
 pub mod files;
 pub mod frame;
 pub mod gate;
+pub mod held;
 #[cfg(feature = "chat")]
 pub mod keeping;
 pub mod kept;
@@ -142,6 +143,8 @@ fn mount(server: &mut Server<Site>) -> Result<(), BadPattern> {
     let (has_files, has_chat, has_accounts) = (site.files.is_some(), site.has_chat(), site.accounts.is_some());
     #[cfg(feature = "chat")]
     site.chimes.push(news::tell_news);
+    #[cfg(feature = "accounts")]
+    site.chimes.push(people::release);
     let put: &mut Table<'_> = &mut |method, pattern, handler| server.add_handler(method, pattern, handler);
     system(put)?;
     #[cfg(feature = "ui")]

@@ -4,27 +4,22 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use crate::clock::Moment;
+use crate::clock::Wall;
 use crate::http::date;
 use crate::http::fault::Fault;
 use crate::http::status::Status;
 use crate::server::context::Context;
-use crate::server::reply::{Lane, Reply, Step, Topic, Verdict};
+use crate::server::reply::{Lane, Reply, Step, Verdict};
 use crate::site::books;
-use crate::site::gate::throttled;
+use crate::site::gate::{User, tell_failure, throttled};
 use crate::site::rate;
 use crate::site::state::{Accounts, Site};
+use crate::site::throttle::{Outcome, Try};
 use crate::store::change::Change;
 use crate::store::entry::Entry;
 use crate::store::password::{PASSWORD_MAX, PASSWORD_MIN, SALT_BYTES, Weakness, check_password};
 use crate::store::secret::{Cost, Hash};
-use crate::store::users::{Account, Credential, Users};
-
-/// How long a refusal is held back from an address that floods us with tries: some two a second on each connection are no load.
-const HELD_LEAST_MS: u64 = 500;
-/// How much longer, for those that come together. The step has no divisor in common with it.
-const HELD_SPREAD_MS: u64 = 200;
-const HELD_STEP_MS: u64 = 77;
+use crate::store::users::{Account, Credential, KNOWN_MS, Users};
 
 /// Letters of a name.
 pub const NAME_MAX: usize = 32;
@@ -91,30 +86,79 @@ pub fn is_flooding(site: &mut Site, cx: &Context<'_>) -> bool {
     accounts.refusals.take(cx.peer.ip, cx.now).is_err()
 }
 
-/// What a refusal waits on, and until when. They are spread over a while: two hundred that were told to come again in the same moment
-/// would come in the same moment.
-pub fn hold_back(site: &mut Site, cx: &Context<'_>) -> Option<(Topic, Moment)> {
-    let accounts = site.accounts.as_mut()?;
-    accounts.held_back = accounts.held_back.wrapping_add(1);
-    let spread = accounts.held_back.wrapping_mul(HELD_STEP_MS) % HELD_SPREAD_MS;
-    Some((accounts.stillness?, cx.now.plus(HELD_LEAST_MS + spread)))
+/// Lets go of those who were held back long enough.
+pub fn release(site: &mut Site, cx: &mut Context<'_>) {
+    if let Some(accounts) = &mut site.accounts {
+        accounts.held.release(cx);
+    }
 }
 
-/// Begins a try at an account from an address: it counts as a failure until it succeeds.
-pub fn begin_try(site: &mut Site, name: &str, ip: IpAddr, cx: &Context<'_>) -> Result<(), Fault> {
+/// Begins a try at an account from an address.
+pub fn begin_try(site: &mut Site, name: &str, ip: IpAddr, cx: &Context<'_>) -> Result<Try, Fault> {
+    begin(site, cx, |accounts| {
+        let network = rate::network(ip);
+        let since = |seen: Wall| cx.wall.as_millis().saturating_sub(seen.as_millis());
+        let is_known = accounts.users.named(name).is_some_and(|account| {
+            account.known.iter().any(|(known, seen)| *known == network && since(*seen) < KNOWN_MS)
+        });
+        accounts.throttle.begin(name, network, is_known, cx.now)
+    })
+}
+
+/// Begins a try of somebody who is signed in at their own account: nobody else's tries are in its way.
+pub fn begin_own_try(site: &mut Site, user: &User, ip: IpAddr, cx: &Context<'_>) -> Result<Try, Fault> {
+    match user.via {
+        Credential::Session(id) => begin(site, cx, |accounts| accounts.throttle.begin_own(id, cx.now)),
+        Credential::Token(_) => begin_try(site, &user.name, ip, cx),
+    }
+}
+
+fn begin(
+    site: &mut Site,
+    cx: &Context<'_>,
+    begin: impl FnOnce(&mut Accounts) -> Result<Try, u32>,
+) -> Result<Try, Fault> {
     if !cx.has_room(Lane::Hash) {
         return Err(busy());
     }
-    let network = rate::network(ip);
-    let accounts = accounts(site)?;
-    let since = |seen: crate::clock::Wall| cx.wall.as_millis().saturating_sub(seen.as_millis());
-    let is_known = accounts.users.named(name).is_some_and(|account| {
-        account.known.iter().any(|(known, seen)| *known == network && since(*seen) < crate::store::users::KNOWN_MS)
-    });
-    accounts.throttle.begin(name, network, is_known, cx.now).map_err(|seconds| {
+    begin(accounts(site)?).map_err(|seconds| {
         site.tallies.throttled += 1;
         throttled(seconds)
     })
+}
+
+/// What was tried: whose account it is, from where, and by what.
+pub struct Tried<'a> {
+    /// The name, as far as it can be one.
+    pub name: &'a str,
+    /// The address.
+    pub ip: IpAddr,
+    /// A password, or a code.
+    pub by: &'static str,
+}
+
+/// A try has been checked: what is wrong is counted and told in the log.
+///
+/// # Errors
+/// 401 for what is wrong, 429 for what was not looked at.
+pub fn settle(site: &mut Site, tried: Try, outcome: Outcome, what: &Tried<'_>, cx: &Context<'_>) -> Result<(), Fault> {
+    accounts(site)?.throttle.settle(tried, outcome, cx.now).map_err(|seconds| {
+        site.tallies.throttled += 1;
+        throttled(seconds)
+    })?;
+    match outcome {
+        Outcome::Right => Ok(()),
+        Outcome::Wrong | Outcome::Spent => {
+            count_failure(site, what);
+            Err(bad_credentials())
+        }
+    }
+}
+
+/// Somebody was wrong.
+pub fn count_failure(site: &mut Site, what: &Tried<'_>) {
+    site.tallies.failed_sign_ins += 1;
+    tell_failure(if what.name.is_empty() { "-" } else { what.name }, what.ip, what.by);
 }
 
 /// 503, for a password that cannot be hashed now.

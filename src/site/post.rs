@@ -120,7 +120,7 @@ pub fn post(
             Ok(reply) => reply,
             // Whoever is told to come later and comes at once is told it a little later.
             Err(fault) if fault.retry_after.is_some() && people::is_flooding(site, cx) => {
-                match people::hold_back(site, cx) {
+                match site.accounts.as_mut().and_then(|accounts| accounts.held.take(cx)) {
                     Some((topic, until)) => Reply::Wait {
                         topic,
                         until,

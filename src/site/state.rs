@@ -15,6 +15,7 @@ use crate::server::context::Context;
 use crate::server::reply::{State, Topic};
 #[cfg(feature = "chat")]
 use crate::site::attached::Attached;
+use crate::site::held::Held;
 #[cfg(feature = "chat")]
 use crate::site::presence::Presence;
 use crate::site::rate::Buckets;
@@ -191,10 +192,8 @@ pub struct Accounts {
     pub dummy: Hash,
     /// Refusals an address is told at once; what is beyond is told later.
     pub refusals: Buckets,
-    /// What those wait on who are told later; without it nobody is kept waiting.
-    pub stillness: Option<Topic>,
-    /// How often somebody was.
-    pub held_back: u64,
+    /// Those who are told later.
+    pub held: Held,
     /// Where secrets come from.
     pub draw: Draw,
 }
@@ -217,8 +216,7 @@ impl Accounts {
             cost,
             dummy: Hash::dummy(cost),
             refusals: Buckets::new(REFUSALS),
-            stillness: None,
-            held_back: 0,
+            held: Held::default(),
             draw,
         }
     }

@@ -20,7 +20,7 @@ pub enum Which {
 }
 
 /// What shows that somebody may reset a password.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Proof {
     /// The recovery code.
     Recovery(Digest),
@@ -29,7 +29,7 @@ pub enum Proof {
 }
 
 /// A change of what is known of people. The ledger keeps it and gives it an id, or refuses it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Change {
     /// Somebody is new; the verdict carries the account's id. Refused if the name is taken, or the invite is none.
     Register {

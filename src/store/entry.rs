@@ -5,7 +5,7 @@ use crate::store::change::Change;
 use crate::store::owners;
 
 /// Something to be kept.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Entry {
     /// Of the chat.

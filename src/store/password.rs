@@ -164,15 +164,15 @@ mod tests {
             assert!(!kept.is_of(other), "{other}");
         }
         assert!(kept.costs(CHEAP) && !kept.costs(Cost { passes: 2, ..CHEAP }));
-        assert!(!format!("{kept:?}").contains("argon"));
     }
 
     #[test]
     fn the_same_password_has_another_hash_with_another_salt_and_the_memory_is_used_again() {
         let one = Hash::of("correct horse", [1; 16], CHEAP).unwrap();
         assert!(Hash::of("x", [3; 16], Cost { memory_kib: 256, passes: 2 }).unwrap().is_of("x"));
-        assert_ne!(one, Hash::of("correct horse", [2; 16], CHEAP).unwrap());
-        assert_eq!(one, Hash::of("correct horse", [1; 16], CHEAP).unwrap(), "what was in the memory does not matter");
+        assert!(one != Hash::of("correct horse", [2; 16], CHEAP).unwrap());
+        let again = Hash::of("correct horse", [1; 16], CHEAP).unwrap();
+        assert!(one == again, "what was in the memory does not matter");
     }
 
     #[test]

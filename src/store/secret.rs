@@ -1,7 +1,8 @@
 //! Secrets: digests of random ones, what is kept of passwords, the texts in which they are handed out. What is kept of them is never
 //! shown. How passwords are hashed is told in `password`.
 
-use std::fmt;
+use std::hash;
+use std::hint;
 use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
@@ -12,10 +13,34 @@ pub const SECRET_BYTES: usize = 32;
 pub const RECOVERY_BYTES: usize = 16;
 /// Bytes of a one-time code: it lives for a quarter of an hour.
 pub const CODE_BYTES: usize = 10;
+
 /// The SHA-256 of a random secret. Nobody can guess 256, 128 or, for a quarter of an hour, 80 random bits, so no slow hash is
-/// needed; and to look one up tells nothing of those beside it.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// needed.
+///
+/// Two are compared in constant time. Where one is looked up, as a key of a map or in an index of the database, the time may tell how
+/// far a digest resembles another; that is no help, for nobody can choose the digest of what they send, nor come from the beginning
+/// of a digest to the beginning of its secret.
+#[derive(Clone, Copy, Eq)]
 pub struct Digest([u8; 32]);
+
+impl hash::Hash for Digest {
+    fn hash<H: hash::Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
+    }
+}
+
+impl PartialEq for Digest {
+    fn eq(&self, other: &Digest) -> bool {
+        is_same(&self.0, &other.0)
+    }
+}
+
+/// Compares in a time that depends on the lengths only.
+fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let difference =
+        one.iter().zip(other).fold(0, |difference, (one, other)| hint::black_box(difference | (one ^ other)));
+    one.len() == other.len() && hint::black_box(difference) == 0
+}
 
 impl Digest {
     /// Of a secret.
@@ -43,12 +68,6 @@ impl Digest {
     /// As it is kept.
     pub fn as_bytes(&self) -> &[u8] {
         &self.0
-    }
-}
-
-impl fmt::Debug for Digest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Digest")
     }
 }
 
@@ -96,9 +115,15 @@ pub struct Cost {
     pub passes: u32,
 }
 
-/// A password's hash, as a PHC string; the empty one is nobody's.
-#[derive(Clone, Default, PartialEq, Eq)]
+/// A password's hash, as a PHC string; the empty one is nobody's. Two are compared in constant time.
+#[derive(Clone, Default, Eq)]
 pub struct Hash(pub(super) Arc<str>);
+
+impl PartialEq for Hash {
+    fn eq(&self, other: &Hash) -> bool {
+        is_same(self.0.as_bytes(), other.0.as_bytes())
+    }
+}
 
 impl Hash {
     /// As it was kept.
@@ -112,15 +137,25 @@ impl Hash {
     }
 }
 
-impl fmt::Debug for Hash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Hash")
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secrets_are_the_same_only_if_every_byte_is() {
+        let digest = Digest::of(b"secret");
+        assert!(digest == Digest::from_bytes(digest.0));
+        for at in 0..32 {
+            let mut other = digest.0;
+            other[at] ^= 1;
+            assert!(digest != Digest::from_bytes(other), "byte {at}");
+        }
+        let hash = Hash::from_text("$argon2id$v=19");
+        assert!(hash == Hash::from_text("$argon2id$v=19"));
+        for other in ["", "$argon2id$v=1", "$argon2id$v=190", "$argon2id$v=18", "\0argon2id$v=19"] {
+            assert!(hash != Hash::from_text(other), "{other}");
+        }
+    }
 
     #[test]
     fn codes_are_told_apart_and_read_as_people_type_them() {

@@ -283,6 +283,66 @@ fn who_guesses_is_held_back_without_a_hash_and_the_owner_is_not_thrown_out() {
     assert_eq!(place.get("/me", &[&ada]).status, 200);
 }
 
+/// Sends all of them before any answer is read; what they are answered, sorted.
+fn all_at_once(place: &Place, requests: impl Iterator<Item = (String, String)>) -> Vec<u16> {
+    let mut wires: Vec<Wire> = Vec::new();
+    for (head, body) in requests {
+        let mut wire = Wire::connect(place.address());
+        let head = format!("{head}Host: {}\r\n{JSON}\r\nContent-Length: {}\r\n\r\n", place.address(), body.len());
+        wire.send_quietly(format!("{head}{body}").as_bytes()).unwrap();
+        wires.push(wire);
+    }
+    let mut told: Vec<u16> =
+        wires.iter_mut().map(|wire| wire.hear_within(false, Duration::from_secs(30)).unwrap().status).collect();
+    told.sort_unstable();
+    told
+}
+
+fn logins(name: &'static str, password: &'static str, count: usize) -> impl Iterator<Item = (String, String)> {
+    let body = json!({"username": name, "password": password}).to_string();
+    (0..count).map(move |_| ("POST /login HTTP/1.1\r\n".to_owned(), body.clone()))
+}
+
+#[test]
+fn ten_who_know_the_password_sign_in_at_once_and_ten_guesses_at_once_are_five() {
+    let place = Place::open(&[]);
+    place.register("ada");
+    assert_eq!(all_at_once(&place, logins("ada", PASSWORD, 10)), [200; 10]);
+    assert_eq!(all_at_once(&place, logins("ada", "wrong password", 10)), [[401; 5], [429; 5]].concat());
+    assert_eq!(all_at_once(&place, logins("nobody", PASSWORD, 10)), [[401; 5], [429; 5]].concat());
+}
+
+#[test]
+fn a_live_session_has_tries_of_its_own_whatever_others_have_guessed() {
+    let place = Place::open(&["--trusted-proxy", "127.0.0.1"]);
+    place.register("ada");
+    let (here, there, last) = (place.sign_in("ada"), place.sign_in("ada"), place.sign_in("ada"));
+    let wrong = json!({"username": "ada", "password": "wrong password"});
+    // From her own address, and from everywhere.
+    for _ in 0..5 {
+        place.post("/login", &[], &wrong);
+    }
+    assert_eq!(place.login("ada", PASSWORD).status, 429);
+    for number in 0..60 {
+        place.post("/login", &[&format!("X-Forwarded-For: 10.0.0.{number}")], &wrong);
+    }
+    assert_eq!(place.post("/login", &["X-Forwarded-For: 10.9.9.9"], &wrong).status, 429, "the account is closed");
+    let change = |session: &str, old: &str| {
+        place.post("/password", &[session], &json!({"old": old, "new": "battery staple"})).status
+    };
+    for _ in 0..5 {
+        assert_eq!(change(&there, "wrong password"), 401);
+    }
+    assert_eq!(change(&there, PASSWORD), 429, "whoever has stolen a session guesses no more than others");
+    let delete = |session: &str, password: &str| {
+        place.ask("DELETE /me", &[session, JSON], json!({"password": password}).to_string()).status
+    };
+    assert_eq!(change(&here, PASSWORD), 200);
+    assert_eq!(delete(&last, "battery staple"), 401, "it ended with the password");
+    assert_eq!(delete(&here, "wrong password"), 401);
+    assert_eq!(delete(&here, "battery staple"), 200);
+}
+
 #[test]
 fn an_address_may_try_so_often_and_wrong_tokens_count() {
     let place = Place::strict(&["--login-rate", "6/min"]);

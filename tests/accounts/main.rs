@@ -2,8 +2,8 @@
 //!
 //! `place` is a server and one word for each thing a client may want of it; `people` is about what accounts do, `pages` about what
 //! browsers are shown, `attacks` about what is tried on them, `homes` about private files, `outside` about what an operator does to
-//! the data folder beside the server, `killed` about what is left when the server is killed, `who` holds every route to who may
-//! use it.
+//! the data folder beside the server, `killed` about what is left when the server is killed, `watched` about who reads the log,
+//! `who` holds every route to who may use it.
 
 #[path = "../live/house.rs"]
 #[allow(dead_code, reason = "the live suite asks more of it")]
@@ -21,4 +21,5 @@ mod outside;
 mod pages;
 mod people;
 mod place;
+mod watched;
 mod who;

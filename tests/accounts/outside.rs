@@ -68,6 +68,33 @@ fn notices(mut holds: impl FnMut() -> bool) {
 const ADD: &str = "user add ada --password-file - --password-profile low";
 
 #[test]
+fn a_password_that_was_hashed_as_it_is_not_any_more_is_hashed_anew_by_whoever_signs_in_with_it() {
+    let place = Place::with_usual_passwords(&[]);
+    let kept = || -> String {
+        let database = rusqlite::Connection::open(place.house.folder().join("data/hythe.db")).unwrap();
+        database.query_row("SELECT password FROM accounts WHERE name = 'ada'", [], |row| row.get(0)).unwrap()
+    };
+    hythe(place.house.folder(), ADD, "correct horse\n").well();
+    let old = kept();
+    assert!(old.starts_with("$argon2id$v=19$m=7168,t=5,p=1$"), "{old}");
+    notices(|| place.get("/admin/users", &[OPERATOR]).text().contains("\"ada\""));
+    assert_eq!(place.login("ada", "wrong password").status, 401);
+    assert_eq!(kept(), old, "who does not know it changes nothing");
+
+    let ada = place.sign_in("ada");
+    let new = kept();
+    assert!(new.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{new}");
+    assert_eq!(place.get("/me", &[&ada]).status, 200);
+    let again = place.sign_in("ada");
+    assert_eq!(kept(), new, "once is enough");
+    assert_eq!(place.login("ada", "wrong password").status, 401);
+    // The model in the loop has it too: what was checked is what is kept.
+    let change = json!({"old": PASSWORD, "new": "battery staple"});
+    assert_eq!(place.post("/password", &[&again], &change).status, 200);
+    assert_eq!(place.login("ada", "battery staple").status, 200);
+}
+
+#[test]
 fn a_server_notices_within_two_seconds_who_was_added_and_who_has_another_password() {
     let place = Place::open(&[]);
     let told = hythe(place.house.folder(), ADD, "correct horse\n").well();

@@ -5,10 +5,12 @@
 //! changes nothing.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 
 use crate::place::{JSON, OPERATOR, Place, Says};
+use crate::wire::Answer;
 
 /// What a route asks of whoever comes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -146,11 +148,170 @@ fn operations(document: &Value) -> BTreeSet<String> {
         .collect()
 }
 
+/// What is wrong with a 401: it says how to come in, and whether what was shown is worth nothing.
+fn unlike_a_401(answer: &Answer, who: Who, operation: &str) -> Option<String> {
+    let told = answer.field("WWW-Authenticate");
+    let expected = match (answer.status, who) {
+        (401, Who::WrongToken) => Some("Bearer realm=\"hythe\", error=\"invalid_token\""),
+        (401, _) => Some("Bearer realm=\"hythe\""),
+        _ => None,
+    };
+    (told != expected).then(|| format!("{operation} from {who:?}: {} with {told:?}", answer.status))
+}
+
+/// What is done to something of the first user's, as [`EVERYBODY`] in turn is answered who does it: from this machine, and from
+/// elsewhere. `{}` stands for a thing made for this one try, for whoever may leaves nothing of it.
+type Deed = (&'static str, &'static str, &'static str, [u16; 7], [u16; 7]);
+
+const DEEDS: &[Deed] = &[
+    // Shared files, which all may read and their owner and who looks after the place may change.
+    ("a file", "GET /files/{}", "", [200, 200, 200, 200, 200, 401, 200], [200, 200, 200, 200, 200, 401, 200]),
+    ("a file", "PUT /files/{}", "x", [403, 200, 403, 200, 200, 401, 401], [401, 200, 403, 200, 200, 401, 401]),
+    (
+        "a file",
+        "PATCH /files/{}",
+        "{\"name\":\"{}.new\"}",
+        [403, 200, 403, 200, 200, 401, 401],
+        [401, 200, 403, 200, 200, 401, 401],
+    ),
+    ("a file", "DELETE /files/{}", "", [403, 200, 403, 200, 200, 401, 401], [401, 200, 403, 200, 200, 401, 401]),
+    (
+        "a file",
+        "POST /remove",
+        "{\"name\":\"{}\"}",
+        [403, 200, 403, 200, 200, 401, 401],
+        [401, 200, 403, 200, 200, 401, 401],
+    ),
+    // A home, which is there for its owner alone.
+    (
+        "a private file",
+        "GET /files/~ada/{}",
+        "",
+        [404, 200, 404, 404, 404, 401, 404],
+        [404, 200, 404, 404, 404, 401, 404],
+    ),
+    (
+        "a private file",
+        "GET /file-info/~ada/{}",
+        "",
+        [404, 200, 404, 404, 404, 401, 404],
+        [404, 200, 404, 404, 404, 401, 404],
+    ),
+    (
+        "a private file",
+        "GET /file-list?prefix=~ada",
+        "",
+        [404, 200, 404, 404, 404, 401, 404],
+        [404, 200, 404, 404, 404, 401, 404],
+    ),
+    (
+        "a private file",
+        "PUT /files/~ada/{}",
+        "x",
+        [404, 200, 404, 404, 404, 401, 401],
+        [404, 200, 404, 404, 404, 401, 401],
+    ),
+    (
+        "a private file",
+        "DELETE /files/~ada/{}",
+        "",
+        [404, 200, 404, 404, 404, 401, 401],
+        [404, 200, 404, 404, 404, 401, 401],
+    ),
+    // What somebody has said, which they may take back, and who looks after the place.
+    ("a message", "DELETE /messages/{}", "", [401, 200, 403, 200, 200, 401, 401], [401, 200, 403, 200, 200, 401, 401]),
+    // What somebody comes in with, which is nobody else's affair.
+    ("a session", "DELETE /sessions/{}", "", [401, 200, 404, 404, 403, 401, 401], [401, 200, 404, 404, 403, 401, 401]),
+    ("a token", "DELETE /tokens/{}", "", [401, 200, 404, 404, 403, 401, 401], [401, 200, 404, 404, 403, 401, 401]),
+    // The account itself.
+    (
+        "",
+        "PATCH /admin/users/ada",
+        "{\"quota\":9000000}",
+        [401, 403, 403, 200, 200, 401, 401],
+        [401, 403, 403, 200, 200, 401, 401],
+    ),
+    ("", "POST /admin/users/ada/reset", "", [401, 403, 403, 200, 200, 401, 401], [401, 403, 403, 200, 200, 401, 401]),
+    // What a guest may say may nobody say whose session has ended, so that it does not go out as a guest's.
+    ("", "POST /send", "{\"message\":\"x\"}", [201, 201, 201, 201, 201, 401, 401], [401, 201, 201, 201, 201, 401, 401]),
+    ("", "POST /logout", "", [200, 0, 0, 0, 200, 401, 200], [200, 0, 0, 0, 200, 401, 200]),
+];
+
+/// A fresh thing of the first user's; what it is called.
+fn thing(place: &Place, ada: &str, kind: &str) -> String {
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("thing-{}.txt", COUNT.fetch_add(1, Ordering::Relaxed));
+    let text = "Content-Type: text/plain";
+    let stored = |target: String| {
+        let answer = place.ask(&format!("PUT /files/{target}?create=1"), &[ada, text], "of ada");
+        assert_eq!(answer.status, 201, "{answer:?}");
+    };
+    match kind {
+        "a file" => stored(name.clone()),
+        "a private file" => stored(format!("~ada/{name}")),
+        "a message" => return place.post("/send", &[ada], &json!({"message": "of ada"})).json()["id"].to_string(),
+        "a session" => {
+            let other = place.sign_in("ada");
+            return place.get("/me", &[&other]).json()["session"].to_string();
+        }
+        "a token" => {
+            let made = place.post("/tokens", &[ada], &json!({"label": "x", "scopes": ["files:read"]}));
+            return made.json()["id"].to_string();
+        }
+        _ => {}
+    }
+    name
+}
+
 #[test]
-fn every_route_lets_in_whom_it_is_for_and_nobody_else() {
+fn what_is_somebodys_is_done_to_by_whom_the_contract_says_and_nobody_else() {
     let mut complaints = Vec::new();
     for is_near in [true, false] {
         let place = Place::open(if is_near { &[] } else { &["--allow-host", "elsewhere.example"] });
+        let people = People::of(&place);
+        for (kind, deed, body, near, far) in DEEDS {
+            for (who, expected) in EVERYBODY.into_iter().zip(if is_near { near } else { far }) {
+                if *expected == 0 {
+                    continue;
+                }
+                let name = thing(&place, &people.ada, kind);
+                let (deed, body) = (deed.replace("{}", &name), body.replace("{}", &name));
+                let fields = if body.is_empty() { vec![people.line(who)] } else { vec![people.line(who), JSON] };
+                let answer = place.ask(&deed, &fields, &body);
+                if answer.status != *expected {
+                    let told =
+                        format!("{deed} from {who:?} (near: {is_near}) is answered {}, not {expected}", answer.status);
+                    complaints.push(told);
+                }
+                complaints.extend(unlike_a_401(&answer, who, &deed));
+                // Whatever becomes of it, a cookie that is worth nothing goes when something is read.
+                let clears = answer.field("Set-Cookie").is_some_and(|set| set.starts_with("hythe=; Max-Age=0;"));
+                let leaves = deed == "POST /logout" && answer.status == 200;
+                if clears != (leaves || who == Who::EndedSession && deed.starts_with("GET")) {
+                    complaints.push(format!("{deed} from {who:?}: the cookie is cleared: {clears}"));
+                }
+            }
+        }
+        for (who, name) in [(Who::User, "ada"), (Who::Other, "bob"), (Who::Admin, "root")] {
+            let answer = place.get("/me", &[people.line(who)]).json();
+            if (&answer["user"], &answer["admin"]) != (&json!(name), &json!(name == "root")) {
+                complaints.push(format!("{who:?} is {answer}"));
+            }
+        }
+    }
+    assert!(complaints.is_empty(), "{}", complaints.join("\n"));
+}
+
+/// Those who come, and what each shows.
+struct People {
+    ada: String,
+    bob: String,
+    root: String,
+    ended: String,
+}
+
+impl People {
+    fn of(place: &Place) -> People {
         for name in ["ada", "bob", "root"] {
             place.register(name);
         }
@@ -158,7 +319,28 @@ fn every_route_lets_in_whom_it_is_for_and_nobody_else() {
         let ended = place.sign_in("ada");
         place.post("/logout", &[&ended], &json!({}));
         let [ada, bob, root] = ["ada", "bob", "root"].map(|name| place.sign_in(name));
+        People { ada, bob, root, ended }
+    }
 
+    fn line(&self, who: Who) -> &str {
+        match who {
+            Who::Guest => "X-Nobody: 1",
+            Who::User => &self.ada,
+            Who::Other => &self.bob,
+            Who::Admin => &self.root,
+            Who::Operator => OPERATOR,
+            Who::WrongToken => "Authorization: Bearer wrong",
+            Who::EndedSession => &self.ended,
+        }
+    }
+}
+
+#[test]
+fn every_route_lets_in_whom_it_is_for_and_nobody_else() {
+    let mut complaints = Vec::new();
+    for is_near in [true, false] {
+        let place = Place::open(if is_near { &[] } else { &["--allow-host", "elsewhere.example"] });
+        let people = People::of(&place);
         let document = place.get("/openapi.json", &[]).json();
         let known: BTreeSet<String> = ROWS.iter().map(|row| row.0.to_owned()).collect();
         for missing in operations(&document).difference(&known) {
@@ -169,21 +351,17 @@ fn every_route_lets_in_whom_it_is_for_and_nobody_else() {
                 continue;
             }
             for who in EVERYBODY {
-                let credential = match who {
-                    Who::Guest => "X-Nobody: 1",
-                    Who::User => &ada,
-                    Who::Other => &bob,
-                    Who::Admin => &root,
-                    Who::Operator => OPERATOR,
-                    Who::WrongToken => "Authorization: Bearer wrong",
-                    Who::EndedSession => &ended,
-                };
+                let credential = people.line(who);
                 let method = operation.split(' ').next().expect("a method");
                 let mut fields = if body.is_empty() { vec![credential] } else { vec![credential, JSON] };
                 if target.starts_with("/tus") {
                     fields.push("Tus-Resumable: 1.0.0");
                 }
-                let status = place.ask(&format!("{method} {target}"), &fields, body).status;
+                let asked = place.ask(&format!("{method} {target}"), &fields, body);
+                let status = asked.status;
+                if let Some(complaint) = unlike_a_401(&asked, who, operation) {
+                    complaints.push(complaint);
+                }
                 let fits = match refusal(who, *action, method, is_near) {
                     Some(refused) => status == refused,
                     None => status == *answer,

@@ -5,6 +5,7 @@
 
 mod described;
 mod pages;
+mod secrets;
 mod source;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};

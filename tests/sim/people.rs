@@ -17,6 +17,7 @@ use hythe::reactor::slot::Marks;
 use hythe::reactor::system::{Entrance, Peer, Verdict};
 use hythe::server::house::Rules;
 use hythe::site;
+use hythe::site::held::Held;
 use hythe::site::state::{Accounts, Books, LedgerState, Site, Www};
 use hythe::store::database;
 use hythe::store::entry::Entry;
@@ -354,7 +355,7 @@ fn stage(seed: u64, odds: &Odds) -> (Stage<Site>, Rc<RefCell<Ledger>>) {
         true
     };
     let mut accounts = Accounts::new(Users::default(), Cost { memory_kib: 8, passes: 1 }, Box::new(draw));
-    accounts.stillness = Some(hub.topic());
+    accounts.held = Held::on(hub.topic());
     site.accounts = Some(accounts);
     let keeper = {
         let ledger = ledger.clone();

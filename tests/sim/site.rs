@@ -187,7 +187,7 @@ fn keeper(mut ledger: Ledger, truth: truth::Shared) -> Keeper<Entry> {
                 }
                 (Entry::Chat(Saying::Erase { .. }), database::Verdict::Refused) => Verdict::Refused,
                 (Entry::Owners(_), database::Verdict::Kept(id)) => Verdict::Kept(id),
-                (entry, verdict) => panic!("the ledger says {verdict:?} to {entry:?}"),
+                (_, verdict) => panic!("the ledger says {verdict:?} to what nobody here asks it"),
             })
             .collect()
     })
