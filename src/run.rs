@@ -205,11 +205,11 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) 
     // Not before: until then another server may be at them.
     #[cfg(feature = "files")]
     start::load_partials(&mut reactor.parts().0.state);
-    note.begin();
     // A stderr that nobody holds open is no reason not to serve.
     let _ = writeln!(io::stderr(), "{}", summary::ready(&config, &bound.listeners));
     process::tell_ready();
     serve_first(&mut reactor)?;
+    note.begin();
     log.begin().map_err(|error| other("begin the log", error))?;
     let site = &reactor.parts().0.state;
     let tasks = start::tasks(site).into_iter();

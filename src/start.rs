@@ -90,12 +90,12 @@ pub fn make_private_folder(path: &Path) -> io::Result<()> {
     }
 }
 
-/// The ledger before it is open, and its file: that it can be written is seen now, so that a mistake is told before anyone is
-/// served.
+/// The ledger before it is open. That its file can be written, if there is one, is seen now, so that a mistake is told before anyone
+/// is served.
 #[cfg(feature = "_ledger")]
 pub fn books(data: &Path, hub: &mut Hub) -> Result<Books, Unusable> {
     let path = data.join("hythe.db");
-    database::touch(&path).map_err(Unusable::at(&path))?;
+    database::can_write(&path).map_err(Unusable::at(&path))?;
     Ok(Books::new(path, hub.topic()))
 }
 

@@ -49,6 +49,9 @@ const READY_WITHIN: Duration = Duration::from_secs(30);
 /// How long one that is not ready and has closed its end of the socket may take to end.
 const ENDED_WITHIN: Duration = Duration::from_secs(1);
 
+/// How long one that serves may take until it has written down which process it is.
+const NOTED_WITHIN: Duration = Duration::from_millis(500);
+
 /// How long it waits for the word to go: the old one says it within a second, unless it hangs.
 const GO_WITHIN: Duration = Duration::from_secs(10);
 
@@ -330,6 +333,18 @@ impl Note {
     }
 }
 
+/// Who serves. One that has only just begun says so in a moment: its first moments belong to who is waiting at its door.
+fn first_process(note: &Note) -> Option<u32> {
+    let latest = Instant::now() + NOTED_WITHIN;
+    loop {
+        let process = note.process();
+        if process.is_some() || Instant::now() > latest {
+            return process;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// Asks the server of a data folder to give way to a successor, and waits until that serves. Says which process does now.
 ///
 /// # Errors
@@ -338,7 +353,7 @@ pub fn replace(data: &Path) -> Result<u32, String> {
     let note = Note::of(data);
     let before = note.read();
     let pid = |process: u32| Pid::from_raw(process.cast_signed()).ok_or("its number is none".to_owned());
-    let old = note.process().ok_or_else(|| format!("nothing says which hythe works in {}", data.display()))?;
+    let old = first_process(&note).ok_or_else(|| format!("nothing says which hythe works in {}", data.display()))?;
     kill_process(pid(old)?, Signal::USR2).map_err(|error| format!("cannot ask the process {old}: {error}"))?;
     let latest = Instant::now() + READY_WITHIN + GO_WITHIN;
     while Instant::now() < latest {

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 struct Running {
     room: PathBuf,
@@ -140,6 +140,11 @@ fn folders_that_are_not_there_are_made_and_what_is_kept_is_for_its_owner_alone()
     assert_eq!(server.get("/files-ui", "localhost", ""), 403, "a name without our port is nobody's");
     let mode = |name: &str| fs::metadata(server.room.join(name)).unwrap().permissions().mode() & 0o7777;
     assert!(fs::metadata(server.room.join("uploads")).unwrap().is_dir());
+    // The ledger is opened a moment after the first is served.
+    let latest = Instant::now() + Duration::from_secs(5);
+    while !server.room.join("data/hythe.db").exists() && Instant::now() < latest {
+        thread::sleep(Duration::from_millis(10));
+    }
     assert_eq!((mode("data"), mode("data/hythe.db")), (0o700, 0o600));
 }
 

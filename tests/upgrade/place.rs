@@ -59,8 +59,19 @@ impl Place {
 
     /// The one that serves.
     pub fn process(&self) -> i32 {
-        let note = fs::read_to_string(self.folder.join("data/hythe.pid")).expect("it says which it is");
-        note.lines().next().and_then(|line| line.parse().ok()).expect("a number")
+        self.noted().expect("it says which it is")
+    }
+
+    /// What the note says, which is written a moment after the first is served.
+    fn noted(&self) -> Option<i32> {
+        let latest = Instant::now() + Duration::from_secs(1);
+        while Instant::now() < latest {
+            if let Ok(note) = fs::read_to_string(self.folder.join("data/hythe.pid")) {
+                return note.lines().next()?.parse().ok();
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        None
     }
 
     pub fn upgrade(&self) -> (i32, String) {
@@ -77,9 +88,7 @@ impl Place {
 
     /// Has the one that serves end, and waits for it.
     pub fn stop(&self) {
-        let Ok(note) = fs::read_to_string(self.folder.join("data/hythe.pid")) else { return };
-        let number = note.lines().next().and_then(|line| line.parse().ok());
-        let Some(pid) = number.and_then(Pid::from_raw) else { return };
+        let Some(pid) = self.noted().and_then(Pid::from_raw) else { return };
         let _ = kill_process(pid, Signal::TERM);
         let latest = Instant::now() + Duration::from_secs(15);
         while test_kill_process(pid).is_ok() && Instant::now() < latest {
