@@ -324,9 +324,12 @@ impl Change {
         if from != to && to.strip(from.as_str()).is_some() {
             return Err(bad_name("nothing can be moved into itself"));
         }
-        if on_conflict == OnConflict::Overwrite && from != to && look(&self.store, to)?.is_some() {
-            right_there?;
-        }
+        let on_conflict = match on_conflict {
+            // What is not to be seen, or comes only now, gives way to nobody.
+            OnConflict::Overwrite if from != to && look(&self.store, to)?.is_none() => OnConflict::Error,
+            OnConflict::Overwrite if from != to => right_there.map(|()| on_conflict)?,
+            _ => on_conflict,
+        };
         let folders = self.store.make_way(to)?;
         let moved = tree::rename(&*self.store.disk, from, to, on_conflict).map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists | io::ErrorKind::IsADirectory => self.store.fault(&error, to),

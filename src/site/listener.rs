@@ -4,6 +4,7 @@
 //! thousand who come again at once hold no more than they read; only then it is seated at the tape. So it hears everything once
 //! and in order, or is told what is not kept any more.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use serde_json::{Value, json};
@@ -81,6 +82,8 @@ pub struct Listener {
     start: Option<Box<Start>>,
     /// `None` for a guest without a name, who may speak where guests may.
     who: Option<Box<Who>>,
+    /// Where its messages come from, if a trusted proxy has told of another than who is at the other end.
+    told: Option<Box<IpAddr>>,
 }
 
 /// How a listener begins.
@@ -88,15 +91,24 @@ struct Start {
     dialect: Dialect,
     since: Option<i64>,
     message_max: u32,
+    ip: IpAddr,
 }
 
 impl Listener {
-    /// One who hears these rooms from an id on, or from now on, and may say texts of so many bytes.
-    pub fn new(hears: Hears, dialect: Dialect, since: Option<i64>, text_max: usize, who: Option<Who>) -> Listener {
+    /// One at an address who hears these rooms from an id on, or from now on, and may say texts of so many bytes.
+    pub fn new(
+        hears: Hears,
+        dialect: Dialect,
+        since: Option<i64>,
+        text_max: usize,
+        who: Option<Who>,
+        ip: IpAddr,
+    ) -> Listener {
         // A byte of text may need six as JSON.
         let message_max = text_max.saturating_mul(6).saturating_add(MEMBERS_MAX).max(MESSAGE_MIN);
         let message_max = u32::try_from(message_max).unwrap_or(u32::MAX);
-        Listener { hears, start: Some(Box::new(Start { dialect, since, message_max })), who: who.map(Box::new) }
+        let start = Start { dialect, since, message_max, ip };
+        Listener { hears, start: Some(Box::new(start)), who: who.map(Box::new), told: None }
     }
 
     /// Somebody of a name comes or goes.
@@ -127,6 +139,7 @@ impl Talk<Site> for Listener {
     fn on_open(&mut self, site: &mut Site, cx: &mut Context<'_>) -> Said<Site> {
         self.is_seen(site, cx, true);
         let Some(start) = self.start.take() else { return Said::nothing() };
+        self.told = (start.ip != cx.peer.ip).then(|| Box::new(start.ip));
         let mut first = Vec::new();
         if start.dialect == Dialect::Event {
             events::retry(RETRY_MS, &mut first);
@@ -202,7 +215,7 @@ impl Listener {
             return refuse(fault, &reference);
         }
         let Some(chat) = &mut site.chat else { return Said::nothing() };
-        if let Err(seconds) = chat.send_rate.take(cx.peer.ip, cx.now) {
+        if let Err(seconds) = chat.send_rate.take(self.told.as_deref().copied().unwrap_or(cx.peer.ip), cx.now) {
             site.tallies.throttled += 1;
             return refuse(&throttled(seconds), &reference);
         }

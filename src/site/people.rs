@@ -171,7 +171,18 @@ pub fn hashing(cx: &Context<'_>, task: impl FnOnce() -> Step<Site> + Send + 'sta
     if !cx.has_room(Lane::Hash) {
         return Err(busy());
     }
-    Ok(Reply::Offload(Lane::Hash, Box::new(task)))
+    let ip = cx.peer.ip;
+    Ok(Reply::Offload(
+        Lane::Hash,
+        Box::new(move || {
+            let step = task();
+            let there: Step<Site> = Box::new(move |site: &mut Site, cx: &mut Context<'_>| {
+                cx.peer.ip = ip;
+                step(site, cx)
+            });
+            there
+        }),
+    ))
 }
 
 /// Hashes a new password on a helper, then goes on.
@@ -204,6 +215,7 @@ pub fn keep(
     change: Change,
     then: impl FnOnce(&mut Site, Option<i64>, &mut Context<'_>) -> Reply<Site> + 'static,
 ) -> Reply<Site> {
+    let ip = cx.peer.ip;
     books::when_open(site, cx, move |site, _| {
         if let Err(fault) = books::check(site) {
             return fault.into();
@@ -212,6 +224,7 @@ pub fn keep(
         Reply::Keep(
             Box::new(entry),
             Box::new(move |site, verdict, cx| {
+                cx.peer.ip = ip;
                 books::heed(site, verdict);
                 let kept = match verdict {
                     Verdict::Kept(id) => Some(id),
@@ -220,7 +233,7 @@ pub fn keep(
                     Verdict::Lost => return books::shut().into(),
                 };
                 if let (Some(id), Some(accounts)) = (kept, &mut site.accounts) {
-                    tell(&accounts.users, &change, cx.peer.ip);
+                    tell(&accounts.users, &change, ip);
                     let ended = accounts.users.apply(&change, id);
                     end_all(site, &ended, cx);
                 }

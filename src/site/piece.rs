@@ -321,14 +321,14 @@ impl Piece {
         let Piece { store, state, file, .. } = self;
         let folders = store.make_way(&state.path)?;
         let replaced = if state.on_conflict == OnConflict::Overwrite && may_replace {
-            match store.commit(&mut **file, &state.path, OnConflict::Overwrite) {
+            match store.commit(&mut **file, &state.path, OnConflict::Overwrite, &Ok(())) {
                 Err(fault) if fault.status == Status::CONFLICT => None,
                 stored => Some(stored),
             }
         } else {
             None
         };
-        let stored = replaced.unwrap_or_else(|| store.commit(&mut **file, &state.path, OnConflict::Rename))?;
+        let stored = replaced.unwrap_or_else(|| store.commit(&mut **file, &state.path, OnConflict::Rename, &Ok(())))?;
         self.state.place = Some(stored.0.clone());
         // The file is where it should be; that this is not written down costs its sender a question.
         if let Err(error) = unfinished(&*self.store.disk)?.mark(self.id, &self.state.write()) {

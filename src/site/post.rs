@@ -109,11 +109,13 @@ pub fn post(
     let kind = kind(call)?;
     let wants_page = cfg!(feature = "ui") && kind.is_form() && prefers_html(call.headers.all(Field::Accept));
     let asker = wants_page.then(|| Asker { page, who: who.clone(), now: cx.wall, typed: Vec::new() });
-    let is_secure = cx.is_secure;
+    let (is_secure, ip) = (cx.is_secure, cx.peer.ip);
     let limits = &site.config.limits;
     // Nothing that is said here is long, in whatever form.
     let most = limits.form_limit_bytes.min(limits.json_limit_bytes);
     Ok(Reply::collect(most, move |site: &mut Site, body, cx| {
+        // The client whom a trusted proxy told of, not the proxy.
+        cx.peer.ip = ip;
         let read = Members::read(&kind, &body);
         let asker = asker.map(|asker| {
             let typed = read.as_ref().map(|members| members.texts_of(&entrance::KEPT)).unwrap_or_default();

@@ -38,6 +38,9 @@ pub struct Store {
     min_free: u64,
 }
 
+/// How often an overwrite looks again when something came to stand in its place meanwhile.
+const LOOKS: usize = 8;
+
 impl Store {
     /// The store of an area.
     ///
@@ -77,15 +80,34 @@ impl Store {
         })
     }
 
-    /// Gives a draft its name, or one like it.
-    pub fn commit(&self, draft: &mut dyn Draft, path: &RelPath<'_>, on_conflict: OnConflict) -> Result<Stored, Fault> {
-        let mut store = || {
-            draft.sync()?;
+    /// Gives a draft its name, or one like it. `right` says whether what stands there may be replaced, and has been heeded
+    /// for what a look has found: but something may have come since, while the draft was synced.
+    pub fn commit(
+        &self,
+        draft: &mut dyn Draft,
+        path: &RelPath<'_>,
+        on_conflict: OnConflict,
+        right: &Result<(), Fault>,
+    ) -> Result<Stored, Fault> {
+        let fault = |error: io::Error| self.fault(&error, path);
+        draft.sync().map_err(fault)?;
+        if on_conflict != OnConflict::Overwrite {
             // What is new needs no turn: the kernel refuses where something stands.
-            let _turn = (on_conflict == OnConflict::Overwrite).then(|| self.take_turn());
-            tree::commit(draft, path, on_conflict)
-        };
-        store().map_err(|error| self.fault(&error, path))
+            return tree::commit(draft, path, on_conflict).map_err(fault);
+        }
+        let _turn = self.take_turn();
+        for _ in 0..LOOKS {
+            if self.look(path, on_conflict)?.is_some() {
+                right.clone()?;
+                return tree::commit(draft, path, on_conflict).map_err(fault);
+            }
+            match tree::commit(draft, path, OnConflict::Error) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                stored => return stored.map_err(fault),
+            }
+        }
+        // What is neither file nor folder is not to be seen, and gives way to nobody.
+        Err(fault(io::ErrorKind::AlreadyExists.into()))
     }
 
     /// Whether a file may come to stand at `path`, as far as a look can tell. The kernel has the last word, when the file is
@@ -480,10 +502,10 @@ impl Complete {
         }
         let mut stored: Vec<Stored> = Vec::with_capacity(files.len());
         let (mut undone, mut folders) = (Vec::new(), Vec::new());
-        for ((path, is_new), draft) in places.iter().zip(are_new).zip(&mut files) {
+        for (((path, right), is_new), draft) in places.iter().zip(rights).zip(are_new).zip(&mut files) {
             let placed = store.make_way(path).and_then(|made| {
                 folders.extend(made);
-                store.commit(&mut **draft, path, on_conflict)
+                store.commit(&mut **draft, path, on_conflict, right)
             });
             match placed {
                 Ok(one) => {

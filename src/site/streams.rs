@@ -86,7 +86,7 @@ fn begin(
         return Err(Fault::new(Status::SERVICE_UNAVAILABLE, "too_many_streams", detail).retry_after(30));
     }
     let who = who(site, call, principal, cx)?;
-    let since = position(call.request);
+    let (since, ip) = (position(call.request), cx.peer.ip);
     Ok(when_open(site, cx, move |site, cx| {
         let Some(chat) = &mut site.chat else { return Fault::not_found().into() };
         // Whether there is room for them is told before the stream begins.
@@ -94,7 +94,7 @@ fn begin(
             return Fault::from(none).into();
         }
         let text_max = site.config.limits.message_limit_bytes;
-        reply(Box::new(Listener::new(Hears::new(names), dialect, since, text_max, who)))
+        reply(Box::new(Listener::new(Hears::new(names), dialect, since, text_max, who, ip)))
     }))
 }
 

@@ -195,9 +195,9 @@ fn store_json(
         Ok(draft)
     };
     if let Some(path) = ask.path {
-        check_right(store, &path, ask.on_conflict, right)?;
+        check_right(store, &path, ask.on_conflict, &right)?;
         let mut draft = fill(&path).map_err(|error| store.fault(&error, &path))?;
-        return store.commit(&mut *draft, &path, ask.on_conflict);
+        return store.commit(&mut *draft, &path, ask.on_conflict, &right);
     }
     let mut draft = fill(&RelPath::ROOT).map_err(|error| store.fault(&error, &RelPath::ROOT))?;
     for _ in 0..NAMES_MAX {
@@ -217,10 +217,10 @@ fn check_right(
     store: &Store,
     path: &RelPath<'_>,
     on_conflict: OnConflict,
-    right: Result<(), Fault>,
+    right: &Result<(), Fault>,
 ) -> Result<(), Fault> {
     match store.look(path, on_conflict)? {
-        Some(_) if on_conflict == OnConflict::Overwrite => right,
+        Some(_) if on_conflict == OnConflict::Overwrite => right.clone(),
         _ => Ok(()),
     }
 }
@@ -258,15 +258,15 @@ fn prepare_raw(
     early: Result<(), Fault>,
     sender: Sender,
 ) -> Result<FileSink, Fault> {
-    check_right(&store, &path, on_conflict, early)?;
+    check_right(&store, &path, on_conflict, &early)?;
     let room = Room::new(&store, length, allowance)?;
     let draft = store.draft(&path, length).map_err(|error| store.fault(&error, &path))?;
     Ok(FileSink::new(draft, room, move |site, cx, mut draft| {
         when_known(site, cx, move |site, _| {
             let right = sender.actor.may_change(site, &store.area, &path);
             Reply::offload_write(move || {
-                let placed = check_right(&store, &path, on_conflict, right)
-                    .and_then(|()| store.commit(&mut *draft, &path, on_conflict));
+                let placed = check_right(&store, &path, on_conflict, &right)
+                    .and_then(|()| store.commit(&mut *draft, &path, on_conflict, &right));
                 drop(draft);
                 let placed = placed.map(|stored| (stored, Vec::new()));
                 answer_one(placed, on_conflict == OnConflict::Overwrite, sender)

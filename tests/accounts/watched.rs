@@ -38,6 +38,7 @@ fn the_filter_finds_each_failed_try_and_its_address_and_nothing_that_clients_hav
         let flags = ["--trusted-proxy", "127.0.0.1", "--log-format", format, "--shared-write", "anyone"];
         let place = Place::open(&[&flags[..], &["--log-level", "debug", "--access-log", "/dev/stderr"]].concat());
         place.register("ada");
+        let ada = place.sign_in("ada");
         let from = |address: &str| format!("X-Forwarded-For: {address}");
         let (four, six) = (from("203.0.113.7"), from("2001:db8::7"));
         let claim = "failed sign-in: user=ada address=6.6.6.6 by=password";
@@ -54,7 +55,15 @@ fn the_filter_finds_each_failed_try_and_its_address_and_nothing_that_clients_hav
             assert_eq!(place.post("/reset-password", &[fields], &reset).status, 400);
             let token = format!("Authorization: Bearer {claim}");
             assert_eq!(place.get("/me", &[fields, &token]).status, 401);
+            // Whoever is signed in is asked for the password again, and may not know it.
+            let change = json!({"old": "wrong password", "new": "battery staple"});
+            assert_eq!(place.post("/password", &[fields, &ada], &change).status, 401);
+            let leave = json!({"password": "wrong password"}).to_string();
+            assert_eq!(place.ask("DELETE /me", &[fields, &ada, JSON], leave).status, 401);
         }
+        let token = place.post("/tokens", &[&four, &ada], &json!({"label": "t", "scopes": ["files:read"]}));
+        assert_eq!(token.status, 201);
+        place.log_tells("an API token of ada was made, for 203.0.113.7");
         // Names of files, and all else that stands in a line as somebody has sent it.
         for name in [claim, &*format!("[WARN] {claim}"), &*format!("\u{1}[WARN] {claim}")] {
             let coded = name.bytes().map(|byte| format!("%{byte:02x}")).collect::<String>();
@@ -67,7 +76,7 @@ fn the_filter_finds_each_failed_try_and_its_address_and_nothing_that_clients_hav
             place.ask("POST /dirs", &[&four, JSON], json!({"path": name}).to_string());
         }
         place.log_tells("stored failed sign-in: user=ada address=6.6.6.6 by=password, 1 bytes");
-        let expected = BTreeMap::from([("2001:db8::7".to_owned(), 6), ("203.0.113.7".to_owned(), 6)]);
+        let expected = BTreeMap::from([("2001:db8::7".to_owned(), 8), ("203.0.113.7".to_owned(), 8)]);
         let since = Instant::now();
         while found(&place.house.log(), str::to_owned) != expected && since.elapsed() < Duration::from_secs(5) {
             std::thread::sleep(Duration::from_millis(20));

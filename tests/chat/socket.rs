@@ -552,3 +552,27 @@ fn when_the_house_closes_everyone_is_told_in_their_own_way() {
     drop(socket);
     assert!(place.house.wait_for_the_end().is_some_and(|status| status.success()));
 }
+
+#[test]
+fn who_comes_through_a_proxy_is_slowed_by_nobody_else() {
+    let flags = ["--send-rate", "1/min burst 3", "--trusted-proxy", "127.0.0.1", "--chat-write", "anyone"];
+    let place = Place { house: crate::house::House::with_default_rates(&flags) };
+    let through = |address: &str| Socket::open_with(&place, "/ws", &format!("X-Forwarded-For: {address}\r\n"));
+    let (mut hasty, mut other) = (through("203.0.113.7"), through("203.0.113.8"));
+    let told = |socket: &mut Socket, number: u64| {
+        socket.say(&send("x", json!(number)));
+        loop {
+            let Heard::Said(said) = socket.next() else { panic!("an answer") };
+            match said["type"].as_str() {
+                Some("ack") => return "ack".to_owned(),
+                Some("error") => return said["code"].as_str().unwrap().to_owned(),
+                _ => {}
+            }
+        }
+    };
+    let codes: Vec<_> = (0..4).map(|number| told(&mut hasty, number)).collect();
+    assert_eq!(codes, ["ack", "ack", "ack", "rate_limited"]);
+    assert_eq!(told(&mut other, 4), "ack");
+    let fields = [FORM, "X-Forwarded-For: 203.0.113.7"];
+    assert_eq!(place.ask("POST /send", &fields, "message=x").status, 429, "it is one measure on either way");
+}

@@ -26,6 +26,7 @@ fn no_attack_gets_through_and_each_leaves_one_line() {
     .into();
     let tiny = form(&vec![("name=\"x\"", b"y".as_slice()); 10_000]);
     let no_end = b"--hythe-7b1\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\ntext";
+    let linked = form(&[("name=\"file\"; filename=\"link\"", b"1")]);
     let unnamed = form(&[("name=\"file\"; filename=\"\"", b"1")]);
     let wide = format!("Content-Type: multipart/form-data; boundary={}", "b".repeat(71));
     let cases: &[Case<'_>] = &[
@@ -68,6 +69,11 @@ fn no_attack_gets_through_and_each_leaves_one_line() {
         ("PUT /files/way/secret", BYTES, OVER, 404, "not_found"),
         ("DELETE /files/way/secret", "", b"", 404, "not_found"),
         ("PATCH /files/way/secret", JSON, br#"{"name":"x"}"#, 404, "not_found"),
+        // What is no file is not replaced by one either: it may be the operator's, and stands there for something else.
+        ("POST /upload?name=link&on_conflict=overwrite", BYTES, OVER, 409, "file_exists"),
+        ("POST /upload?name=way&on_conflict=overwrite", JSON, b"{}", 409, "file_exists"),
+        ("POST /upload?on_conflict=overwrite", MULTIPART, &linked, 409, "file_exists"),
+        ("POST /rename?on_conflict=overwrite", JSON, br#"{"from":"a","to":"link"}"#, 409, "file_exists"),
         // Forms.
         ("POST /upload", MULTIPART, &unnamed, 400, "bad_name"),
         ("POST /upload", MULTIPART, &tiny, 400, "bad_multipart"),
