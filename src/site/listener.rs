@@ -73,6 +73,8 @@ pub struct Who {
     pub credential: Option<Credential>,
     /// Why it may not speak.
     pub silenced: Option<Fault>,
+    /// Where its messages come from, where trusted proxies may tell of another than who is at the other end.
+    pub told: Option<IpAddr>,
 }
 
 /// One who listens.
@@ -82,8 +84,6 @@ pub struct Listener {
     start: Option<Box<Start>>,
     /// `None` for a guest without a name, who may speak where guests may.
     who: Option<Box<Who>>,
-    /// Where its messages come from, if a trusted proxy has told of another than who is at the other end.
-    told: Option<Box<IpAddr>>,
 }
 
 /// How a listener begins.
@@ -91,24 +91,15 @@ struct Start {
     dialect: Dialect,
     since: Option<i64>,
     message_max: u32,
-    ip: IpAddr,
 }
 
 impl Listener {
-    /// One at an address who hears these rooms from an id on, or from now on, and may say texts of so many bytes.
-    pub fn new(
-        hears: Hears,
-        dialect: Dialect,
-        since: Option<i64>,
-        text_max: usize,
-        who: Option<Who>,
-        ip: IpAddr,
-    ) -> Listener {
+    /// One who hears these rooms from an id on, or from now on, and may say texts of so many bytes.
+    pub fn new(hears: Hears, dialect: Dialect, since: Option<i64>, text_max: usize, who: Option<Who>) -> Listener {
         // A byte of text may need six as JSON.
         let message_max = text_max.saturating_mul(6).saturating_add(MEMBERS_MAX).max(MESSAGE_MIN);
         let message_max = u32::try_from(message_max).unwrap_or(u32::MAX);
-        let start = Start { dialect, since, message_max, ip };
-        Listener { hears, start: Some(Box::new(start)), who: who.map(Box::new), told: None }
+        Listener { hears, start: Some(Box::new(Start { dialect, since, message_max })), who: who.map(Box::new) }
     }
 
     /// Somebody of a name comes or goes.
@@ -139,7 +130,6 @@ impl Talk<Site> for Listener {
     fn on_open(&mut self, site: &mut Site, cx: &mut Context<'_>) -> Said<Site> {
         self.is_seen(site, cx, true);
         let Some(start) = self.start.take() else { return Said::nothing() };
-        self.told = (start.ip != cx.peer.ip).then(|| Box::new(start.ip));
         let mut first = Vec::new();
         if start.dialect == Dialect::Event {
             events::retry(RETRY_MS, &mut first);
@@ -207,15 +197,15 @@ impl Listener {
         cx: &mut Context<'_>,
     ) -> Said<Site> {
         let guest = Speaker::default();
-        let (speaker, silenced, named) = match &self.who {
-            Some(who) => (&who.speaker, who.silenced.as_ref(), who.named.as_ref()),
-            None => (&guest, None, None),
+        let (speaker, silenced, named, told) = match &self.who {
+            Some(who) => (&who.speaker, who.silenced.as_ref(), who.named.as_ref(), who.told),
+            None => (&guest, None, None, None),
         };
         if let Some(fault) = silenced {
             return refuse(fault, &reference);
         }
         let Some(chat) = &mut site.chat else { return Said::nothing() };
-        if let Err(seconds) = chat.send_rate.take(self.told.as_deref().copied().unwrap_or(cx.peer.ip), cx.now) {
+        if let Err(seconds) = chat.send_rate.take(told.unwrap_or(cx.peer.ip), cx.now) {
             site.tallies.throttled += 1;
             return refuse(&throttled(seconds), &reference);
         }

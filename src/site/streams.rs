@@ -67,8 +67,10 @@ fn who(site: &Site, call: &Call<'_>, principal: &Principal, cx: &Context<'_>) ->
     let terms = Terms { rights: rights_of(site, call.request), is_local: false };
     let silenced = authorize(principal, Action::ChatWrite, Target::Shared, &terms).err();
     let credential = principal.user().map(|user| user.via);
-    let is_anybody = named.is_none() && silenced.is_none() && credential.is_none() && !speaker.is_admin;
-    Ok((!is_anybody).then_some(Who { speaker, named, credential, silenced }))
+    let told = (!site.config.trusted_proxies.is_empty()).then_some(cx.peer.ip);
+    let is_anybody =
+        named.is_none() && silenced.is_none() && credential.is_none() && told.is_none() && !speaker.is_admin;
+    Ok((!is_anybody).then_some(Who { speaker, named, credential, silenced, told }))
 }
 
 /// What a request for a stream comes to, once the ledger is open.
@@ -86,7 +88,7 @@ fn begin(
         return Err(Fault::new(Status::SERVICE_UNAVAILABLE, "too_many_streams", detail).retry_after(30));
     }
     let who = who(site, call, principal, cx)?;
-    let (since, ip) = (position(call.request), cx.peer.ip);
+    let since = position(call.request);
     Ok(when_open(site, cx, move |site, cx| {
         let Some(chat) = &mut site.chat else { return Fault::not_found().into() };
         // Whether there is room for them is told before the stream begins.
@@ -94,7 +96,7 @@ fn begin(
             return Fault::from(none).into();
         }
         let text_max = site.config.limits.message_limit_bytes;
-        reply(Box::new(Listener::new(Hears::new(names), dialect, since, text_max, who, ip)))
+        reply(Box::new(Listener::new(Hears::new(names), dialect, since, text_max, who)))
     }))
 }
 
