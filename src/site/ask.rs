@@ -50,7 +50,7 @@ impl Ask {
     pub fn of(request: &Request<'_>) -> Result<Ask, Fault> {
         let mut ask = Ask::newest(LOBBY, prefers_html(request.headers.all(Field::Accept)));
         for (name, value) in form::query(request.query.unwrap_or_default()) {
-            let number = || value.parse::<u64>().map_err(|_| bad_query(&name, "is not a number"));
+            let number = || whole(&value).ok_or_else(|| bad_query(&name, "is not a number"));
             let id = || number().and_then(|id| i64::try_from(id).map_err(|_| bad_query(&name, "is no id")));
             match &*name {
                 "since" => ask.since = Some(id()?),
@@ -74,6 +74,16 @@ impl Ask {
         }
         Ok(ask)
     }
+}
+
+/// The number that a text is: digits and nothing else, for a sign is no part of an id.
+fn whole(text: &str) -> Option<u64> {
+    if text.bytes().all(|byte| byte.is_ascii_digit()) { text.parse().ok() } else { None }
+}
+
+/// The id that a text is.
+pub fn id(text: &str) -> Option<i64> {
+    whole(text).and_then(|number| i64::try_from(number).ok())
 }
 
 fn bad_query(name: &str, what: &str) -> Fault {

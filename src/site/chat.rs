@@ -10,6 +10,7 @@ use crate::http::response::Response;
 use crate::http::status::Status;
 use crate::server::context::{Call, Context};
 use crate::server::reply::{Reply, Verdict};
+use crate::site::ask;
 use crate::site::body::Kind;
 use crate::site::books::{self, when_open};
 use crate::site::chat_page;
@@ -88,7 +89,7 @@ fn refuse(site: &Site, fault: &Fault, page: Option<&str>) -> Reply<Site> {
 pub fn remove(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     books::check(site)?;
     let speaker = Speaker::of(&who);
-    let id: i64 = call.parameter("id").and_then(|id| id.parse().ok()).ok_or_else(Fault::not_found)?;
+    let id = call.parameter("id").and_then(ask::id).ok_or_else(Fault::not_found)?;
     chat(site)?;
     Ok(when_open(site, cx, move |site, cx| {
         let Some(chat) = &mut site.chat else { return Fault::not_found().into() };

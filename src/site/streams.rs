@@ -9,6 +9,7 @@ use crate::http::status::Status;
 use crate::server::context::{Call, Context};
 use crate::server::reply::{Dialect, Reply};
 use crate::server::talk::{Handshake, Talk};
+use crate::site::ask;
 use crate::site::books::when_open;
 use crate::site::gate::{Action, Principal, Target, Terms, authorize, rights_of};
 use crate::site::listener::{Hears, Listener, Who};
@@ -47,11 +48,10 @@ pub fn rooms_of(request: &Request<'_>, rooms: &Rooms) -> Result<Vec<String>, Fau
 /// From where a stream goes on: `Last-Event-ID` wins over `since`; what is no id is no position.
 pub fn position(request: &Request<'_>) -> Option<i64> {
     if let Some(id) = request.headers.get(Field::LastEventId) {
-        return std::str::from_utf8(id).ok()?.parse().ok().filter(|&id: &i64| id >= 0);
+        return std::str::from_utf8(id).ok().and_then(ask::id);
     }
     let query = request.query.unwrap_or_default();
-    let since = form::query(query).find(|(name, _)| name == "since").map(|(_, value)| value.into_owned());
-    since?.parse().ok().filter(|&id: &i64| id >= 0)
+    form::query(query).find(|(name, _)| name == "since").and_then(|(_, value)| ask::id(&value))
 }
 
 /// Who would listen, if there is anything to know of it.

@@ -67,7 +67,9 @@ fn pages_of_the_history_follow_the_contract() {
         assert_eq!(crate::place::ids(&answer["messages"]), expected, "{query}");
         assert_eq!((&answer["last"], &answer["gap"]), (&json!(last), &json!(false)), "{query}");
     }
-    for query in ["since=x", "since=-1", "limit=0", "limit=1001", "wait=61", "since=1&before=3", "before=x"] {
+    for query in
+        ["since=x", "since=-1", "limit=0", "limit=1001", "wait=61", "since=1&before=3", "before=x", "since=%2B1"]
+    {
         let answer = place.get(&format!("/messages?{query}"));
         assert_eq!((answer.status, &*answer.code()), (400, "bad_query"), "{query}");
     }
@@ -89,6 +91,7 @@ fn what_cannot_be_a_message_is_refused_and_leaves_no_trace() {
         (TEXT, b"\xff\xfe", 400, "bad_message"),
         (FORM, b"message=%ff", 400, ""),
         (JSON, b"{\"message\":\"\\ud800\"}", 400, "invalid_json"),
+        (JSON, b"{\"message\":\"\xff\"}", 400, "invalid_json"),
         (JSON, b"{\"message\":\"a\",\"extra\":1}", 400, "bad_field"),
         (JSON, b"{\"message\":7}", 400, "bad_field"),
         (FORM, b"message=x&name=%3Cb%3E", 400, "bad_name"),
@@ -155,7 +158,7 @@ fn a_message_that_is_taken_back_is_gone_and_all_are_told() {
     assert_eq!(place.ids("/messages"), [1, 3]);
     assert!(!place.get("/messages?since=1").json()["gap"].as_bool().unwrap(), "what was taken back is no gap");
     assert!(comes_to_be(|| place.ids("/messages?q=mistake") == [1, 3]));
-    for id in ["2", "99", "x", "-1"] {
+    for id in ["2", "99", "x", "-1", "+1", "1.0"] {
         let fields = [&*format!("Authorization: Bearer {}", crate::place::TOKEN)];
         assert_eq!(place.ask(&format!("DELETE /messages/{id}"), &fields, "").status, 404, "{id}");
     }

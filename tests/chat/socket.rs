@@ -11,6 +11,14 @@ use crate::place::{FORM, JSON, PATIENCE, Place, Says, TOKEN, comes_to_be};
 const HANDSHAKE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
+/// The same, for who asks and is refused.
+pub const HANDSHAKE_FIELDS: [&str; 4] = [
+    "Upgrade: websocket",
+    "Connection: Upgrade",
+    "Sec-WebSocket-Version: 13",
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+];
+
 /// A client that sends what it is told, right or wrong.
 pub struct Socket {
     stream: TcpStream,
@@ -530,6 +538,35 @@ fn a_socket_ends_with_the_session_it_came_in_with() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// Nobody listens or speaks under a name that is an account's, nor under one that has become an account's meanwhile.
+#[test]
+fn a_guest_has_no_name_that_is_an_accounts() {
+    let place = Place::open(&["--password-profile", "low"]);
+    let operator = format!("Authorization: Bearer {TOKEN}");
+    let register = |name: &str| {
+        let account = json!({"username": name, "password": "correct horse"});
+        assert_eq!(place.ask("POST /admin/users", &[JSON, &operator], account.to_string()).status, 201);
+    };
+    register("ada");
+    for name in ["ada", "ADA", "%EF%BC%A1da", "%20ada%20"] {
+        for (line, fields) in [("GET /ws", &HANDSHAKE_FIELDS[..]), ("GET /events", &HANDSHAKE_FIELDS[..0])] {
+            let answer = place.ask(&format!("{line}?name={name}"), fields, "");
+            assert_eq!((answer.status, &*answer.code()), (409, "name_taken"), "{line} {name}");
+        }
+        let answer = place.ask("POST /send", &[FORM], format!("message=x&name={name}"));
+        assert_eq!((answer.status, &*answer.code()), (409, "name_taken"), "{name}");
+    }
+    let mut eve = Socket::open(&place, "/ws?name=Eve");
+    assert_eq!(eve.hear("join")["names"], json!(["Eve"]));
+    eve.say(&send("before", json!(1)));
+    assert_eq!(eve.hear("ack")["id"], 1);
+    assert_eq!(eve.ids(1), [1]);
+    register("eve");
+    eve.say(&send("after", json!(2)));
+    assert_eq!(eve.hear("error")["code"], "name_taken");
+    assert_eq!(place.ids("/messages"), [1]);
 }
 
 #[test]

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::place::{FORM, Place, Says};
+use crate::place::{FORM, Place, Says, comes_to_be};
+use crate::socket::{HANDSHAKE_FIELDS, Socket};
 
 #[test]
 fn a_stream_says_what_it_is_and_hears_messages_with_their_ids() {
@@ -26,11 +27,34 @@ fn a_stream_goes_on_from_where_it_was_by_either_word() {
     assert_eq!(place.listen("/events?since=2", "").ids(3), [3, 4, 5]);
     assert_eq!(place.listen("/events", "Last-Event-ID: 3\r\n").ids(2), [4, 5]);
     assert_eq!(place.listen("/events?since=1", "Last-Event-ID: 4\r\n").ids(1), [5], "the header wins");
-    for position in ["/events", "/events?since=x", "/events?since=99", "/events?since=-1"] {
+    for position in ["/events", "/events?since=x", "/events?since=99", "/events?since=-1", "/events?since=%2B2"] {
         let mut listener = place.listen(position, "");
         let id = place.say("lobby", "new");
         assert_eq!(listener.ids(1), [id], "{position}");
     }
+    for header in ["", "x", "99", "-1", "+2", "2.0"] {
+        let mut listener = place.listen("/events?since=1", &format!("Last-Event-ID: {header}\r\n"));
+        let id = place.say("lobby", "new");
+        assert_eq!(listener.ids(1), [id], "{header}: no position either, though it wins");
+    }
+}
+
+/// Sockets, streams and polls that wait count together.
+#[test]
+fn who_would_listen_above_the_cap_is_told_to_come_later() {
+    let place = Place::open(&["--streams", "2"]);
+    let first = place.listen("/events", "");
+    let mut socket = Socket::open(&place, "/ws");
+    for (line, fields) in [("GET /events", &HANDSHAKE_FIELDS[..0]), ("GET /ws", &HANDSHAKE_FIELDS[..])] {
+        let answer = place.ask(line, fields, "");
+        assert_eq!((answer.status, &*answer.code()), (503, "too_many_streams"), "{line}");
+        assert!(answer.field("retry-after").is_some(), "{answer:?}");
+    }
+    drop(first);
+    assert!(comes_to_be(|| place.get("/who").json()["count"] == 1));
+    let mut again = place.listen("/events", "");
+    let id = place.say("lobby", "there is room");
+    assert_eq!((again.ids(1), socket.hear("message")["id"].as_i64()), (vec![id], Some(id)));
 }
 
 #[test]
