@@ -10,8 +10,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::backup::{database, find_database, home};
-use crate::cli::exit::Mistake;
+use crate::cli::exit::{Exit, Mistake};
 use crate::cli::folders;
+use crate::cli::hush::ask_secret;
 use crate::cli::manage::{Order, Password};
 use crate::config::Config;
 use crate::http::date;
@@ -260,9 +261,9 @@ fn new_password(from: &Password, name: &str) -> Result<String, Mistake> {
 }
 
 fn ask_twice() -> Result<String, Mistake> {
-    let ask = |prompt: &str| {
-        rpassword::prompt_password(prompt).map_err(|error| Mistake::refused(format!("no password was said: {error}")))
-    };
+    process::end_on_interrupt(Exit::Interrupted.code());
+    let ask =
+        |prompt: &str| ask_secret(prompt).map_err(|error| Mistake::refused(format!("no password was said: {error}")));
     loop {
         let first = ask("New password: ")?;
         if first == ask("The same again: ")? {

@@ -27,6 +27,8 @@ pub enum Exit {
     NotPermitted,
     /// 78: the configuration cannot be right.
     Configuration,
+    /// 130: whoever sits at the terminal interrupted it.
+    Interrupted,
 }
 
 impl Exit {
@@ -41,6 +43,7 @@ impl Exit {
             Exit::CannotWrite => 73,
             Exit::NotPermitted => 77,
             Exit::Configuration => 78,
+            Exit::Interrupted => 130,
         }
     }
 }

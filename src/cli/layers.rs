@@ -72,6 +72,10 @@ fn config_file(words: &Words, world: &World<'_>) -> Option<PathBuf> {
 }
 
 fn lay_file(settled: &mut Settled, path: &Path, world: &World<'_>) -> Result<(), Mistake> {
+    // An empty variable says nothing, so this was the flag.
+    if path.as_os_str().is_empty() {
+        return Err(Mistake::usage("--config: needs a path"));
+    }
     let shown = path.display();
     let bytes = (world.read)(path)
         .map_err(|error| Mistake::configuration(format!("cannot read the configuration file {shown}: {error}")))?;

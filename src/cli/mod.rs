@@ -17,6 +17,8 @@ pub mod completions;
 pub mod exit;
 pub mod folders;
 pub mod forms;
+#[cfg(any(feature = "accounts", feature = "client"))]
+pub mod hush;
 pub mod key;
 pub mod layers;
 pub mod logging;

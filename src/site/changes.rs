@@ -434,6 +434,7 @@ pub fn make_folder(
                 match made_folders {
                     Err(fault) => fault.into(),
                     Ok(folders) => {
+                        log::info!("made the folder {}, for {}", shown(from.show().as_str()), asker.ip);
                         let changes = made(folders, None, asker.actor.as_owner());
                         keep(site, from.area.is_shared(), changes, cx, move |_, _| match asker.page {
                             Some(page) => Response::redirect(Status::SEE_OTHER, &page).into(),

@@ -11,6 +11,7 @@ use crate::http::response::Response;
 use crate::http::status::Status;
 use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
+use crate::site::books;
 use crate::site::cookie;
 use crate::site::entrance::{Page, own_address};
 use crate::site::gate::{Action, Principal};
@@ -84,6 +85,8 @@ fn try_password(
     password: String,
     cx: &Context<'_>,
 ) -> Result<Reply<Site>, Fault> {
+    // Where no session can be kept nobody is told that they are wrong.
+    books::check(site)?;
     // A name that can be nobody's costs the same as one that is nobody's.
     visit.name = name(given).unwrap_or_default();
     let tried = begin_try(site, &visit.name, visit.ip, cx)?;

@@ -354,3 +354,21 @@ fn a_file_that_comes_while_another_process_holds_the_ledger_is_its_makers_all_th
     });
     assert_eq!(place.get("/file-info/a.txt", &[]).json()["owner"], "ada");
 }
+
+#[test]
+fn where_the_database_is_damaged_nobody_is_told_that_they_are_wrong() {
+    let mut place = Place::open(&[]);
+    place.register("ada");
+    place.house.kill();
+    let data = place.house.folder().join("data");
+    for name in ["hythe.db-wal", "hythe.db-shm"] {
+        let _ = fs::remove_file(data.join(name));
+    }
+    fs::write(data.join("hythe.db"), "this is no database, and never was").unwrap();
+    place.house.restart();
+    place.log_tells("the ledger cannot be opened: ");
+    let answer = place.login("ada", PASSWORD);
+    assert_eq!((answer.status, answer.json()["code"].as_str()), (503, Some("ledger_shut")), "{answer:?}");
+    assert_eq!(place.get("/hello.txt", &[]).status, 200, "files are served as ever");
+    assert!(!place.house.log().contains("failed sign-in"), "{}", place.house.log());
+}

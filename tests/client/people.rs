@@ -108,6 +108,54 @@ fn a_person_at_a_terminal_is_asked_for_all_of_it_and_no_password_is_shown() {
 }
 
 #[test]
+fn where_an_invitation_is_needed_a_file_holds_it_or_a_person_is_asked() {
+    let house =
+        House::open_with("invited", &[LOW, &["--signup", "invite", "--token", "a-token-of-many-bytes"]].concat());
+    let invite = || -> String {
+        let asked = ureq::post(format!("{}/admin/invites", house.url))
+            .header("Authorization", "Bearer a-token-of-many-bytes")
+            .send_empty();
+        let answer = asked.unwrap().into_body().read_to_string().unwrap();
+        let value: serde_json::Value = serde_json::from_str(&answer).unwrap();
+        value["invite"].as_str().unwrap().to_owned()
+    };
+    let ada = house.person("ada");
+    ada.file("password", "correct horse\n").file("invite", invite());
+    ada.run("register ada --password-file password").ends(4, "");
+    ada.run("register ada --password-file password --invite-file invite").well();
+    assert_eq!(ada.run("whoami").well(), "ada\n");
+    ada.run("register bob --password-file password --invite-file invite").ends(4, "");
+
+    let bob = house.person("bob");
+    let mut seat = Seat::new(&bob, &["register", "bob"]);
+    seat.sees("New password: ").types("correct horse\n").sees("The same again: ").types("correct horse\n");
+    seat.sees("An invitation is needed").types(&format!("{}\n", invite())).sees("bob is registered.");
+    seat.ends(0);
+    let mut seat = Seat::new(&bob, &["register", "eve"]);
+    seat.sees("New password: ").types("correct horse\n").sees("The same again: ").types("correct horse\n");
+    seat.sees("An invitation is needed").types("\n");
+    seat.ends(4);
+}
+
+#[test]
+fn an_operator_at_a_terminal_is_asked_for_a_password_and_may_think_better_of_it() {
+    let house = House::open_with("operator", LOW);
+    let ada = house.person("ada");
+    let data = house.folder.join("server/data");
+    let words = ["user", "add", "bob", "--password-profile", "low", "--data", data.to_str().unwrap()];
+    let mut seat = Seat::new(&ada, &words);
+    seat.sees("New password: ").types("abc\x03");
+    let seen = seat.ends(130);
+    assert!(!seen.contains("abc") && seat.is_as_it_was(), "{seen:?}");
+    let mut seat = Seat::new(&ada, &words);
+    for again in ["other horse\n", "correct horse\n"] {
+        seat.sees("New password: ").types("correct horse\n").sees("The same again: ").types(again);
+    }
+    let seen = seat.ends(0);
+    assert!(seen.contains("not the same") && seen.contains("ecovery code") && !seen.contains("horse"), "{seen:?}");
+}
+
+#[test]
 fn the_menu_registers_signs_in_and_keeps_to_ones_own_home() {
     let house = House::open_with("menu-people", LOW);
     let ada = house.person("ada");

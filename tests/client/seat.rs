@@ -5,6 +5,7 @@ use std::process::Child;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use nix::sys::termios::{LocalFlags, tcgetattr};
 use pty_process::blocking::{Command, Pty, open};
 
 use crate::place::{HYTHE, Person, wait_until};
@@ -62,6 +63,12 @@ impl Seat {
     /// All that has appeared so far.
     pub fn screen(&self) -> String {
         self.seen.lock().unwrap().clone()
+    }
+
+    /// Whether the terminal shows what is typed, takes it line by line and interrupts who is asked to be.
+    pub fn is_as_it_was(&self) -> bool {
+        let modes = tcgetattr(&*self.pty).unwrap().local_flags;
+        modes.contains(LocalFlags::ECHO | LocalFlags::ICANON | LocalFlags::ISIG)
     }
 
     pub fn types(&mut self, text: &str) -> &mut Seat {

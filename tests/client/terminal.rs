@@ -38,6 +38,7 @@ fn an_interrupt_ends_with_130_and_leaves_what_was_fetched() {
     seat.sees("Password: ").types("abc\x03");
     let seen = seat.ends(130);
     assert!(!seen.contains("abc"), "{seen:?}");
+    assert!(seat.is_as_it_was(), "the terminal stays mute");
     let mut seat = Seat::new(&ada, &["login"]);
     seat.sees("Name: ").types("\x04");
     seat.ends(130);
@@ -89,9 +90,10 @@ fn what_others_say_appears_above_the_line_that_is_being_typed() {
     wait_until("the message", || ada.run("tail --once").well().contains("(ada) half a line, now whole"));
     seat.types("/who\n").sees("- ").types("/nonsense\n").sees("there is no /nonsense").types("/quit\n");
     seat.ends(0);
-    // Once as it was typed, and never again as it came back.
-    let seen = seat.seen.lock().unwrap().clone();
-    assert!(!seen.contains("(ada) half a line, now whole"), "{seen}");
+    // Once as it was typed, and never again as it came back, behind a name in a colour.
+    let seen = seat.screen();
+    assert!(seen.contains("(bob)\x1b[0m between"), "{seen:?}");
+    assert!(!seen.contains("(ada)\x1b[0m half a line, now whole"), "{seen:?}");
     let mut seat = Seat::new(&ada, &["chat"]);
     seat.sees("lobby> ").types("\x03");
     seat.ends(130);

@@ -73,6 +73,7 @@ fn each_mistake_is_one_sentence_and_the_exit_code_of_the_contract() {
         ("--redirect-http 127.0.0.1:0", 78, "redirect-http needs an encrypted address"),
         ("--listen 203.0.113.1:0", 78, "this machine has no such address"),
         ("--listen localhost", 64, "localhost"),
+        ("--config=", 64, "--config: needs a path"),
         ("--trusted-proxy nonsense", 64, "--trusted-proxy"),
         ("--allow-host http://a/", 64, "--allow-host"),
         ("check --data www/data", 78, "must not lie inside www"),

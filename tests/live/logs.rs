@@ -63,6 +63,8 @@ fn who_comes_goes_and_is_refused_is_told_in_plain_letters_and_with_the_time() {
         (b"POST /send HTTP/1.1\r\nHost: {host}\r\nOrigin: http://evil.example\r\nContent-Length: 0\r\n\r\n", 403),
         (b"GET /\x1b[31m\r2026-01-01 [ERROR] forged HTTP/1.1\r\nHost: {host}\r\n\r\n", 400),
         (b"GET /%1b%0a\xc2\x85 HTTP/1.1\r\nHost: {host}\r\n\r\n", 400),
+        (b"GET /b HTTP/1.1\r\nAuthorization: Bearer hush\r\nHost: a\r\nHost: b\r\n\r\n", 400),
+        (b"{\"password\":\"hush\"}\r\n\r\n", 400),
     ] {
         let host = house.address().to_string();
         let request = String::from_utf8_lossy(request).replace("{host}", &host);
@@ -77,10 +79,13 @@ fn who_comes_goes_and_is_refused_is_told_in_plain_letters_and_with_the_time() {
         "127.0.0.1 is refused with 403 path_forbidden: \"GET /a/../../b\" of 127.0.0.1:",
         "127.0.0.1 is refused with 403 cross_site: \"POST /send\" of 127.0.0.1:",
         "\\x1b[31m\\x0d2026-01-01 [ERROR] forged",
+        "in \"GET /b HTTP/1.1\\x0d\"",
         "127.0.0.1 is gone",
     ] {
         comes_to_hold(&log, told);
     }
+    let all = fs::read_to_string(&log).expect("a log");
+    assert!(!all.contains("hush"), "{all}");
     for line in fs::read(&log).expect("a log").split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         assert!(line.iter().all(|byte| (0x20..0x7f).contains(byte)), "{}", line.escape_ascii());
         let is_timed = line.len() > 24 && line[4] == b'-' && line[10] == b'T' && line[23] == b'Z';

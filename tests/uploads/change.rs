@@ -163,6 +163,7 @@ fn a_folder_is_made_once() {
     share.plant("a", "a");
     let make = |path: &str| share.send("POST /dirs", &[JSON], json!({"path": path}).to_string());
     assert_eq!(make("x/y").status, 201);
+    share.comes_to_log("made the folder x/y, for 127.0.0.1\n");
     for (path, status, code) in [
         ("x/y", 409, "file_exists"),
         ("x", 409, "file_exists"),

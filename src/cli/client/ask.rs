@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 
 use crate::cli::client::failure::{Ending, Failure};
+use crate::cli::hush::ask_secret;
 
 /// More than any password may have.
 const SECRET_BYTES_MAX: u64 = 4096;
@@ -96,10 +97,9 @@ impl Asker {
         if !self.is_terminal {
             return Err(Failure::usage(missing));
         }
-        match rpassword::prompt_password(format!("{prompt}: ")) {
+        match ask_secret(&format!("{prompt}: ")) {
             Ok(secret) => Ok(secret),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {
-                let _ = writeln!(io::stderr());
                 Err(Failure::new(Ending::Interrupted, "interrupted"))
             }
             Err(error) => Err(Failure::local("read from the terminal", &error)),

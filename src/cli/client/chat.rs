@@ -139,6 +139,8 @@ struct Talk<'v> {
     next: u64,
     /// The last of ours that was confirmed.
     kept: u64,
+    /// Those of ours that were confirmed before they came back.
+    own: Vec<u64>,
     has_left: bool,
 }
 
@@ -154,6 +156,7 @@ impl<'v> Talk<'v> {
             pending: VecDeque::new(),
             next: 1,
             kept: 0,
+            own: Vec::new(),
             has_left: false,
         }
     }
@@ -382,8 +385,12 @@ impl<'v> Talk<'v> {
         match text(&frame, "type") {
             "message" => self.message(&frame),
             "ack" => {
-                self.pending.retain(|(pending, _)| Some(*pending) != reference);
-                self.kept = self.kept.max(frame["id"].as_u64().unwrap_or_default());
+                let of = self.pending.iter().position(|(pending, _)| Some(*pending) == reference);
+                let id = frame["id"].as_u64().unwrap_or_default();
+                if of.and_then(|at| self.pending.remove(at)).is_some() {
+                    self.own.push(id);
+                }
+                self.kept = self.kept.max(id);
                 Ok(())
             }
             "error" => {
@@ -423,8 +430,15 @@ impl<'v> Talk<'v> {
                 return Ok(());
             }
             self.last = Some(id);
+            // Ours comes back like everyone's. Where it was typed it is on the screen already.
+            if let Some(at) = self.own.iter().position(|own| *own == id) {
+                self.own.swap_remove(at);
+                if self.is_typed {
+                    return Ok(());
+                }
+            }
         }
-        // Ours comes back like everyone's. Where it was typed it is on the screen already.
+        // It may also come back before it is confirmed, or from the history after a connection was lost.
         let said = text(message, "message");
         let ours = self.pending.iter().position(|(_, line)| line.trim() == said.trim());
         if let Some(at) = ours

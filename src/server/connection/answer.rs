@@ -21,6 +21,19 @@ use crate::server::reply::State;
 pub(super) const LINGER_SILENCE_MS: u64 = 2_000;
 const LINGER_MS: u64 = 30_000;
 
+/// So much is shown of what is no message.
+const SHOWN_MAX: usize = 80;
+
+/// What may be shown of bytes that are no message: the line of a request, or what no letters are in. Credentials stand in what
+/// follows such a line, and in a body that was taken for the next request.
+fn beginning(input: &[u8]) -> &[u8] {
+    let line = &input[..input.iter().position(|byte| *byte == b'\n').unwrap_or(input.len()).min(SHOWN_MAX)];
+    let method = line.iter().take_while(|byte| byte.is_ascii_uppercase()).count();
+    let is_request = method > 0 && (line[method..].starts_with(b" /") || line[method..].starts_with(b" *"));
+    let shown = if is_request { line.len() } else { line.iter().take_while(|byte| !byte.is_ascii_graphic()).count() };
+    &line[..shown]
+}
+
 /// What has been given of an answer, in bytes.
 #[derive(Clone, Copy)]
 pub(super) struct Given {
@@ -288,7 +301,7 @@ impl<S: State> Connection<S> {
     /// The message itself is wrong: nothing of what follows can be read.
     pub(super) fn reject(&mut self, fault: &Fault, input: &[u8], house: &mut House<S>, port: &mut Port<'_, Self>) {
         let mut shown = Vec::new();
-        write_escaped(&input[..input.len().min(80)], &mut shown);
+        write_escaped(beginning(input), &mut shown);
         log::info!(
             "{} is refused with {} {}: {} in \"{}\"",
             self.peer.ip,
@@ -332,5 +345,26 @@ impl<S: State> Connection<S> {
             }
             _ => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_is_no_message_nothing_is_shown_that_could_be_a_secret() {
+        for (input, shown) in [
+            (&b"GET /a\x1b HTTP/1.1\r\nAuthorization: Bearer hush\r\n"[..], &b"GET /a\x1b HTTP/1.1\r"[..]),
+            (b"OPTIONS * HTTP/1.1\nCookie: hush", b"OPTIONS * HTTP/1.1"),
+            (b"Authorization: Bearer hush\r\n\r\n", b""),
+            (b"\"password\":\"hush\"}", b""),
+            (b"HUSH", b""),
+            (b"\x16\x03\x01\x02hush", b"\x16\x03\x01\x02"),
+            (b"", b""),
+        ] {
+            assert_eq!(beginning(input), shown, "{}", input.escape_ascii());
+        }
+        assert_eq!(beginning(&[b"GET /", &[b'a'; 200][..]].concat()).len(), SHOWN_MAX);
     }
 }
