@@ -163,6 +163,8 @@ await play(async () => {
     await page.locator('#sort').selectOption({ label: 'Largest first' });
     await page.getByRole('link', { name: '449.txt' }).waitFor();
     await page.getByRole('button', { name: 'Show more' }).click();
+    // A second click while the first page is still on its way asks for nothing.
+    await page.getByRole('link', { name: '060.txt' }).waitFor();
     await page.getByRole('button', { name: 'Show more' }).click();
     await page.getByRole('link', { name: '000.txt' }).waitFor();
     same(await page.locator('#list li').count(), 452);
