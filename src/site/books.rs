@@ -34,7 +34,7 @@ pub fn check(site: &Site) -> Result<(), Fault> {
 pub fn when_open(
     site: &mut Site,
     cx: &mut Context<'_>,
-    then: impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> + 'static,
+    then: impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> + Send + 'static,
 ) -> Reply<Site> {
     match &site.books {
         Some(books) if matches!(books.state, LedgerState::Open | LedgerState::ReadOnly) => then(site, cx),
