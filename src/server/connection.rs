@@ -3,6 +3,7 @@
 //! An idle connection owns its slot and nothing else: whatever a state needs lives in that state, boxed.
 
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::http::exchange::{Event, Exchange};
 use crate::http::fault::Fault;
@@ -123,7 +124,11 @@ impl<S: State> Connection<S> {
                     return self.refuse(&overloaded(), line, house, port);
                 }
                 let number = ticket.number;
-                port.spawn(lane, move || Done::Late(number, task()));
+                // The connection may be at its next request by then, whose mistake it is not.
+                port.spawn(lane, move || match catch_unwind(AssertUnwindSafe(task)) {
+                    Ok(step) => Done::Late(number, step),
+                    Err(_) => Done::Spoilt(number),
+                });
                 self.wait_for(ticket, line, port);
             }
             Reply::Keep(entry, decided) => {
@@ -196,9 +201,13 @@ impl<S: State> Connection<S> {
         port.pause();
     }
 
+    fn waits_for(&self, number: u64) -> bool {
+        matches!(&self.phase, Phase::Later(waiting) if waiting.ticket.number == number)
+    }
+
     /// An answer has come from elsewhere; it may be too late.
     fn take_late(&mut self, number: u64, step: Step<S>, house: &mut House<S>, port: &mut Port<'_, Self>) {
-        if matches!(&self.phase, Phase::Later(waiting) if waiting.ticket.number == number) {
+        if self.waits_for(number) {
             return self.step(step, house, port);
         }
         let reply = step(&mut house.state, &mut orphans_context(port.yard, self.peer));
@@ -449,6 +458,13 @@ impl<S: State> Protocol for Connection<S> {
             Done::Sunk(sunk) => self.take_sunk(sunk, house, port),
             Done::Drawn(drawn) => self.take_drawn(drawn, house, port),
             Done::Late(number, step) => self.take_late(number, step, house, port),
+            Done::Spoilt(number) => {
+                port.yard.counts.panics += 1;
+                if self.waits_for(number) {
+                    return self.on_panic(house, port);
+                }
+                log::error!("a handler panicked when its client had been told 504");
+            }
             Done::Thought(thought) => self.take_thought(thought, house, port),
             // A house is set up for nobody in particular.
             Done::Dropped | Done::Change(_) => {}
@@ -489,8 +505,12 @@ impl<S: State> Protocol for Connection<S> {
 
     fn on_panic(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
         log::error!("a handler panicked; its connection, from {}, is closed", self.peer.ip);
-        if let Phase::Talk(_) = &self.phase {
-            return self.end_talk(Some(CloseCode::INTERNAL), "a mistake of the server's", house, port);
+        match &self.phase {
+            Phase::Talk(_) => {
+                return self.end_talk(Some(CloseCode::INTERNAL), "a mistake of the server's", house, port);
+            }
+            Phase::Stream(_) => return self.end_stream(house, port),
+            _ => {}
         }
         self.take_work(port);
         port.leave();
@@ -544,6 +564,7 @@ impl<S: State> Protocol for Connection<S> {
                 follow_said_orphan(said, yard);
             }
             Done::Change(change) => yard.marks = change(house),
+            Done::Spoilt(_) => yard.counts.panics += 1,
             Done::Sunk(Sunk::Refused(_)) | Done::Dropped => {}
         }
     }

@@ -190,6 +190,7 @@ fn two_who_scroll_back_at_once_both_get_the_older_messages() {
 fn older_messages_can_still_be_read_after_helpers_were_too_busy_once() {
     let mut scene = eight_messages(Setting { files_max: 1, ..Setting::calm() });
     scene.0.net.borrow_mut().odds.help_held = 100;
+    scene.0.disks.iter().for_each(|disk| disk.set_odds(&Odds { cold: 100, ..Odds::calm() }));
     let page = scene.come(&get("/"));
     scene.turns(3);
     let refused = scene.come(&get("/messages?before=5"));

@@ -142,6 +142,10 @@ impl MemoryDisk {
 
     fn find(&self, path: &RelPath<'_>) -> io::Result<Arc<MemoryFile>> {
         self.trip()?;
+        self.look_up(path)
+    }
+
+    fn look_up(&self, path: &RelPath<'_>) -> io::Result<Arc<MemoryFile>> {
         let room = lock(&self.room);
         if let Some(file) = room.files.get(path.as_str()) {
             return Ok(file.clone());
@@ -182,6 +186,13 @@ impl Content for MemoryFile {
         Ok(read)
     }
 
+    fn read_now(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        if chance(&self.chance, |odds| odds.cold) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.read_at(into, offset)
+    }
+
     fn is_warm(&self, _: u64, _: u64) -> bool {
         *lock(&self.is_warm) || !chance(&self.chance, |odds| odds.cold)
     }
@@ -196,6 +207,14 @@ impl Content for MemoryFile {
 impl Disk for MemoryDisk {
     fn open(&self, path: &RelPath<'_>) -> io::Result<Opened> {
         let file = self.find(path)?;
+        Ok(Opened { facts: file.facts(), content: file })
+    }
+
+    fn open_now(&self, path: &RelPath<'_>) -> io::Result<Opened> {
+        if chance(&self.chance, |odds| odds.cold) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let file = self.look_up(path)?;
         Ok(Opened { facts: file.facts(), content: file })
     }
 
