@@ -11,6 +11,14 @@ pub trait Content: Send + Sync {
     /// Reads at `offset` into `into` and says how many bytes came; 0 is the end of the file.
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
 
+    /// The same where nothing has to be waited for; else `WouldBlock`. What the loop itself may ask.
+    ///
+    /// # Errors
+    /// `WouldBlock`, also of a content that cannot tell.
+    fn read_now(&self, _into: &mut [u8], _offset: u64) -> io::Result<usize> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
+
     /// Whether the whole of `length` bytes from `offset` can be had without waiting for a disk.
     /// A content that cannot tell says no.
     fn is_warm(&self, _offset: u64, _length: u64) -> bool {

@@ -10,6 +10,7 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU8;
@@ -19,7 +20,7 @@ use rustix::io::Errno;
 
 use crate::os::draft::{FOLDER_MODE, FolderDraft, begin, refuse_folder, rename_new, sweep};
 use crate::os::opened::{OpenFile, facts_at, facts_of};
-use crate::os::root::{FILE, FOLDER, LOOK, Root, Way, Writing, beneath, sync_folder};
+use crate::os::root::{FILE, FOLDER, LOOK, Root, Way, Writing, beneath, is_local, sync_folder};
 use crate::path::RelPath;
 use crate::store::disk::{Disk, Draft, Existing, FileFacts, Item, Kind, Links, Opened};
 
@@ -58,7 +59,8 @@ impl FolderDisk {
         // A nameless file gets its name by way of /proc, which a container may lack.
         let has_proc = Path::new("/proc/self/fd").is_dir();
         let writing = if has_proc { Writing::Nameless } else { Writing::Hidden };
-        Ok(FolderDisk { root: Arc::new(Root { folder, place, links, way, writing, modes }) })
+        let is_local = is_local(&folder);
+        Ok(FolderDisk { root: Arc::new(Root { folder, place, links, way, is_local, writing, modes }) })
     }
 
     /// A file that comes into being in `folder`.
@@ -80,13 +82,11 @@ impl FolderDisk {
 
 impl Disk for FolderDisk {
     fn open(&self, path: &RelPath<'_>) -> io::Result<Opened> {
-        let fd = self.root.resolve(path, FILE).map_err(unseen)?;
-        let facts = facts_of(&fd)?;
-        if facts.kind == Kind::Folder {
-            return Err(io::ErrorKind::IsADirectory.into());
-        }
-        let content = OpenFile { file: File::from(fd), size: facts.size, trust: AtomicU8::new(0) };
-        Ok(Opened { facts, content: Arc::new(content) })
+        opened(self.root.resolve(path, FILE).map_err(unseen)?)
+    }
+
+    fn open_now(&self, path: &RelPath<'_>) -> io::Result<Opened> {
+        opened(self.root.resolve_now(path, FILE)?)
     }
 
     fn facts(&self, path: &RelPath<'_>) -> io::Result<FileFacts> {
@@ -176,6 +176,16 @@ impl Disk for FolderDisk {
     fn unfinished(&self) -> Option<&dyn crate::store::disk::Unfinished> {
         Some(self)
     }
+}
+
+/// A file as it was opened.
+fn opened(fd: OwnedFd) -> io::Result<Opened> {
+    let facts = facts_of(&fd)?;
+    if facts.kind == Kind::Folder {
+        return Err(io::ErrorKind::IsADirectory.into());
+    }
+    let content = OpenFile { file: File::from(fd), size: facts.size, trust: AtomicU8::new(0) };
+    Ok(Opened { facts, content: Arc::new(content) })
 }
 
 /// To one who only reads, a name too long to exist is one that does not exist.

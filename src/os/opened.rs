@@ -8,10 +8,11 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use rustix::fs::{Advice, AtFlags, FileType, StatxFlags};
-use rustix::io::ReadWriteFlags;
+use rustix::io::{Errno, ReadWriteFlags};
 
 use crate::clock::Wall;
 use crate::content::Content;
+use crate::os::root::is_memory;
 use crate::store::disk::{FileFacts, Kind};
 
 /// What `read_ahead` reads at a time.
@@ -72,10 +73,35 @@ pub(super) struct OpenFile {
 /// would be a tenth of the price of sending it. Should it have left memory meanwhile, one answer waits for the disk.
 const SMALL_BYTES: u64 = 1 << 20;
 const TRUST: u8 = 31;
+/// What lies in memory only is warm for good. Its file system may not know the question.
+const ALWAYS: u8 = u8::MAX;
+
+impl OpenFile {
+    /// Asked once of a file whose system cannot tell what is in memory; remembered if all of it is.
+    fn lies_in_memory(&self) -> bool {
+        let is_memory = is_memory(&self.file);
+        if is_memory {
+            self.trust.store(ALWAYS, Ordering::Relaxed);
+        }
+        is_memory
+    }
+}
 
 impl Content for OpenFile {
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         self.file.read_at(into, offset)
+    }
+
+    fn read_now(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        if self.trust.load(Ordering::Relaxed) == ALWAYS {
+            return self.read_at(into, offset);
+        }
+        match rustix::io::preadv2(&self.file, &mut [IoSliceMut::new(into)], offset, ReadWriteFlags::NOWAIT) {
+            Ok(read) => Ok(read),
+            Err(Errno::OPNOTSUPP) if self.lies_in_memory() => self.read_at(into, offset),
+            // A fault too is told by who may wait for the disk.
+            Err(_) => Err(io::ErrorKind::WouldBlock.into()),
+        }
     }
 
     /// Looks at both ends only: read-ahead fills from the front, reclaim takes from anywhere but seldom from the middle alone.
@@ -83,6 +109,9 @@ impl Content for OpenFile {
         let Some(last) = length.checked_sub(1).and_then(|more| offset.checked_add(more)) else { return length == 0 };
         let is_small = self.size <= SMALL_BYTES && last < self.size;
         let trust = self.trust.load(Ordering::Relaxed);
+        if trust == ALWAYS {
+            return true;
+        }
         if is_small && trust > 0 {
             self.trust.store(trust - 1, Ordering::Relaxed);
             return true;
@@ -90,9 +119,14 @@ impl Content for OpenFile {
         let is_warm = [offset, last].into_iter().all(|at| {
             let mut byte = [0];
             // Some kernels say 0 for what is merely cold, and so does the end of the file: neither is warm.
-            let came = rustix::io::preadv2(&self.file, &mut [IoSliceMut::new(&mut byte)], at, ReadWriteFlags::NOWAIT);
-            came == Ok(1)
+            match rustix::io::preadv2(&self.file, &mut [IoSliceMut::new(&mut byte)], at, ReadWriteFlags::NOWAIT) {
+                Err(Errno::OPNOTSUPP) => self.lies_in_memory(),
+                came => came == Ok(1),
+            }
         });
+        if self.trust.load(Ordering::Relaxed) == ALWAYS {
+            return true;
+        }
         self.trust.store(if is_warm && is_small { TRUST } else { 0 }, Ordering::Relaxed);
         is_warm
     }

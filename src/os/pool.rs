@@ -51,22 +51,28 @@ fn give_way() {
 
 /// What helpers have brought and the loop has not yet taken.
 pub struct Tray<D> {
-    happened: Mutex<Vec<Happening<D>>>,
+    /// `None` when the loop has gone, and nobody will ever take anything.
+    happened: Mutex<Option<Vec<Happening<D>>>>,
     waker: mio::Waker,
 }
 
 impl<D> Tray<D> {
     /// An empty tray that wakes the loop.
     pub fn new(waker: mio::Waker) -> Tray<D> {
-        Tray { happened: Mutex::new(Vec::new()), waker }
+        Tray { happened: Mutex::new(Some(Vec::new())), waker }
     }
 
-    /// Puts something down; wakes the loop if the tray was empty.
+    /// Puts something down; wakes the loop if the tray was empty. When the loop has gone it is dropped.
     pub fn put(&self, happening: Happening<D>) {
-        let mut happened = self.happened.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tray = self.happened.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(happened) = tray.as_mut() else {
+            // What is dropped may want to put something down itself.
+            drop(tray);
+            return;
+        };
         let was_empty = happened.is_empty();
         happened.push(happening);
-        drop(happened);
+        drop(tray);
         if was_empty {
             self.ring();
         }
@@ -81,7 +87,15 @@ impl<D> Tray<D> {
 
     /// Takes all.
     pub fn take(&self, into: &mut Vec<Happening<D>>) {
-        into.append(&mut self.happened.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(happened) = self.happened.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            into.append(happened);
+        }
+    }
+
+    /// Nobody will take anything any more: what lies here is dropped, and whatever is still to come.
+    pub fn close(&self) {
+        let happened = self.happened.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(happened);
     }
 }
 

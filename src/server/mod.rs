@@ -168,6 +168,8 @@ fn add<S: State, R: Into<Reply<S>>>(
     pattern: &str,
     handler: impl Fn(&mut S, &Call<'_>, &mut Context<'_>) -> R + Clone + 'static,
 ) -> Result<(), BadPattern> {
+    // All of its methods, or none.
+    router.check(methods, pattern)?;
     for &method in methods {
         let handler = handler.clone();
         router.add(method, pattern, Box::new(move |state, call, cx| handler(state, call, cx).into()))?;

@@ -32,8 +32,8 @@ pub type Task<S> = Box<dyn FnOnce() -> Step<S> + Send>;
 pub type Decided<S> = Box<dyn FnOnce(&mut S, Verdict, &mut Context<'_>) -> Reply<S>>;
 
 /// What follows a wait: asked when something was said on the topic, and once more when the time is over
-/// ([`Context::is_over`]).
-pub type Again<S> = Box<dyn FnOnce(&mut S, &mut Context<'_>) -> Reply<S>>;
+/// ([`Context::is_over`]). What it has in hand may have to be let go of by a helper.
+pub type Again<S> = Box<dyn FnOnce(&mut S, &mut Context<'_>) -> Reply<S> + Send>;
 
 /// Takes a large body, window by window, on a helper. Dropped before [`finish`](Sink::finish), it leaves nothing behind, unless
 /// what it is for goes on another day.
@@ -135,9 +135,18 @@ impl<S: State> Reply<S> {
         }
     }
 
-    /// Lets no body be larger than `most`.
+    /// Lets no body be larger than `most` bytes, in whatever step it is taken.
     pub fn limit_body(self, most: usize) -> Reply<S> {
         match self {
+            Reply::Offload(lane, task) => Reply::Offload(lane, limit_task(task, most)),
+            Reply::Within(ticket, lane, task) => Reply::Within(ticket, lane, limit_task(task, most)),
+            Reply::Keep(entry, decided) => {
+                Reply::Keep(entry, Box::new(move |state, verdict, cx| decided(state, verdict, cx).limit_body(most)))
+            }
+            Reply::Wait { topic, until, outlasts, again } => {
+                let again: Again<S> = Box::new(move |state, cx| again(state, cx).limit_body(most));
+                Reply::Wait { topic, until, outlasts, again }
+            }
             Reply::Collect { most: own, then } => Reply::Collect { most: own.min(most), then },
             Reply::Receive { most: own, sink } => {
                 let most = most as u64;
@@ -237,6 +246,13 @@ fn change_task<S: State>(task: Task<S>, change: Change) -> Task<S> {
     Box::new(move || {
         let step = task();
         Box::new(move |state, cx| step(state, cx).map(change))
+    })
+}
+
+fn limit_task<S: State>(task: Task<S>, most: usize) -> Task<S> {
+    Box::new(move || {
+        let step = task();
+        Box::new(move |state, cx| step(state, cx).limit_body(most))
     })
 }
 

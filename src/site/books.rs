@@ -44,7 +44,7 @@ pub fn is_blind(site: &Site) -> bool {
 pub fn when_open(
     site: &mut Site,
     cx: &mut Context<'_>,
-    then: impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> + 'static,
+    then: impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> + Send + 'static,
 ) -> Reply<Site> {
     match &site.books {
         Some(books) if matches!(books.state, LedgerState::Open | LedgerState::ReadOnly) => then(site, cx),

@@ -1,7 +1,7 @@
 //! Changing the shared files: PUT, PATCH and DELETE of a file, and the same as plain posts for pages without script.
 //!
-//! A look at what stands somewhere and the deed that relies on it are one turn: no other change of ours comes between, so
-//! that `If-Match` loses nobody's work.
+//! A look at what stands somewhere, the deed that relies on it and what the ledger keeps of it are under one lock: no other change of
+//! ours comes between, so that `If-Match` loses nobody's work, and what somebody wrote is theirs.
 
 use std::io;
 use std::net::IpAddr;
@@ -23,14 +23,18 @@ use crate::site::files::{bad_name, describe, etag, files, note_stored, shown, ta
 use crate::site::gate::{Action, Principal, rights_of};
 use crate::site::kept::KeptHeaders;
 use crate::site::plain::page_of;
-use crate::site::receive::{Allowance, FileSink, Room, Store, Stored, read_place};
-use crate::site::spot::{Actor, Area, Spot, early_right, keep, owner_name, when_known};
+use crate::site::receive::{Allowance, FileSink, Room, Store, Stored, changes_of, read_place};
+use crate::site::spot::{Actor, Area, Spot, early_right, keep, locked, owner_name, when_known};
 use crate::site::state::{Site, disk_fault};
 use crate::site::upload::{body_length, read_name, read_on_conflict, refuse_coding};
 use crate::site::variant::precondition_failed;
 use crate::store::disk::{Draft, Existing, FileFacts, Kind};
-use crate::store::owners::{self, Owner};
+use crate::store::locks::Place;
+use crate::store::owners;
 use crate::store::tree::{self, OnConflict, check_place};
+
+/// Where something lies now.
+type Moved = (RelPath<'static>, FileFacts);
 
 /// How often a PUT looks again when something came to stand in its place meanwhile.
 const LOOKS_MAX: usize = 8;
@@ -106,32 +110,37 @@ impl Put {
         let room = Room::new(&self.store, length, allowance)?;
         let draft = self.store.draft(&self.path, length).map_err(|error| self.store.fault(&error, &self.path))?;
         Ok(FileSink::new(draft, room, move |site, cx, draft| {
-            when_known(site, cx, move |site, _| self.finish(site, draft, actor, ip))
+            when_known(site, cx, move |site, cx| self.finish(site, cx, draft, actor, ip))
         }))
     }
 
     /// The file is whole: it takes its place, if it may.
-    fn finish(self, site: &mut Site, mut draft: Box<dyn Draft>, actor: Actor, ip: IpAddr) -> Reply<Site> {
-        let right = actor.may_change(site, &self.store.area, &self.path);
-        Reply::offload_write(move || {
-            let placed = self.place(&mut *draft, &right);
-            drop(draft);
-            move |site: &mut Site, cx: &mut Context<'_>| {
-                let Placed { stored, is_new, folders } = match placed {
-                    Ok(placed) => placed,
-                    Err(fault) => return fault.into(),
-                };
-                let area = self.store.area.clone();
-                let new = if is_new || site.files.as_ref().is_some_and(|files| files.owners.of(&stored.0).is_none()) {
-                    Some(stored.0.clone())
-                } else {
-                    None
-                };
-                let changes = made(folders, new, actor.as_owner());
-                keep(site, area.is_shared(), changes, cx, move |site, _| {
-                    answer_put(site, &area, &stored, is_new, ip).into()
-                })
-            }
+    fn finish(
+        self,
+        site: &mut Site,
+        cx: &mut Context<'_>,
+        mut draft: Box<dyn Draft>,
+        actor: Actor,
+        ip: IpAddr,
+    ) -> Reply<Site> {
+        let place = self.store.area.place(&self.path);
+        locked(site, cx, vec![place], move |site, _| {
+            let right = actor.may_change(site, &self.store.area, &self.path);
+            Reply::offload_write(move || {
+                let placed = self.place(&mut *draft, &right);
+                drop(draft);
+                move |site: &mut Site, cx: &mut Context<'_>| {
+                    let (stored, folders) = match placed {
+                        Ok(placed) => placed,
+                        Err(fault) => return fault.into(),
+                    };
+                    let area = self.store.area.clone();
+                    let changes = changes_of(site, std::slice::from_ref(&stored), folders, actor.as_owner());
+                    keep(site, area.is_shared(), changes, cx, move |site, _| {
+                        answer_put(site, &area, &stored, ip).into()
+                    })
+                }
+            })
         })
     }
 
@@ -148,15 +157,19 @@ impl Put {
         Ok(current)
     }
 
-    fn place(&self, draft: &mut dyn Draft, right: &Result<(), Fault>) -> Result<Placed, Fault> {
-        let _turn = self.store.take_turn();
+    /// Gives the file its name; says which folders were made for it.
+    fn place(
+        &self,
+        draft: &mut dyn Draft,
+        right: &Result<(), Fault>,
+    ) -> Result<(Stored, Vec<RelPath<'static>>), Fault> {
         for _ in 0..LOOKS_MAX {
             let is_new = self.look(right)?.is_none();
             let folders = if is_new { self.store.make_way(&self.path)? } else { Vec::new() };
             let existing = if is_new { Existing::Refuse } else { Existing::Replace };
             match draft.commit(&self.path, existing) {
-                Ok(facts) => return Ok(Placed { stored: (self.path.clone(), facts), is_new, folders }),
-                // New files wait for no turn; one has just come to stand here.
+                Ok(facts) => return Ok((Stored { path: self.path.clone(), facts, is_new }, folders)),
+                // Something has just come to stand here from elsewhere.
                 Err(error) if is_new && error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(self.store.fault(&error, &self.path)),
             }
@@ -165,22 +178,16 @@ impl Put {
     }
 }
 
-/// A file that has taken its place, and the folders that were made for it.
-struct Placed {
-    stored: Stored,
-    is_new: bool,
-    folders: Vec<RelPath<'static>>,
-}
-
-fn answer_put(site: &mut Site, area: &Area, (path, facts): &Stored, is_new: bool, ip: IpAddr) -> Response {
+fn answer_put(site: &mut Site, area: &Area, stored: &Stored, ip: IpAddr) -> Response {
+    let Stored { path, facts, is_new } = stored;
     let shown = area.show(path);
     note_stored(site, &shown, facts, ip);
     let owner = owner_name(site, area, path);
     let prefix = &site.config.path_prefix;
-    let status = if is_new { Status::CREATED } else { Status::OK };
+    let status = if *is_new { Status::CREATED } else { Status::OK };
     let document = describe(prefix, &shown, facts, owner.as_deref());
     let mut answer = Response::json(status, &document).header("ETag", &etag(facts));
-    if is_new {
+    if *is_new {
         answer.add_header("Location", &url(prefix, &shown));
     }
     answer
@@ -249,15 +256,27 @@ impl Change {
         Ok(facts)
     }
 
+    /// Goes on when it is known who made what, and nobody else changes what stands there, nor at another place.
+    fn locked(
+        self,
+        site: &mut Site,
+        cx: &mut Context<'_>,
+        other: Option<Place>,
+        then: impl FnOnce(&mut Site, Change) -> Reply<Site> + Send + 'static,
+    ) -> Reply<Site> {
+        let places = [self.from.area.place(&self.from.path)].into_iter().chain(other).collect();
+        when_known(site, cx, move |site, cx| locked(site, cx, places, move |site, _| then(site, self)))
+    }
+
     fn remove(self, site: &mut Site, cx: &mut Context<'_>) -> Reply<Site> {
-        when_known(site, cx, move |site, _| {
-            let right = self.asker.actor.may_change(site, &self.from.area, &self.from.path);
+        self.locked(site, cx, None, move |site, change| {
+            let right = change.asker.actor.may_change(site, &change.from.area, &change.from.path);
             Reply::offload_write(move || {
-                let removed = self.remove_now(right);
+                let removed = change.remove_now(right);
                 move |site: &mut Site, cx: &mut Context<'_>| match removed {
                     Err(fault) => fault.into(),
                     Ok(()) => {
-                        let Change { from, asker, .. } = self;
+                        let Change { from, asker, .. } = change;
                         log::info!("removed {}, for {}", shown(from.show().as_str()), asker.ip);
                         keep(
                             site,
@@ -275,7 +294,6 @@ impl Change {
     }
 
     fn remove_now(&self, right: Result<(), Fault>) -> Result<(), Fault> {
-        let _turn = self.store.take_turn();
         self.look()?;
         right?;
         self.store.disk.remove(&self.from.path).map_err(|error| disk_fault(&error, "remove a file"))
@@ -285,13 +303,15 @@ impl Change {
         if to.area != self.from.area {
             return bad_name("nothing is moved between a home and the shared area: send it there").into();
         }
-        when_known(site, cx, move |site, _| {
-            let right = self.asker.actor.may_change(site, &self.from.area, &self.from.path);
-            let right_there = self.asker.actor.may_change(site, &to.area, &to.path);
+        let place = to.area.place(&to.path);
+        let place = if on_conflict == OnConflict::Rename { place.or_like() } else { place };
+        self.locked(site, cx, Some(place), move |site, change| {
+            let right = change.asker.actor.may_change(site, &change.from.area, &change.from.path);
+            let right_there = change.asker.actor.may_change(site, &to.area, &to.path);
             Reply::offload_write(move || {
-                let moved = self.rename_now(&to.path, on_conflict, right, right_there);
+                let moved = change.rename_now(&to.path, on_conflict, right, right_there);
                 move |site: &mut Site, cx: &mut Context<'_>| {
-                    let Change { from, asker, .. } = self;
+                    let Change { from, asker, .. } = change;
                     let ((path, facts), folders) = match moved {
                         Ok(moved) => moved,
                         Err(fault) => return fault.into(),
@@ -299,7 +319,7 @@ impl Change {
                     let area = from.area;
                     let (before, after) = (area.show(&from.path), area.show(&path));
                     log::info!("moved {} to {}, for {}", shown(before.as_str()), shown(after.as_str()), asker.ip);
-                    let mut changes = made(folders, None, asker.actor.as_owner());
+                    let mut changes = changes_of(site, &[], folders, asker.actor.as_owner());
                     changes.push(owners::Change::Moved(from.path, path.clone()));
                     keep(site, area.is_shared(), changes, cx, move |site, _| {
                         let owner = owner_name(site, &area, &path);
@@ -316,8 +336,7 @@ impl Change {
         on_conflict: OnConflict,
         right: Result<(), Fault>,
         right_there: Result<(), Fault>,
-    ) -> Result<(Stored, Vec<RelPath<'static>>), Fault> {
-        let _turn = self.store.take_turn();
+    ) -> Result<(Moved, Vec<RelPath<'static>>), Fault> {
         self.look()?;
         right?;
         let from = &self.from.path;
@@ -337,15 +356,6 @@ impl Change {
         })?;
         Ok((moved, folders))
     }
-}
-
-/// What the ledger is told of folders and perhaps a file that are new.
-pub fn made(
-    folders: Vec<RelPath<'static>>,
-    file: Option<RelPath<'static>>,
-    owner: Option<Owner>,
-) -> Vec<owners::Change> {
-    folders.into_iter().chain(file).map(|path| owners::Change::Made(path, owner)).collect()
 }
 
 fn answer(page: Option<String>, document: impl FnOnce() -> serde_json::Value) -> Reply<Site> {
@@ -423,34 +433,38 @@ pub fn make_folder(
     who: Principal,
     cx: &mut Context<'_>,
 ) -> Result<Reply<Site>, Fault> {
-    post(site, call, who, cx, |asker, kind, body, site, _| {
+    post(site, call, who, cx, |asker, kind, body, site, cx| {
         let [path] = kind.read(body, ["path"])?;
         let spot = read_target(&path.ok_or_else(|| bad_field("path"))?, &asker.actor.who)?;
-        let change = asker.change(site, spot)?;
-        Ok(Reply::offload_write(move || {
-            let made_folders = change.make_folder();
-            move |site: &mut Site, cx: &mut Context<'_>| {
-                let Change { from, asker, .. } = change;
-                match made_folders {
-                    Err(fault) => fault.into(),
-                    Ok(folders) => {
-                        log::info!("made the folder {}, for {}", shown(from.show().as_str()), asker.ip);
-                        let changes = made(folders, None, asker.actor.as_owner());
-                        keep(site, from.area.is_shared(), changes, cx, move |_, _| match asker.page {
-                            Some(page) => Response::redirect(Status::SEE_OTHER, &page).into(),
-                            None => {
-                                let document = json!({"status": "success", "dir": from.show().as_str()});
-                                Response::json(Status::CREATED, &document).into()
-                            }
-                        })
-                    }
-                }
-            }
-        }))
+        Ok(asker.change(site, spot)?.make(site, cx))
     })
 }
 
 impl Change {
+    fn make(self, site: &mut Site, cx: &mut Context<'_>) -> Reply<Site> {
+        self.locked(site, cx, None, |_, change| {
+            Reply::offload_write(move || {
+                let made = change.make_folder();
+                move |site: &mut Site, cx: &mut Context<'_>| {
+                    let Change { from, asker, .. } = change;
+                    let folders = match made {
+                        Ok(folders) => folders,
+                        Err(fault) => return fault.into(),
+                    };
+                    log::info!("made the folder {}, for {}", shown(from.show().as_str()), asker.ip);
+                    let changes = changes_of(site, &[], folders, asker.actor.as_owner());
+                    keep(site, from.area.is_shared(), changes, cx, move |_, _| match asker.page {
+                        Some(page) => Response::redirect(Status::SEE_OTHER, &page).into(),
+                        None => {
+                            let document = json!({"status": "success", "dir": from.show().as_str()});
+                            Response::json(Status::CREATED, &document).into()
+                        }
+                    })
+                }
+            })
+        })
+    }
+
     fn make_folder(&self) -> Result<Vec<RelPath<'static>>, Fault> {
         let path = &self.from.path;
         let mut folders = self.store.make_way(path)?;

@@ -1,7 +1,7 @@
 //! Static pages: `www/`, the built-in copy behind it, and everything HTTP can ask of a file.
 //!
 //! A page that is on the shelf is answered from memory with a ready-made header block. What is not, or has not been looked at
-//! for a second, goes to a helper first.
+//! for a second, is looked up: at once where the kernel has it in memory, by a helper where the disk must be waited for.
 
 use std::borrow::Cow;
 
@@ -33,9 +33,9 @@ pub fn page(site: &mut Site, at: usize, call: &Call<'_>, cx: &mut Context<'_>) -
         Look::Fresh(page) => present(page, &Ask::of(call)),
         Look::Stale(page) => {
             let known = page.clone();
-            fetch(site, at, call, Some(known))
+            fetch(site, at, call, Some(known), cx)
         }
-        Look::Unknown => fetch(site, at, call, None),
+        Look::Unknown => fetch(site, at, call, None, cx),
     }
 }
 
@@ -96,17 +96,22 @@ impl KeptAsk {
     }
 }
 
-/// Has a helper look, then presents what it found.
-fn fetch(site: &mut Site, at: usize, call: &Call<'_>, known: Option<Shelved>) -> Reply<Site> {
-    let ask = KeptAsk::of(call);
-    let look = Looker::of(&site.config);
+/// Looks, or has a helper look where the disk would have to be waited for; then presents what was found.
+fn fetch(site: &mut Site, at: usize, call: &Call<'_>, known: Option<Shelved>, cx: &Context<'_>) -> Reply<Site> {
     let prefix = site.config.path_prefix.len();
-    let Some(www) = site.www.get(at) else { return Fault::not_found().into() };
+    let Some(www) = site.www.get_mut(at) else { return Fault::not_found().into() };
     let Some(path) = call.path.strip(&www.place) else { return Fault::not_found().into() };
-    let key = key(prefix, call, &path).into_owned();
-    let path = path.into_owned();
-    let (is_folder, era) = (call.is_folder, www.shelf.era());
-    let (disk, has_built_in) = (www.disk.clone(), www.has_built_in);
+    let key = key(prefix, call, &path);
+    let (is_folder, has_built_in) = (call.is_folder, www.has_built_in);
+    let look = Looker::of(&site.config);
+    // Whatever kept it from being found at once, a helper takes its time to tell.
+    if let Ok((page, weight)) = look.find(www.disk.as_deref(), has_built_in, &path, is_folder, known.clone()) {
+        shelve(&mut www.shelf, &key, &page, weight, cx);
+        return present(&page, &Ask::of(call));
+    }
+    let look = look.patient();
+    let (ask, key, path, disk) = (KeptAsk::of(call), key.into_owned(), path.into_owned(), www.disk.clone());
+    let era = www.shelf.era();
     Reply::offload(move || {
         let found = look.find(disk.as_deref(), has_built_in, &path, is_folder, known);
         move |site: &mut Site, cx: &mut Context<'_>| match found {

@@ -220,7 +220,7 @@ pub fn keep(
     site: &mut Site,
     cx: &mut Context<'_>,
     change: Change,
-    then: impl FnOnce(&mut Site, Option<i64>, &mut Context<'_>) -> Reply<Site> + 'static,
+    then: impl FnOnce(&mut Site, Option<i64>, &mut Context<'_>) -> Reply<Site> + Send + 'static,
 ) -> Reply<Site> {
     let ip = cx.peer.ip;
     books::when_open(site, cx, move |site, _| {

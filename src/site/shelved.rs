@@ -1,6 +1,7 @@
 //! What a path of `www/` stands for, as it is kept on the shelf: looked up, read and its header lines made, once for many.
 //!
-//! A helper looks ([`Looker::find`] blocks); what it finds is shared, and says nothing of any one request.
+//! The loop looks first, at what the kernel has in memory ([`Looker`] is prompt); where that is not all, a helper does. What is found
+//! is shared, and says nothing of any one request.
 
 use std::io;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use bytes::Bytes;
 
 use crate::config::Config;
 use crate::config::access::Access as Right;
+use crate::content::Content;
 use crate::http::date;
 use crate::http::form::content_disposition;
 use crate::http::headers::{Field, Headers};
@@ -67,24 +69,63 @@ pub enum Weight {
     Fleeting,
 }
 
-/// What a helper needs to know to make a page.
+/// How long a look may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    /// No time at all: what has to be waited for is `WouldBlock`. The loop looks so.
+    Prompt,
+    /// As long as the disk takes. Only helpers look so.
+    Patient,
+}
+
+impl Pace {
+    fn open(self, disk: &dyn Disk, path: &RelPath<'_>) -> io::Result<Opened> {
+        match self {
+            Pace::Prompt => disk.open_now(path),
+            Pace::Patient => disk.open(path),
+        }
+    }
+
+    fn read(self, content: &dyn Content, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        match self {
+            Pace::Prompt => content.read_now(into, offset),
+            Pace::Patient => content.read_at(into, offset),
+        }
+    }
+
+    fn list(self, disk: &dyn Disk, folder: &RelPath<'_>) -> io::Result<Vec<Item>> {
+        match self {
+            Pace::Prompt => Err(io::ErrorKind::WouldBlock.into()),
+            Pace::Patient => disk.list(folder),
+        }
+    }
+}
+
+/// What is to be known to make a page.
 pub struct Looker {
+    pace: Pace,
     attach: Vec<String>,
     lists_folders: bool,
     caching: &'static str,
 }
 
 impl Looker {
-    /// What the configuration says of pages.
+    /// What the configuration says of pages. It looks promptly.
     pub fn of(config: &Config) -> Looker {
         let caching = if config.rights().www_read == Right::Anyone { "no-cache" } else { "private, no-cache" };
-        Looker { attach: config.attach.clone(), lists_folders: config.lists_folders, caching }
+        let (attach, lists_folders) = (config.attach.clone(), config.lists_folders);
+        Looker { pace: Pace::Prompt, attach, lists_folders, caching }
     }
 
-    /// Looks a path up; behind a folder that has no such file there may be what is built in. Blocks.
+    /// The same for a helper, which may wait.
+    pub fn patient(self) -> Looker {
+        Looker { pace: Pace::Patient, ..self }
+    }
+
+    /// Looks a path up; behind a folder that has no such file there may be what is built in. Blocks, if it is patient.
     ///
     /// # Errors
-    /// What the disk says, but for there being nothing.
+    /// What the disk says, but for there being nothing; `WouldBlock` if it is prompt and would have to wait.
     pub fn find(
         &self,
         disk: Option<&dyn Disk>,
@@ -96,14 +137,14 @@ impl Looker {
         let index = RelPath::from_plain("index.html").unwrap_or(RelPath::ROOT);
         let file = if is_folder { path.join(&index) } else { path.borrow().into_owned() };
         if let Some(disk) = disk {
-            match disk.open(&file) {
+            match self.pace.open(disk, &file) {
                 Ok(opened) => return self.file(disk, &file, opened, known),
                 Err(error) if error.kind() == io::ErrorKind::IsADirectory && !is_folder => {
                     return Ok((Arc::new(Page::Folder), Weight::Absent));
                 }
                 Err(error) if !is_nothing(&error) => return Err(error),
                 // At the root there is always a page to fall back to.
-                Err(_) if is_folder && self.lists_folders && !path.is_root() => match disk.list(path) {
+                Err(_) if is_folder && self.lists_folders && !path.is_root() => match self.pace.list(disk, path) {
                     Ok(items) => return Ok((Arc::new(listing(path, items)), Weight::Fleeting)),
                     Err(error) if !is_nothing(&error) => return Err(error),
                     Err(_) => {}
@@ -130,10 +171,11 @@ impl Looker {
         let mut siblings = Vec::new();
         for coding in Coding::ALL {
             let sibling = format!("{path}{}", coding.suffix());
-            if let Ok(sibling) = RelPath::from_plain(&sibling)
-                && let Ok(opened) = disk.open(&sibling)
-            {
-                siblings.push((coding, opened));
+            let Ok(sibling) = RelPath::from_plain(&sibling) else { continue };
+            match self.pace.open(disk, &sibling) {
+                Ok(opened) => siblings.push((coding, opened)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+                Err(_) => {}
             }
         }
         if let Some(page) = known
@@ -170,7 +212,7 @@ impl Looker {
             let mut bytes = vec![0; facts.size as usize];
             let mut filled = 0;
             while filled < bytes.len() {
-                match content.read_at(&mut bytes[filled..], filled as u64)? {
+                match self.pace.read(&*content, &mut bytes[filled..], filled as u64)? {
                     0 => break,
                     read => filled += read,
                 }

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use crate::clock::Moment;
 use crate::config::Config;
@@ -34,6 +34,7 @@ use crate::store::disk::Disk;
 use crate::store::entry::Entry;
 #[cfg(feature = "chat")]
 use crate::store::history::History;
+use crate::store::locks::Locks;
 #[cfg(feature = "chat")]
 use crate::store::messages::Reader;
 use crate::store::owners::Owners;
@@ -104,9 +105,9 @@ pub struct Files {
     pub homes: Option<Arc<dyn Disk>>,
     /// Who made what of the shared files.
     pub owners: Owners,
-    /// Held by a helper between its look at what stands somewhere and its change of it, so that no other change comes
-    /// between. Only helpers take it. Bytes are synced before.
-    pub turn: Arc<Mutex<()>>,
+    /// Which places are being changed, so that no other change comes between a look and the deed that relies on it, nor between
+    /// a deed and what the ledger keeps of it.
+    pub locks: Locks<Topic>,
     /// For names that nobody chose.
     pub lots: Lots,
     /// Uploads that continue another day.
@@ -128,7 +129,7 @@ impl Files {
             disk,
             homes: None,
             owners: Owners::default(),
-            turn: Arc::default(),
+            locks: Locks::default(),
             lots: Lots::new(seed),
             partials: Partials::default(),
             digests: Digests::default(),

@@ -1,7 +1,7 @@
 //! The few file verbs this crate uses, as a trait: `os` implements it over system calls, the simulation in memory.
 //!
 //! A [`Disk`] is one folder tree, opened once; every verb takes a [`RelPath`] below its root and can reach nothing else.
-//! All verbs block: only helpers call them.
+//! All verbs but [`Disk::open_now`] block: only helpers call them.
 
 use std::any::Any;
 use std::fmt;
@@ -176,6 +176,12 @@ pub trait Disk: Send + Sync {
     /// Opens a file for reading. `NotFound` for whatever is no regular file or lies outside; a folder is told by
     /// `IsADirectory`.
     fn open(&self, path: &RelPath<'_>) -> io::Result<Opened>;
+
+    /// The same where the kernel has all of it in memory; else `WouldBlock`, also on a disk that cannot tell. What the loop
+    /// itself may ask.
+    fn open_now(&self, _path: &RelPath<'_>) -> io::Result<Opened> {
+        Err(io::ErrorKind::WouldBlock.into())
+    }
 
     /// The facts of a file or folder.
     fn facts(&self, path: &RelPath<'_>) -> io::Result<FileFacts>;

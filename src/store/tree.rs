@@ -58,11 +58,27 @@ pub fn check_place(path: &RelPath<'_>, is_shared: bool) -> Result<(), &'static s
 
 /// The `number`th name like `name`: "a (2).txt" for "a.txt". Cut where it would be too long, the extension kept.
 pub fn free_name(name: &str, number: u32) -> String {
-    let dot = name.rfind('.').filter(|&dot| dot > 0 && name.len() - dot <= EXTENSION_BYTES_MAX);
-    let (stem, extension) = name.split_at(dot.unwrap_or(name.len()));
+    let (stem, extension) = split_name(name);
     let mark = format!(" ({number})");
-    let room = NAME_BYTES_MAX - mark.len() - extension.len();
-    format!("{}{mark}{extension}", &stem[..stem.floor_char_boundary(room)])
+    format!("{}{mark}{extension}", cut_stem(stem, mark.len() + extension.len()))
+}
+
+/// What `name` and all names like it begin with.
+pub fn common_stem(name: &str) -> &str {
+    let (stem, extension) = split_name(name);
+    let mark = format!(" ({FREE_NAMES_MAX})");
+    cut_stem(stem, mark.len() + extension.len())
+}
+
+/// A name without its extension, and that.
+fn split_name(name: &str) -> (&str, &str) {
+    let dot = name.rfind('.').filter(|&dot| dot > 0 && name.len() - dot <= EXTENSION_BYTES_MAX);
+    name.split_at(dot.unwrap_or(name.len()))
+}
+
+/// As much of a stem as leaves room for so many bytes behind it.
+fn cut_stem(stem: &str, behind: usize) -> &str {
+    &stem[..stem.floor_char_boundary(NAME_BYTES_MAX - behind)]
 }
 
 /// A name for an upload that has none: `upload_20261120T101112Z_1a2b3c4d.json` for the extension `json`.

@@ -17,7 +17,7 @@ use crate::HANDSHAKE;
 use crate::world::{Made, ask, get, serve, serve_by};
 
 /// Reads until what has come ends so; what comes is told.
-fn read_until(socket: &mut TcpStream, end: &[u8]) -> Vec<u8> {
+pub fn read_until(socket: &mut TcpStream, end: &[u8]) -> Vec<u8> {
     let mut come = Vec::new();
     while !come.ends_with(end) {
         let mut byte = [0];
@@ -28,7 +28,7 @@ fn read_until(socket: &mut TcpStream, end: &[u8]) -> Vec<u8> {
     come
 }
 
-fn connect(address: SocketAddr, request: &[u8]) -> TcpStream {
+pub fn connect(address: SocketAddr, request: &[u8]) -> TcpStream {
     let mut socket = TcpStream::connect(address).unwrap();
     socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
     socket.write_all(request).unwrap();
@@ -88,7 +88,7 @@ fn news() -> Made<News> {
 }
 
 /// Asks the state of a running server.
-fn look<S: State, T: Send + 'static>(handle: &Handle<S>, look: impl FnOnce(&mut S) -> T + Send + 'static) -> T {
+pub fn look<S: State, T: Send + 'static>(handle: &Handle<S>, look: impl FnOnce(&mut S) -> T + Send + 'static) -> T {
     let (tell, told) = mpsc::channel();
     handle.spawn(move |state, _| tell.send(look(state)).unwrap());
     told.recv_timeout(Duration::from_secs(20)).unwrap()

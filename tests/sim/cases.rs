@@ -190,6 +190,7 @@ fn two_who_scroll_back_at_once_both_get_the_older_messages() {
 fn older_messages_can_still_be_read_after_helpers_were_too_busy_once() {
     let mut scene = eight_messages(Setting { files_max: 1, ..Setting::calm() });
     scene.0.net.borrow_mut().odds.help_held = 100;
+    scene.0.disks.iter().for_each(|disk| disk.set_odds(&Odds { cold: 100, ..Odds::calm() }));
     let page = scene.come(&get("/"));
     scene.turns(3);
     let refused = scene.come(&get("/messages?before=5"));
@@ -487,14 +488,14 @@ fn a_poll_whose_client_ends_its_half_is_answered_with_what_there_is() {
 #[test]
 fn a_message_is_heard_though_its_sender_has_gone() {
     let mut scene = Scene::new(&Setting::calm());
+    scene.0.pace_ms = 1;
     let stream = scene.come(&get("/events"));
     let first = scene.come(&get("/page.html"));
-    scene.turns(3);
-    scene.heard(first);
+    scene.turns(12);
+    assert!(!scene.heard(first).0.is_empty());
     // The page has not left when the message is given to the ledger, and writing the rest fails before it has decided.
     scene.0.net.borrow_mut().odds = Odds { help_late_ms: 60_000, room: 100, ..Odds::calm() };
     let sender = scene.come(&[get("/page.html"), send("last words")].concat());
-    scene.0.pace_ms = 1;
     scene.turns(2);
     scene.0.net.borrow_mut().reset(sender);
     scene.turns(2);

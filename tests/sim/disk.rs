@@ -106,6 +106,11 @@ impl MemoryDisk {
         Some(bytes)
     }
 
+    /// How many files there are.
+    pub fn count(&self) -> usize {
+        lock(&self.room).files.len()
+    }
+
     /// Drafts that are neither committed nor gone.
     pub fn drafts(&self) -> usize {
         lock(&self.room).drafts
@@ -137,6 +142,10 @@ impl MemoryDisk {
 
     fn find(&self, path: &RelPath<'_>) -> io::Result<Arc<MemoryFile>> {
         self.trip()?;
+        self.look_up(path)
+    }
+
+    fn look_up(&self, path: &RelPath<'_>) -> io::Result<Arc<MemoryFile>> {
         let room = lock(&self.room);
         if let Some(file) = room.files.get(path.as_str()) {
             return Ok(file.clone());
@@ -177,6 +186,13 @@ impl Content for MemoryFile {
         Ok(read)
     }
 
+    fn read_now(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
+        if chance(&self.chance, |odds| odds.cold) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        self.read_at(into, offset)
+    }
+
     fn is_warm(&self, _: u64, _: u64) -> bool {
         *lock(&self.is_warm) || !chance(&self.chance, |odds| odds.cold)
     }
@@ -191,6 +207,14 @@ impl Content for MemoryFile {
 impl Disk for MemoryDisk {
     fn open(&self, path: &RelPath<'_>) -> io::Result<Opened> {
         let file = self.find(path)?;
+        Ok(Opened { facts: file.facts(), content: file })
+    }
+
+    fn open_now(&self, path: &RelPath<'_>) -> io::Result<Opened> {
+        if chance(&self.chance, |odds| odds.cold) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        let file = self.look_up(path)?;
         Ok(Opened { facts: file.facts(), content: file })
     }
 
@@ -227,8 +251,16 @@ impl Disk for MemoryDisk {
         Err(io::ErrorKind::Unsupported.into())
     }
 
-    fn rename(&self, _: &RelPath<'_>, _: &RelPath<'_>, _: Existing) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
+    /// Of files only: folders are there as long as there is something in them.
+    fn rename(&self, from: &RelPath<'_>, to: &RelPath<'_>, existing: Existing) -> io::Result<()> {
+        self.find(from)?;
+        let files = &mut lock(&self.room).files;
+        if existing == Existing::Refuse && from != to && files.contains_key(to.as_str()) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let file = files.remove(from.as_str()).ok_or(io::ErrorKind::Unsupported)?;
+        files.insert(to.to_string(), file);
+        Ok(())
     }
 
     fn remove(&self, path: &RelPath<'_>) -> io::Result<()> {

@@ -103,6 +103,29 @@ fn a_file_is_changed_by_its_owner_and_by_who_looks_after_the_place() {
 }
 
 #[test]
+fn of_two_who_want_one_name_at_once_the_one_who_wrote_what_lies_there_owns_it() {
+    let share = inhabited(&[]);
+    let mut both = 0;
+    for number in 0..60 {
+        let path = format!("d{number}");
+        let (ada, bob) = std::thread::scope(|scope| {
+            let ada = scope.spawn(|| {
+                let fields = [BYTES, &shows("ada"), "If-None-Match: *"];
+                share.send(&format!("PUT /files/{path}"), &fields, "ada")
+            });
+            let line = format!("POST /upload?name={path}&on_conflict=overwrite");
+            let bob = share.send(&line, &[BYTES, &shows("bob")], "bob");
+            (ada.join().unwrap(), bob)
+        });
+        both += u32::from(ada.status == 201 && bob.status == 201);
+        assert!(matches!(ada.status, 201 | 403 | 412) && matches!(bob.status, 201 | 403), "{ada:?} {bob:?}");
+        let owner = share.get(&format!("/file-info/{path}")).json()["owner"].clone();
+        assert_eq!(share.read(&path).unwrap(), owner.as_str().unwrap().as_bytes());
+    }
+    assert_eq!(both, 0, "nobody replaces what another has just made");
+}
+
+#[test]
 fn owners_are_known_after_a_restart_and_go_with_their_folder() {
     let mut share = inhabited(&[]);
     assert_eq!(put(&share, "ada", "d/e/a", "1").status, 201);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::os::draft::{RESERVE_AHEAD, RESERVE_FIRST, rename_new_plainly};
+use crate::os::root::is_memory;
 use rustix::fs::CWD;
 use rustix::io::ReadWriteFlags;
 use std::io::ErrorKind;
@@ -57,7 +58,15 @@ impl FolderDisk {
         let Root { folder, place, links, .. } = &*self.root;
         let (folder, place) = (folder.try_clone().unwrap(), place.clone());
         FolderDisk {
-            root: Arc::new(Root { folder, place, links: *links, way, writing, modes: [FILE_MODE, FOLDER_MODE] }),
+            root: Arc::new(Root {
+                folder,
+                place,
+                links: *links,
+                way,
+                is_local: true,
+                writing,
+                modes: [FILE_MODE, FOLDER_MODE],
+            }),
         }
     }
 }
@@ -493,4 +502,66 @@ fn a_sweep_takes_the_dead_and_leaves_the_living_and_the_strange() {
     assert_eq!(room.names("root/a/b"), [""; 0]);
     assert_eq!(room.names("else").len(), 1);
     assert_eq!(room.names("root").len(), 6);
+}
+
+#[test]
+fn what_is_in_memory_is_opened_and_read_at_once() {
+    let room = Room::new();
+    room.file("root/inner/page.txt", "twelve bytes");
+    let disk = room.disk(Links::Inside);
+    let path = RelPath::from_plain("inner/page.txt").unwrap();
+    // It has just been written, so the kernel has it; where the file system of the tests cannot tell, nothing is claimed.
+    let patient = disk.open(&path).unwrap();
+    if let Ok(opened) = disk.open_now(&path) {
+        assert_eq!(opened.facts, patient.facts);
+        let mut bytes = [0; 20];
+        let read = opened.content.read_now(&mut bytes, 0).unwrap();
+        assert_eq!(&bytes[..read], b"twelve bytes");
+        assert_eq!(opened.content.read_now(&mut bytes, 12).unwrap(), 0);
+    } else {
+        assert!(!disk.root.is_local, "ext4, XFS, Btrfs and tmpfs can tell");
+    }
+    // Nothing that would be refused to the patient is given to the hasty.
+    symlink("/etc/hostname", room.at("root/outside")).unwrap();
+    symlink("inner/page.txt", room.at("root/inside")).unwrap();
+    assert_ne!(disk.open_now(&RelPath::from_plain("outside").unwrap()).err().map(|fault| fault.kind()), None);
+    let never = room.disk(Links::Never);
+    assert_ne!(never.open_now(&RelPath::from_plain("inside").unwrap()).err().map(|fault| fault.kind()), None);
+    for walked in ["inner", "inner/none"] {
+        let fault = disk.open_now(&RelPath::from_plain(walked).unwrap()).err().map(|fault| fault.kind());
+        let same = disk.open(&RelPath::from_plain(walked).unwrap()).err().map(|fault| fault.kind());
+        assert!(fault == same || fault == Some(ErrorKind::WouldBlock), "{walked}: {fault:?}, {same:?}");
+    }
+}
+
+#[test]
+fn a_walk_and_a_network_are_never_asked_at_once() {
+    let room = Room::new();
+    room.file("root/page.txt", "here");
+    let path = RelPath::from_plain("page.txt").unwrap();
+    for change in [|root: &mut Root| root.way = Way::Walk, |root: &mut Root| root.is_local = false] {
+        let mut disk = room.disk(Links::Inside);
+        change(Arc::get_mut(&mut disk.root).unwrap());
+        assert_eq!(disk.open_now(&path).err().map(|fault| fault.kind()), Some(ErrorKind::WouldBlock));
+        assert!(disk.open(&path).is_ok());
+    }
+}
+
+#[test]
+fn a_file_in_memory_is_warm_for_good() {
+    let Ok(place) = tempfile_in_memory() else { return };
+    let disk = FolderDisk::open(&place.0, Links::Never).unwrap();
+    fs::write(place.0.join("file"), vec![7; 3 << 20]).unwrap();
+    let opened = disk.open(&RelPath::from_plain("file").unwrap()).unwrap();
+    assert!(opened.content.is_warm(0, 3 << 20));
+    assert!(opened.content.is_warm(2 << 20, 1));
+    assert_eq!(opened.content.read_now(&mut [0; 8], 0).unwrap(), 8);
+}
+
+/// A folder on a tmpfs, where the machine has one.
+fn tempfile_in_memory() -> io::Result<Room> {
+    let place = PathBuf::from(format!("/dev/shm/hythe-disk-{}", std::process::id()));
+    fs::create_dir_all(&place)?;
+    let room = Room(place);
+    if is_memory(fs::File::open(&room.0)?) { Ok(room) } else { Err(ErrorKind::Unsupported.into()) }
 }
