@@ -16,9 +16,10 @@ use crate::site::entrance::Page;
 use crate::site::gate::{Principal, User, rights_of, session_ended};
 use crate::site::people::{
     Tried, accounts, bad_credentials, begin_own_try, begin_try, hash, hashing, keep, name, new_name, new_password,
-    settle, user_exists, value,
+    place, settle, user_exists, value,
 };
 use crate::site::post::{Back, post, post_try};
+use crate::site::reserve::Regular;
 use crate::site::spot::remove_home;
 use crate::site::state::Site;
 use crate::site::throttle::Outcome;
@@ -55,7 +56,7 @@ pub fn register(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Conte
             return Err(user_exists(&name));
         }
         let recovery = code(&accounts.random::<RECOVERY_BYTES>()?);
-        hash(site, cx, password, move |site, password, cx| {
+        hash(site, cx, None, password, move |site, password, cx| {
             let change = Change::Register {
                 name: name.as_str().into(),
                 password,
@@ -126,14 +127,15 @@ fn check_own(
     let ip = cx.peer.ip;
     let account = accounts(site)?.users.account(user.id).ok_or_else(session_ended)?;
     let (kept, name) = (account.password.clone(), user.name.clone());
+    let place = place(site, cx, Some(Regular::Within(user.id)))?;
     let tried = begin_own_try(site, user, ip, cx)?;
-    hashing(cx, move || {
+    Ok(hashing(cx, place, move || {
         let outcome = tried.check(|| kept.is_of(&password));
         Box::new(move |site, cx| match settle(site, tried, outcome, &Tried { name: &name, ip, by: "password" }, cx) {
             Ok(()) => then(site, kept, back, cx),
             Err(fault) => back.refuse(site, fault),
         })
-    })
+    }))
 }
 
 /// `POST /password`: every other session ends.
@@ -146,7 +148,7 @@ pub fn password(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Conte
         let owner = user.clone();
         check_own(site, cx, &owner, back, old, move |site, checked, back, cx| {
             let again = back.clone();
-            let hashed = hash(site, cx, new, move |site, password, cx| {
+            let hashed = hash(site, cx, Some(Regular::Within(user.id)), new, move |site, password, cx| {
                 let keeps = if let Credential::Session(id) = user.via { Some(id) } else { None };
                 let change = Change::SetPassword { account: user.id, checked: Some(checked), password, keeps };
                 keep(site, cx, change, move |site, kept, _| match kept {
@@ -189,7 +191,7 @@ pub fn reset(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<
         settle(site, tried, outcome, &Tried { name: &name, ip, by: "code" }, cx)
             .map_err(|fault| if outcome == Outcome::Wrong { bad_reset_code() } else { fault })?;
         let (account, proof) = found.ok_or_else(bad_reset_code)?;
-        hash(site, cx, new, move |site, password, cx| {
+        hash(site, cx, Some(Regular::Within(account)), new, move |site, password, cx| {
             let change = Change::Reset { account, proof, password, recovery: Digest::of_code(&recovery) };
             keep(site, cx, change, move |site, kept, _| match kept {
                 Some(_) => {

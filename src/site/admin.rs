@@ -15,6 +15,7 @@ use crate::site::gate::Principal;
 use crate::site::listed::list;
 use crate::site::people::{accounts, hash, keep, name, new_name, new_password, user_exists, value};
 use crate::site::post::{Back, post};
+use crate::site::reserve::Regular;
 use crate::site::rows;
 use crate::site::spot::remove_home;
 use crate::site::state::Site;
@@ -31,6 +32,7 @@ pub fn users(site: &mut Site, call: &Call<'_>, _: &mut Context<'_>) -> Result<Re
 
 /// `POST /admin/users`: makes an account, whatever `signup` says.
 pub fn create(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+    let regular = who.user().map_or(Regular::Operator, |user| Regular::Within(user.id));
     post(site, call, cx, Page::Admin, &who, move |site, mut members, back, cx| {
         let (given, password) = (members.need("username")?, members.need("password")?);
         let is_admin = members.flag("admin")?.unwrap_or(false);
@@ -45,7 +47,7 @@ pub fn create(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context
             return Err(Fault::new(Status::FORBIDDEN, "too_many_users", "there is no room for another account"));
         }
         let recovery = code(&accounts.random::<RECOVERY_BYTES>()?);
-        hash(site, cx, password, move |site, password, cx| {
+        hash(site, cx, Some(regular), password, move |site, password, cx| {
             let change = Change::Register {
                 name: name.as_str().into(),
                 password,
