@@ -222,7 +222,8 @@ pub fn delete(_: &Config) -> Value {
 fn post(id: &str, summary: &str, answers: [(u16, Value); 1], body: &Value) -> Value {
     let [done] = answers;
     let answers = [done, (303, answer("A form of a browser: back to the page."))];
-    operation(id, summary, &answers, &[400, 401, 404, 409, 412, 413, 415, 507]).with("requestBody", object_or_form(body))
+    operation(id, summary, &answers, &[400, 401, 404, 409, 412, 413, 415, 507])
+        .with("requestBody", object_or_form(body))
 }
 
 /// `POST /rename`.
