@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -28,13 +29,14 @@ use crate::site::spot::{Actor, Area, Spot, early_right, keep, locked, owner_name
 use crate::site::state::{Site, disk_fault};
 use crate::site::upload::{body_length, read_name, read_on_conflict, refuse_coding};
 use crate::site::variant::precondition_failed;
+use crate::store::archive::Walk;
 use crate::store::disk::{Draft, Existing, FileFacts, Kind};
 use crate::store::locks::Place;
 use crate::store::owners;
 use crate::store::tree::{self, OnConflict, check_place};
 
-/// Where something lies now.
-type Moved = (RelPath<'static>, FileFacts);
+/// Where something stands, and what it is.
+type Stands = (RelPath<'static>, FileFacts);
 
 /// How often a PUT looks again when something came to stand in its place meanwhile.
 const LOOKS_MAX: usize = 8;
@@ -299,62 +301,152 @@ impl Change {
         self.store.disk.remove(&self.from.path).map_err(|error| disk_fault(&error, "remove a file"))
     }
 
-    fn rename(self, to: Spot, on_conflict: OnConflict, site: &mut Site, cx: &mut Context<'_>) -> Reply<Site> {
-        if to.area != self.from.area {
-            return bad_name("nothing is moved between a home and the shared area: send it there").into();
-        }
+    fn rename(
+        self,
+        to: Spot,
+        on_conflict: OnConflict,
+        site: &mut Site,
+        cx: &mut Context<'_>,
+    ) -> Result<Reply<Site>, Fault> {
+        self.asker.actor.may_use(Action::SharedWrite, &to.area)?;
+        let min_free = site.config.limits.min_free_bytes;
+        let there = Store::of(files(site)?, &to.area, min_free)?;
         let place = to.area.place(&to.path);
         let place = if on_conflict == OnConflict::Rename { place.or_like() } else { place };
-        self.locked(site, cx, Some(place), move |site, change| {
-            let right = change.asker.actor.may_change(site, &change.from.area, &change.from.path);
-            let right_there = change.asker.actor.may_change(site, &to.area, &to.path);
+        Ok(self.locked(site, cx, Some(place), move |site, change| {
+            let (from, actor) = (&change.from, &change.asker.actor);
+            let renaming = Renaming {
+                right: actor.may_change(site, &from.area, &from.path),
+                right_there: actor.may_change(site, &to.area, &to.path),
+                allowance: if from.area.is_shared() && !to.area.is_shared() {
+                    Allowance::of(site, actor)
+                } else {
+                    None
+                },
+                there,
+                to: to.path,
+                on_conflict,
+            };
             Reply::offload_write(move || {
-                let moved = change.rename_now(&to.path, on_conflict, right, right_there);
-                move |site: &mut Site, cx: &mut Context<'_>| {
-                    let Change { from, asker, .. } = change;
-                    let ((path, facts), folders) = match moved {
-                        Ok(moved) => moved,
-                        Err(fault) => return fault.into(),
-                    };
-                    let area = from.area;
-                    let (before, after) = (area.show(&from.path), area.show(&path));
-                    log::info!("moved {} to {}, for {}", shown(before.as_str()), shown(after.as_str()), asker.ip);
-                    let mut changes = changes_of(site, &[], folders, asker.actor.as_owner());
-                    changes.push(owners::Change::Moved(from.path, path.clone()));
-                    keep(site, area.is_shared(), changes, cx, move |site, _| {
-                        let owner = owner_name(site, &area, &path);
-                        answer(asker.page, || describe(&site.config.path_prefix, &after, &facts, owner.as_deref()))
-                    })
+                let moved = renaming.run(&change);
+                let area = renaming.there.area;
+                move |site: &mut Site, cx: &mut Context<'_>| match moved {
+                    Ok(moved) => change.renamed(site, cx, area, moved),
+                    Err(fault) => fault.into(),
                 }
             })
-        })
+        }))
     }
 
-    fn rename_now(
-        &self,
-        to: &RelPath<'_>,
-        on_conflict: OnConflict,
-        right: Result<(), Fault>,
-        right_there: Result<(), Fault>,
-    ) -> Result<(Moved, Vec<RelPath<'static>>), Fault> {
-        self.look()?;
-        right?;
-        let from = &self.from.path;
-        if from != to && to.strip(from.as_str()).is_some() {
+    /// It lies elsewhere: the ledger is told.
+    fn renamed(self, site: &mut Site, cx: &mut Context<'_>, area: Area, moved: Moved) -> Reply<Site> {
+        let Change { from, asker, .. } = self;
+        let Moved { path, facts, folders, below } = moved;
+        let (before, after) = (from.show(), area.show(&path));
+        log::info!("moved {} to {}, for {}", shown(before.as_str()), shown(after.as_str()), asker.ip);
+        let owner = asker.actor.as_owner();
+        let made = |path: RelPath<'static>| owners::Change::Made(path, owner);
+        let mut changes: Vec<_> = if area.is_shared() { folders.into_iter().map(made).collect() } else { Vec::new() };
+        match (from.area.is_shared(), area.is_shared()) {
+            (true, true) => changes.push(owners::Change::Moved(from.path, path.clone())),
+            (true, false) => changes.push(owners::Change::Gone(from.path)),
+            (false, true) => {
+                // What lay there before has gone, and whose that was; what comes from a home is its owner's.
+                changes.push(owners::Change::Gone(path.clone()));
+                changes.extend([path.clone()].into_iter().chain(below).map(made));
+            }
+            (false, false) => {}
+        }
+        keep(site, !changes.is_empty(), changes, cx, move |site, _| {
+            let owner = owner_name(site, &area, &path);
+            answer(asker.page, || describe(&site.config.path_prefix, &after, &facts, owner.as_deref()))
+        })
+    }
+}
+
+/// A change of names on its way to the disk.
+struct Renaming {
+    /// Whether what is there may go,
+    right: Result<(), Fault>,
+    /// and whether what is at its goal may.
+    right_there: Result<(), Fault>,
+    /// What somebody's files may have who takes home what was shared.
+    allowance: Option<Allowance>,
+    there: Store,
+    to: RelPath<'static>,
+    on_conflict: OnConflict,
+}
+
+/// Where something lies now.
+struct Moved {
+    path: RelPath<'static>,
+    facts: FileFacts,
+    /// Folders that were made for it.
+    folders: Vec<RelPath<'static>>,
+    /// What came with it from a home to where all share it.
+    below: Vec<RelPath<'static>>,
+}
+
+impl Renaming {
+    /// Does it. Blocks.
+    fn run(&self, change: &Change) -> Result<Moved, Fault> {
+        let here = &change.store;
+        let facts = change.look()?;
+        self.right.clone()?;
+        let (from, to) = (&change.from.path, &self.to);
+        let is_elsewhere = here.area != self.there.area;
+        let stays = !is_elsewhere && from == to;
+        if !is_elsewhere && !stays && to.strip(from.as_str()).is_some() {
             return Err(bad_name("nothing can be moved into itself"));
         }
-        let on_conflict = match on_conflict {
+        if let Some(allowance) = &self.allowance {
+            allowance.take_home(from, &facts)?;
+        }
+        let on_conflict = match self.on_conflict {
             // What is not to be seen, or comes only now, gives way to nobody.
-            OnConflict::Overwrite if from != to && look(&self.store, to)?.is_none() => OnConflict::Error,
-            OnConflict::Overwrite if from != to => right_there.map(|()| on_conflict)?,
-            _ => on_conflict,
+            OnConflict::Overwrite if !stays && look(&self.there, to)?.is_none() => OnConflict::Error,
+            OnConflict::Overwrite if !stays => self.right_there.clone().map(|()| OnConflict::Overwrite)?,
+            other => other,
         };
-        let folders = self.store.make_way(to)?;
-        let moved = tree::rename(&*self.store.disk, from, to, on_conflict).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists | io::ErrorKind::IsADirectory => self.store.fault(&error, to),
+        let folders = self.there.make_way(to)?;
+        let moved = if is_elsewhere {
+            self.move_across(here, from, &facts, on_conflict)?
+        } else {
+            tree::rename(&*here.disk, from, to, on_conflict)
+        };
+        let (path, facts) = moved.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists | io::ErrorKind::IsADirectory => self.there.fault(&error, to),
             _ => disk_fault(&error, "move a file"),
         })?;
-        Ok((moved, folders))
+        let below = if is_elsewhere && facts.kind == Kind::Folder && self.there.area.is_shared() {
+            let walk = Walk::new(Arc::clone(&self.there.disk), path.clone(), false);
+            walk.into_iter().flatten().map(|(path, _)| path).collect()
+        } else {
+            Vec::new()
+        };
+        Ok(Moved { path, facts, folders, below })
+    }
+
+    /// Between a home and the shared area: another tree, perhaps of another file system.
+    fn move_across(
+        &self,
+        here: &Store,
+        from: &RelPath<'_>,
+        facts: &FileFacts,
+        on_conflict: OnConflict,
+    ) -> Result<io::Result<Stands>, Fault> {
+        let (disk, other) = (&*here.disk, &*self.there.disk);
+        match tree::rename_into(disk, from, other, &self.to, on_conflict) {
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices && facts.kind == Kind::Folder => {
+                let detail = "the home and the shared area lie on two file systems: move the files one by one";
+                Err(Fault::new(Status::CONFLICT, "other_file_system", detail))
+            }
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                Room::new(&self.there, Some(facts.size), None)?;
+                Ok(tree::copy_into(disk, from, other, &self.to, on_conflict))
+            }
+            moved => Ok(moved),
+        }
     }
 }
 
@@ -381,7 +473,7 @@ pub fn patch(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<
     let asker = Asker::of(site, call, who, cx);
     Ok(Reply::collect(site.config.limits.json_limit_bytes, move |site: &mut Site, body, cx| {
         let read = read_patch(&from, &asker.actor.who, &body, on_conflict);
-        read.and_then(|(to, on_conflict)| Ok(asker.change(site, from)?.rename(to, on_conflict, site, cx))).into()
+        read.and_then(|(to, on_conflict)| asker.change(site, from)?.rename(to, on_conflict, site, cx)).into()
     }))
 }
 
@@ -413,7 +505,7 @@ pub fn rename(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context
         let from = read_source(from, "from", &asker.actor.who)?;
         let to = read_target(&to.ok_or_else(|| bad_field("to"))?, &asker.actor.who)?;
         let on_conflict = read_word(word, on_conflict)?;
-        Ok(asker.change(site, from)?.rename(to, on_conflict, site, cx))
+        asker.change(site, from)?.rename(to, on_conflict, site, cx)
     })
 }
 

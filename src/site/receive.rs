@@ -176,13 +176,32 @@ impl Allowance {
 
     /// What is left of it. Blocks: it looks at every file.
     fn left(&self) -> u64 {
-        let home = self.homes.iter().filter_map(|(disk, root)| Walk::new(Arc::clone(disk), root.clone(), false).ok());
-        let private: u64 =
-            home.flatten().filter(|(_, item)| item.facts.kind == Kind::File).map(|(_, item)| item.facts.size).sum();
-        let facts = self.paths.iter().filter_map(|path| self.shared.facts(path).ok());
-        let shared: u64 = facts.filter(|facts| facts.kind == Kind::File).map(|facts| facts.size).sum();
-        self.most.saturating_sub(private.saturating_add(shared))
+        let private: u64 = self.homes.iter().map(|(disk, root)| bytes_below(disk, root)).sum();
+        self.most.saturating_sub(private.saturating_add(self.shared_bytes(&RelPath::ROOT)))
     }
+
+    /// How much of what is shared, at a path and below it, counts already.
+    fn shared_bytes(&self, path: &RelPath<'_>) -> u64 {
+        let paths = self.paths.iter().filter(|own| own.strip(path.as_str()).is_some());
+        let facts = paths.filter_map(|path| self.shared.facts(path).ok());
+        facts.filter(|facts| facts.kind == Kind::File).map(|facts| facts.size).sum()
+    }
+
+    /// Whether what is shared at a path, and all below it, may become private. Blocks.
+    ///
+    /// # Errors
+    /// 507 if it may not.
+    pub fn take_home(&self, path: &RelPath<'_>, facts: &FileFacts) -> Result<(), Fault> {
+        let bytes = if facts.kind == Kind::File { facts.size } else { bytes_below(&self.shared, path) };
+        if bytes.saturating_sub(self.shared_bytes(path)) > self.left() { Err(over_quota()) } else { Ok(()) }
+    }
+}
+
+/// The bytes of all files below a folder.
+fn bytes_below(disk: &Arc<dyn Disk>, folder: &RelPath<'_>) -> u64 {
+    let walk = Walk::new(Arc::clone(disk), folder.clone().into_owned(), false);
+    let items = walk.into_iter().flatten().map(|(_, item)| item);
+    items.filter(|item| item.facts.kind == Kind::File).map(|item| item.facts.size).sum()
 }
 
 /// The room that a body takes, and what it must leave.

@@ -247,11 +247,12 @@ impl Disk for MemoryDisk {
         Ok(Box::new(MemoryDraft { disk: self.clone(), bytes: Vec::new() }))
     }
 
+    /// Folders are there as long as there is something in them.
     fn make_folder(&self, _: &RelPath<'_>) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
+        self.trip()
     }
 
-    /// Of files only: folders are there as long as there is something in them.
+    /// Of files only.
     fn rename(&self, from: &RelPath<'_>, to: &RelPath<'_>, existing: Existing) -> io::Result<()> {
         self.find(from)?;
         let files = &mut lock(&self.room).files;

@@ -1,5 +1,5 @@
 //! Stories of people who all want the same few names in the shared area: each makes files, replaces, renames and removes them, and
-//! some hang up in between, while helpers and the ledger come home when they like. Nobody here may change what another has made. So
+//! some hang up in between, or take a file home or bring it back, while helpers and the ledger come home when they like. Nobody here may change what another has made. So
 //! whose a file is by the books is who wrote what lies there, whatever came before what.
 
 use std::cell::RefCell;
@@ -111,7 +111,7 @@ impl Person {
         let body = format!("{} {}", self.name, self.deeds_left);
         let bytes = "Content-Type: application/octet-stream\r\n".to_owned();
         let target = name.replace(' ', "%20");
-        let (line, fields, body) = match dice.below(7) {
+        let (line, fields, body) = match dice.below(9) {
             0 => (format!("PUT /files/{target}"), "If-None-Match: *\r\n".to_owned(), body),
             1 => (format!("PUT /files/{target}?create=1"), String::new(), body),
             2 => (format!("POST /upload?name={target}&on_conflict={word}"), bytes, body),
@@ -133,10 +133,19 @@ impl Person {
                 ("POST /tus".to_owned(), fields, body)
             }
             5 => (format!("DELETE /files/{target}"), String::new(), String::new()),
-            _ => (
+            6 => (
+                format!("PUT /files/~{}/{target}?create=1", self.name),
+                String::new(),
+                body,
+            ),
+            kind => (
                 "POST /rename".to_owned(),
                 "Content-Type: application/json\r\n".to_owned(),
-                serde_json::json!({"from": name, "to": other, "on_conflict": word}).to_string(),
+                {
+                    let home = |is_home: bool, name| if is_home { format!("~{}/{name}", self.name) } else { String::from(name) };
+                    let (from, to) = (home(kind == 7 && dice.chance(50), name), home(kind == 7 && dice.chance(50), other));
+                    serde_json::json!({"from": from, "to": to, "on_conflict": word}).to_string()
+                },
             ),
         };
         let length = body.len();
@@ -180,8 +189,11 @@ pub fn story(seed: u64, is_loud: bool) -> u64 {
     let truth = Rc::new(RefCell::new(Truth::default()));
     let mut stage = on_disk(seed, &setting, www, uploads.clone(), truth);
     stage.net.borrow_mut().is_loud = is_loud;
+    let homes = MemoryDisk::new(seed ^ 6, &setting.odds);
+    stage.disks.push(homes.clone());
     {
         let (house, _) = stage.reactor.parts();
+        house.state.files.as_mut().expect("there are files").homes = Some(Arc::new(homes));
         house.state.accounts = Some(Accounts::new(users(), Cost { memory_kib: 8, passes: 1 }, Box::new(|_| false)));
     }
     let mut people: Vec<Person> = (0..PEOPLE.len()).map(|at| Person::new(at, dice.between(2, 12))).collect();
