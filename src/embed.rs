@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Moment;
-use crate::config::{HASH_QUEUE, HASHERS};
+use crate::config::HASH_JOBS_MAX;
 use crate::http::fault::Fault;
 use crate::http::request::Method;
 use crate::http::response::Response;
@@ -76,7 +76,7 @@ impl<S: State> Server<S> {
             keeper: None,
             takes_signals: false,
             rules: Rules::default(),
-            marks: Marks { jobs_max: [QUEUE_MAX, QUEUE_MAX, QUEUE_MAX, HASHERS + HASH_QUEUE], ..Marks::default() },
+            marks: Marks { jobs_max: [QUEUE_MAX, QUEUE_MAX, QUEUE_MAX, HASH_JOBS_MAX], ..Marks::default() },
         }
     }
 

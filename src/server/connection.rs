@@ -15,8 +15,8 @@ use crate::reactor::system::{Entrance, Key, Lane, Peer, Signal, Verdict};
 use crate::server::access::Line;
 use crate::server::connection::answer::LINGER_SILENCE_MS;
 use crate::server::connection::state::{
-    Asked, Busy, DESK_HIGH, Phase, Waiting, Work, context, done_there, drop_there, follow_orphan, overloaded,
-    too_large, too_slow,
+    Asked, Busy, DESK_HIGH, Phase, Waiting, Work, context, done_there, drop_there, follow_orphan, orphans_context,
+    overloaded, too_large, too_slow,
 };
 use crate::server::connection::talking::follow_said_orphan;
 use crate::server::house::House;
@@ -106,8 +106,13 @@ impl<S: State> Connection<S> {
                 }
             }
             Reply::Offload(lane, task) => {
-                let lane = if lane == Lane::Writes { house.bodies.writers() } else { lane };
+                let writes = lane == Lane::Writes;
+                let lane = if writes { house.bodies.writers() } else { lane };
                 if !port.yard.has_room(lane) {
+                    if writes {
+                        // What it has in hand may block whoever lets go of it.
+                        port.spawn(Lane::Files, move || drop_there(task));
+                    }
                     return self.refuse(&overloaded(), line, house, port);
                 }
                 port.spawn(lane, move || Done::Step(task()));
@@ -205,7 +210,7 @@ impl<S: State> Connection<S> {
         if self.waits_for(number) {
             return self.step(step, house, port);
         }
-        let reply = step(&mut house.state, &mut context(port.yard, self.peer));
+        let reply = step(&mut house.state, &mut orphans_context(port.yard, self.peer));
         follow_orphan(reply, house, port.yard, port.key);
     }
 
@@ -525,13 +530,16 @@ impl<S: State> Protocol for Connection<S> {
         match self.phase {
             Phase::Stream(streaming) => streaming.end(house, yard, self.peer),
             Phase::Talk(talking) => talking.end(house, yard, self.peer),
-            Phase::Busy(busy) => {
-                if let Work::Receive(pump) = busy.work
-                    && let Some(rest) = pump.abandon()
-                {
-                    yard.spawn(nobody, Lane::Writes, move || done_there(rest));
+            Phase::Busy(busy) => match busy.work {
+                Work::Receive(pump) => {
+                    if let Some(rest) = pump.abandon() {
+                        yard.spawn(nobody, Lane::Writes, move || done_there(rest));
+                    }
                 }
-            }
+                // What has begun is finished. It cannot wait any more, but it can ask again.
+                Work::Wait { outlasts: true, again, .. } => yard.spawn(nobody, Lane::Writes, move || Done::Step(again)),
+                Work::Wait { .. } | Work::Collect { .. } => {}
+            },
             Phase::Sending(pull) => {
                 if let Some(source) = pull.abandon() {
                     yard.spawn(nobody, Lane::Files, move || drop_there(source));

@@ -185,6 +185,7 @@ impl<S: State> House<S> {
 
     /// A request's way to its handler, in the order of the contract: host, path, cross-site guard, route.
     pub fn answer(&mut self, request: &Request<'_>, cx: &mut Context<'_>) -> Reply<S> {
+        self.state.on_request(request, cx);
         let reply = self.find(request, cx).unwrap_or_else(Reply::Refuse);
         if let Reply::Refuse(fault) = &reply
             && fault.status == Status::FORBIDDEN

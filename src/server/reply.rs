@@ -32,8 +32,8 @@ pub type Task<S> = Box<dyn FnOnce() -> Step<S> + Send>;
 pub type Decided<S> = Box<dyn FnOnce(&mut S, Verdict, &mut Context<'_>) -> Reply<S>>;
 
 /// What follows a wait: asked when something was said on the topic, and once more when the time is over
-/// ([`Context::is_over`]).
-pub type Again<S> = Box<dyn FnOnce(&mut S, &mut Context<'_>) -> Reply<S>>;
+/// ([`Context::is_over`]). What it has in hand may have to be let go of by a helper.
+pub type Again<S> = Box<dyn FnOnce(&mut S, &mut Context<'_>) -> Reply<S> + Send>;
 
 /// Takes a large body, window by window, on a helper. Dropped before [`finish`](Sink::finish), it leaves nothing behind, unless
 /// what it is for goes on another day.

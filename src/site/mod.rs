@@ -55,6 +55,7 @@ pub mod login;
 pub mod messages;
 #[cfg(feature = "chat")]
 pub mod news;
+pub mod notice;
 #[cfg(feature = "chat")]
 pub mod older;
 pub mod openapi;
@@ -86,6 +87,7 @@ pub mod presence;
 pub mod rate;
 #[cfg(feature = "files")]
 pub mod receive;
+pub mod reserve;
 #[cfg(feature = "files")]
 pub mod resume;
 #[cfg(feature = "chat")]

@@ -201,7 +201,7 @@ pub fn patch(_: &Config) -> Value {
         .with("oneOf", json!([{"required": ["name"]}, {"required": ["path"]}]));
     let parameters: Vec<Value> = [file_path(), on_conflict()].into_iter().chain(guards()).collect();
     let answers = [(200, document_answer("The file at its new place.", schema("File")))];
-    operation("moveFile", "Give a file another name or path", &answers, &[400, 401, 404, 409, 412, 413, 415])
+    operation("moveFile", "Give a file another name or path", &answers, &[400, 401, 404, 409, 412, 413, 415, 507])
         .with("parameters", json!(parameters))
         .with("requestBody", json!({"required": true, "content": {"application/json": {"schema": wanted}}}))
 }
@@ -222,7 +222,8 @@ pub fn delete(_: &Config) -> Value {
 fn post(id: &str, summary: &str, answers: [(u16, Value); 1], body: &Value) -> Value {
     let [done] = answers;
     let answers = [done, (303, answer("A form of a browser: back to the page."))];
-    operation(id, summary, &answers, &[400, 401, 404, 409, 412, 413, 415]).with("requestBody", object_or_form(body))
+    operation(id, summary, &answers, &[400, 401, 404, 409, 412, 413, 415, 507])
+        .with("requestBody", object_or_form(body))
 }
 
 /// `POST /rename`.

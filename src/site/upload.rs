@@ -22,11 +22,11 @@ use crate::site::body::check;
 use crate::site::files::{bad_name, describe, files, note_stored, url};
 use crate::site::gate::{Action, Principal, rights_of};
 use crate::site::plain::page_of;
-use crate::site::receive::{Allowance, Complete, FileSink, FormSink, Parts, Room, Store, Stored};
-use crate::site::spot::{Actor, Area, early_right, keep, owner_name, private_area, when_known};
+use crate::site::receive::{Allowance, Complete, FileSink, FormSink, Parts, Room, Store, Stored, changes_of};
+use crate::site::spot::{Actor, Area, early_right, keep, locked, owner_name, private_area, when_known};
 use crate::site::state::{Lots, Site};
 use crate::store::disk::Existing;
-use crate::store::owners;
+use crate::store::locks::Place;
 use crate::store::tree::{OnConflict, check_name, check_place, generated_name};
 
 /// Parts of a form beside its files: `dir`, `private`, and what a page adds of its own.
@@ -168,22 +168,41 @@ fn take_json(site: &mut Site, ask: Ask, sender: Sender) -> Result<Reply<Site>, F
                 Ok(parts) => parts,
                 Err(fault) => return fault.into(),
             };
-            let allowance = Allowance::of(site, &sender.actor);
-            let right = ask.path.as_ref().map_or(Ok(()), |path| sender.actor.may_change(site, &Area::Shared, path));
-            let replaces = ask.on_conflict == OnConflict::Overwrite;
-            Reply::offload_write(move || {
-                let stored = check(&body).and_then(|()| store_json(&store, &body, ask, (wall, lots), allowance, right));
-                answer_one(stored.map(|stored| (stored, Vec::new())), replaces, sender)
+            let names = match &ask.path {
+                Some(path) => vec![path.clone()],
+                None => free_names(wall, lots),
+            };
+            let places = names.iter().map(|name| place(&Area::Shared, name, ask.on_conflict)).collect();
+            locked(site, cx, places, move |site, _| {
+                let allowance = Allowance::of(site, &sender.actor);
+                let right = ask.path.as_ref().map_or(Ok(()), |path| sender.actor.may_change(site, &Area::Shared, path));
+                Reply::offload_write(move || {
+                    let stored = check(&body).and_then(|()| store_json(&store, &body, ask, &names, allowance, right));
+                    answer_one(stored, sender)
+                })
             })
         })
     }))
+}
+
+/// What a file is to be called whose name nobody chose; the others in case that is taken.
+fn free_names(wall: Wall, mut lots: Lots) -> Vec<RelPath<'static>> {
+    let name = || generated_name(wall, (lots.draw() >> 32) as u32, "json");
+    let names = std::iter::repeat_with(name).take(NAMES_MAX);
+    names.filter_map(|name| RelPath::from_plain(&name).map(RelPath::into_owned).ok()).collect()
+}
+
+/// Where a file may come to lie that is to have this path, or one like it.
+fn place(area: &Area, path: &RelPath<'_>, on_conflict: OnConflict) -> Place {
+    let place = area.place(path);
+    if on_conflict == OnConflict::Rename { place.or_like() } else { place }
 }
 
 fn store_json(
     store: &Store,
     body: &[u8],
     ask: Ask,
-    (wall, mut lots): (Wall, Lots),
+    names: &[RelPath<'static>],
     allowance: Option<Allowance>,
     right: Result<(), Fault>,
 ) -> Result<Stored, Fault> {
@@ -200,13 +219,11 @@ fn store_json(
         return store.commit(&mut *draft, &path, ask.on_conflict, &right);
     }
     let mut draft = fill(&RelPath::ROOT).map_err(|error| store.fault(&error, &RelPath::ROOT))?;
-    for _ in 0..NAMES_MAX {
-        let name = generated_name(wall, (lots.draw() >> 32) as u32, "json");
-        let path = RelPath::from_plain(&name).map_err(|_| bad_name("this is no name for a file"))?;
-        match draft.commit(&path, Existing::Refuse) {
+    for path in names {
+        match draft.commit(path, Existing::Refuse) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(store.fault(&error, &path)),
-            Ok(facts) => return Ok((path.into_owned(), facts)),
+            Err(error) => return Err(store.fault(&error, path)),
+            Ok(facts) => return Ok(Stored { path: path.clone(), facts, is_new: true }),
         }
     }
     Err(Fault::new(Status::INTERNAL_SERVER_ERROR, "no_name", "no name was free for the file"))
@@ -262,50 +279,34 @@ fn prepare_raw(
     let room = Room::new(&store, length, allowance)?;
     let draft = store.draft(&path, length).map_err(|error| store.fault(&error, &path))?;
     Ok(FileSink::new(draft, room, move |site, cx, mut draft| {
-        when_known(site, cx, move |site, _| {
-            let right = sender.actor.may_change(site, &store.area, &path);
-            Reply::offload_write(move || {
-                let placed = check_right(&store, &path, on_conflict, &right)
-                    .and_then(|()| store.commit(&mut *draft, &path, on_conflict, &right));
-                drop(draft);
-                let placed = placed.map(|stored| (stored, Vec::new()));
-                answer_one(placed, on_conflict == OnConflict::Overwrite, sender)
+        when_known(site, cx, move |site, cx| {
+            let places = vec![place(&store.area, &path, on_conflict)];
+            locked(site, cx, places, move |site, _| {
+                let right = sender.actor.may_change(site, &store.area, &path);
+                Reply::offload_write(move || {
+                    let stored = check_right(&store, &path, on_conflict, &right)
+                        .and_then(|()| store.commit(&mut *draft, &path, on_conflict, &right));
+                    drop(draft);
+                    answer_one(stored, sender)
+                })
             })
         })
     }))
 }
 
-/// Files that are stored, and folders that were made for them.
-type Placed<T> = Result<(T, Vec<RelPath<'static>>), Fault>;
-
-/// What the ledger is told of files that were stored in the shared area. What replaced another keeps its owner.
-fn changes_of(
-    site: &Site,
-    stored: &[Stored],
-    folders: Vec<RelPath<'static>>,
-    replaces: bool,
-    actor: &Actor,
-) -> Vec<owners::Change> {
-    let has_owner = |path: &RelPath<'_>| site.files.as_ref().is_some_and(|files| files.owners.of(path).is_some());
-    let paths = stored.iter().map(|(path, _)| path).filter(|path| !replaces || !has_owner(path));
-    let owner = actor.as_owner();
-    folders.into_iter().chain(paths.cloned()).map(|path| owners::Change::Made(path, owner)).collect()
-}
-
 /// 201 for the one file that was sent.
 fn answer_one(
-    placed: Placed<Stored>,
-    replaces: bool,
+    stored: Result<Stored, Fault>,
     sender: Sender,
 ) -> impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> {
     move |site, cx| {
-        let (stored, folders) = match placed {
-            Ok(placed) => placed,
+        let stored = match stored {
+            Ok(stored) => stored,
             Err(fault) => return fault.into(),
         };
-        let changes = changes_of(site, std::slice::from_ref(&stored), folders, replaces, &sender.actor);
+        let changes = changes_of(site, std::slice::from_ref(&stored), Vec::new(), sender.actor.as_owner());
         keep(site, true, changes, cx, move |site, _| {
-            let (path, facts) = stored;
+            let Stored { path, facts, .. } = stored;
             note_stored(site, &path, &facts, sender.ip);
             let owner = owner_name(site, &Area::Shared, &path);
             let prefix = &site.config.path_prefix;
@@ -345,7 +346,7 @@ fn take_form(
         let prepared = Room::new(&store, length, allowance).map(|room| {
             let parts = Parts::new(store, room, ask.on_conflict, limits.parts, may_share, private);
             FormSink::new(*form, parts, move |site, cx, complete| {
-                when_known(site, cx, move |site, _| place_form(site, complete, sender, page))
+                when_known(site, cx, move |site, cx| place_form(site, cx, complete, sender, page))
             })
         });
         move |_: &mut Site, _: &mut Context<'_>| match prepared {
@@ -356,27 +357,35 @@ fn take_form(
 }
 
 /// All of a form has come: its files take their places, if they may.
-fn place_form(site: &mut Site, complete: Complete, sender: Sender, page: Option<String>) -> Reply<Site> {
+fn place_form(
+    site: &mut Site,
+    cx: &mut Context<'_>,
+    complete: Complete,
+    sender: Sender,
+    page: Option<String>,
+) -> Reply<Site> {
     let area = complete.store.area.clone();
-    let rights: Vec<_> = complete.places.iter().map(|path| sender.actor.may_change(site, &area, path)).collect();
-    let replaces = complete.on_conflict == OnConflict::Overwrite;
-    Reply::offload_write(move || {
-        let placed = complete.store(&rights);
-        move |site: &mut Site, cx: &mut Context<'_>| {
-            let (stored, folders) = match placed {
-                Ok(placed) => placed,
-                Err(fault) => return fault.into(),
-            };
-            let changes = changes_of(site, &stored, folders, replaces, &sender.actor);
-            keep(site, area.is_shared(), changes, cx, move |site, _| {
-                answer_form(site, &area, &stored, page.as_deref(), sender.ip)
-            })
-        }
+    let places = complete.places.iter().map(|path| place(&area, path, complete.on_conflict)).collect();
+    locked(site, cx, places, move |site, _| {
+        let rights: Vec<_> = complete.places.iter().map(|path| sender.actor.may_change(site, &area, path)).collect();
+        Reply::offload_write(move || {
+            let placed = complete.store(&rights);
+            move |site: &mut Site, cx: &mut Context<'_>| {
+                let (stored, folders) = match placed {
+                    Ok(placed) => placed,
+                    Err(fault) => return fault.into(),
+                };
+                let changes = changes_of(site, &stored, folders, sender.actor.as_owner());
+                keep(site, area.is_shared(), changes, cx, move |site, _| {
+                    answer_form(site, &area, &stored, page.as_deref(), sender.ip)
+                })
+            }
+        })
     })
 }
 
 fn answer_form(site: &mut Site, area: &Area, stored: &[Stored], page: Option<&str>, ip: IpAddr) -> Reply<Site> {
-    for (path, facts) in stored {
+    for Stored { path, facts, .. } in stored {
         note_stored(site, &area.show(path), facts, ip);
     }
     if let Some(page) = page {
@@ -385,7 +394,9 @@ fn answer_form(site: &mut Site, area: &Area, stored: &[Stored], page: Option<&st
     let prefix = &site.config.path_prefix;
     let rows: Vec<_> = stored
         .iter()
-        .map(|(path, facts)| describe(prefix, &area.show(path), facts, owner_name(site, area, path).as_deref()))
+        .map(|Stored { path, facts, .. }| {
+            describe(prefix, &area.show(path), facts, owner_name(site, area, path).as_deref())
+        })
         .collect();
     Response::json(Status::CREATED, &json!({"status": "success", "files": rows})).into()
 }

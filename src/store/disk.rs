@@ -172,7 +172,7 @@ pub trait Unfinished: Send + Sync {
 }
 
 /// A folder tree and what can be done in it.
-pub trait Disk: Send + Sync {
+pub trait Disk: Any + Send + Sync {
     /// Opens a file for reading. `NotFound` for whatever is no regular file or lies outside; a folder is told by
     /// `IsADirectory`.
     fn open(&self, path: &RelPath<'_>) -> io::Result<Opened>;
@@ -197,6 +197,19 @@ pub trait Disk: Send + Sync {
 
     /// Moves a file or folder within the tree; a folder into itself is `InvalidInput`.
     fn rename(&self, from: &RelPath<'_>, to: &RelPath<'_>, existing: Existing) -> io::Result<()>;
+
+    /// Moves a file or folder into another tree of the same file system, where it gets the rights that new ones have there;
+    /// `CrossesDevices` if that is another file system, or nobody can tell.
+    fn rename_into(
+        &self,
+        from: &RelPath<'_>,
+        other: &dyn Disk,
+        to: &RelPath<'_>,
+        existing: Existing,
+    ) -> io::Result<()> {
+        let _ = (from, other, to, existing);
+        Err(io::ErrorKind::CrossesDevices.into())
+    }
 
     /// Removes a file, or a folder if it is empty (`DirectoryNotEmpty`).
     fn remove(&self, path: &RelPath<'_>) -> io::Result<()>;

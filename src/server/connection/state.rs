@@ -174,6 +174,11 @@ pub(super) fn context<'a, S: State>(yard: &'a mut Yard<Connection<S>>, peer: Pee
     }
 }
 
+/// The same for a step whose asker has moved on to another request: it is about no connection.
+pub(super) fn orphans_context<'a, S: State>(yard: &'a mut Yard<Connection<S>>, peer: Peer) -> Context<'a> {
+    Context { key: Key::NOBODY, ..context(yard, peer) }
+}
+
 pub(super) fn send<S: State>(bytes: Bytes, port: &mut Port<'_, Connection<S>>) {
     if bytes.len() <= COPIED_MAX {
         port.desk().extend_from_slice(&bytes);
@@ -219,6 +224,7 @@ pub(super) fn follow_orphan<S: State>(
         Reply::Keep(entry, decided) => yard.keep(nobody, *entry, Promise::Reply(decided)),
         // Nothing will come for it, and dropping it may block.
         Reply::Receive { sink, .. } => yard.spawn(nobody, Lane::Writes, move || drop_there(sink)),
+        Reply::Wait { outlasts: true, again, .. } => yard.spawn(nobody, Lane::Writes, move || drop_there(again)),
         _ => {}
     }
 }
