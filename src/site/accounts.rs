@@ -52,33 +52,59 @@ pub fn register(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Conte
         }
         // An invite that is not asked for is not used up.
         let invite = invite.filter(|_| signup == Signup::Invite);
-        if accounts.users.is_taken(&name) {
-            return Err(user_exists(&name));
-        }
-        let recovery = code(&accounts.random::<RECOVERY_BYTES>()?);
-        hash(site, cx, None, password, move |site, password, cx| {
-            let change = Change::Register {
-                name: name.as_str().into(),
-                password,
-                recovery: Some(Digest::of_code(&recovery)),
-                is_admin: false,
-                made: cx.wall,
-                invite,
-            };
-            keep(site, cx, change, move |site, kept, _| match kept {
-                Some(_) => {
-                    let user = site.accounts.as_ref().and_then(|accounts| accounts.users.named(&name)).map(value);
-                    let value = json!({"user": user, "recovery_code": recovery});
-                    back.shown_once(site, Page::Login, ("recovery", &recovery), Status::CREATED, &value).into()
-                }
-                None if site.accounts.as_ref().is_some_and(|accounts| accounts.users.is_taken(&name)) => {
-                    back.refuse(site, user_exists(&name))
-                }
-                None => {
-                    let detail = "the invite was used by somebody else";
-                    back.refuse(site, Fault::new(Status::FORBIDDEN, "signup_closed", detail))
-                }
-            })
+        make(site, cx, Newcomer { name, password, is_admin: false, invite, by: None, next: Page::Login }, back)
+    })
+}
+
+/// Somebody for whom an account is to be made.
+pub struct Newcomer {
+    /// A name that can be one.
+    pub name: String,
+    /// A password that will do.
+    pub password: String,
+    /// Whether it may do what the operator may.
+    pub is_admin: bool,
+    /// The invite that is used up by it.
+    pub invite: Option<Digest>,
+    /// Who makes it for somebody else.
+    pub by: Option<Regular>,
+    /// Where a person sees the recovery code.
+    pub next: Page,
+}
+
+/// Makes an account, whoever asked for it and may; the recovery code is told once.
+///
+/// # Errors
+/// 409 if the name is taken, 503 if too many wait to be hashed.
+pub fn make(site: &mut Site, cx: &Context<'_>, who: Newcomer, back: Back) -> Result<Reply<Site>, Fault> {
+    let Newcomer { name, password, is_admin, invite, by, next } = who;
+    let accounts = accounts(site)?;
+    if accounts.users.is_taken(&name) {
+        return Err(user_exists(&name));
+    }
+    let recovery = code(&accounts.random::<RECOVERY_BYTES>()?);
+    hash(site, cx, by, password, move |site, password, cx| {
+        let change = Change::Register {
+            name: name.as_str().into(),
+            password,
+            recovery: Some(Digest::of_code(&recovery)),
+            is_admin,
+            made: cx.wall,
+            invite,
+        };
+        keep(site, cx, change, move |site, kept, _| match kept {
+            Some(_) => {
+                let user = site.accounts.as_ref().and_then(|accounts| accounts.users.named(&name)).map(value);
+                let value = json!({"user": user, "recovery_code": recovery});
+                back.shown_once(site, next, ("recovery", &recovery), Status::CREATED, &value).into()
+            }
+            None if site.accounts.as_ref().is_some_and(|accounts| accounts.users.is_taken(&name)) => {
+                back.refuse(site, user_exists(&name))
+            }
+            None => {
+                let detail = "the invite was used by somebody else";
+                back.refuse(site, Fault::new(Status::FORBIDDEN, "signup_closed", detail))
+            }
         })
     })
 }

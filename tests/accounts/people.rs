@@ -359,7 +359,7 @@ fn a_form_that_was_refused_shows_what_was_typed_but_no_password() {
     let wrong = "username=%22%3E%3Cb%3Eada&password=wrong+password&next=%2Fp%2Fsessions%3Fx%3D1";
     let answer = place.ask("POST /p/login", &[FORM, HTML], wrong);
     let page = answer.text();
-    assert_eq!(answer.status, 401);
+    assert_eq!((answer.status, answer.field("WWW-Authenticate")), (401, Some("Bearer realm=\"hythe\"")));
     assert!(page.contains("<input name=\"username\" value=\"&quot;&gt;&lt;b&gt;ada\" "), "{page}");
     assert!(page.contains("name=\"next\" value=\"/p/sessions?x=1\"") && !page.contains("wrong password"), "{page}");
     let answer = place.ask("POST /p/login", &[FORM, HTML], "username=ada&password=wrong+password&next=//evil.example/");
