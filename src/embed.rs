@@ -30,7 +30,7 @@ use crate::server::context::{Call, Context};
 use crate::server::house::Rules;
 use crate::server::later::Mail;
 use crate::server::layer::Next;
-use crate::server::reply::{Reply, State};
+use crate::server::reply::{HELPER_MS, Reply, State};
 use crate::server::router::BadPattern;
 use crate::testing::Rehearsal;
 
@@ -134,7 +134,7 @@ impl<S: State> Server<S> {
     where
         R: Into<Reply<S>> + Send + 'static,
     {
-        self.add_blocking_within(methods, pattern, Duration::from_millis(blocking::WITHIN_MS), work)
+        self.add_blocking_within(methods, pattern, Duration::from_millis(HELPER_MS), work)
     }
 
     /// The same with another time within which to answer.

@@ -60,9 +60,11 @@ pub struct Rules {
     pub secure_port: Option<u16>,
     /// How long browsers are to come encrypted only; zero for no word on it.
     pub hsts_seconds: u64,
-    /// The access log's form; `None` for no log.
+    /// The access log's form; `None` for no log. The command's: a program has no file for it, and counts in a layer.
+    #[doc(hidden)]
     pub access_log: Option<crate::server::access::Format>,
     /// Makes the pages that tell refusals, where they are to look like others.
+    #[doc(hidden)]
     pub painter: Option<Painter>,
 }
 

@@ -19,7 +19,7 @@ use crate::http::status::Status;
 use crate::path::{PathFault, RelPath};
 use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
-use crate::site::body::{Kind as BodyKind, bad_field};
+use crate::site::body::{Kind as BodyKind, bad_field, missing_field, unknown_kind};
 use crate::site::files::{bad_name, describe, etag, files, note_stored, shown, target, url};
 use crate::site::gate::{Action, Principal, rights_of};
 use crate::site::kept::KeptHeaders;
@@ -466,8 +466,9 @@ pub fn delete(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context
 /// `PATCH /files/<path>`: another name, or another path.
 pub fn patch(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     let from = target(call, &who)?;
-    if BodyKind::of(call.request)? != BodyKind::Json {
-        return Err(crate::site::body::unknown_kind("application/json"));
+    refuse_coding(call.request)?;
+    if BodyKind::of(call.request) != Ok(BodyKind::Json) {
+        return Err(unknown_kind("application/json"));
     }
     let on_conflict = query_on_conflict(call)?;
     let asker = Asker::of(site, call, who, cx);
@@ -491,7 +492,7 @@ fn read_patch(
             Spot { area: from.area.clone(), path }
         }
         (None, Some(path)) => read_target(&path, who)?,
-        (None, None) => return Err(bad_field("name")),
+        (None, None) => return Err(missing_field("name")),
         (Some(_), Some(_)) => return Err(bad_field("path")),
     };
     Ok((to, read_word(word, on_conflict)?))
@@ -503,7 +504,7 @@ pub fn rename(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context
     post(site, call, who, cx, move |asker, kind, body, site, cx| {
         let [from, to, word] = kind.read(body, ["from", "to", "on_conflict"])?;
         let from = read_source(from, "from", &asker.actor.who)?;
-        let to = read_target(&to.ok_or_else(|| bad_field("to"))?, &asker.actor.who)?;
+        let to = read_target(&to.ok_or_else(|| missing_field("to"))?, &asker.actor.who)?;
         let on_conflict = read_word(word, on_conflict)?;
         asker.change(site, from)?.rename(to, on_conflict, site, cx)
     })
@@ -527,7 +528,7 @@ pub fn make_folder(
 ) -> Result<Reply<Site>, Fault> {
     post(site, call, who, cx, |asker, kind, body, site, cx| {
         let [path] = kind.read(body, ["path"])?;
-        let spot = read_target(&path.ok_or_else(|| bad_field("path"))?, &asker.actor.who)?;
+        let spot = read_target(&path.ok_or_else(|| missing_field("path"))?, &asker.actor.who)?;
         Ok(asker.change(site, spot)?.make(site, cx))
     })
 }
@@ -605,7 +606,7 @@ fn read_word(word: Option<String>, asked: Option<OnConflict>) -> Result<OnConfli
 
 /// A path at which something is to be found. What can be nowhere is not found.
 fn read_source(path: Option<String>, field: &'static str, who: &Principal) -> Result<Spot, Fault> {
-    let path = path.ok_or_else(|| bad_field(field))?;
+    let path = path.ok_or_else(|| missing_field(field))?;
     match RelPath::from_plain(&path) {
         Ok(path) if path.is_root() => Err(bad_name("the path is empty")),
         Ok(path) => Spot::of(who, &path),

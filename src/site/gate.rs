@@ -398,7 +398,7 @@ fn target<'a>(action: Action, call: &Call<'a>) -> Target<'a> {
 
 /// 429, for whoever came too often.
 pub fn throttled(seconds: u32) -> Fault {
-    Fault::new(Status::TOO_MANY_REQUESTS, "rate_limited", "too many requests from this address").retry_after(seconds)
+    Fault::new(Status::TOO_MANY_REQUESTS, "rate_limited", "too many requests in too short a time").retry_after(seconds)
 }
 
 /// 429, for whoever tried too often to come in.

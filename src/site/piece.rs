@@ -218,9 +218,11 @@ impl Piece {
         let claim = claim(unfinished, asked.id, &mut state, &mut held).map_err(fault)?.ok_or_else(held_elsewhere)?;
         let size = unfinished.size(asked.id).map_err(fault)?;
         let end = held.unchecked_from.map_or(size, |from| from.min(size));
-        if end != asked.offset {
-            return Err(wrong_offset(end));
+        let from = state.asked_from(end);
+        if asked.offset != end && asked.offset != from {
+            return Err(wrong_offset(from));
         }
+        let end = asked.offset;
         match (state.length, asked.length) {
             (None, Some(length)) if length > limit => return Err(too_large(limit)),
             (None, Some(length)) if length >= end => state.length = Some(length),

@@ -372,8 +372,9 @@ pub struct Parts {
     files_max: usize,
     /// Whether the files may stay in the shared area: only a wish for privacy, which may come last, takes them out of it.
     may_share: Result<(), Fault>,
-    /// What `private=1` means: another store, or a refusal.
+    /// What `private=1` means: another store, or a refusal; and whether the form has said something of it.
     private: Result<Store, Fault>,
+    is_private_told: bool,
     folder: Option<RelPath<'static>>,
     files: Vec<(String, Box<dyn Draft>)>,
     open: Open,
@@ -402,7 +403,7 @@ impl Parts {
         private: Result<Store, Fault>,
     ) -> Parts {
         let (folder, files, open) = (None, Vec::new(), Open::Ignored);
-        Parts { store, room, on_conflict, files_max, may_share, private, folder, files, open }
+        Parts { store, room, on_conflict, files_max, may_share, private, is_private_told: false, folder, files, open }
     }
 
     fn begin(&mut self, part: &Part) -> Result<(), Fault> {
@@ -451,11 +452,16 @@ impl Parts {
                 }
                 Ok(())
             }
-            Open::Private(value) => match value.as_slice() {
-                b"" | b"0" => Ok(()),
-                b"1" => self.go_home(),
-                _ => Err(crate::site::body::bad_field("private")),
-            },
+            Open::Private(value) => {
+                if std::mem::replace(&mut self.is_private_told, true) {
+                    return Err(crate::site::body::bad_field("private"));
+                }
+                match value.as_slice() {
+                    b"" | b"0" => Ok(()),
+                    b"1" => self.go_home(),
+                    _ => Err(crate::site::body::bad_field("private")),
+                }
+            }
         }
     }
 
@@ -472,7 +478,8 @@ impl Parts {
     /// The files are private. Those that have come already lie on the wrong disk, and are copied.
     fn go_home(&mut self) -> Result<(), Fault> {
         if !self.store.area.is_shared() {
-            return Err(crate::site::body::bad_field("private"));
+            // The query has said so too.
+            return Ok(());
         }
         self.store = self.private.clone()?;
         for at in 0..self.files.len() {

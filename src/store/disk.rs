@@ -158,6 +158,12 @@ pub trait Unfinished: Send + Sync {
     /// How much content it has; `NotFound` when it has none any more.
     fn size(&self, id: PartialId) -> io::Result<u64>;
 
+    /// When its content last changed, as far as that can be told.
+    fn changed(&self, id: PartialId) -> io::Result<Wall> {
+        let _ = id;
+        Ok(Wall::default())
+    }
+
     /// Removes content and state, whichever there is.
     fn give_up(&self, id: PartialId) -> io::Result<()>;
 

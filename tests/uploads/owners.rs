@@ -329,6 +329,61 @@ fn a_form_and_an_upload_in_pieces_may_be_private() {
 }
 
 #[test]
+fn who_wishes_for_privacy_in_whatever_words_is_never_published() {
+    let share = inhabited(&[]);
+    let file = form(&[("name=\"file\"; filename=\"form\"", b"form")]);
+    let both = form(&[("name=\"private\"", b"1"), ("name=\"file\"; filename=\"both\"", b"both")]);
+    for (line, kind, body, path) in [
+        ("POST /upload?name=raw&private=1", BYTES, &b"raw"[..], "~ada/raw"),
+        ("POST /upload?name=bare&private", BYTES, b"bare", "~ada/bare"),
+        ("POST /upload?name=~odd&private=1", BYTES, b"odd", "~ada/~odd"),
+        ("POST /upload?name=json&private=1", JSON, b"{}", "~ada/json"),
+        ("POST /upload?private=1", MULTIPART, &file, "~ada/form"),
+        ("POST /upload?private=1", MULTIPART, &both, "~ada/both"),
+        ("POST /upload?name=raw&private=1&on_conflict=rename", BYTES, b"raw", "~ada/raw (2)"),
+        ("POST /upload?name=raw&private=1&on_conflict=overwrite", BYTES, b"new", "~ada/raw"),
+    ] {
+        let answer = share.send(line, &[kind, &shows("ada")], body);
+        let document = answer.json();
+        let file = if kind == MULTIPART { &document["files"][0] } else { &document["file"] };
+        assert_eq!((answer.status, &file["path"], &file["owner"]), (201, &json!(path), &json!("ada")), "{line}");
+        if kind != MULTIPART {
+            assert_eq!(answer.field("location"), document["filepath"].as_str());
+        }
+        let got = ask(&share, "ada", &format!("GET {}", file["url"].as_str().unwrap()));
+        assert_eq!(got.status, 200, "{line}");
+    }
+    let unnamed = share.send("POST /upload?private=1", &[JSON, &shows("ada")], "{}");
+    assert!(unnamed.json()["file"]["path"].as_str().unwrap().starts_with("~ada/upload_"), "{unnamed:?}");
+    let tus = ["Tus-Resumable: 1.0.0", "Upload-Length: 0", "Upload-Metadata: filename YQ==,private"];
+    let whole = share.send("POST /tus", &[&tus[..], &[&shows("ada")]].concat(), "");
+    assert_eq!(whole.field("content-location"), Some("/files/~ada/a"), "{whole:?}");
+    for (who, status, code) in [("", 401, "unauthorized"), ("operator", 403, "no_home")] {
+        for (line, kind) in [
+            ("POST /upload?name=x&private=1", BYTES),
+            ("POST /upload?private", JSON),
+            ("POST /upload?private=1", MULTIPART),
+        ] {
+            let answer = share.send(line, &[kind, &shows(who)], if kind == MULTIPART { &file } else { &b"{}"[..] });
+            assert!(answer.is(status, code), "{line} by {who}: {answer:?}");
+        }
+    }
+    assert!(share.send("POST /upload?name=x&private=yes", &[BYTES, &shows("ada")], "x").is(400, "bad_query"));
+    assert!(share.send("POST /upload?name=~x", &[BYTES, &shows("ada")], "x").is(400, "bad_name"));
+    share.comes_to_hold(&[]);
+    assert_eq!(share.send("POST /upload?name=x&private=0", &[BYTES, &shows("ada")], "x").status, 201);
+    share.comes_to_hold(&["x"]);
+
+    let share = inhabited(&["--shared-write", "operator"]);
+    assert_eq!(
+        share.send("POST /upload?name=x&private=1", &[BYTES, &shows("ada")], "x").status,
+        201,
+        "at home one may"
+    );
+    assert_eq!(share.send("POST /upload?name=x", &[BYTES, &shows("ada")], "x").status, 403);
+}
+
+#[test]
 fn an_upload_in_pieces_does_not_replace_what_is_not_ones_own() {
     let share = inhabited(&[]);
     assert_eq!(put(&share, "ada", "a", "ada's").status, 201);
