@@ -3,12 +3,13 @@
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::clock::Moment;
-use crate::config::{HASH_QUEUE, HASHERS};
+use crate::config::HASH_JOBS_MAX;
 use crate::http::fault::Fault;
 use crate::http::request::Method;
 use crate::http::response::Response;
@@ -29,7 +30,7 @@ use crate::server::context::{Call, Context};
 use crate::server::house::Rules;
 use crate::server::later::Mail;
 use crate::server::layer::Next;
-use crate::server::reply::{Reply, State};
+use crate::server::reply::{HELPER_MS, Reply, State};
 use crate::server::router::BadPattern;
 use crate::testing::Rehearsal;
 
@@ -75,7 +76,7 @@ impl<S: State> Server<S> {
             keeper: None,
             takes_signals: false,
             rules: Rules::default(),
-            marks: Marks { jobs_max: [QUEUE_MAX, QUEUE_MAX, QUEUE_MAX, HASHERS + HASH_QUEUE], ..Marks::default() },
+            marks: Marks { jobs_max: [QUEUE_MAX, QUEUE_MAX, QUEUE_MAX, HASH_JOBS_MAX], ..Marks::default() },
         }
     }
 
@@ -133,7 +134,7 @@ impl<S: State> Server<S> {
     where
         R: Into<Reply<S>> + Send + 'static,
     {
-        self.add_blocking_within(methods, pattern, Duration::from_millis(blocking::WITHIN_MS), work)
+        self.add_blocking_within(methods, pattern, Duration::from_millis(HELPER_MS), work)
     }
 
     /// The same with another time within which to answer.
@@ -206,8 +207,8 @@ impl<S: State> Server<S> {
     }
 
     /// Who keeps what [`Reply::Keep`] asks to be kept: a function that may block, on a thread of its own, is given all that waits and
-    /// says of each entry, in order, what became of it. Without one, everything of the program's own is lost; what mounted parts
-    /// keep has their own keeper.
+    /// says of each entry, in order, what became of it. What it says nothing of is lost, and all of a batch over which it panics.
+    /// Without a keeper everything of the program's own is lost; what mounted parts keep has their own.
     pub fn set_keeper(&mut self, keep: impl FnMut(Vec<S::Entry>) -> Vec<Verdict> + Send + 'static) {
         self.keeper = Some(Box::new(OwnKeeper(keep)));
     }
@@ -359,13 +360,20 @@ pub struct Running<S: State> {
 
 impl<S: State> Running<S> {
     /// One turn: sleeps until something happens, but no longer than `timeout`, and does what there is to do. Says how soon it wants
-    /// the next one although its descriptor tells nothing: zero for at once, `None` for never.
+    /// the next one although its descriptor tells nothing: zero for at once, `None` for never. When it has closed
+    /// ([`is_over`](Running::is_over)) there is nothing to do and nothing to sleep for.
     ///
     /// # Errors
     /// If the event loop fails.
     pub fn poll_once(&mut self, timeout: Duration) -> io::Result<Option<Duration>> {
+        if self.is_over() {
+            return Ok(None);
+        }
         let until = self.now().plus(millis(timeout));
         self.reactor.turn(Some(until))?;
+        if self.is_over() {
+            return Ok(None);
+        }
         let now = self.now();
         Ok(self.reactor.due().map(|due| Duration::from_millis(due.since(now))))
     }
@@ -457,7 +465,11 @@ struct OwnKeeper<F>(F);
 impl<E, D, F: FnMut(Vec<E>) -> Vec<Verdict> + Send> Keeper<E, D> for OwnKeeper<F> {
     fn keep(&mut self, batch: Vec<E>) -> Vec<Verdict> {
         let entries = batch.len();
-        let mut verdicts = (self.0)(batch);
+        // Whoever waits for a verdict has to hear one.
+        let mut verdicts = catch_unwind(AssertUnwindSafe(|| (self.0)(batch))).unwrap_or_else(|_| {
+            log::error!("the keeper panicked: {entries} entries are lost");
+            Vec::new()
+        });
         // What nothing is said of is not kept.
         verdicts.resize(entries, Verdict::Lost);
         verdicts

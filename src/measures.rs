@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use crate::cli::exit::RunError;
 use crate::config::choices::{AccessLog, LogFormat};
 use crate::config::limits::Limits;
-use crate::config::{Config, FILE_JOBS_MAX, HASH_QUEUE, HASHERS};
+use crate::config::{Config, FILE_JOBS_MAX, HASH_JOBS_MAX};
 use crate::http::headers::HEADERS_MOST;
 use crate::http::host::{HostList, HostRules};
 use crate::http::request::HeadLimits;
@@ -114,7 +114,7 @@ pub fn marks(config: &Config) -> Marks {
         write_idle_ms: limits.write_idle_ms,
         listener_bytes_max: limits.stream_queue_bytes,
         listeners_bytes_max: limits.stream_total_bytes,
-        jobs_max: [FILE_JOBS_MAX, FILE_JOBS_MAX, FILE_JOBS_MAX, HASHERS + HASH_QUEUE],
+        jobs_max: [FILE_JOBS_MAX, FILE_JOBS_MAX, FILE_JOBS_MAX, HASH_JOBS_MAX],
         drain_ms: limits.drain_ms,
     }
 }

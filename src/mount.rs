@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 #[cfg(feature = "_ledger")]
 use std::time::Duration;
 
+use crate::cli::folders::real;
 use crate::config::listen::Listen;
 use crate::embed::{Own, Server};
 #[cfg(feature = "_ledger")]
@@ -51,6 +52,9 @@ pub enum MountError {
     Folder(PathBuf, io::Error),
     /// Another server works in this data folder, or this one already has another.
     Taken(PathBuf),
+    /// The first folder is the second or lies in it, and one of them would show what the other is to keep: the database as a page,
+    /// say, or as an upload. Folders of pages may lie in one another.
+    Overlap(PathBuf, PathBuf),
     /// Two built-in routes are the same.
     Route(BadPattern),
 }
@@ -69,6 +73,9 @@ impl fmt::Display for MountError {
             MountError::Folder(path, error) => write!(f, "{} cannot be used: {error}", path.display()),
             MountError::Taken(path) => {
                 write!(f, "the data folder {} is another server's, or this one has another", path.display())
+            }
+            MountError::Overlap(inner, outer) => {
+                write!(f, "{} lies in {}: one would show what the other keeps", inner.display(), outer.display())
             }
             MountError::Route(error) => error.fmt(f),
         }
@@ -97,6 +104,16 @@ impl From<Unusable> for MountError {
     }
 }
 
+/// What a folder is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Keeps {
+    Pages,
+    #[cfg(feature = "files")]
+    Files,
+    #[cfg(feature = "_ledger")]
+    Data,
+}
+
 /// What is mounted, and how to reach it in a state of whatever type.
 pub(crate) struct Mounts<S: State> {
     lend: fn(&mut S) -> &mut Site,
@@ -107,6 +124,8 @@ pub(crate) struct Mounts<S: State> {
     place: Option<String>,
     /// Their data folder, and our hold on it.
     data: Option<(PathBuf, OwnedFd)>,
+    /// All folders, without links and dots.
+    folders: Vec<(Keeps, PathBuf)>,
     has_front: bool,
 }
 
@@ -119,6 +138,7 @@ impl<S: Lend<Site>> Mounts<S> {
             keeping: |hand, has_accounts, own| Box::new(Keeping::<S>::new(hand, has_accounts, own)),
             place: None,
             data: None,
+            folders: Vec::new(),
             has_front: false,
         }
     }
@@ -185,9 +205,10 @@ impl<S: Lend<Site>> Server<S> {
     /// At `/` it answers whatever no other route fits.
     ///
     /// # Errors
-    /// If the folder cannot be read, or the place is none, or taken.
+    /// If the folder cannot be read, or lies in another part's or has it in it; or the place is none, or taken.
     pub fn mount_static(&mut self, place: &str, folder: impl AsRef<Path>) -> Result<(), MountError> {
         let place = read_place(place)?;
+        let taken = self.check_folder(Keeps::Pages, folder.as_ref())?;
         let disk = start::folder(folder.as_ref(), Links::Inside)?;
         let mounts = self.mounts.get_or_insert_with(Mounts::new);
         if place.is_empty() && std::mem::replace(&mut mounts.has_front, true) {
@@ -204,6 +225,7 @@ impl<S: Lend<Site>> Server<S> {
         } else {
             self.inner.add_built_in(Method::Get, &format!("{place}/*path"), lent_handler(handler))?;
         }
+        self.take_folder(taken);
         let below = place.trim_start_matches('/').to_owned();
         self.inner.state().lend().www.push(Www::at(below, disk));
         Ok(())
@@ -213,7 +235,8 @@ impl<S: Lend<Site>> Server<S> {
     /// The folder is made if there is none.
     ///
     /// # Errors
-    /// If the folder cannot be used, files are mounted already, or another part stands at another place.
+    /// If the folder cannot be used, or lies in another part's or has it in it; if files are mounted already, or another part
+    /// stands at another place.
     #[cfg(feature = "files")]
     pub fn mount_files(&mut self, place: &str, folder: impl AsRef<Path>) -> Result<(), MountError> {
         let place = self.take_place(place)?;
@@ -221,8 +244,10 @@ impl<S: Lend<Site>> Server<S> {
         if self.inner.state().lend().files.is_some() {
             return Err(MountError::Twice("files"));
         }
+        let taken = self.check_folder(Keeps::Files, folder)?;
         std::fs::create_dir_all(folder).map_err(|error| MountError::Folder(folder.to_owned(), error))?;
         let files = start::files(folder)?;
+        self.take_folder(taken);
         self.inner.state().lend().files = Some(files);
         self.inner.add_alarm(|state, cx| {
             site::resume::look_around(state.lend(), cx).map(|(lane, task)| (lane, lent_task(task)))
@@ -237,7 +262,8 @@ impl<S: Lend<Site>> Server<S> {
     /// the folder `data`, which is made if there is none.
     ///
     /// # Errors
-    /// If the folder cannot be used, a chat is mounted already, or another part has another place or data folder.
+    /// If the folder cannot be used, or lies in another part's or has it in it; if a chat is mounted already, or another part has
+    /// another place or data folder.
     #[cfg(feature = "chat")]
     pub fn mount_chat(&mut self, place: &str, data: impl AsRef<Path>) -> Result<(), MountError> {
         let place = self.take_place(place)?;
@@ -256,7 +282,8 @@ impl<S: Lend<Site>> Server<S> {
     /// database of the folder `data`, which is made if there is none. With files, everybody has a private home.
     ///
     /// # Errors
-    /// If the folder cannot be used, accounts are mounted already, or another part has another place or data folder.
+    /// If the folder cannot be used, or lies in another part's or has it in it; if accounts are mounted already, or another part has
+    /// another place or data folder.
     #[cfg(feature = "accounts")]
     pub fn mount_accounts(&mut self, place: &str, data: impl AsRef<Path>) -> Result<(), MountError> {
         let place = self.take_place(place)?;
@@ -315,14 +342,38 @@ impl<S: Lend<Site>> Server<S> {
         if let Some((first, _)) = &mounts.data {
             return if first == data { Ok(()) } else { Err(MountError::Taken(data.to_owned())) };
         }
+        let taken = self.check_folder(Keeps::Data, data)?;
         let unusable = |error| MountError::Folder(data.to_owned(), error);
         start::make_private_folder(data).map_err(unusable)?;
         let held = process::hold_folder(data, HOLD_PATIENCE).map_err(unusable)?;
         let held = held.ok_or_else(|| MountError::Taken(data.to_owned()))?;
+        self.take_folder(taken);
+        let mounts = self.mounts.get_or_insert_with(Mounts::new);
         mounts.data = Some((data.to_owned(), held));
         let (site, hub) = self.inner.state_and_hub();
         site.lend().books = Some(start::books(data, hub)?);
         Ok(())
+    }
+
+    /// Whether a folder may be used for this beside those that are in use.
+    fn check_folder(&self, keeps: Keeps, folder: &Path) -> Result<(Keeps, PathBuf), MountError> {
+        let real = real(folder).map_err(|error| MountError::Folder(folder.to_owned(), error))?;
+        for (others, other) in self.mounts.iter().flat_map(|mounts| &mounts.folders) {
+            if keeps == Keeps::Pages && *others == Keeps::Pages {
+                continue;
+            }
+            if real.starts_with(other) {
+                return Err(MountError::Overlap(real, other.clone()));
+            }
+            if other.starts_with(&real) {
+                return Err(MountError::Overlap(other.clone(), real));
+            }
+        }
+        Ok((keeps, real))
+    }
+
+    fn take_folder(&mut self, taken: (Keeps, PathBuf)) {
+        self.mounts.get_or_insert_with(Mounts::new).folders.push(taken);
     }
 
     #[cfg(any(feature = "accounts", feature = "chat", feature = "files"))]

@@ -1,5 +1,6 @@
 //! What the kernel knows of a running server: its CPU time and its memory, with all threads and children.
 
+use std::collections::BTreeMap;
 use std::fs;
 
 /// CPU time of a family of processes.
@@ -39,8 +40,7 @@ pub fn cpu(pid: u32) -> Cpu {
     let mut sum = Cpu::default();
     for member in family(pid) {
         for task in tasks(member) {
-            let stat = fs::read_to_string(format!("/proc/{member}/task/{task}/schedstat")).unwrap_or_default();
-            sum.total_ns += stat.split(' ').next().and_then(|ns| ns.parse::<u64>().ok()).unwrap_or(0);
+            sum.total_ns += schedule(member, task, 0);
         }
         let stat = fs::read_to_string(format!("/proc/{member}/stat")).unwrap_or_default();
         // The name stands in parentheses and may hold anything; user and system time are the 12th and 13th after it.
@@ -50,6 +50,40 @@ pub fn cpu(pid: u32) -> Cpu {
         sum.system_ticks += fields.next().unwrap_or(0);
     }
     sum
+}
+
+/// How long each thread has had a CPU that is neither ours nor of whom we started, in nanoseconds.
+#[derive(Debug, Clone, Default)]
+pub struct Others(BTreeMap<u32, u64>);
+
+/// Everybody else on this machine, the kernel's own threads too.
+#[must_use]
+pub fn others() -> Others {
+    let ours = family(std::process::id());
+    let strangers = numbered("/proc").into_iter().filter(|pid| !ours.contains(pid));
+    let tasks = strangers.flat_map(|pid| tasks(pid).into_iter().map(move |task| (pid, task)));
+    Others(tasks.map(|(pid, task)| (task, schedule(pid, task, 0))).collect())
+}
+
+impl Others {
+    /// What they took since `earlier`. Of those who ended meanwhile nothing is known.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> u64 {
+        let before = |task| earlier.0.get(task).copied().unwrap_or(0);
+        self.0.iter().map(|(task, ns)| ns.saturating_sub(before(task))).sum()
+    }
+}
+
+/// How long a process's first thread has been ready to run and did not, in nanoseconds.
+#[must_use]
+pub fn delay_ns(pid: u32) -> u64 {
+    schedule(pid, pid, 1)
+}
+
+/// A figure of a thread's `schedstat`: time on a CPU, time ready for one.
+fn schedule(pid: u32, task: u32, at: usize) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{pid}/task/{task}/schedstat")).unwrap_or_default();
+    text.split_whitespace().nth(at).and_then(|ns| ns.parse().ok()).unwrap_or(0)
 }
 
 /// The proportional set size of a process and its descendants, in bytes.
@@ -142,5 +176,6 @@ mod tests {
         assert!(resident_bytes(me) >= memory_bytes(me));
         assert!((64 * 1024..=resident_bytes(me)).contains(&anonymous_bytes(me)));
         assert!(descriptors(me) >= 3);
+        assert!(!others().0.contains_key(&me) && others().since(&others()) < 1_000_000_000);
     }
 }

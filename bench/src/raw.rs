@@ -54,6 +54,13 @@ pub fn go_first() {
     unsafe { libc::sched_setscheduler(0, libc::SCHED_FIFO, &raw const priority) };
 }
 
+/// Takes only what all others leave of a core (`SCHED_IDLE`), for what only gets in the way of who measures.
+pub fn give_way() {
+    let priority = libc::sched_param { sched_priority: 0 };
+    // SAFETY: zero is this thread; the pointer is to a live structure, which the kernel only reads.
+    unsafe { libc::sched_setscheduler(0, libc::SCHED_IDLE, &raw const priority) };
+}
+
 /// A file mapped for reading, for as long as the process lives.
 ///
 /// # Errors

@@ -57,6 +57,14 @@ impl Results {
         median(self.values.get(&(row, column))?)
     }
 
+    /// The least of a figure.
+    #[must_use]
+    pub fn least(&self, contender: &str, figure: &str) -> Option<f64> {
+        let row = self.contenders.iter().position(|name| name == contender)?;
+        let column = self.figures.iter().position(|name| name == figure)?;
+        self.values.get(&(row, column))?.iter().copied().reduce(f64::min)
+    }
+
     /// The table: contenders by figures, and in each cell the ratio to the first contender.
     #[must_use]
     pub fn table(&self) -> String {

@@ -95,7 +95,10 @@ fn apart(config: &Config) -> Result<(), Mistake> {
 }
 
 /// The path without links and dots, also when its end is still to be made.
-fn real(path: &Path) -> io::Result<PathBuf> {
+///
+/// # Errors
+/// If it leads through what cannot be entered.
+pub fn real(path: &Path) -> io::Result<PathBuf> {
     let whole = std::path::absolute(path)?;
     let mut there = whole.as_path();
     let mut missing = Vec::new();

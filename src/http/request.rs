@@ -35,6 +35,7 @@ pub enum Method {
 
 impl Method {
     /// The methods this crate knows.
+    #[doc(hidden)]
     pub const ALL: [Method; 7] =
         [Method::Get, Method::Head, Method::Post, Method::Put, Method::Patch, Method::Delete, Method::Options];
 
@@ -175,6 +176,7 @@ type Fields<'i> = [MaybeUninit<httparse::Header<'i>>; HEADERS_MAX];
 
 impl<'a> Request<'a> {
     /// Reads a complete head: `head` ends with its empty line, and every LF in it follows a CR.
+    #[doc(hidden)]
     pub fn parse<'i: 'a>(
         head: &'i [u8],
         table: &'a mut HeaderTable<'i>,

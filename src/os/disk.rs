@@ -8,6 +8,7 @@
 //! A file appears under its name in one step and whole: it is written without a name (`O_TMPFILE`), synced, then linked.
 //! Where the file system cannot do that it is written under a hidden name that [`Disk::sweep`] knows.
 
+use std::any::Any;
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::OwnedFd;
@@ -132,22 +133,23 @@ impl Disk for FolderDisk {
         if from.is_root() || (from != to && to.strip(from.as_str()).is_some()) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let Some((from_folder, from_name)) = self.root.above(from)? else {
-            return Err(io::ErrorKind::InvalidInput.into());
-        };
-        let source = facts_at(&from_folder, from_name)?;
-        let Some((to_folder, to_name)) = self.root.above(to)? else {
-            return Err(io::ErrorKind::AlreadyExists.into());
-        };
-        if existing == Existing::Replace && source.kind == Kind::File {
-            refuse_folder(&to_folder, to_name)?;
-            rustix::fs::renameat(&from_folder, from_name, &to_folder, to_name)?;
-        } else {
-            rename_new(&from_folder, from_name, &to_folder, to_name, source.kind)?;
-        }
-        sync_folder(&to_folder)?;
-        if from.parent() != to.parent() {
-            sync_folder(&from_folder)?;
+        self.rename_to(from, self, to, existing, from.parent() == to.parent())
+    }
+
+    fn rename_into(
+        &self,
+        from: &RelPath<'_>,
+        other: &dyn Disk,
+        to: &RelPath<'_>,
+        existing: Existing,
+    ) -> io::Result<()> {
+        let other: &dyn Any = other;
+        let other = other.downcast_ref::<FolderDisk>().ok_or(io::ErrorKind::CrossesDevices)?;
+        self.rename_to(from, other, to, existing, false)?;
+        if self.root.modes != other.root.modes
+            && let Err(error) = other.settle(to, SWEEP_DEPTH_MAX)
+        {
+            log::error!("what was moved keeps its old rights: {error}");
         }
         Ok(())
     }
@@ -176,6 +178,63 @@ impl Disk for FolderDisk {
     fn unfinished(&self) -> Option<&dyn crate::store::disk::Unfinished> {
         Some(self)
     }
+}
+
+impl FolderDisk {
+    fn rename_to(
+        &self,
+        from: &RelPath<'_>,
+        other: &FolderDisk,
+        to: &RelPath<'_>,
+        existing: Existing,
+        is_same_folder: bool,
+    ) -> io::Result<()> {
+        let Some((from_folder, from_name)) = self.root.above(from)? else {
+            return Err(io::ErrorKind::InvalidInput.into());
+        };
+        let source = facts_at(&from_folder, from_name)?;
+        let Some((to_folder, to_name)) = other.root.above(to)? else {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        };
+        if existing == Existing::Replace && source.kind == Kind::File {
+            refuse_folder(&to_folder, to_name)?;
+            rustix::fs::renameat(&from_folder, from_name, &to_folder, to_name)?;
+        } else {
+            rename_new(&from_folder, from_name, &to_folder, to_name, source.kind)?;
+        }
+        sync_folder(&to_folder)?;
+        if !is_same_folder {
+            sync_folder(&from_folder)?;
+        }
+        Ok(())
+    }
+
+    /// What has come from another tree gets the mode that new files and folders have here. Those are made of the mode of the folder
+    /// it lies in, for nobody can ask for the umask without setting it.
+    fn settle(&self, path: &RelPath<'_>, depth: usize) -> io::Result<()> {
+        let above = self.root.resolve(&path.parent().unwrap_or_default(), FOLDER)?;
+        let given = Mode::from_raw_mode(rustix::fs::fstat(&above)?.st_mode);
+        let [file_mode, folder_mode] = self.root.modes;
+        match self.root.resolve(path, FILE).and_then(opened_as) {
+            Ok((fd, Kind::File)) => rustix::fs::fchmod(&fd, given & file_mode)?,
+            Ok((fd, Kind::Folder)) if depth > 0 => {
+                rustix::fs::fchmod(&fd, given & folder_mode)?;
+                for item in self.list(path)? {
+                    if let Ok(name) = RelPath::from_plain(&item.name) {
+                        self.settle(&path.join(&name), depth - 1)?;
+                    }
+                }
+            }
+            Ok(_) => {}
+            Err(error) => return Err(error),
+        }
+        Ok(())
+    }
+}
+
+fn opened_as(fd: OwnedFd) -> io::Result<(OwnedFd, Kind)> {
+    let kind = facts_of(&fd)?.kind;
+    Ok((fd, kind))
 }
 
 /// A file as it was opened.

@@ -512,5 +512,6 @@ impl<D: Send + 'static, E> Drop for Os<D, E> {
             log.close();
         }
         self.ledger.end();
+        self.tray.close();
     }
 }

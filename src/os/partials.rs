@@ -13,6 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::fs::{AtFlags, Dir, FlockOperation, Mode, OFlags};
 use rustix::io::Errno;
 
+use crate::clock::Wall;
 use crate::os::disk::FolderDisk;
 use crate::os::draft::{FolderDraft, Hidden};
 use crate::os::root::{FILE, FOLDER, sync_folder};
@@ -130,6 +131,11 @@ impl Unfinished for FolderDisk {
     fn size(&self, id: PartialId) -> io::Result<u64> {
         let stat = rustix::fs::statat(self.nook()?, id.to_string(), AtFlags::SYMLINK_NOFOLLOW)?;
         Ok(u64::try_from(stat.st_size).unwrap_or(0))
+    }
+
+    fn changed(&self, id: PartialId) -> io::Result<Wall> {
+        let stat = rustix::fs::statat(self.nook()?, id.to_string(), AtFlags::SYMLINK_NOFOLLOW)?;
+        Ok(Wall::from_seconds(u64::try_from(stat.st_mtime).unwrap_or(0)))
     }
 
     fn give_up(&self, id: PartialId) -> io::Result<()> {

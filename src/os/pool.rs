@@ -51,22 +51,28 @@ fn give_way() {
 
 /// What helpers have brought and the loop has not yet taken.
 pub struct Tray<D> {
-    happened: Mutex<Vec<Happening<D>>>,
+    /// `None` when the loop has gone, and nobody will ever take anything.
+    happened: Mutex<Option<Vec<Happening<D>>>>,
     waker: mio::Waker,
 }
 
 impl<D> Tray<D> {
     /// An empty tray that wakes the loop.
     pub fn new(waker: mio::Waker) -> Tray<D> {
-        Tray { happened: Mutex::new(Vec::new()), waker }
+        Tray { happened: Mutex::new(Some(Vec::new())), waker }
     }
 
-    /// Puts something down; wakes the loop if the tray was empty.
+    /// Puts something down; wakes the loop if the tray was empty. When the loop has gone it is dropped.
     pub fn put(&self, happening: Happening<D>) {
-        let mut happened = self.happened.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tray = self.happened.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(happened) = tray.as_mut() else {
+            // What is dropped may want to put something down itself.
+            drop(tray);
+            return;
+        };
         let was_empty = happened.is_empty();
         happened.push(happening);
-        drop(happened);
+        drop(tray);
         if was_empty {
             self.ring();
         }
@@ -81,7 +87,15 @@ impl<D> Tray<D> {
 
     /// Takes all.
     pub fn take(&self, into: &mut Vec<Happening<D>>) {
-        into.append(&mut self.happened.lock().unwrap_or_else(PoisonError::into_inner));
+        if let Some(happened) = self.happened.lock().unwrap_or_else(PoisonError::into_inner).as_mut() {
+            into.append(happened);
+        }
+    }
+
+    /// Nobody will take anything any more: what lies here is dropped, and whatever is still to come.
+    pub fn close(&self) {
+        let happened = self.happened.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(happened);
     }
 }
 
@@ -162,7 +176,7 @@ fn help<D>(lane: &LaneOf<D>, tray: &Tray<D>) {
             give_way();
         }
     }
-    let mut gives_way = false;
+    let (mut gives_way, mut has_hashed) = (false, false);
     loop {
         let since = Instant::now();
         let mut queue = lane.queue.lock().unwrap_or_else(PoisonError::into_inner);
@@ -189,13 +203,18 @@ fn help<D>(lane: &LaneOf<D>, tray: &Tray<D>) {
             queue = lane.bell.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
             queue.idle -= 1;
         };
+        let is_last = queue.jobs.is_empty();
         drop(queue);
         // Each turn of a hash is a whole tick of the system's clock: were it given a hundredth of a core that the loop keeps busy, one
         // request in a hundred would fall into one. So it gets what is left; a sign-in takes seconds then, and as long as ever where
-        // a core is free. What this lane does for nobody in particular, many wait for: it opens the ledger.
-        if lane.lane == Lane::Hash && key != Key::NOBODY && !gives_way {
-            gives_way = true;
-            give_way();
+        // a core is free. But one that comes alone, the first for as long as a helper stays, does not wait for whatever else this
+        // machine is busy with. What this lane does for nobody in particular, many wait for: it opens the ledger.
+        if lane.lane == Lane::Hash && key != Key::NOBODY {
+            if !gives_way && (has_hashed || !is_last) {
+                gives_way = true;
+                give_way();
+            }
+            has_hashed = true;
         }
         tray.put(Happening::Done { key, done: job() });
     }
@@ -231,6 +250,43 @@ mod tests {
                 thread::sleep(Duration::from_millis(1));
             }
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_hash_that_comes_alone_has_turns_of_its_own_and_those_after_it_take_what_is_left() {
+        const SOMEBODY: Key = Key { index: 1, age: 1 };
+        let policy = || -> u32 {
+            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+            stat.rsplit_once(')').unwrap().1.split_whitespace().nth(38).unwrap().parse().unwrap()
+        };
+        let policies = |jobs: &[usize]| -> Vec<u32> {
+            let poll = mio::Poll::new().unwrap();
+            let tray = Arc::new(Tray::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap()));
+            let pool = Pool::new([2, 2, 2, 1], Duration::from_secs(10), tray);
+            let (say, hear) = mpsc::channel();
+            let mut told = Vec::new();
+            for &count in jobs {
+                // Whoever comes together waits until all are there.
+                let all_there = Arc::new(std::sync::Barrier::new(2));
+                for number in 0..count {
+                    let (say, all_there) = (say.clone(), all_there.clone());
+                    let job = move || {
+                        if number == 0 {
+                            all_there.wait();
+                        }
+                        say.send(policy()).unwrap();
+                    };
+                    pool.spawn(Lane::Hash, SOMEBODY, Box::new(job));
+                }
+                all_there.wait();
+                told.extend((0..count).map(|_| hear.recv_timeout(Duration::from_secs(60)).unwrap()));
+            }
+            told
+        };
+        let (other, idle) = (libc::SCHED_OTHER as u32, libc::SCHED_IDLE as u32);
+        assert_eq!(policies(&[1, 1, 2]), [other, idle, idle, idle]);
+        assert_eq!(policies(&[3])[1..], [idle, idle]);
     }
 
     #[test]

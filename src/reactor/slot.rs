@@ -7,7 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::Bytes;
 
 use crate::clock::{Moment, Wall};
-use crate::config::{FILE_JOBS_MAX, HASH_QUEUE, HASHERS};
+use crate::config::{FILE_JOBS_MAX, HASH_JOBS_MAX};
 use crate::content::FileSpan;
 use crate::reactor::hub::{Dialect, Hub, Seat, Topic};
 use crate::reactor::outbox::Outbox;
@@ -140,7 +140,7 @@ impl Default for Marks {
             write_idle_ms: 30_000,
             listener_bytes_max: 64 << 10,
             listeners_bytes_max: 64 << 20,
-            jobs_max: [FILE_JOBS_MAX, FILE_JOBS_MAX, FILE_JOBS_MAX, HASHERS + HASH_QUEUE],
+            jobs_max: [FILE_JOBS_MAX, FILE_JOBS_MAX, FILE_JOBS_MAX, HASH_JOBS_MAX],
             drain_ms: 10_000,
         }
     }

@@ -3,6 +3,7 @@
 //! An idle connection owns its slot and nothing else: whatever a state needs lives in that state, boxed.
 
 use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::http::exchange::{Event, Exchange};
 use crate::http::fault::Fault;
@@ -14,8 +15,8 @@ use crate::reactor::system::{Entrance, Key, Lane, Peer, Signal, Verdict};
 use crate::server::access::Line;
 use crate::server::connection::answer::LINGER_SILENCE_MS;
 use crate::server::connection::state::{
-    Asked, Busy, DESK_HIGH, Phase, Waiting, Work, context, done_there, drop_there, follow_orphan, overloaded,
-    too_large, too_slow,
+    Asked, Busy, DESK_HIGH, Phase, Waiting, Work, context, done_there, drop_there, follow_orphan, orphans_context,
+    overloaded, too_large, too_slow,
 };
 use crate::server::connection::talking::follow_said_orphan;
 use crate::server::house::House;
@@ -105,8 +106,13 @@ impl<S: State> Connection<S> {
                 }
             }
             Reply::Offload(lane, task) => {
-                let lane = if lane == Lane::Writes { house.bodies.writers() } else { lane };
+                let writes = lane == Lane::Writes;
+                let lane = if writes { house.bodies.writers() } else { lane };
                 if !port.yard.has_room(lane) {
+                    if writes {
+                        // What it has in hand may block whoever lets go of it.
+                        port.spawn(Lane::Files, move || drop_there(task));
+                    }
                     return self.refuse(&overloaded(), line, house, port);
                 }
                 port.spawn(lane, move || Done::Step(task()));
@@ -118,7 +124,11 @@ impl<S: State> Connection<S> {
                     return self.refuse(&overloaded(), line, house, port);
                 }
                 let number = ticket.number;
-                port.spawn(lane, move || Done::Late(number, task()));
+                // The connection may be at its next request by then, whose mistake it is not.
+                port.spawn(lane, move || match catch_unwind(AssertUnwindSafe(task)) {
+                    Ok(step) => Done::Late(number, step),
+                    Err(_) => Done::Spoilt(number),
+                });
                 self.wait_for(ticket, line, port);
             }
             Reply::Keep(entry, decided) => {
@@ -191,12 +201,16 @@ impl<S: State> Connection<S> {
         port.pause();
     }
 
+    fn waits_for(&self, number: u64) -> bool {
+        matches!(&self.phase, Phase::Later(waiting) if waiting.ticket.number == number)
+    }
+
     /// An answer has come from elsewhere; it may be too late.
     fn take_late(&mut self, number: u64, step: Step<S>, house: &mut House<S>, port: &mut Port<'_, Self>) {
-        if matches!(&self.phase, Phase::Later(waiting) if waiting.ticket.number == number) {
+        if self.waits_for(number) {
             return self.step(step, house, port);
         }
-        let reply = step(&mut house.state, &mut context(port.yard, self.peer));
+        let reply = step(&mut house.state, &mut orphans_context(port.yard, self.peer));
         follow_orphan(reply, house, port.yard, port.key);
     }
 
@@ -445,6 +459,13 @@ impl<S: State> Protocol for Connection<S> {
             Done::Sunk(sunk) => self.take_sunk(sunk, house, port),
             Done::Drawn(drawn) => self.take_drawn(drawn, house, port),
             Done::Late(number, step) => self.take_late(number, step, house, port),
+            Done::Spoilt(number) => {
+                port.yard.counts.panics += 1;
+                if self.waits_for(number) {
+                    return self.on_panic(house, port);
+                }
+                log::error!("a handler panicked when its client had been told 504");
+            }
             Done::Thought(thought) => self.take_thought(thought, house, port),
             // A house is set up for nobody in particular.
             Done::Dropped | Done::Change(_) => {}
@@ -485,8 +506,12 @@ impl<S: State> Protocol for Connection<S> {
 
     fn on_panic(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
         log::error!("a handler panicked; its connection, from {}, is closed", self.peer.ip);
-        if let Phase::Talk(_) = &self.phase {
-            return self.end_talk(Some(CloseCode::INTERNAL), "a mistake of the server's", house, port);
+        match &self.phase {
+            Phase::Talk(_) => {
+                return self.end_talk(Some(CloseCode::INTERNAL), "a mistake of the server's", house, port);
+            }
+            Phase::Stream(_) => return self.end_stream(house, port),
+            _ => {}
         }
         self.take_work(port);
         port.leave();
@@ -506,13 +531,16 @@ impl<S: State> Protocol for Connection<S> {
         match self.phase {
             Phase::Stream(streaming) => streaming.end(house, yard, self.peer),
             Phase::Talk(talking) => talking.end(house, yard, self.peer),
-            Phase::Busy(busy) => {
-                if let Work::Receive(pump) = busy.work
-                    && let Some(rest) = pump.abandon()
-                {
-                    yard.spawn(nobody, Lane::Writes, move || done_there(rest));
+            Phase::Busy(busy) => match busy.work {
+                Work::Receive(pump) => {
+                    if let Some(rest) = pump.abandon() {
+                        yard.spawn(nobody, Lane::Writes, move || done_there(rest));
+                    }
                 }
-            }
+                // What has begun is finished. It cannot wait any more, but it can ask again.
+                Work::Wait { outlasts: true, again, .. } => yard.spawn(nobody, Lane::Writes, move || Done::Step(again)),
+                Work::Wait { .. } | Work::Collect { .. } => {}
+            },
             Phase::Sending(pull) => {
                 if let Some(source) = pull.abandon() {
                     yard.spawn(nobody, Lane::Files, move || drop_there(source));
@@ -537,6 +565,7 @@ impl<S: State> Protocol for Connection<S> {
                 follow_said_orphan(said, yard);
             }
             Done::Change(change) => yard.marks = change(house),
+            Done::Spoilt(_) => yard.counts.panics += 1,
             Done::Sunk(Sunk::Refused(_)) | Done::Dropped => {}
         }
     }

@@ -80,9 +80,15 @@ impl<'a> Call<'a> {
         let mail = self.mail.ok_or_else(|| {
             Fault::new(Status::SERVICE_UNAVAILABLE, "no_mail", "nothing can be answered from elsewhere here")
         })?;
-        let ticket = Ticket::new(self.route(), cx.now, within_ms);
+        let ticket = self.ticket(cx, within_ms);
         let answerer = Answerer::new(cx.key, &ticket, mail.clone());
         Ok((ticket, answerer))
+    }
+
+    /// A time for a helper's work, in milliseconds from now: for [`Reply::Within`](crate::server::reply::Reply::Within). If it takes
+    /// longer, the client is told 504 and the log names the route.
+    pub fn ticket(&self, cx: &Context<'_>, within_ms: u64) -> Ticket {
+        Ticket::new(self.route(), cx.now, within_ms)
     }
 
     /// Whether the body, as far as its length is told, is no longer than this.

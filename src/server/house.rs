@@ -60,9 +60,11 @@ pub struct Rules {
     pub secure_port: Option<u16>,
     /// How long browsers are to come encrypted only; zero for no word on it.
     pub hsts_seconds: u64,
-    /// The access log's form; `None` for no log.
+    /// The access log's form; `None` for no log. The command's: a program has no file for it, and counts in a layer.
+    #[doc(hidden)]
     pub access_log: Option<crate::server::access::Format>,
     /// Makes the pages that tell refusals, where they are to look like others.
+    #[doc(hidden)]
     pub painter: Option<Painter>,
 }
 
@@ -183,6 +185,7 @@ impl<S: State> House<S> {
 
     /// A request's way to its handler, in the order of the contract: host, path, cross-site guard, route.
     pub fn answer(&mut self, request: &Request<'_>, cx: &mut Context<'_>) -> Reply<S> {
+        self.state.on_request(request, cx);
         let reply = self.find(request, cx).unwrap_or_else(Reply::Refuse);
         if let Reply::Refuse(fault) = &reply
             && fault.status == Status::FORBIDDEN

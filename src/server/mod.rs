@@ -108,7 +108,7 @@ impl<S: State> Server<S> {
     where
         R: Into<Reply<S>>,
     {
-        self.router.set_rest(Box::new(move |state, call, cx| handler(state, call, cx).into()));
+        self.router.set_rest(Box::new(move |state, call, cx| bounded(handler(state, call, cx), call, cx)));
     }
 
     /// The same of a built-in part: the program's own is asked in its place.
@@ -168,9 +168,20 @@ fn add<S: State, R: Into<Reply<S>>>(
     pattern: &str,
     handler: impl Fn(&mut S, &Call<'_>, &mut Context<'_>) -> R + Clone + 'static,
 ) -> Result<(), BadPattern> {
+    // All of its methods, or none.
+    router.check(methods, pattern)?;
     for &method in methods {
         let handler = handler.clone();
-        router.add(method, pattern, Box::new(move |state, call, cx| handler(state, call, cx).into()))?;
+        router.add(method, pattern, Box::new(move |state, call, cx| bounded(handler(state, call, cx), call, cx)))?;
     }
     Ok(())
+}
+
+/// What a handler of the program's own replies; no helper it asks keeps its client waiting for ever.
+fn bounded<S: State>(reply: impl Into<Reply<S>>, call: &Call<'_>, cx: &Context<'_>) -> Reply<S> {
+    match reply.into() {
+        // Nearly all: for them there is nothing to be made.
+        reply @ (Reply::Send(_) | Reply::Refuse(_) | Reply::Later(_) | Reply::Stream { .. } | Reply::Talk(..)) => reply,
+        reply => reply.bounded(&call.route().into(), cx.now),
+    }
 }

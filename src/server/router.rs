@@ -31,17 +31,24 @@ pub enum Found<'a, S: State> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BadPattern {
-    /// It does not begin with a slash, has an empty or hidden segment, a nameless parameter, or a rest that is not last.
+    /// It does not begin with a slash, has an empty or hidden segment, a parameter whose name is none or is there twice, a rest
+    /// that is not last, or what no decoded path is meant to have: a query, a percent-encoded byte, another library's `{name}`
+    /// or `<name>`.
     Malformed(String),
     /// The same method and pattern were added before.
     Twice(String),
+    /// It is for no method, or for one that is answered 501 before any route is looked for.
+    NoMethod(String),
 }
 
 impl std::fmt::Display for BadPattern {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            BadPattern::Malformed(pattern) => write!(f, "{pattern:?} is not a pattern of a path"),
+            BadPattern::Malformed(pattern) => {
+                write!(f, "{pattern:?} is not a pattern of a path: fixed segments, :name, and *name as the last")
+            }
             BadPattern::Twice(pattern) => write!(f, "{pattern:?} was added twice"),
+            BadPattern::NoMethod(pattern) => write!(f, "{pattern:?} is for no method that is ever asked for"),
         }
     }
 }
@@ -75,15 +82,32 @@ impl<S: State> Router<S> {
     /// # Errors
     /// If it is no such thing, or was added before for the same method.
     pub fn add(&mut self, method: Method, pattern: &str, handler: Handler<S>) -> Result<(), BadPattern> {
-        let segments = read(pattern).ok_or_else(|| BadPattern::Malformed(pattern.to_owned()))?;
-        let known = self.routes.iter().position(|route| is_same(&route.pattern, &segments));
-        let at = known.unwrap_or_else(|| self.make(segments));
-        let place = &mut self.routes[at].handlers[index(method)];
-        if place.is_some() {
-            return Err(BadPattern::Twice(format!("{} {pattern}", method.name())));
-        }
-        *place = Some(handler);
+        let segments = self.check(&[method], pattern)?;
+        let at = self.known(&segments).unwrap_or_else(|| self.make(segments));
+        self.routes[at].handlers[index(method)] = Some(handler);
         Ok(())
+    }
+
+    /// Whether a route can be added for all these methods; says what its pattern is made of.
+    ///
+    /// # Errors
+    /// If it cannot.
+    pub fn check(&self, methods: &[Method], pattern: &str) -> Result<Vec<Segment>, BadPattern> {
+        let segments = read(pattern).ok_or_else(|| BadPattern::Malformed(pattern.to_owned()))?;
+        if methods.is_empty() || methods.contains(&Method::Unknown) {
+            return Err(BadPattern::NoMethod(pattern.to_owned()));
+        }
+        let route = self.known(&segments).map(|at| &self.routes[at]);
+        for (at, method) in methods.iter().enumerate() {
+            if methods[..at].contains(method) || route.is_some_and(|route| route.handlers[index(*method)].is_some()) {
+                return Err(BadPattern::Twice(format!("{} {pattern}", method.name())));
+            }
+        }
+        Ok(segments)
+    }
+
+    fn known(&self, segments: &[Segment]) -> Option<usize> {
+        self.routes.iter().position(|route| is_same(&route.pattern, segments))
     }
 
     fn make(&mut self, segments: Vec<Segment>) -> usize {
@@ -233,17 +257,33 @@ fn read(pattern: &str) -> Option<Vec<Segment>> {
     }
     let texts: Vec<&str> = rest.split('/').collect();
     let last = texts.len() - 1;
+    let mut names: Vec<&str> = Vec::new();
     let mut segments = Vec::new();
     for (at, text) in texts.into_iter().enumerate() {
-        segments.push(match text.split_at_checked(1)? {
-            (":", "") | ("*", "") => return None,
-            (":", name) => Segment::Parameter(name.to_owned()),
-            ("*", name) if at == last => Segment::Rest(name.to_owned()),
-            ("*", _) => return None,
-            _ => Segment::Fixed(RelPath::from_plain(text).ok()?.to_string()),
+        let is_rest = text.starts_with('*');
+        segments.push(match text.strip_prefix([':', '*']) {
+            Some(name) if !is_name(name) || names.contains(&name) || is_rest && at != last => return None,
+            Some(name) => {
+                names.push(name);
+                if is_rest { Segment::Rest(name.to_owned()) } else { Segment::Parameter(name.to_owned()) }
+            }
+            None if text.is_empty() || is_mistaken(text) => return None,
+            None => Segment::Fixed(RelPath::from_plain(text).ok()?.to_string()),
         });
     }
     Some(segments)
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|letter| letter.is_alphanumeric() || letter == '_' || letter == '-')
+}
+
+/// Whether a fixed segment is one by mistake: paths are held against it when they are decoded, and without their query.
+fn is_mistaken(text: &str) -> bool {
+    let is_within = |open, close| text.starts_with(open) && text.ends_with(close);
+    let is_encoded =
+        |(at, _)| text.as_bytes()[at + 1..].iter().take_while(|byte| byte.is_ascii_hexdigit()).count() >= 2;
+    text.contains(['?', '#']) || is_within('{', '}') || is_within('<', '>') || text.match_indices('%').any(is_encoded)
 }
 
 /// Whether two patterns fit the same paths.

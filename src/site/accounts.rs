@@ -16,9 +16,10 @@ use crate::site::entrance::Page;
 use crate::site::gate::{Principal, User, rights_of, session_ended};
 use crate::site::people::{
     Tried, accounts, bad_credentials, begin_own_try, begin_try, hash, hashing, keep, name, new_name, new_password,
-    settle, user_exists, value,
+    place, settle, user_exists, value,
 };
 use crate::site::post::{Back, post, post_try};
+use crate::site::reserve::Regular;
 use crate::site::spot::remove_home;
 use crate::site::state::Site;
 use crate::site::throttle::Outcome;
@@ -51,33 +52,59 @@ pub fn register(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Conte
         }
         // An invite that is not asked for is not used up.
         let invite = invite.filter(|_| signup == Signup::Invite);
-        if accounts.users.is_taken(&name) {
-            return Err(user_exists(&name));
-        }
-        let recovery = code(&accounts.random::<RECOVERY_BYTES>()?);
-        hash(site, cx, password, move |site, password, cx| {
-            let change = Change::Register {
-                name: name.as_str().into(),
-                password,
-                recovery: Some(Digest::of_code(&recovery)),
-                is_admin: false,
-                made: cx.wall,
-                invite,
-            };
-            keep(site, cx, change, move |site, kept, _| match kept {
-                Some(_) => {
-                    let user = site.accounts.as_ref().and_then(|accounts| accounts.users.named(&name)).map(value);
-                    let value = json!({"user": user, "recovery_code": recovery});
-                    back.shown_once(site, Page::Login, ("recovery", &recovery), Status::CREATED, &value).into()
-                }
-                None if site.accounts.as_ref().is_some_and(|accounts| accounts.users.is_taken(&name)) => {
-                    back.refuse(site, user_exists(&name))
-                }
-                None => {
-                    let detail = "the invite was used by somebody else";
-                    back.refuse(site, Fault::new(Status::FORBIDDEN, "signup_closed", detail))
-                }
-            })
+        make(site, cx, Newcomer { name, password, is_admin: false, invite, by: None, next: Page::Login }, back)
+    })
+}
+
+/// Somebody for whom an account is to be made.
+pub struct Newcomer {
+    /// A name that can be one.
+    pub name: String,
+    /// A password that will do.
+    pub password: String,
+    /// Whether it may do what the operator may.
+    pub is_admin: bool,
+    /// The invite that is used up by it.
+    pub invite: Option<Digest>,
+    /// Who makes it for somebody else.
+    pub by: Option<Regular>,
+    /// Where a person sees the recovery code.
+    pub next: Page,
+}
+
+/// Makes an account, whoever asked for it and may; the recovery code is told once.
+///
+/// # Errors
+/// 409 if the name is taken, 503 if too many wait to be hashed.
+pub fn make(site: &mut Site, cx: &Context<'_>, who: Newcomer, back: Back) -> Result<Reply<Site>, Fault> {
+    let Newcomer { name, password, is_admin, invite, by, next } = who;
+    let accounts = accounts(site)?;
+    if accounts.users.is_taken(&name) {
+        return Err(user_exists(&name));
+    }
+    let recovery = code(&accounts.random::<RECOVERY_BYTES>()?);
+    hash(site, cx, by, password, move |site, password, cx| {
+        let change = Change::Register {
+            name: name.as_str().into(),
+            password,
+            recovery: Some(Digest::of_code(&recovery)),
+            is_admin,
+            made: cx.wall,
+            invite,
+        };
+        keep(site, cx, change, move |site, kept, _| match kept {
+            Some(_) => {
+                let user = site.accounts.as_ref().and_then(|accounts| accounts.users.named(&name)).map(value);
+                let value = json!({"user": user, "recovery_code": recovery});
+                back.shown_once(site, next, ("recovery", &recovery), Status::CREATED, &value).into()
+            }
+            None if site.accounts.as_ref().is_some_and(|accounts| accounts.users.is_taken(&name)) => {
+                back.refuse(site, user_exists(&name))
+            }
+            None => {
+                let detail = "the invite was used by somebody else";
+                back.refuse(site, Fault::new(Status::FORBIDDEN, "signup_closed", detail))
+            }
         })
     })
 }
@@ -126,14 +153,15 @@ fn check_own(
     let ip = cx.peer.ip;
     let account = accounts(site)?.users.account(user.id).ok_or_else(session_ended)?;
     let (kept, name) = (account.password.clone(), user.name.clone());
+    let place = place(site, cx, Some(Regular::Within(user.id)))?;
     let tried = begin_own_try(site, user, ip, cx)?;
-    hashing(cx, move || {
+    Ok(hashing(cx, place, move || {
         let outcome = tried.check(|| kept.is_of(&password));
         Box::new(move |site, cx| match settle(site, tried, outcome, &Tried { name: &name, ip, by: "password" }, cx) {
             Ok(()) => then(site, kept, back, cx),
             Err(fault) => back.refuse(site, fault),
         })
-    })
+    }))
 }
 
 /// `POST /password`: every other session ends.
@@ -146,7 +174,7 @@ pub fn password(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Conte
         let owner = user.clone();
         check_own(site, cx, &owner, back, old, move |site, checked, back, cx| {
             let again = back.clone();
-            let hashed = hash(site, cx, new, move |site, password, cx| {
+            let hashed = hash(site, cx, Some(Regular::Within(user.id)), new, move |site, password, cx| {
                 let keeps = if let Credential::Session(id) = user.via { Some(id) } else { None };
                 let change = Change::SetPassword { account: user.id, checked: Some(checked), password, keeps };
                 keep(site, cx, change, move |site, kept, _| match kept {
@@ -189,7 +217,7 @@ pub fn reset(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<
         settle(site, tried, outcome, &Tried { name: &name, ip, by: "code" }, cx)
             .map_err(|fault| if outcome == Outcome::Wrong { bad_reset_code() } else { fault })?;
         let (account, proof) = found.ok_or_else(bad_reset_code)?;
-        hash(site, cx, new, move |site, password, cx| {
+        hash(site, cx, Some(Regular::Within(account)), new, move |site, password, cx| {
             let change = Change::Reset { account, proof, password, recovery: Digest::of_code(&recovery) };
             keep(site, cx, change, move |site, kept, _| match kept {
                 Some(_) => {

@@ -1,6 +1,6 @@
 //! Looking after other people's accounts, for admins and the operator.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::http::date;
 use crate::http::fault::Fault;
@@ -9,12 +9,14 @@ use crate::http::response::Response;
 use crate::http::status::Status;
 use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
+use crate::site::accounts::{Newcomer, make};
 use crate::site::body::{METHOD, Members, bad_field};
 use crate::site::entrance::Page;
 use crate::site::gate::Principal;
 use crate::site::listed::list;
-use crate::site::people::{accounts, hash, keep, name, new_name, new_password, user_exists, value};
+use crate::site::people::{accounts, keep, name, new_name, new_password, value};
 use crate::site::post::{Back, post};
+use crate::site::reserve::Regular;
 use crate::site::rows;
 use crate::site::spot::remove_home;
 use crate::site::state::Site;
@@ -24,47 +26,23 @@ use crate::store::users::{CODE_MS, INVITE_MS, INVITES_MAX};
 
 /// `GET /admin/users`.
 pub fn users(site: &mut Site, call: &Call<'_>, _: &mut Context<'_>) -> Result<Response, Fault> {
-    let prefix = site.config.path_prefix.clone();
     let rows = accounts(site)?.users.accounts().map(value).collect();
-    Ok(list(call, &prefix, "Users", "users", &rows::USERS, rows))
+    Ok(list(call, &site.config.path_prefix, "Users", "users", &rows::USERS, rows))
 }
 
 /// `POST /admin/users`: makes an account, whatever `signup` says.
 pub fn create(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+    let by = who.user().map_or(Regular::Operator, |user| Regular::Within(user.id));
     post(site, call, cx, Page::Admin, &who, move |site, mut members, back, cx| {
         let (given, password) = (members.need("username")?, members.need("password")?);
         let is_admin = members.flag("admin")?.unwrap_or(false);
         members.end()?;
         let name = new_name(&given)?;
         new_password(&password, &name)?;
-        let accounts = accounts(site)?;
-        if accounts.users.is_taken(&name) {
-            return Err(user_exists(&name));
-        }
-        if !accounts.users.has_room() {
+        if !accounts(site)?.users.has_room() {
             return Err(Fault::new(Status::FORBIDDEN, "too_many_users", "there is no room for another account"));
         }
-        let recovery = code(&accounts.random::<RECOVERY_BYTES>()?);
-        hash(site, cx, password, move |site, password, cx| {
-            let change = Change::Register {
-                name: name.as_str().into(),
-                password,
-                recovery: Some(Digest::of_code(&recovery)),
-                is_admin,
-                made: cx.wall,
-                invite: None,
-            };
-            keep(site, cx, change, move |site, kept, _| {
-                let user = site.accounts.as_ref().and_then(|accounts| accounts.users.named(&name)).map(value);
-                match kept {
-                    Some(_) => {
-                        let value = json!({"user": user, "recovery_code": recovery});
-                        back.shown_once(site, Page::Admin, ("recovery", &recovery), Status::CREATED, &value).into()
-                    }
-                    None => back.refuse(site, user_exists(&name)),
-                }
-            })
-        })
+        make(site, cx, Newcomer { name, password, is_admin, invite: None, by: Some(by), next: Page::Admin }, back)
     })
 }
 
@@ -131,13 +109,23 @@ pub fn reset(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<
         let code = code(&accounts(site)?.random::<CODE_BYTES>()?);
         let until = cx.wall.plus(CODE_MS);
         let change = Change::GiveCode { account, code: Digest::of_code(&code), until };
-        Ok(keep(site, cx, change, move |site, kept, _| match kept {
-            Some(_) => {
-                let value = json!({"code": code, "expires": date::rfc3339(until)});
-                back.shown_once(site, Page::Admin, ("code", &code), Status::OK, &value).into()
-            }
-            None => back.refuse(site, Fault::not_found()),
-        }))
+        let value = json!({"code": code, "expires": date::rfc3339(until)});
+        Ok(give(site, cx, change, back, ("code", code), (Status::OK, value)))
+    })
+}
+
+/// Keeps what hands out a secret, and tells it once.
+fn give(
+    site: &mut Site,
+    cx: &mut Context<'_>,
+    change: Change,
+    back: Back,
+    (what, secret): (&'static str, String),
+    (status, value): (Status, Value),
+) -> Reply<Site> {
+    keep(site, cx, change, move |site, kept, _| match kept {
+        Some(_) => back.shown_once(site, Page::Admin, (what, &secret), status, &value).into(),
+        None => back.refuse(site, Fault::not_found()),
     })
 }
 
@@ -153,12 +141,7 @@ pub fn invite(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context
         let invite = code(&accounts.random::<RECOVERY_BYTES>()?);
         let until = cx.wall.plus(INVITE_MS);
         let change = Change::Invite { secret: Digest::of_code(&invite), until };
-        Ok(keep(site, cx, change, move |site, kept, _| match kept {
-            Some(_) => {
-                let value = json!({"invite": invite, "expires": date::rfc3339(until)});
-                back.shown_once(site, Page::Admin, ("invite", &invite), Status::CREATED, &value).into()
-            }
-            None => back.refuse(site, Fault::not_found()),
-        }))
+        let value = json!({"invite": invite, "expires": date::rfc3339(until)});
+        Ok(give(site, cx, change, back, ("invite", invite), (Status::CREATED, value)))
     })
 }

@@ -212,7 +212,7 @@ impl Members {
 }
 
 /// 400 `bad_field` for a member that is not there.
-fn missing_field(name: &str) -> Fault {
+pub fn missing_field(name: &str) -> Fault {
     Fault::new(Status::BAD_REQUEST, "bad_field", format!("{name:?} is missing"))
 }
 

@@ -30,11 +30,21 @@ pub fn check(site: &Site) -> Result<(), Fault> {
     }
 }
 
+/// Whether nobody can say who somebody is: the database is there and cannot be read. What was never read is not wrong.
+pub fn is_blind(site: &Site) -> bool {
+    let is_unreadable = site.accounts.as_ref().is_some_and(|accounts| accounts.is_unreadable);
+    site.books.as_ref().is_some_and(|books| match books.state {
+        LedgerState::Shut => true,
+        LedgerState::Opening => is_unreadable,
+        LedgerState::Open | LedgerState::ReadOnly => false,
+    })
+}
+
 /// Goes on once the ledger has been opened: in the first moments of a run a helper may still be at it.
 pub fn when_open(
     site: &mut Site,
     cx: &mut Context<'_>,
-    then: impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> + 'static,
+    then: impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> + Send + 'static,
 ) -> Reply<Site> {
     match &site.books {
         Some(books) if matches!(books.state, LedgerState::Open | LedgerState::ReadOnly) => then(site, cx),

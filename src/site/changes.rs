@@ -1,10 +1,11 @@
 //! Changing the shared files: PUT, PATCH and DELETE of a file, and the same as plain posts for pages without script.
 //!
-//! A look at what stands somewhere and the deed that relies on it are one turn: no other change of ours comes between, so
-//! that `If-Match` loses nobody's work.
+//! A look at what stands somewhere, the deed that relies on it and what the ledger keeps of it are under one lock: no other change of
+//! ours comes between, so that `If-Match` loses nobody's work, and what somebody wrote is theirs.
 
 use std::io;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use serde_json::json;
 
@@ -18,19 +19,24 @@ use crate::http::status::Status;
 use crate::path::{PathFault, RelPath};
 use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
-use crate::site::body::{Kind as BodyKind, bad_field};
+use crate::site::body::{Kind as BodyKind, bad_field, missing_field, unknown_kind};
 use crate::site::files::{bad_name, describe, etag, files, note_stored, shown, target, url};
 use crate::site::gate::{Action, Principal, rights_of};
 use crate::site::kept::KeptHeaders;
 use crate::site::plain::page_of;
-use crate::site::receive::{Allowance, FileSink, Room, Store, Stored, read_place};
-use crate::site::spot::{Actor, Area, Spot, early_right, keep, owner_name, when_known};
+use crate::site::receive::{Allowance, FileSink, Room, Store, Stored, changes_of, read_place};
+use crate::site::spot::{Actor, Area, Spot, early_right, keep, locked, owner_name, when_known};
 use crate::site::state::{Site, disk_fault};
 use crate::site::upload::{body_length, read_name, read_on_conflict, refuse_coding};
 use crate::site::variant::precondition_failed;
+use crate::store::archive::Walk;
 use crate::store::disk::{Draft, Existing, FileFacts, Kind};
-use crate::store::owners::{self, Owner};
+use crate::store::locks::Place;
+use crate::store::owners;
 use crate::store::tree::{self, OnConflict, check_place};
+
+/// Where something stands, and what it is.
+type Stands = (RelPath<'static>, FileFacts);
 
 /// How often a PUT looks again when something came to stand in its place meanwhile.
 const LOOKS_MAX: usize = 8;
@@ -106,32 +112,37 @@ impl Put {
         let room = Room::new(&self.store, length, allowance)?;
         let draft = self.store.draft(&self.path, length).map_err(|error| self.store.fault(&error, &self.path))?;
         Ok(FileSink::new(draft, room, move |site, cx, draft| {
-            when_known(site, cx, move |site, _| self.finish(site, draft, actor, ip))
+            when_known(site, cx, move |site, cx| self.finish(site, cx, draft, actor, ip))
         }))
     }
 
     /// The file is whole: it takes its place, if it may.
-    fn finish(self, site: &mut Site, mut draft: Box<dyn Draft>, actor: Actor, ip: IpAddr) -> Reply<Site> {
-        let right = actor.may_change(site, &self.store.area, &self.path);
-        Reply::offload_write(move || {
-            let placed = self.place(&mut *draft, &right);
-            drop(draft);
-            move |site: &mut Site, cx: &mut Context<'_>| {
-                let Placed { stored, is_new, folders } = match placed {
-                    Ok(placed) => placed,
-                    Err(fault) => return fault.into(),
-                };
-                let area = self.store.area.clone();
-                let new = if is_new || site.files.as_ref().is_some_and(|files| files.owners.of(&stored.0).is_none()) {
-                    Some(stored.0.clone())
-                } else {
-                    None
-                };
-                let changes = made(folders, new, actor.as_owner());
-                keep(site, area.is_shared(), changes, cx, move |site, _| {
-                    answer_put(site, &area, &stored, is_new, ip).into()
-                })
-            }
+    fn finish(
+        self,
+        site: &mut Site,
+        cx: &mut Context<'_>,
+        mut draft: Box<dyn Draft>,
+        actor: Actor,
+        ip: IpAddr,
+    ) -> Reply<Site> {
+        let place = self.store.area.place(&self.path);
+        locked(site, cx, vec![place], move |site, _| {
+            let right = actor.may_change(site, &self.store.area, &self.path);
+            Reply::offload_write(move || {
+                let placed = self.place(&mut *draft, &right);
+                drop(draft);
+                move |site: &mut Site, cx: &mut Context<'_>| {
+                    let (stored, folders) = match placed {
+                        Ok(placed) => placed,
+                        Err(fault) => return fault.into(),
+                    };
+                    let area = self.store.area.clone();
+                    let changes = changes_of(site, std::slice::from_ref(&stored), folders, actor.as_owner());
+                    keep(site, area.is_shared(), changes, cx, move |site, _| {
+                        answer_put(site, &area, &stored, ip).into()
+                    })
+                }
+            })
         })
     }
 
@@ -148,15 +159,19 @@ impl Put {
         Ok(current)
     }
 
-    fn place(&self, draft: &mut dyn Draft, right: &Result<(), Fault>) -> Result<Placed, Fault> {
-        let _turn = self.store.take_turn();
+    /// Gives the file its name; says which folders were made for it.
+    fn place(
+        &self,
+        draft: &mut dyn Draft,
+        right: &Result<(), Fault>,
+    ) -> Result<(Stored, Vec<RelPath<'static>>), Fault> {
         for _ in 0..LOOKS_MAX {
             let is_new = self.look(right)?.is_none();
             let folders = if is_new { self.store.make_way(&self.path)? } else { Vec::new() };
             let existing = if is_new { Existing::Refuse } else { Existing::Replace };
             match draft.commit(&self.path, existing) {
-                Ok(facts) => return Ok(Placed { stored: (self.path.clone(), facts), is_new, folders }),
-                // New files wait for no turn; one has just come to stand here.
+                Ok(facts) => return Ok((Stored { path: self.path.clone(), facts, is_new }, folders)),
+                // Something has just come to stand here from elsewhere.
                 Err(error) if is_new && error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(self.store.fault(&error, &self.path)),
             }
@@ -165,22 +180,16 @@ impl Put {
     }
 }
 
-/// A file that has taken its place, and the folders that were made for it.
-struct Placed {
-    stored: Stored,
-    is_new: bool,
-    folders: Vec<RelPath<'static>>,
-}
-
-fn answer_put(site: &mut Site, area: &Area, (path, facts): &Stored, is_new: bool, ip: IpAddr) -> Response {
+fn answer_put(site: &mut Site, area: &Area, stored: &Stored, ip: IpAddr) -> Response {
+    let Stored { path, facts, is_new } = stored;
     let shown = area.show(path);
     note_stored(site, &shown, facts, ip);
     let owner = owner_name(site, area, path);
     let prefix = &site.config.path_prefix;
-    let status = if is_new { Status::CREATED } else { Status::OK };
+    let status = if *is_new { Status::CREATED } else { Status::OK };
     let document = describe(prefix, &shown, facts, owner.as_deref());
     let mut answer = Response::json(status, &document).header("ETag", &etag(facts));
-    if is_new {
+    if *is_new {
         answer.add_header("Location", &url(prefix, &shown));
     }
     answer
@@ -249,15 +258,27 @@ impl Change {
         Ok(facts)
     }
 
+    /// Goes on when it is known who made what, and nobody else changes what stands there, nor at another place.
+    fn locked(
+        self,
+        site: &mut Site,
+        cx: &mut Context<'_>,
+        other: Option<Place>,
+        then: impl FnOnce(&mut Site, Change) -> Reply<Site> + Send + 'static,
+    ) -> Reply<Site> {
+        let places = [self.from.area.place(&self.from.path)].into_iter().chain(other).collect();
+        when_known(site, cx, move |site, cx| locked(site, cx, places, move |site, _| then(site, self)))
+    }
+
     fn remove(self, site: &mut Site, cx: &mut Context<'_>) -> Reply<Site> {
-        when_known(site, cx, move |site, _| {
-            let right = self.asker.actor.may_change(site, &self.from.area, &self.from.path);
+        self.locked(site, cx, None, move |site, change| {
+            let right = change.asker.actor.may_change(site, &change.from.area, &change.from.path);
             Reply::offload_write(move || {
-                let removed = self.remove_now(right);
+                let removed = change.remove_now(right);
                 move |site: &mut Site, cx: &mut Context<'_>| match removed {
                     Err(fault) => fault.into(),
                     Ok(()) => {
-                        let Change { from, asker, .. } = self;
+                        let Change { from, asker, .. } = change;
                         log::info!("removed {}, for {}", shown(from.show().as_str()), asker.ip);
                         keep(
                             site,
@@ -275,77 +296,158 @@ impl Change {
     }
 
     fn remove_now(&self, right: Result<(), Fault>) -> Result<(), Fault> {
-        let _turn = self.store.take_turn();
         self.look()?;
         right?;
         self.store.disk.remove(&self.from.path).map_err(|error| disk_fault(&error, "remove a file"))
     }
 
-    fn rename(self, to: Spot, on_conflict: OnConflict, site: &mut Site, cx: &mut Context<'_>) -> Reply<Site> {
-        if to.area != self.from.area {
-            return bad_name("nothing is moved between a home and the shared area: send it there").into();
-        }
-        when_known(site, cx, move |site, _| {
-            let right = self.asker.actor.may_change(site, &self.from.area, &self.from.path);
-            let right_there = self.asker.actor.may_change(site, &to.area, &to.path);
+    fn rename(
+        self,
+        to: Spot,
+        on_conflict: OnConflict,
+        site: &mut Site,
+        cx: &mut Context<'_>,
+    ) -> Result<Reply<Site>, Fault> {
+        self.asker.actor.may_use(Action::SharedWrite, &to.area)?;
+        let min_free = site.config.limits.min_free_bytes;
+        let there = Store::of(files(site)?, &to.area, min_free)?;
+        let place = to.area.place(&to.path);
+        let place = if on_conflict == OnConflict::Rename { place.or_like() } else { place };
+        Ok(self.locked(site, cx, Some(place), move |site, change| {
+            let (from, actor) = (&change.from, &change.asker.actor);
+            let renaming = Renaming {
+                right: actor.may_change(site, &from.area, &from.path),
+                right_there: actor.may_change(site, &to.area, &to.path),
+                allowance: if from.area.is_shared() && !to.area.is_shared() {
+                    Allowance::of(site, actor)
+                } else {
+                    None
+                },
+                there,
+                to: to.path,
+                on_conflict,
+            };
             Reply::offload_write(move || {
-                let moved = self.rename_now(&to.path, on_conflict, right, right_there);
-                move |site: &mut Site, cx: &mut Context<'_>| {
-                    let Change { from, asker, .. } = self;
-                    let ((path, facts), folders) = match moved {
-                        Ok(moved) => moved,
-                        Err(fault) => return fault.into(),
-                    };
-                    let area = from.area;
-                    let (before, after) = (area.show(&from.path), area.show(&path));
-                    log::info!("moved {} to {}, for {}", shown(before.as_str()), shown(after.as_str()), asker.ip);
-                    let mut changes = made(folders, None, asker.actor.as_owner());
-                    changes.push(owners::Change::Moved(from.path, path.clone()));
-                    keep(site, area.is_shared(), changes, cx, move |site, _| {
-                        let owner = owner_name(site, &area, &path);
-                        answer(asker.page, || describe(&site.config.path_prefix, &after, &facts, owner.as_deref()))
-                    })
+                let moved = renaming.run(&change);
+                let area = renaming.there.area;
+                move |site: &mut Site, cx: &mut Context<'_>| match moved {
+                    Ok(moved) => change.renamed(site, cx, area, moved),
+                    Err(fault) => fault.into(),
                 }
             })
-        })
+        }))
     }
 
-    fn rename_now(
-        &self,
-        to: &RelPath<'_>,
-        on_conflict: OnConflict,
-        right: Result<(), Fault>,
-        right_there: Result<(), Fault>,
-    ) -> Result<(Stored, Vec<RelPath<'static>>), Fault> {
-        let _turn = self.store.take_turn();
-        self.look()?;
-        right?;
-        let from = &self.from.path;
-        if from != to && to.strip(from.as_str()).is_some() {
-            return Err(bad_name("nothing can be moved into itself"));
+    /// It lies elsewhere: the ledger is told.
+    fn renamed(self, site: &mut Site, cx: &mut Context<'_>, area: Area, moved: Moved) -> Reply<Site> {
+        let Change { from, asker, .. } = self;
+        let Moved { path, facts, folders, below } = moved;
+        let (before, after) = (from.show(), area.show(&path));
+        log::info!("moved {} to {}, for {}", shown(before.as_str()), shown(after.as_str()), asker.ip);
+        let owner = asker.actor.as_owner();
+        let made = |path: RelPath<'static>| owners::Change::Made(path, owner);
+        let mut changes: Vec<_> = if area.is_shared() { folders.into_iter().map(made).collect() } else { Vec::new() };
+        match (from.area.is_shared(), area.is_shared()) {
+            (true, true) => changes.push(owners::Change::Moved(from.path, path.clone())),
+            (true, false) => changes.push(owners::Change::Gone(from.path)),
+            (false, true) => {
+                // What lay there before has gone, and whose that was; what comes from a home is its owner's.
+                changes.push(owners::Change::Gone(path.clone()));
+                changes.extend([path.clone()].into_iter().chain(below).map(made));
+            }
+            (false, false) => {}
         }
-        let on_conflict = match on_conflict {
-            // What is not to be seen, or comes only now, gives way to nobody.
-            OnConflict::Overwrite if from != to && look(&self.store, to)?.is_none() => OnConflict::Error,
-            OnConflict::Overwrite if from != to => right_there.map(|()| on_conflict)?,
-            _ => on_conflict,
-        };
-        let folders = self.store.make_way(to)?;
-        let moved = tree::rename(&*self.store.disk, from, to, on_conflict).map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists | io::ErrorKind::IsADirectory => self.store.fault(&error, to),
-            _ => disk_fault(&error, "move a file"),
-        })?;
-        Ok((moved, folders))
+        keep(site, !changes.is_empty(), changes, cx, move |site, _| {
+            let owner = owner_name(site, &area, &path);
+            answer(asker.page, || describe(&site.config.path_prefix, &after, &facts, owner.as_deref()))
+        })
     }
 }
 
-/// What the ledger is told of folders and perhaps a file that are new.
-pub fn made(
+/// A change of names on its way to the disk.
+struct Renaming {
+    /// Whether what is there may go,
+    right: Result<(), Fault>,
+    /// and whether what is at its goal may.
+    right_there: Result<(), Fault>,
+    /// What somebody's files may have who takes home what was shared.
+    allowance: Option<Allowance>,
+    there: Store,
+    to: RelPath<'static>,
+    on_conflict: OnConflict,
+}
+
+/// Where something lies now.
+struct Moved {
+    path: RelPath<'static>,
+    facts: FileFacts,
+    /// Folders that were made for it.
     folders: Vec<RelPath<'static>>,
-    file: Option<RelPath<'static>>,
-    owner: Option<Owner>,
-) -> Vec<owners::Change> {
-    folders.into_iter().chain(file).map(|path| owners::Change::Made(path, owner)).collect()
+    /// What came with it from a home to where all share it.
+    below: Vec<RelPath<'static>>,
+}
+
+impl Renaming {
+    /// Does it. Blocks.
+    fn run(&self, change: &Change) -> Result<Moved, Fault> {
+        let here = &change.store;
+        let facts = change.look()?;
+        self.right.clone()?;
+        let (from, to) = (&change.from.path, &self.to);
+        let is_elsewhere = here.area != self.there.area;
+        let stays = !is_elsewhere && from == to;
+        if !is_elsewhere && !stays && to.strip(from.as_str()).is_some() {
+            return Err(bad_name("nothing can be moved into itself"));
+        }
+        if let Some(allowance) = &self.allowance {
+            allowance.take_home(from, &facts)?;
+        }
+        let on_conflict = match self.on_conflict {
+            // What is not to be seen, or comes only now, gives way to nobody.
+            OnConflict::Overwrite if !stays && look(&self.there, to)?.is_none() => OnConflict::Error,
+            OnConflict::Overwrite if !stays => self.right_there.clone().map(|()| OnConflict::Overwrite)?,
+            other => other,
+        };
+        let folders = self.there.make_way(to)?;
+        let moved = if is_elsewhere {
+            self.move_across(here, from, &facts, on_conflict)?
+        } else {
+            tree::rename(&*here.disk, from, to, on_conflict)
+        };
+        let (path, facts) = moved.map_err(|error| match error.kind() {
+            io::ErrorKind::AlreadyExists | io::ErrorKind::IsADirectory => self.there.fault(&error, to),
+            _ => disk_fault(&error, "move a file"),
+        })?;
+        let below = if is_elsewhere && facts.kind == Kind::Folder && self.there.area.is_shared() {
+            let walk = Walk::new(Arc::clone(&self.there.disk), path.clone(), false);
+            walk.into_iter().flatten().map(|(path, _)| path).collect()
+        } else {
+            Vec::new()
+        };
+        Ok(Moved { path, facts, folders, below })
+    }
+
+    /// Between a home and the shared area: another tree, perhaps of another file system.
+    fn move_across(
+        &self,
+        here: &Store,
+        from: &RelPath<'_>,
+        facts: &FileFacts,
+        on_conflict: OnConflict,
+    ) -> Result<io::Result<Stands>, Fault> {
+        let (disk, other) = (&*here.disk, &*self.there.disk);
+        match tree::rename_into(disk, from, other, &self.to, on_conflict) {
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices && facts.kind == Kind::Folder => {
+                let detail = "the home and the shared area lie on two file systems: move the files one by one";
+                Err(Fault::new(Status::CONFLICT, "other_file_system", detail))
+            }
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                Room::new(&self.there, Some(facts.size), None)?;
+                Ok(tree::copy_into(disk, from, other, &self.to, on_conflict))
+            }
+            moved => Ok(moved),
+        }
+    }
 }
 
 fn answer(page: Option<String>, document: impl FnOnce() -> serde_json::Value) -> Reply<Site> {
@@ -364,14 +466,15 @@ pub fn delete(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context
 /// `PATCH /files/<path>`: another name, or another path.
 pub fn patch(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     let from = target(call, &who)?;
-    if BodyKind::of(call.request)? != BodyKind::Json {
-        return Err(crate::site::body::unknown_kind("application/json"));
+    refuse_coding(call.request)?;
+    if BodyKind::of(call.request) != Ok(BodyKind::Json) {
+        return Err(unknown_kind("application/json"));
     }
     let on_conflict = query_on_conflict(call)?;
     let asker = Asker::of(site, call, who, cx);
     Ok(Reply::collect(site.config.limits.json_limit_bytes, move |site: &mut Site, body, cx| {
         let read = read_patch(&from, &asker.actor.who, &body, on_conflict);
-        read.and_then(|(to, on_conflict)| Ok(asker.change(site, from)?.rename(to, on_conflict, site, cx))).into()
+        read.and_then(|(to, on_conflict)| asker.change(site, from)?.rename(to, on_conflict, site, cx)).into()
     }))
 }
 
@@ -389,7 +492,7 @@ fn read_patch(
             Spot { area: from.area.clone(), path }
         }
         (None, Some(path)) => read_target(&path, who)?,
-        (None, None) => return Err(bad_field("name")),
+        (None, None) => return Err(missing_field("name")),
         (Some(_), Some(_)) => return Err(bad_field("path")),
     };
     Ok((to, read_word(word, on_conflict)?))
@@ -401,9 +504,9 @@ pub fn rename(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context
     post(site, call, who, cx, move |asker, kind, body, site, cx| {
         let [from, to, word] = kind.read(body, ["from", "to", "on_conflict"])?;
         let from = read_source(from, "from", &asker.actor.who)?;
-        let to = read_target(&to.ok_or_else(|| bad_field("to"))?, &asker.actor.who)?;
+        let to = read_target(&to.ok_or_else(|| missing_field("to"))?, &asker.actor.who)?;
         let on_conflict = read_word(word, on_conflict)?;
-        Ok(asker.change(site, from)?.rename(to, on_conflict, site, cx))
+        asker.change(site, from)?.rename(to, on_conflict, site, cx)
     })
 }
 
@@ -423,34 +526,38 @@ pub fn make_folder(
     who: Principal,
     cx: &mut Context<'_>,
 ) -> Result<Reply<Site>, Fault> {
-    post(site, call, who, cx, |asker, kind, body, site, _| {
+    post(site, call, who, cx, |asker, kind, body, site, cx| {
         let [path] = kind.read(body, ["path"])?;
-        let spot = read_target(&path.ok_or_else(|| bad_field("path"))?, &asker.actor.who)?;
-        let change = asker.change(site, spot)?;
-        Ok(Reply::offload_write(move || {
-            let made_folders = change.make_folder();
-            move |site: &mut Site, cx: &mut Context<'_>| {
-                let Change { from, asker, .. } = change;
-                match made_folders {
-                    Err(fault) => fault.into(),
-                    Ok(folders) => {
-                        log::info!("made the folder {}, for {}", shown(from.show().as_str()), asker.ip);
-                        let changes = made(folders, None, asker.actor.as_owner());
-                        keep(site, from.area.is_shared(), changes, cx, move |_, _| match asker.page {
-                            Some(page) => Response::redirect(Status::SEE_OTHER, &page).into(),
-                            None => {
-                                let document = json!({"status": "success", "dir": from.show().as_str()});
-                                Response::json(Status::CREATED, &document).into()
-                            }
-                        })
-                    }
-                }
-            }
-        }))
+        let spot = read_target(&path.ok_or_else(|| missing_field("path"))?, &asker.actor.who)?;
+        Ok(asker.change(site, spot)?.make(site, cx))
     })
 }
 
 impl Change {
+    fn make(self, site: &mut Site, cx: &mut Context<'_>) -> Reply<Site> {
+        self.locked(site, cx, None, |_, change| {
+            Reply::offload_write(move || {
+                let made = change.make_folder();
+                move |site: &mut Site, cx: &mut Context<'_>| {
+                    let Change { from, asker, .. } = change;
+                    let folders = match made {
+                        Ok(folders) => folders,
+                        Err(fault) => return fault.into(),
+                    };
+                    log::info!("made the folder {}, for {}", shown(from.show().as_str()), asker.ip);
+                    let changes = changes_of(site, &[], folders, asker.actor.as_owner());
+                    keep(site, from.area.is_shared(), changes, cx, move |_, _| match asker.page {
+                        Some(page) => Response::redirect(Status::SEE_OTHER, &page).into(),
+                        None => {
+                            let document = json!({"status": "success", "dir": from.show().as_str()});
+                            Response::json(Status::CREATED, &document).into()
+                        }
+                    })
+                }
+            })
+        })
+    }
+
     fn make_folder(&self) -> Result<Vec<RelPath<'static>>, Fault> {
         let path = &self.from.path;
         let mut folders = self.store.make_way(path)?;
@@ -499,7 +606,7 @@ fn read_word(word: Option<String>, asked: Option<OnConflict>) -> Result<OnConfli
 
 /// A path at which something is to be found. What can be nowhere is not found.
 fn read_source(path: Option<String>, field: &'static str, who: &Principal) -> Result<Spot, Fault> {
-    let path = path.ok_or_else(|| bad_field(field))?;
+    let path = path.ok_or_else(|| missing_field(field))?;
     match RelPath::from_plain(&path) {
         Ok(path) if path.is_root() => Err(bad_name("the path is empty")),
         Ok(path) => Spot::of(who, &path),

@@ -13,13 +13,13 @@ use crate::site::entrance::Page;
 use crate::site::gate::Principal;
 use crate::site::listed::list;
 use crate::site::people::{accounts, keep};
-use crate::site::post::{Back, delete, post};
+use crate::site::post::{delete, post};
 use crate::site::rows;
 use crate::site::state::Site;
 use crate::store::change::{Change, Which};
 use crate::store::scopes::Scopes;
 use crate::store::secret::{Digest, SECRET_BYTES, hex};
-use crate::store::users::TOKENS_MAX;
+use crate::store::users::{TOKENS_MAX, Users};
 
 /// What every API token begins with, so that one is known where it should not be.
 const TOKEN_START: &str = "hyt_";
@@ -34,10 +34,9 @@ const DAY_MS: u64 = 24 * 60 * 60 * 1000;
 /// `GET /sessions`.
 pub fn sessions(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Response, Fault> {
     let user = signed_in(&who)?;
-    let prefix = site.config.path_prefix.clone();
     let own = accounts(site)?.users.sessions_of(user.id, cx.wall);
     let rows: Vec<Value> = own.map(|session| rows::session(session, user.via)).collect();
-    Ok(list(call, &prefix, "Sessions", "sessions", &rows::SESSIONS, rows))
+    Ok(list(call, &site.config.path_prefix, "Sessions", "sessions", &rows::SESSIONS, rows))
 }
 
 /// `DELETE /sessions/<id>`, and the form that stands for it.
@@ -47,21 +46,17 @@ pub fn end_session(
     who: Principal,
     cx: &mut Context<'_>,
 ) -> Result<Reply<Site>, Fault> {
-    let (account, id) = (signed_in(&who)?.id, id(call)?);
-    let is_own = accounts(site)?.users.session(id).is_some_and(|session| session.account == account);
-    if !is_own {
-        return Err(Fault::not_found());
-    }
-    let change = Change::SignOut { account, which: Which::One(id) };
-    delete(site, call, cx, Page::Account, &who, move |site, back, cx| ended(site, cx, change, back))
+    end(site, call, who, cx, |users, account, id| {
+        let is_own = users.session(id).is_some_and(|session| session.account == account);
+        is_own.then_some(Change::SignOut { account, which: Which::One(id) })
+    })
 }
 
 /// `GET /tokens`.
 pub fn tokens(site: &mut Site, call: &Call<'_>, who: Principal, _: &mut Context<'_>) -> Result<Response, Fault> {
     let user = signed_in(&who)?;
-    let prefix = site.config.path_prefix.clone();
     let rows = accounts(site)?.users.tokens_of(user.id).map(rows::token).collect();
-    Ok(list(call, &prefix, "Tokens", "tokens", &rows::TOKENS, rows))
+    Ok(list(call, &site.config.path_prefix, "Tokens", "tokens", &rows::TOKENS, rows))
 }
 
 /// `POST /tokens`.
@@ -130,13 +125,28 @@ pub fn remove_token(
     who: Principal,
     cx: &mut Context<'_>,
 ) -> Result<Reply<Site>, Fault> {
+    end(site, call, who, cx, |users, account, id| {
+        let is_own = users.token(id).is_some_and(|token| token.account == account);
+        is_own.then_some(Change::RemoveToken { account, id })
+    })
+}
+
+/// Ends what the path names by its number; `of` is the change that does so, if it is this account's.
+fn end(
+    site: &mut Site,
+    call: &Call<'_>,
+    who: Principal,
+    cx: &mut Context<'_>,
+    of: impl FnOnce(&Users, i64, i64) -> Option<Change>,
+) -> Result<Reply<Site>, Fault> {
     let (account, id) = (signed_in(&who)?.id, id(call)?);
-    let is_own = accounts(site)?.users.token(id).is_some_and(|token| token.account == account);
-    if !is_own {
-        return Err(Fault::not_found());
-    }
-    let change = Change::RemoveToken { account, id };
-    delete(site, call, cx, Page::Account, &who, move |site, back, cx| ended(site, cx, change, back))
+    let change = of(&accounts(site)?.users, account, id).ok_or_else(Fault::not_found)?;
+    delete(site, call, cx, Page::Account, &who, move |site, back, cx| {
+        keep(site, cx, change, move |site, kept, _| match kept {
+            Some(_) => back.told(site, &json!({"status": "success"})).into(),
+            None => back.refuse(site, Fault::not_found()),
+        })
+    })
 }
 
 /// The number in the path; what is no number is nobody's.
@@ -144,11 +154,4 @@ fn id(call: &Call<'_>) -> Result<i64, Fault> {
     let text = call.parameter("id").unwrap_or_default();
     let is_number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
     text.parse().ok().filter(|_| is_number).ok_or_else(Fault::not_found)
-}
-
-fn ended(site: &mut Site, cx: &mut Context<'_>, change: Change, back: Back) -> Reply<Site> {
-    keep(site, cx, change, move |site, kept, _| match kept {
-        Some(_) => back.told(site, &json!({"status": "success"})).into(),
-        None => back.refuse(site, Fault::not_found()),
-    })
 }

@@ -17,7 +17,7 @@ use crate::http::response::Response;
 use crate::http::status::Status;
 #[cfg(feature = "ui")]
 use crate::server::context::{Call, Context};
-use crate::server::problem::escape;
+use crate::server::problem::{self, escape};
 #[cfg(feature = "ui")]
 use crate::site::built;
 #[cfg(feature = "ui")]
@@ -219,12 +219,7 @@ pub fn refused(site: &Site, asker: &Asker, fault: &Fault) -> Response {
         let field = format!("<input name=\"{name}\"");
         text = text.replacen(&field, &format!("{field} value=\"{}\"", escape(value)), 1);
     }
-    let answer = Response::html(fault.status, text);
-    let answer = answer.header("Cache-Control", "no-store");
-    match fault.retry_after {
-        Some(seconds) => answer.header("Retry-After", &seconds.to_string()),
-        None => answer,
-    }
+    problem::answer_with(fault, Some(text.into()))
 }
 
 /// What is filled into a page, as HTML.

@@ -8,15 +8,17 @@ use base64::engine::general_purpose::STANDARD;
 
 use crate::config::access::{Access, Rights};
 use crate::http::fault::Fault;
+use crate::http::form;
 use crate::http::headers::Field;
 use crate::http::request::{Method, Request};
 use crate::http::response::Response;
 use crate::http::status::Status;
-use crate::http::{form, forwarded};
 use crate::server::context::{Call, Context};
 use crate::server::problem;
-use crate::server::reply::{Ending, Reply};
+use crate::server::reply::{Ending, Reply, State};
+use crate::site::books;
 use crate::site::cookie::{self, Found};
+use crate::site::notice::Unheard;
 use crate::site::state::Site;
 use crate::store::owners::Owner;
 use crate::store::scopes::Scopes;
@@ -260,12 +262,12 @@ pub fn guard_for<R: Into<Reply<Site>>>(
     handler: impl Fn(&mut Site, &Call<'_>, Principal, &mut Context<'_>) -> R + Clone + 'static,
 ) -> impl Fn(&mut Site, &Call<'_>, &mut Context<'_>) -> Reply<Site> + Clone + 'static {
     move |site, call, cx| {
-        see_client(site, call.request, cx);
+        site.on_request(call.request, cx);
         let entered = match come(site, call, action, cx) {
             Ok(entered) => entered,
             Err(fault) => return refuse(site, call.request, fault),
         };
-        if let Err(fault) = pass(site, call, &entered.who, action, cx) {
+        if let Err(fault) = pass(site, call, &entered, action, cx) {
             let reply = refuse(site, call.request, fault);
             return match entered.is_stale {
                 true => with_cookie(reply, &cookie::clear(site.house_prefix(), cx.is_secure)),
@@ -293,10 +295,10 @@ impl Site {
     /// # Errors
     /// 401, 403 or 404 for who may not, 401 for credentials that are wrong, 429 for who comes too often.
     pub fn admit(&mut self, call: &Call<'_>, action: Action, cx: &mut Context<'_>) -> Result<Principal, Fault> {
-        see_client(self, call.request, cx);
-        let who = come(self, call, action, cx)?.who;
-        pass(self, call, &who, action, cx)?;
-        Ok(who)
+        self.on_request(call.request, cx);
+        let entered = come(self, call, action, cx)?;
+        pass(self, call, &entered, action, cx)?;
+        Ok(entered.who)
     }
 }
 
@@ -305,6 +307,14 @@ struct Entered {
     who: Principal,
     /// A cookie of ours was shown that is nobody's any more.
     is_stale: bool,
+    /// A cookie of ours was shown, and the ledger cannot say whose it is.
+    is_blind: bool,
+}
+
+impl Entered {
+    fn as_one(who: Principal) -> Entered {
+        Entered { who, is_stale: false, is_blind: false }
+    }
 }
 
 /// Finds out who comes.
@@ -322,7 +332,7 @@ fn come(site: &mut Site, call: &Call<'_>, action: Action, cx: &Context<'_>) -> R
 }
 
 /// Lets them pass, or does not.
-fn pass(site: &mut Site, call: &Call<'_>, who: &Principal, action: Action, cx: &Context<'_>) -> Result<(), Fault> {
+fn pass(site: &mut Site, call: &Call<'_>, entered: &Entered, action: Action, cx: &Context<'_>) -> Result<(), Fault> {
     let request = call.request;
     let came_directly = !is_proxied(request);
     if !came_directly && !site.has_warned_of_proxy && site.rights != site.network_rights {
@@ -336,23 +346,12 @@ fn pass(site: &mut Site, call: &Call<'_>, who: &Principal, action: Action, cx: &
     let is_local =
         action == Action::Metrics && came_directly && site.config.has_loopback_defaults() && cx.peer.ip.is_loopback();
     let terms = Terms { rights: if came_directly { site.rights } else { site.network_rights }, is_local };
-    authorize(who, action, target(action, call), &terms)?;
+    let allowed = authorize(&entered.who, action, target(action, call), &terms);
+    allowed.map_err(|fault| if entered.is_blind { books::shut() } else { fault })?;
     site.request_rate.take(cx.peer.ip, cx.now).map_err(|seconds| {
         site.tallies.throttled += 1;
         throttled(seconds)
     })
-}
-
-/// Puts the client that trusted proxies tell of in the place of the one at the other end.
-fn see_client(site: &Site, request: &Request<'_>, cx: &mut Context<'_>) {
-    let trusted = &site.config.trusted_proxies;
-    if trusted.is_empty() {
-        return;
-    }
-    let is_trusted = |ip| trusted.iter().any(|network| network.contains(ip));
-    let client = forwarded::client(&request.headers, cx.peer.ip, is_trusted);
-    cx.peer.ip = client.ip;
-    cx.is_secure |= client.is_secure;
 }
 
 /// A refusal; a browser's page is sent to the page where one signs in.
@@ -401,7 +400,21 @@ fn target<'a>(action: Action, call: &Call<'a>) -> Target<'a> {
 
 /// 429, for whoever came too often.
 pub fn throttled(seconds: u32) -> Fault {
-    Fault::new(Status::TOO_MANY_REQUESTS, "rate_limited", "too many requests from this address").retry_after(seconds)
+    Fault::new(Status::TOO_MANY_REQUESTS, "rate_limited", "too many requests in too short a time").retry_after(seconds)
+}
+
+/// 429, for whoever tried too often to come in.
+pub fn come_later(site: &mut Site, cx: &Context<'_>, seconds: u32) -> Fault {
+    site.tallies.throttled += 1;
+    tell_unheard(site, Unheard::Early, cx);
+    throttled(seconds)
+}
+
+/// Somebody who wanted to come in was not heard: the log tells of it, in a line for many.
+pub fn tell_unheard(site: &mut Site, why: Unheard, cx: &Context<'_>) {
+    if let Some(line) = site.notice.count(why, cx.peer.ip, cx.now) {
+        log::warn!("{line}");
+    }
 }
 
 /// 401, for a request that would do something for somebody who is no longer signed in.
@@ -414,11 +427,11 @@ fn enter(site: &mut Site, request: &Request<'_>, action: Action, cx: &Context<'_
     if let Some(value) = request.headers.get(Field::Authorization) {
         let is_repeated = request.headers.is_repeated(Field::Authorization);
         return match (!is_repeated).then(|| of_token(site, value, cx)).flatten() {
-            Some(who) => Ok(Entered { who, is_stale: false }),
+            Some(who) => Ok(Entered::as_one(who)),
             None => Err(wrong_token(site, cx)),
         };
     }
-    let guest = Entered { who: Principal::Guest, is_stale: false };
+    let guest = Entered::as_one(Principal::Guest);
     // Pages of other origins come with bearer tokens or as guests, whatever their browser sends along.
     if !request.headers.has(Field::Cookie) || is_foreign(&site.config.cors_origins, request) {
         return Ok(guest);
@@ -435,10 +448,13 @@ fn enter(site: &mut Site, request: &Request<'_>, action: Action, cx: &Context<'_
     if let Some((account, Credential::Session(id))) = accounts.users.find(&Digest::of(secret), cx.wall) {
         let who = Principal::User(User::of(account, Credential::Session(id), None));
         accounts.users.touch(id, cx.wall);
-        return Ok(Entered { who, is_stale: false });
+        return Ok(Entered::as_one(who));
     }
+    // Whose it is, nobody can say: what is open to all is shown, and the cookie stays.
+    let is_blind = books::is_blind(site);
     match request.method.is_safe() || action == Action::Enter {
-        true => Ok(Entered { is_stale: true, ..guest }),
+        true => Ok(Entered { is_stale: !is_blind, is_blind, ..guest }),
+        false if is_blind => Err(books::shut()),
         false => Err(session_ended()),
     }
 }
@@ -478,11 +494,13 @@ fn of_token(site: &mut Site, value: &[u8], cx: &Context<'_>) -> Option<Principal
     Some(Principal::User(user))
 }
 
-/// 401 for a token that is nobody's, or 429 for an address that has shown too many of them.
+/// 401 for a token that is nobody's, 503 where nobody can know whose it is, or 429 for an address that has shown too many of them.
 fn wrong_token(site: &mut Site, cx: &Context<'_>) -> Fault {
     if let Err(seconds) = site.login_rate.take(cx.peer.ip, cx.now) {
-        site.tallies.throttled += 1;
-        return throttled(seconds);
+        return come_later(site, cx, seconds);
+    }
+    if books::is_blind(site) {
+        return books::shut();
     }
     site.tallies.failed_sign_ins += 1;
     tell_failure("-", cx.peer.ip, "token");

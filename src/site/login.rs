@@ -16,15 +16,17 @@ use crate::site::cookie;
 use crate::site::entrance::{Page, own_address};
 use crate::site::gate::{Action, Principal};
 use crate::site::people::{
-    Tried, accounts, bad_credentials, begin_try, cost_and_salt, count_failure, count_try, hashing, keep, name, settle,
+    Tried, accounts, bad_credentials, begin_try, cost_and_salt, count_failure, count_try, hashing, keep, knows, name,
+    place, settle,
 };
 use crate::site::post::{Back, post, post_try};
 use crate::site::rate;
+use crate::site::reserve::{Place, Regular};
 use crate::site::state::Site;
 use crate::site::throttle::{Outcome, Try};
 use crate::store::change::{Change, Which};
 use crate::store::secret::{Digest, Hash, SECRET_BYTES, hex};
-use crate::store::users::{Credential, SESSION_MS};
+use crate::store::users::{Credential, Session};
 
 /// Of what a client calls itself, at most so much is kept.
 const AGENT_MAX: usize = 200;
@@ -37,6 +39,8 @@ pub struct Visit {
     agent: String,
     /// The session that the same browser has now: a new one takes its place, so that nobody can have planted it.
     replaces: Option<i64>,
+    /// Who they are already.
+    is_in: Option<Regular>,
     as_token: bool,
     next: Option<String>,
     back: Back,
@@ -54,6 +58,7 @@ impl Visit {
             ip: cx.peer.ip,
             agent: agent.chars().take(AGENT_MAX).collect(),
             replaces,
+            is_in: who.user().map(|user| Regular::Within(user.id)),
             as_token: false,
             next: None,
             back: Back::program(cx.is_secure),
@@ -89,8 +94,11 @@ fn try_password(
     books::check(site)?;
     // A name that can be nobody's costs the same as one that is nobody's.
     visit.name = name(given).unwrap_or_default();
+    let known = accounts(site)?.users.named(&visit.name).filter(|account| knows(account, visit.ip, cx.wall));
+    let regular = visit.is_in.or_else(|| known.map(|account| Regular::Known(account.id)));
+    let place = place(site, cx, regular)?;
     let tried = begin_try(site, &visit.name, visit.ip, cx)?;
-    check(site, cx, visit, tried, password)
+    check(site, cx, visit, (tried, place), password)
 }
 
 /// Signing in by a way of the program's own: its handler stands in the place of ours.
@@ -135,7 +143,13 @@ impl Site {
 }
 
 /// Has the password checked; for a name without an account, against a hash that nothing fits.
-fn check(site: &mut Site, cx: &Context<'_>, visit: Visit, tried: Try, password: String) -> Result<Reply<Site>, Fault> {
+fn check(
+    site: &mut Site,
+    cx: &Context<'_>,
+    visit: Visit,
+    (tried, place): (Try, Place),
+    password: String,
+) -> Result<Reply<Site>, Fault> {
     let (cost, salt) = cost_and_salt(site)?;
     let accounts = accounts(site)?;
     let found = accounts.users.named(&visit.name).filter(|account| account.is_open());
@@ -143,7 +157,7 @@ fn check(site: &mut Site, cx: &Context<'_>, visit: Visit, tried: Try, password: 
         Some(account) => (Some(account.id), account.password.clone()),
         None => (None, accounts.dummy.clone()),
     };
-    hashing(cx, move || {
+    Ok(hashing(cx, place, move || {
         let outcome = tried.check(|| hash.is_of(&password) && id.is_some());
         let id = id.filter(|_| outcome == Outcome::Right);
         let rehashed = id.filter(|_| !hash.costs(cost)).and_then(|_| Hash::of(&password, salt, cost));
@@ -152,7 +166,7 @@ fn check(site: &mut Site, cx: &Context<'_>, visit: Visit, tried: Try, password: 
             (Ok(()), None) => visit.back.refuse(site, bad_credentials()),
             (Err(fault), _) => visit.back.refuse(site, fault),
         })
-    })
+    }))
 }
 
 /// The password is right: a session begins.
@@ -182,14 +196,16 @@ fn let_in(
         replaces: visit.replaces,
         ends: accounts.users.crowded_out(id),
     };
-    let until = cx.wall.plus(SESSION_MS);
+    let began = cx.wall;
     keep(site, cx, change, move |site, kept, _| match kept {
         // Meanwhile the account was closed, or has another password.
         None => {
             count_failure(site, &visit.tried());
             visit.back.refuse(site, bad_credentials())
         }
-        Some(_) => {
+        Some(id) => {
+            let session = site.accounts.as_ref().and_then(|accounts| accounts.users.session(id));
+            let until = session.map_or(began, Session::until);
             let mut value = json!({"user": visit.name, "expires": date::rfc3339(until)});
             if visit.as_token {
                 value["token"] = json!(secret);

@@ -5,6 +5,7 @@ use crate::http::fault::Fault;
 use crate::http::response::{Body, Response};
 use crate::http::status::Status;
 use crate::server::context::{Call, Context};
+use crate::server::problem;
 use crate::server::reply::Reply;
 use crate::site::ask::Ask;
 use crate::site::books::when_open;
@@ -138,11 +139,7 @@ pub fn page_with(site: &Site, room: &str, fault: &Fault) -> Response {
     let ask = Ask::newest(if known { room } else { LOBBY }, true);
     let found = site.chat.as_ref().map(|chat| chat.history.newest(&ask.room, ask.limit)).unwrap_or_default();
     let page = chat_page::messages(&site.config.path_prefix, &rooms, fitting(&found, &ask), &ask, false, Some(fault));
-    let page = Response::html(fault.status, page).header("Cache-Control", "no-store").header("Vary", "Accept");
-    match fault.retry_after {
-        Some(seconds) => page.header("Retry-After", &seconds.to_string()),
-        None => page,
-    }
+    problem::answer_with(fault, Some(page.into())).header("Vary", "Accept")
 }
 
 #[cfg(test)]

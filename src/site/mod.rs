@@ -55,6 +55,7 @@ pub mod login;
 pub mod messages;
 #[cfg(feature = "chat")]
 pub mod news;
+pub mod notice;
 #[cfg(feature = "chat")]
 pub mod older;
 pub mod openapi;
@@ -86,6 +87,7 @@ pub mod presence;
 pub mod rate;
 #[cfg(feature = "files")]
 pub mod receive;
+pub mod reserve;
 #[cfg(feature = "files")]
 pub mod resume;
 #[cfg(feature = "chat")]
@@ -201,6 +203,7 @@ pub fn files(put: &mut Table<'_>) -> Result<(), BadPattern> {
     route_for(put, Post, "/rename", SharedWrite, plain::form(changes::rename))?;
     route_for(put, Post, "/remove", SharedWrite, plain::form(changes::remove))?;
     route_for(put, Post, "/dirs", SharedWrite, plain::form(changes::make_folder))?;
+    let put: &mut Table<'_> = &mut |method, pattern, handler| put(method, pattern, resume::as_tus(handler));
     route(put, Options, "/tus", Open, resume::options)?;
     route_for(put, Post, "/tus", SharedWrite, resume::create)?;
     route(put, Options, "/tus/:id", Open, resume::options)?;

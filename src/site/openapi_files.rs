@@ -86,6 +86,7 @@ pub fn upload(config: &Config) -> Value {
         &["file"],
         json!({
             "dir": {"type": "string", "description": "The folder the files go to; it stands before them."},
+            "private": {"type": "string", "enum": ["1", "0"], "description": "Whether they go to the sender's home."},
             "file": {
                 "type": "array",
                 "minItems": 1,
@@ -108,8 +109,13 @@ pub fn upload(config: &Config) -> Value {
         },
     });
     let answers = [(201, created), (303, answer("A form of a browser: back to the page."))];
+    let yes_or_no = json!({"type": "string", "enum": ["1", "0"], "default": "0"});
+    let private = query("private", yes_or_no, "Whether it goes to the sender's home.");
     operation("upload", "Store files", &answers, &[400, 401, 409, 411, 413, 415, 507])
-        .with("parameters", json!([query("name", name_schema(), "The file's name; not for forms."), on_conflict()]))
+        .with(
+            "parameters",
+            json!([query("name", name_schema(), "The file's name; not for forms."), on_conflict(), private]),
+        )
         .with("requestBody", body)
 }
 
@@ -201,7 +207,7 @@ pub fn patch(_: &Config) -> Value {
         .with("oneOf", json!([{"required": ["name"]}, {"required": ["path"]}]));
     let parameters: Vec<Value> = [file_path(), on_conflict()].into_iter().chain(guards()).collect();
     let answers = [(200, document_answer("The file at its new place.", schema("File")))];
-    operation("moveFile", "Give a file another name or path", &answers, &[400, 401, 404, 409, 412, 413, 415])
+    operation("moveFile", "Give a file another name or path", &answers, &[400, 401, 404, 409, 412, 413, 415, 507])
         .with("parameters", json!(parameters))
         .with("requestBody", json!({"required": true, "content": {"application/json": {"schema": wanted}}}))
 }
@@ -222,7 +228,8 @@ pub fn delete(_: &Config) -> Value {
 fn post(id: &str, summary: &str, answers: [(u16, Value); 1], body: &Value) -> Value {
     let [done] = answers;
     let answers = [done, (303, answer("A form of a browser: back to the page."))];
-    operation(id, summary, &answers, &[400, 401, 404, 409, 412, 413, 415]).with("requestBody", object_or_form(body))
+    operation(id, summary, &answers, &[400, 401, 404, 409, 412, 413, 415, 507])
+        .with("requestBody", object_or_form(body))
 }
 
 /// `POST /rename`.

@@ -5,14 +5,17 @@ use std::net::IpAddr;
 use serde_json::{Value, json};
 
 use crate::clock::Wall;
+use crate::config::{HASH_QUEUE, HASHERS};
 use crate::http::date;
 use crate::http::fault::Fault;
 use crate::http::status::Status;
 use crate::server::context::Context;
 use crate::server::reply::{Lane, Reply, Step, Verdict};
 use crate::site::books;
-use crate::site::gate::{User, tell_failure, throttled};
+use crate::site::gate::{User, come_later, tell_failure, tell_unheard};
+use crate::site::notice::Unheard;
 use crate::site::rate;
+use crate::site::reserve::{Place, Regular};
 use crate::site::state::{Accounts, Site};
 use crate::site::throttle::{Outcome, Try};
 use crate::store::change::Change;
@@ -74,10 +77,7 @@ pub fn bad_credentials() -> Fault {
 
 /// One more try to come in from an address.
 pub fn count_try(site: &mut Site, cx: &Context<'_>) -> Result<(), Fault> {
-    site.login_rate.take(cx.peer.ip, cx.now).map_err(|seconds| {
-        site.tallies.throttled += 1;
-        throttled(seconds)
-    })
+    site.login_rate.take(cx.peer.ip, cx.now).map_err(|seconds| come_later(site, cx, seconds))
 }
 
 /// Whether an address is refused more often than anybody is who waits as they are told.
@@ -95,36 +95,28 @@ pub fn release(site: &mut Site, cx: &mut Context<'_>) {
 
 /// Begins a try at an account from an address.
 pub fn begin_try(site: &mut Site, name: &str, ip: IpAddr, cx: &Context<'_>) -> Result<Try, Fault> {
-    begin(site, cx, |accounts| {
-        let network = rate::network(ip);
-        let since = |seen: Wall| cx.wall.as_millis().saturating_sub(seen.as_millis());
-        let is_known = accounts.users.named(name).is_some_and(|account| {
-            account.known.iter().any(|(known, seen)| *known == network && since(*seen) < KNOWN_MS)
-        });
-        accounts.throttle.begin(name, network, is_known, cx.now)
-    })
+    let accounts = accounts(site)?;
+    let is_known = accounts.users.named(name).is_some_and(|account| knows(account, ip, cx.wall));
+    let begun = accounts.throttle.begin(name, rate::network(ip), is_known, cx.now);
+    begun.map_err(|seconds| come_later(site, cx, seconds))
+}
+
+/// Whether an address signed in to an account lately.
+pub fn knows(account: &Account, ip: IpAddr, now: Wall) -> bool {
+    let network = rate::network(ip);
+    let since = |seen: Wall| now.as_millis().saturating_sub(seen.as_millis());
+    account.known.iter().any(|(known, seen)| *known == network && since(*seen) < KNOWN_MS)
 }
 
 /// Begins a try of somebody who is signed in at their own account: nobody else's tries are in its way.
 pub fn begin_own_try(site: &mut Site, user: &User, ip: IpAddr, cx: &Context<'_>) -> Result<Try, Fault> {
     match user.via {
-        Credential::Session(id) => begin(site, cx, |accounts| accounts.throttle.begin_own(id, cx.now)),
+        Credential::Session(id) => {
+            let begun = accounts(site)?.throttle.begin_own(id, cx.now);
+            begun.map_err(|seconds| come_later(site, cx, seconds))
+        }
         Credential::Token(_) => begin_try(site, &user.name, ip, cx),
     }
-}
-
-fn begin(
-    site: &mut Site,
-    cx: &Context<'_>,
-    begin: impl FnOnce(&mut Accounts) -> Result<Try, u32>,
-) -> Result<Try, Fault> {
-    if !cx.has_room(Lane::Hash) {
-        return Err(busy());
-    }
-    begin(accounts(site)?).map_err(|seconds| {
-        site.tallies.throttled += 1;
-        throttled(seconds)
-    })
 }
 
 /// What was tried: whose account it is, from where, and by what.
@@ -142,10 +134,8 @@ pub struct Tried<'a> {
 /// # Errors
 /// 401 for what is wrong, 429 for what was not looked at.
 pub fn settle(site: &mut Site, tried: Try, outcome: Outcome, what: &Tried<'_>, cx: &Context<'_>) -> Result<(), Fault> {
-    accounts(site)?.throttle.settle(tried, outcome, cx.now).map_err(|seconds| {
-        site.tallies.throttled += 1;
-        throttled(seconds)
-    })?;
+    let settled = accounts(site)?.throttle.settle(tried, outcome, cx.now);
+    settled.map_err(|seconds| come_later(site, cx, seconds))?;
     match outcome {
         Outcome::Right => Ok(()),
         Outcome::Wrong | Outcome::Spent => {
@@ -166,40 +156,57 @@ pub fn busy() -> Fault {
     Fault::new(Status::SERVICE_UNAVAILABLE, "overloaded", "too many are signing in; try again soon").retry_after(2)
 }
 
-/// Has a helper hash, one at a time, then takes the step it returns.
-pub fn hashing(cx: &Context<'_>, task: impl FnOnce() -> Step<Site> + Send + 'static) -> Result<Reply<Site>, Fault> {
-    if !cx.has_room(Lane::Hash) {
-        return Err(busy());
+/// A place in the queue of those whose passwords are hashed. Where it is full there are a few more, for who was here before.
+///
+/// # Errors
+/// 503 if there is none.
+pub fn place(site: &mut Site, cx: &Context<'_>, who: Option<Regular>) -> Result<Place, Fault> {
+    if cx.jobs_out(Lane::Hash) < HASHERS + HASH_QUEUE {
+        return Ok(Place::ordinary());
     }
+    let reserve = &mut accounts(site)?.reserve;
+    let reserved = who.filter(|_| cx.has_room(Lane::Hash)).and_then(|who| reserve.take(who));
+    reserved.ok_or_else(|| {
+        tell_unheard(site, Unheard::Crowded, cx);
+        busy()
+    })
+}
+
+/// Has a helper hash, one at a time, then takes the step it returns.
+pub fn hashing(cx: &Context<'_>, place: Place, task: impl FnOnce() -> Step<Site> + Send + 'static) -> Reply<Site> {
     let ip = cx.peer.ip;
-    Ok(Reply::Offload(
+    Reply::Offload(
         Lane::Hash,
         Box::new(move || {
             let step = task();
             let there: Step<Site> = Box::new(move |site: &mut Site, cx: &mut Context<'_>| {
+                // The next hash of the same one takes it again.
+                drop(place);
                 cx.peer.ip = ip;
                 step(site, cx)
             });
             there
         }),
-    ))
+    )
 }
 
 /// Hashes a new password on a helper, then goes on.
 pub fn hash(
     site: &mut Site,
     cx: &Context<'_>,
+    who: Option<Regular>,
     password: String,
     then: impl FnOnce(&mut Site, Hash, &mut Context<'_>) -> Reply<Site> + Send + 'static,
 ) -> Result<Reply<Site>, Fault> {
     let (cost, salt) = cost_and_salt(site)?;
-    hashing(cx, move || {
+    let place = place(site, cx, who)?;
+    Ok(hashing(cx, place, move || {
         let hash = Hash::of(&password, salt, cost);
         Box::new(move |site, cx| match hash {
             Some(hash) => then(site, hash, cx),
             None => busy().into(),
         })
-    })
+    }))
 }
 
 /// What a new hash is made with.
@@ -213,7 +220,7 @@ pub fn keep(
     site: &mut Site,
     cx: &mut Context<'_>,
     change: Change,
-    then: impl FnOnce(&mut Site, Option<i64>, &mut Context<'_>) -> Reply<Site> + 'static,
+    then: impl FnOnce(&mut Site, Option<i64>, &mut Context<'_>) -> Reply<Site> + Send + 'static,
 ) -> Reply<Site> {
     let ip = cx.peer.ip;
     books::when_open(site, cx, move |site, _| {

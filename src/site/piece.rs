@@ -18,10 +18,9 @@ use crate::path::RelPath;
 use crate::server::context::Context;
 use crate::server::problem;
 use crate::server::reply::{Reply, Sink, Step};
-use crate::site::changes::made;
 use crate::site::files::{files, note_stored, url};
-use crate::site::receive::{Allowance, Room, Store, Stored};
-use crate::site::spot::{Actor, Area, keep, when_known};
+use crate::site::receive::{Allowance, Room, Store, Stored, changes_of};
+use crate::site::spot::{Actor, Area, keep, locked, when_known};
 use crate::site::state::{Site, disk_fault};
 use crate::store::disk::{Claim, Disk, Growing, PartialId, Unfinished};
 use crate::store::partial::{Held, Hold, LIFETIME_MS, State, Turn};
@@ -219,9 +218,11 @@ impl Piece {
         let claim = claim(unfinished, asked.id, &mut state, &mut held).map_err(fault)?.ok_or_else(held_elsewhere)?;
         let size = unfinished.size(asked.id).map_err(fault)?;
         let end = held.unchecked_from.map_or(size, |from| from.min(size));
-        if end != asked.offset {
-            return Err(wrong_offset(end));
+        let from = state.asked_from(end);
+        if asked.offset != end && asked.offset != from {
+            return Err(wrong_offset(from));
         }
+        let end = asked.offset;
         match (state.length, asked.length) {
             (None, Some(length)) if length > limit => return Err(too_large(limit)),
             (None, Some(length)) if length >= end => state.length = Some(length),
@@ -329,7 +330,7 @@ impl Piece {
             None
         };
         let stored = replaced.unwrap_or_else(|| store.commit(&mut **file, &state.path, OnConflict::Rename, &Ok(())))?;
-        self.state.place = Some(stored.0.clone());
+        self.state.place = Some(stored.path.clone());
         // The file is where it should be; that this is not written down costs its sender a question.
         if let Err(error) = unfinished(&*self.store.disk)?.mark(self.id, &self.state.write()) {
             log::error!("the end of the upload {:?} cannot be written down: {error}", self.id);
@@ -338,7 +339,12 @@ impl Piece {
     }
 
     /// All of the upload has come: it takes its place.
-    fn settle(mut self: Box<Self>, site: &mut Site) -> Reply<Site> {
+    fn settle(self: Box<Self>, site: &mut Site, cx: &mut Context<'_>) -> Reply<Site> {
+        let place = self.store.area.place(&self.state.path).or_like();
+        locked(site, cx, vec![place], move |site, _| self.settle_now(site))
+    }
+
+    fn settle_now(mut self: Box<Self>, site: &mut Site) -> Reply<Site> {
         let may_replace = self.actor.may_change(site, &self.store.area, &self.state.path).is_ok();
         Reply::offload_write(move || {
             let placed = self.place(may_replace);
@@ -347,15 +353,13 @@ impl Piece {
             drop(self);
             move |site: &mut Site, cx: &mut Context<'_>| {
                 note(site, id, &state, placed.is_ok());
-                let ((path, facts), folders) = match placed {
+                let (stored, folders) = match placed {
                     Ok(placed) => placed,
                     Err(fault) => return refused(&fault),
                 };
-                let has_owner = site.files.as_ref().is_some_and(|files| files.owners.of(&path).is_some());
-                let replaces = state.on_conflict == OnConflict::Overwrite && path == state.path && has_owner;
-                let changes = made(folders, (!replaces).then(|| path.clone()), owner);
+                let changes = changes_of(site, std::slice::from_ref(&stored), folders, owner);
                 keep(site, area.is_shared(), changes, cx, move |site, _| {
-                    note_stored(site, &area.show(&path), &facts, ip);
+                    note_stored(site, &area.show(&stored.path), &stored.facts, ip);
                     let response = if is_new { created(site, id, at, state.until) } else { answer(Status::NO_CONTENT) };
                     whole(site, &area, &state, response, at).into()
                 })
@@ -406,7 +410,7 @@ impl Sink<Site> for Piece {
         match self.end() {
             Ok(true) => Box::new(move |site, cx| {
                 note(site, self.id, &self.state, false);
-                when_known(site, cx, move |site, _| self.settle(site))
+                when_known(site, cx, move |site, cx| self.settle(site, cx))
             }),
             ended => {
                 let (id, state) = (self.id, self.state.clone());

@@ -6,6 +6,7 @@ use crate::http::headers::Field;
 use crate::http::negotiate::prefers_html;
 use crate::http::response::Response;
 use crate::server::context::{Call, Context};
+use crate::server::problem;
 use crate::server::reply::Reply;
 use crate::site::entrance::own_address;
 use crate::site::frame;
@@ -53,9 +54,5 @@ fn refused(prefix: &str, fault: &Fault) -> Response {
     const FORM: &str = "<form id=\"upload\"";
     let sentence = format!("<p class=\"error\" role=\"alert\">{}</p>\n    {FORM}", frame::sentence(&fault.detail));
     let page = frame::below(prefix, frame::FILES).replacen(FORM, &sentence, 1);
-    let answer = Response::html(fault.status, page).header("Cache-Control", "no-store");
-    match fault.retry_after {
-        Some(seconds) => answer.header("Retry-After", &seconds.to_string()),
-        None => answer,
-    }
+    problem::answer_with(fault, Some(page.into()))
 }

@@ -2,7 +2,7 @@
 //! it is complete; a body that ends early leaves nothing.
 
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use crate::http::fault::Fault;
 use crate::http::multipart::{Event, Multipart, Part};
@@ -10,11 +10,12 @@ use crate::http::status::Status;
 use crate::path::RelPath;
 use crate::server::context::Context;
 use crate::server::reply::{Reply, Sink, Step};
-use crate::site::files::bad_name;
+use crate::site::files::{bad_name, shown};
 use crate::site::spot::{Actor, Area};
 use crate::site::state::{Files, Site, disk_fault};
 use crate::store::archive::Walk;
 use crate::store::disk::{Disk, Draft, FileFacts, Kind};
+use crate::store::owners::{Change, Owner};
 use crate::store::tree::{self, OnConflict, check_name, check_place};
 
 /// How many bytes go to the disk between two looks at how full it is.
@@ -24,7 +25,21 @@ const LOOK_EVERY: u64 = 16 << 20;
 const FIELD_BYTES_MAX: usize = 16 * 256;
 
 /// A file that is stored.
-pub type Stored = (RelPath<'static>, FileFacts);
+pub struct Stored {
+    /// Under which path.
+    pub path: RelPath<'static>,
+    /// What is known of it.
+    pub facts: FileFacts,
+    /// Whether nothing was there before.
+    pub is_new: bool,
+}
+
+/// What the ledger is told of files that were stored, and of folders that were made for them. What replaced another keeps its owner.
+pub fn changes_of(site: &Site, stored: &[Stored], folders: Vec<RelPath<'static>>, owner: Option<Owner>) -> Vec<Change> {
+    let has_owner = |path: &RelPath<'_>| site.files.as_ref().is_some_and(|files| files.owners.of(path).is_some());
+    let new = stored.iter().filter(|one| one.is_new || !has_owner(&one.path)).map(|one| one.path.clone());
+    folders.into_iter().chain(new).map(|path| Change::Made(path, owner)).collect()
+}
 
 /// Where files are stored, as a helper has it.
 #[derive(Clone)]
@@ -33,7 +48,6 @@ pub struct Store {
     pub disk: Arc<dyn Disk>,
     /// Which part of the files it is.
     pub area: Area,
-    turn: Arc<Mutex<()>>,
     /// What must stay free.
     min_free: u64,
 }
@@ -47,18 +61,12 @@ impl Store {
     /// # Errors
     /// 404 for a home where there are none.
     pub fn of(files: &Files, area: &Area, min_free: u64) -> Result<Store, Fault> {
-        Ok(Store { disk: area.disk(files)?, area: area.clone(), turn: Arc::clone(&files.turn), min_free })
+        Ok(Store { disk: area.disk(files)?, area: area.clone(), min_free })
     }
 
     /// What the disk's refusal to store a file means to who sent it.
     pub fn fault(&self, error: &io::Error, path: &RelPath<'_>) -> Fault {
         store_fault(error, &self.area.show(path))
-    }
-
-    /// Waits until no other change is between its look and its deed.
-    pub fn take_turn(&self) -> MutexGuard<'_, ()> {
-        // Whoever panicked while it held the turn left nothing half done: each deed is one step.
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Begins a file for `path`. Its folder may still be missing: until it is complete it can lie anywhere.
@@ -81,7 +89,7 @@ impl Store {
     }
 
     /// Gives a draft its name, or one like it. `right` says whether what stands there may be replaced, and has been heeded
-    /// for what a look has found: but something may have come since, while the draft was synced.
+    /// for what a look has found: but something may have come since, from elsewhere.
     pub fn commit(
         &self,
         draft: &mut dyn Draft,
@@ -92,16 +100,14 @@ impl Store {
         let fault = |error: io::Error| self.fault(&error, path);
         draft.sync().map_err(fault)?;
         if on_conflict != OnConflict::Overwrite {
-            // What is new needs no turn: the kernel refuses where something stands.
-            return tree::commit(draft, path, on_conflict).map_err(fault);
+            return commit(draft, path, on_conflict).map_err(fault);
         }
-        let _turn = self.take_turn();
         for _ in 0..LOOKS {
             if self.look(path, on_conflict)?.is_some() {
                 right.clone()?;
-                return tree::commit(draft, path, on_conflict).map_err(fault);
+                return commit(draft, path, on_conflict).map_err(fault);
             }
-            match tree::commit(draft, path, OnConflict::Error) {
+            match commit(draft, path, OnConflict::Error) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 stored => return stored.map_err(fault),
             }
@@ -123,6 +129,11 @@ impl Store {
             (Err(error), _) => Err(disk_fault(&error, "look for a shared file")),
         }
     }
+}
+
+fn commit(draft: &mut dyn Draft, path: &RelPath<'_>, on_conflict: OnConflict) -> io::Result<Stored> {
+    let (path, facts) = tree::commit(draft, path, on_conflict)?;
+    Ok(Stored { path, facts, is_new: on_conflict != OnConflict::Overwrite })
 }
 
 /// What the disk's refusal to store a file under this path means to who sent it.
@@ -165,13 +176,32 @@ impl Allowance {
 
     /// What is left of it. Blocks: it looks at every file.
     fn left(&self) -> u64 {
-        let home = self.homes.iter().filter_map(|(disk, root)| Walk::new(Arc::clone(disk), root.clone(), false).ok());
-        let private: u64 =
-            home.flatten().filter(|(_, item)| item.facts.kind == Kind::File).map(|(_, item)| item.facts.size).sum();
-        let facts = self.paths.iter().filter_map(|path| self.shared.facts(path).ok());
-        let shared: u64 = facts.filter(|facts| facts.kind == Kind::File).map(|facts| facts.size).sum();
-        self.most.saturating_sub(private.saturating_add(shared))
+        let private: u64 = self.homes.iter().map(|(disk, root)| bytes_below(disk, root)).sum();
+        self.most.saturating_sub(private.saturating_add(self.shared_bytes(&RelPath::ROOT)))
     }
+
+    /// How much of what is shared, at a path and below it, counts already.
+    fn shared_bytes(&self, path: &RelPath<'_>) -> u64 {
+        let paths = self.paths.iter().filter(|own| own.strip(path.as_str()).is_some());
+        let facts = paths.filter_map(|path| self.shared.facts(path).ok());
+        facts.filter(|facts| facts.kind == Kind::File).map(|facts| facts.size).sum()
+    }
+
+    /// Whether what is shared at a path, and all below it, may become private. Blocks.
+    ///
+    /// # Errors
+    /// 507 if it may not.
+    pub fn take_home(&self, path: &RelPath<'_>, facts: &FileFacts) -> Result<(), Fault> {
+        let bytes = if facts.kind == Kind::File { facts.size } else { bytes_below(&self.shared, path) };
+        if bytes.saturating_sub(self.shared_bytes(path)) > self.left() { Err(over_quota()) } else { Ok(()) }
+    }
+}
+
+/// The bytes of all files below a folder.
+fn bytes_below(disk: &Arc<dyn Disk>, folder: &RelPath<'_>) -> u64 {
+    let walk = Walk::new(Arc::clone(disk), folder.clone().into_owned(), false);
+    let items = walk.into_iter().flatten().map(|(_, item)| item);
+    items.filter(|item| item.facts.kind == Kind::File).map(|item| item.facts.size).sum()
 }
 
 /// The room that a body takes, and what it must leave.
@@ -342,8 +372,9 @@ pub struct Parts {
     files_max: usize,
     /// Whether the files may stay in the shared area: only a wish for privacy, which may come last, takes them out of it.
     may_share: Result<(), Fault>,
-    /// What `private=1` means: another store, or a refusal.
+    /// What `private=1` means: another store, or a refusal; and whether the form has said something of it.
     private: Result<Store, Fault>,
+    is_private_told: bool,
     folder: Option<RelPath<'static>>,
     files: Vec<(String, Box<dyn Draft>)>,
     open: Open,
@@ -372,7 +403,7 @@ impl Parts {
         private: Result<Store, Fault>,
     ) -> Parts {
         let (folder, files, open) = (None, Vec::new(), Open::Ignored);
-        Parts { store, room, on_conflict, files_max, may_share, private, folder, files, open }
+        Parts { store, room, on_conflict, files_max, may_share, private, is_private_told: false, folder, files, open }
     }
 
     fn begin(&mut self, part: &Part) -> Result<(), Fault> {
@@ -421,11 +452,16 @@ impl Parts {
                 }
                 Ok(())
             }
-            Open::Private(value) => match value.as_slice() {
-                b"" | b"0" => Ok(()),
-                b"1" => self.go_home(),
-                _ => Err(crate::site::body::bad_field("private")),
-            },
+            Open::Private(value) => {
+                if std::mem::replace(&mut self.is_private_told, true) {
+                    return Err(crate::site::body::bad_field("private"));
+                }
+                match value.as_slice() {
+                    b"" | b"0" => Ok(()),
+                    b"1" => self.go_home(),
+                    _ => Err(crate::site::body::bad_field("private")),
+                }
+            }
         }
     }
 
@@ -442,7 +478,8 @@ impl Parts {
     /// The files are private. Those that have come already lie on the wrong disk, and are copied.
     fn go_home(&mut self) -> Result<(), Fault> {
         if !self.store.area.is_shared() {
-            return Err(crate::site::body::bad_field("private"));
+            // The query has said so too.
+            return Ok(());
         }
         self.store = self.private.clone()?;
         for at in 0..self.files.len() {
@@ -492,35 +529,24 @@ impl Complete {
     /// folders were made.
     pub fn store(self, rights: &[Result<(), Fault>]) -> Result<(Vec<Stored>, Vec<RelPath<'static>>), Fault> {
         let Complete { store, on_conflict, places, mut files } = self;
-        let mut are_new = Vec::with_capacity(files.len());
         for (path, right) in places.iter().zip(rights) {
-            let is_new = store.look(path, on_conflict)?.is_none();
-            if !is_new && on_conflict == OnConflict::Overwrite {
+            if store.look(path, on_conflict)?.is_some() && on_conflict == OnConflict::Overwrite {
                 right.clone()?;
             }
-            are_new.push(is_new);
         }
         let mut stored: Vec<Stored> = Vec::with_capacity(files.len());
-        let (mut undone, mut folders) = (Vec::new(), Vec::new());
-        for (((path, right), is_new), draft) in places.iter().zip(rights).zip(are_new).zip(&mut files) {
+        let mut folders = Vec::new();
+        for ((path, right), draft) in places.iter().zip(rights).zip(&mut files) {
             let placed = store.make_way(path).and_then(|made| {
                 folders.extend(made);
                 store.commit(&mut **draft, path, on_conflict, right)
             });
             match placed {
-                Ok(one) => {
-                    if is_new || on_conflict == OnConflict::Rename {
-                        undone.push(one.0.clone());
-                    }
-                    stored.push(one);
-                }
+                Ok(one) => stored.push(one),
                 Err(fault) => {
-                    for path in undone {
-                        if let Err(error) = store.disk.remove(&path) {
-                            log::error!(
-                                "{} of a refused form stays: {error}",
-                                crate::site::files::shown(path.as_str())
-                            );
+                    for Stored { path, .. } in stored.iter().filter(|one| one.is_new) {
+                        if let Err(error) = store.disk.remove(path) {
+                            log::error!("{} of a refused form stays: {error}", shown(path.as_str()));
                         }
                     }
                     return Err(fault);

@@ -21,8 +21,7 @@ use crate::http::status::Status;
 use crate::http::tus;
 use crate::path::RelPath;
 use crate::server::context::{Call, Context};
-use crate::server::problem;
-use crate::server::reply::{Lane, Reply, Step, Task};
+use crate::server::reply::{Handler, Lane, Reply, Step, Task};
 use crate::site::files::{bad_name, files, url};
 use crate::site::gate::{Action, Principal, rights_of};
 use crate::site::piece::{
@@ -32,7 +31,7 @@ use crate::site::piece::{
 use crate::site::receive::{Allowance, Room, Store, read_folder};
 use crate::site::spot::{Actor, Area, early_right, private_area};
 use crate::site::state::{Site, disk_fault};
-use crate::site::upload::{read_on_conflict, refuse_coding};
+use crate::site::upload::{is_yes, read_on_conflict, refuse_coding};
 use crate::store::disk::{Disk, PartialId, Unfinished};
 use crate::store::partial::{Hold, LIFETIME_MS, Maker, Partial, State, TooMany};
 use crate::store::tree::{OnConflict, check_name, check_place, generated_name};
@@ -41,10 +40,24 @@ fn told(result: Result<Reply<Site>, Fault>) -> Reply<Site> {
     result.unwrap_or_else(|fault| refused(&fault))
 }
 
+/// Has a handler's refusals say what tus wants to hear of every answer, also those that are no affair of tus: who may not, who comes
+/// too often.
+pub fn as_tus(handler: Handler<Site>) -> Handler<Site> {
+    Box::new(move |site, call, cx| {
+        let ending = |reply, _: &mut Site, _: &mut Context<'_>| match reply {
+            Reply::Refuse(fault) => Reply::Refuse(fault.with_field("Tus-Resumable", tus::VERSION)),
+            reply => reply,
+        };
+        handler(site, call, cx).in_the_end(site, cx, Box::new(ending))
+    })
+}
+
+/// What an upload takes.
+const UPLOAD_METHODS: &str = "GET, HEAD, POST, PATCH, DELETE, OPTIONS";
+
 /// `OPTIONS /tus`: what we can do.
 pub fn options(site: &mut Site, call: &Call<'_>, _: &mut Context<'_>) -> Response {
-    let allow =
-        if call.parameter("id").is_some() { "GET, HEAD, POST, PATCH, DELETE, OPTIONS" } else { "POST, OPTIONS" };
+    let allow = if call.parameter("id").is_some() { UPLOAD_METHODS } else { "POST, OPTIONS" };
     let mut response = answer(Status::NO_CONTENT)
         .header("Tus-Version", tus::VERSION)
         .header("Tus-Extension", tus::EXTENSIONS)
@@ -135,12 +148,19 @@ fn find_one(
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         claim => claim?,
     };
-    let found = match State::read(text).filter(|state| state.until > now) {
-        None => unfinished.give_up(id).map(|()| None),
-        Some(state) => take_up(unfinished, id, state, boot).map(Some),
+    let found = match State::read(text).map(|state| still_waited_for(unfinished, id, state)) {
+        Some(state) if state.until > now => take_up(unfinished, id, state, boot).map(Some),
+        _ => unfinished.give_up(id).map(|()| None),
     };
     drop(claim);
     found
+}
+
+/// A piece may have been coming for longer than an upload is waited for, and nobody wrote down that it was.
+fn still_waited_for(unfinished: &dyn Unfinished, id: PartialId, state: State) -> State {
+    let came = unfinished.changed(id).unwrap_or_default();
+    let until = state.until.max(came.plus(LIFETIME_MS));
+    State { until, ..state }
 }
 
 /// What the metadata wish for.
@@ -160,10 +180,10 @@ impl Wish {
                 "filename" => name = Some(check_name(text()?).map_err(bad_name)?.to_owned()),
                 "dir" => folder = read_folder(text()?)?,
                 "on_conflict" => on_conflict = read_on_conflict(text()?)?,
-                "private" => match &*value {
-                    b"" | b"0" => {}
-                    b"1" => area = private_area(who)?,
-                    _ => return Err(crate::site::body::bad_field("private")),
+                "private" => match is_yes(&value) {
+                    Some(true) => area = private_area(who)?,
+                    Some(false) => {}
+                    None => return Err(crate::site::body::bad_field("private")),
                 },
                 _ => {}
             }
@@ -419,7 +439,8 @@ fn look(unfinished: &dyn Unfinished, id: PartialId, state: State, hold: &Hold) -
         }
         size => {
             let size = size?;
-            Ok((state, held.unchecked_from.map_or(size, |from| from.min(size)), false))
+            let came = held.unchecked_from.map_or(size, |from| from.min(size));
+            Ok((state.clone(), state.asked_from(came), false))
         }
     }
 }
@@ -460,10 +481,7 @@ pub fn overridden(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Con
                 "method_not_allowed",
                 "a POST to an upload needs X-HTTP-Method-Override: PATCH, DELETE or HEAD",
             );
-            problem::answer(&fault, false)
-                .header("Tus-Resumable", tus::VERSION)
-                .header("Allow", "GET, HEAD, PATCH, DELETE, OPTIONS")
-                .into()
+            refused(&fault.with_field("Allow", UPLOAD_METHODS))
         }
     }
 }

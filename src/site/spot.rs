@@ -8,12 +8,13 @@ use crate::http::fault::Fault;
 use crate::http::status::Status;
 use crate::path::RelPath;
 use crate::server::context::Context;
-use crate::server::reply::{Reply, Verdict};
+use crate::server::reply::{Key, Reply, Verdict};
 use crate::site::books::{self, heed};
 use crate::site::gate::{Action, Principal, Target, Terms, User, authorize, may_change};
 use crate::site::state::{Files, LedgerState, Site};
 use crate::store::disk::Disk;
 use crate::store::entry::Entry;
+use crate::store::locks::{Lock, Place};
 use crate::store::owners::{Change, Owner};
 use crate::store::tree;
 
@@ -59,6 +60,15 @@ impl Area {
     pub fn disk(&self, files: &Files) -> Result<Arc<dyn Disk>, Fault> {
         let disk = if self.is_shared() { Some(&files.disk) } else { files.homes.as_ref() };
         disk.cloned().ok_or_else(Fault::not_found)
+    }
+
+    /// A path of its disk, to be locked.
+    pub fn place(&self, path: &RelPath<'_>) -> Place {
+        let home = match self {
+            Area::Shared => None,
+            Area::Home { id, .. } => Some(*id),
+        };
+        Place::new(home, path.clone().into_owned())
     }
 
     /// A path of its disk as clients see it.
@@ -178,9 +188,66 @@ pub fn owner_name(site: &Site, area: &Area, path: &RelPath<'_>) -> Option<Arc<st
 pub fn when_known(
     site: &mut Site,
     cx: &mut Context<'_>,
-    then: impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> + 'static,
+    then: impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> + Send + 'static,
 ) -> Reply<Site> {
     if site.books.is_some() { books::when_open(site, cx, then) } else { then(site, cx) }
+}
+
+/// How long somebody waits for places that others are changing, and how many may.
+const LOCKED_MAX_MS: u64 = 30_000;
+const WAITING_MAX: usize = 1024;
+
+/// Goes on when nobody else is changing these places, and lets nobody else do so until what follows has come to its end. All changes
+/// go through here; nobody holds one lock and waits for another.
+pub fn locked(
+    site: &mut Site,
+    cx: &mut Context<'_>,
+    places: Vec<Place>,
+    then: impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> + Send + 'static,
+) -> Reply<Site> {
+    let Some(files) = &mut site.files else { return then(site, cx) };
+    if let Some(lock) = files.locks.take(&places) {
+        let unlock = move |reply, site: &mut Site, cx: &mut Context<'_>| {
+            unlock(site, cx, lock);
+            reply
+        };
+        return then(site, cx).in_the_end(site, cx, Box::new(unlock));
+    }
+    if cx.is_over || files.locks.waiting() >= WAITING_MAX {
+        // What was to be done may have a file in hand, which a helper lets go of.
+        return Reply::offload_write(move || {
+            drop(then);
+            |_: &mut Site, _: &mut Context<'_>| {
+                let detail = "others are changing what stands there: ask again soon";
+                Fault::new(Status::SERVICE_UNAVAILABLE, "place_busy", detail).retry_after(1).into()
+            }
+        });
+    }
+    if cx.key == Key::NOBODY {
+        // Whoever asked has gone, so nobody can be told when the time has come. The way to a helper and back takes some time too.
+        return Reply::offload_write(move || {
+            move |site: &mut Site, cx: &mut Context<'_>| locked(site, cx, places, then)
+        });
+    }
+    let topic = cx.topic();
+    let ticket = files.locks.wait(topic, places.clone());
+    let again = move |site: &mut Site, cx: &mut Context<'_>| {
+        if let Some(topic) = site.files.as_mut().and_then(|files| files.locks.leave(ticket)) {
+            cx.retire(topic);
+        }
+        locked(site, cx, places, then)
+    };
+    Reply::Wait { topic, until: cx.now.plus(LOCKED_MAX_MS), outlasts: true, again: Box::new(again) }
+}
+
+/// Whoever waits for these places is told.
+fn unlock(site: &mut Site, cx: &mut Context<'_>, lock: Lock) {
+    drop(lock);
+    let Some(files) = &mut site.files else { return };
+    for topic in files.locks.admit() {
+        cx.say(topic, |_, _| {});
+        cx.retire(topic);
+    }
 }
 
 /// How often that is tried; each try waits some seconds by itself.

@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use crate::clock::Moment;
 use crate::config::Config;
@@ -10,15 +10,19 @@ use crate::config::access::Rights;
 #[cfg(any(feature = "accounts", feature = "chat"))]
 use crate::config::limits::Rate;
 use crate::http::fault::Fault;
+use crate::http::forwarded;
+use crate::http::request::Request;
 use crate::http::status::Status;
 use crate::server::context::Context;
 use crate::server::reply::{State, Topic};
 #[cfg(feature = "chat")]
 use crate::site::attached::Attached;
 use crate::site::held::Held;
+use crate::site::notice::Notice;
 #[cfg(feature = "chat")]
 use crate::site::presence::Presence;
 use crate::site::rate::Buckets;
+use crate::site::reserve::Reserve;
 #[cfg(feature = "chat")]
 use crate::site::rooms::{NoRoom, Rooms};
 use crate::site::shelved::Shelved;
@@ -30,6 +34,7 @@ use crate::store::disk::Disk;
 use crate::store::entry::Entry;
 #[cfg(feature = "chat")]
 use crate::store::history::History;
+use crate::store::locks::Locks;
 #[cfg(feature = "chat")]
 use crate::store::messages::Reader;
 use crate::store::owners::Owners;
@@ -38,41 +43,58 @@ use crate::store::secret::{Cost, Hash};
 use crate::store::shelf::{Shelf, ShelfLimits};
 use crate::store::users::Users;
 
-/// The site: static pages, files, a chat.
-#[non_exhaustive]
+/// The site: static pages, files, a chat, accounts; whatever is mounted of them.
 pub struct Site {
     /// How it was set up.
-    pub config: Config,
+    pub(crate) config: Config,
     /// What is open to whom, to a request that came here directly.
-    pub rights: Rights,
+    pub(crate) rights: Rights,
     /// The same for one that came through a proxy.
-    pub network_rights: Rights,
+    pub(crate) network_rights: Rights,
     /// Whether the warning about a proxy has been logged.
-    pub has_warned_of_proxy: bool,
+    pub(crate) has_warned_of_proxy: bool,
     /// Where its parts stand in the house: empty, or a slash and segments.
-    pub place: String,
+    pub(crate) place: String,
     /// Folders of static pages.
-    pub www: Vec<Www>,
+    pub(crate) www: Vec<Www>,
     /// The shared files; `None` when switched off.
-    pub files: Option<Files>,
+    pub(crate) files: Option<Files>,
     /// The chat; `None` when switched off.
     #[cfg(feature = "chat")]
-    pub chat: Option<Chat>,
+    pub(crate) chat: Option<Chat>,
     /// Accounts; `None` when switched off.
-    pub accounts: Option<Accounts>,
+    pub(crate) accounts: Option<Accounts>,
     /// The ledger as the loop knows it; `None` when no part needs one.
-    pub books: Option<Books>,
+    pub(crate) books: Option<Books>,
     /// Requests an address may make.
-    pub request_rate: Buckets,
+    pub(crate) request_rate: Buckets,
     /// Tries to come in that an address may make.
-    pub login_rate: Buckets,
+    pub(crate) login_rate: Buckets,
+    /// What the log is still to be told of those who were not heard.
+    pub(crate) notice: Notice,
     /// When this run began; at the first look at the numbers, unless it was told before.
-    pub started: Option<Moment>,
+    pub(crate) started: Option<Moment>,
     /// What is counted for those who look after the server.
-    pub tallies: Tallies,
+    pub(crate) tallies: Tallies,
     /// What is asked whenever a time has come that somebody wished to be woken at; each looks whether it was its own. The
     /// table of routes hangs them up.
-    pub chimes: Vec<fn(&mut Site, &mut Context<'_>)>,
+    pub(crate) chimes: Vec<fn(&mut Site, &mut Context<'_>)>,
+}
+
+/// What a site is made of, for who plays a world with it. It may change with any version.
+#[doc(hidden)]
+pub struct Parts<'a> {
+    /// How it was set up.
+    pub config: &'a mut Config,
+    /// The shared files.
+    pub files: &'a mut Option<Files>,
+    /// The chat.
+    #[cfg(feature = "chat")]
+    pub chat: &'a mut Option<Chat>,
+    /// Accounts.
+    pub accounts: &'a mut Option<Accounts>,
+    /// The ledger as the loop knows it.
+    pub books: &'a mut Option<Books>,
 }
 
 /// Static pages: a folder, and what is remembered of it.
@@ -98,9 +120,9 @@ pub struct Files {
     pub homes: Option<Arc<dyn Disk>>,
     /// Who made what of the shared files.
     pub owners: Owners,
-    /// Held by a helper between its look at what stands somewhere and its change of it, so that no other change comes
-    /// between. Only helpers take it. Bytes are synced before.
-    pub turn: Arc<Mutex<()>>,
+    /// Which places are being changed, so that no other change comes between a look and the deed that relies on it, nor between
+    /// a deed and what the ledger keeps of it.
+    pub locks: Locks<Topic>,
     /// For names that nobody chose.
     pub lots: Lots,
     /// Uploads that continue another day.
@@ -122,7 +144,7 @@ impl Files {
             disk,
             homes: None,
             owners: Owners::default(),
-            turn: Arc::default(),
+            locks: Locks::default(),
             lots: Lots::new(seed),
             partials: Partials::default(),
             digests: Digests::default(),
@@ -185,6 +207,8 @@ pub struct Accounts {
     pub users: Users,
     /// The database they have still to be read from: nobody has asked for them yet.
     pub unread: Option<PathBuf>,
+    /// They were to be read before the ledger was open, and could not be.
+    pub is_unreadable: bool,
     /// Who guesses.
     pub throttle: Throttle,
     /// What hashing a password costs.
@@ -195,6 +219,8 @@ pub struct Accounts {
     pub refusals: Buckets,
     /// Those who are told later.
     pub held: Held,
+    /// Who was here before and waits all the same, though many do.
+    pub reserve: Reserve,
     /// Where secrets come from.
     pub draw: Draw,
 }
@@ -213,11 +239,13 @@ impl Accounts {
         Accounts {
             users,
             unread: None,
+            is_unreadable: false,
             throttle: Throttle::default(),
             cost,
             dummy: Hash::dummy(cost),
             refusals: Buckets::new(REFUSALS),
             held: Held::default(),
+            reserve: Reserve::default(),
             draw,
         }
     }
@@ -227,8 +255,10 @@ impl Accounts {
     /// is told when it is opened.
     pub fn read_at_last(&mut self) {
         #[cfg(feature = "_ledger")]
-        if let Some(users) = self.unread.take().and_then(|database| accounts::peek(&database)) {
-            self.users.replace(users);
+        match self.unread.take().map(|database| accounts::peek(&database)) {
+            Some(Ok(Some(users))) => drop(self.users.replace(users)),
+            Some(Err(_)) => self.is_unreadable = true,
+            Some(Ok(None)) | None => {}
         }
     }
 
@@ -322,6 +352,17 @@ pub struct Tallies {
 impl State for Site {
     type Entry = Entry;
 
+    fn on_request(&self, request: &Request<'_>, cx: &mut Context<'_>) {
+        let trusted = &self.config.trusted_proxies;
+        if trusted.is_empty() {
+            return;
+        }
+        let is_trusted = |ip| trusted.iter().any(|network| network.contains(ip));
+        let client = forwarded::client(&request.headers, cx.peer.ip, is_trusted);
+        cx.peer.ip = client.ip;
+        cx.is_secure |= client.is_secure;
+    }
+
     fn on_alarm(&mut self, cx: &mut Context<'_>) {
         for chime in self.chimes.clone() {
             chime(self, cx);
@@ -342,7 +383,8 @@ impl Www {
 }
 
 impl Site {
-    /// A site without any part.
+    /// A site without any part; what is mounted is given its own. It is set up as `config` says, but for what each mount and the
+    /// server say themselves: folders and addresses.
     pub fn new(config: Config) -> Site {
         let (rights, network_rights) = (config.rights(), config.network_rights());
         let request_rate = Buckets::new(config.limits.request_rate);
@@ -361,6 +403,7 @@ impl Site {
             books: None,
             request_rate,
             login_rate,
+            notice: Notice::default(),
             started: None,
             tallies: Tallies::default(),
             chimes: Vec::new(),
@@ -368,8 +411,27 @@ impl Site {
     }
 
     /// The site with its pages, and maybe files, as a server by itself has it.
+    #[doc(hidden)]
     pub fn with_pages(config: Config, www: Www, files: Option<Files>) -> Site {
         Site { www: vec![www], files, ..Site::new(config) }
+    }
+
+    /// How it was set up; once its server has begun, with the addresses and the parts that it came to have.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What it is made of.
+    #[doc(hidden)]
+    pub fn parts(&mut self) -> Parts<'_> {
+        Parts {
+            config: &mut self.config,
+            files: &mut self.files,
+            #[cfg(feature = "chat")]
+            chat: &mut self.chat,
+            accounts: &mut self.accounts,
+            books: &mut self.books,
+        }
     }
 
     /// Whether there is a chat.

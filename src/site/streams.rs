@@ -80,7 +80,7 @@ fn begin(
     principal: &Principal,
     dialect: Dialect,
     cx: &mut Context<'_>,
-    reply: impl FnOnce(Box<dyn Talk<Site>>) -> Reply<Site> + 'static,
+    reply: impl FnOnce(Box<dyn Talk<Site>>) -> Reply<Site> + Send + 'static,
 ) -> Result<Reply<Site>, Fault> {
     let names = rooms_of(call.request, &chat(site)?.rooms)?;
     if cx.listeners() >= site.config.limits.streams {

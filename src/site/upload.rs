@@ -22,11 +22,11 @@ use crate::site::body::check;
 use crate::site::files::{bad_name, describe, files, note_stored, url};
 use crate::site::gate::{Action, Principal, rights_of};
 use crate::site::plain::page_of;
-use crate::site::receive::{Allowance, Complete, FileSink, FormSink, Parts, Room, Store, Stored};
-use crate::site::spot::{Actor, Area, early_right, keep, owner_name, private_area, when_known};
+use crate::site::receive::{Allowance, Complete, FileSink, FormSink, Parts, Room, Store, Stored, changes_of};
+use crate::site::spot::{Actor, Area, early_right, keep, locked, owner_name, private_area, when_known};
 use crate::site::state::{Lots, Site};
-use crate::store::disk::Existing;
-use crate::store::owners;
+use crate::store::disk::{Draft, Existing};
+use crate::store::locks::Place;
 use crate::store::tree::{OnConflict, check_name, check_place, generated_name};
 
 /// Parts of a form beside its files: `dir`, `private`, and what a page adds of its own.
@@ -57,8 +57,9 @@ struct Sender {
 /// What the query asks for.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Ask {
-    path: Option<RelPath<'static>>,
+    name: Option<RelPath<'static>>,
     on_conflict: OnConflict,
+    is_private: bool,
 }
 
 impl Ask {
@@ -67,19 +68,37 @@ impl Ask {
         for pair in query_strict(query) {
             let (name, value) = pair?;
             match &*name {
-                "name" if ask.path.is_some() => {
+                "name" if ask.name.is_some() => {
                     return Err(Fault::new(Status::BAD_REQUEST, "bad_query", "name is given twice"));
                 }
-                "name" => {
-                    let path = read_name(&value)?;
-                    check_place(&path, true).map_err(bad_name)?;
-                    ask.path = Some(path.into_owned());
-                }
+                "name" => ask.name = Some(read_name(&value)?.into_owned()),
                 "on_conflict" => ask.on_conflict = read_on_conflict(&value)?,
+                "private" => {
+                    let detail = "private is 1 or 0";
+                    ask.is_private =
+                        is_yes(value.as_bytes()).ok_or_else(|| Fault::new(Status::BAD_REQUEST, "bad_query", detail))?;
+                }
                 _ => {}
             }
         }
+        if let Some(name) = &ask.name {
+            check_place(name, !ask.is_private).map_err(bad_name)?;
+        }
         Ok(ask)
+    }
+
+    /// Where what is sent comes to lie.
+    fn area(&self, who: &Principal) -> Result<Area, Fault> {
+        if self.is_private { private_area(who) } else { Ok(Area::Shared) }
+    }
+}
+
+/// Whether a wish is one: a bare name is as good as `1`, for whoever wishes for privacy in whatever words must not be published.
+pub fn is_yes(value: &[u8]) -> Option<bool> {
+    match value {
+        b"1" | b"" => Some(true),
+        b"0" => Some(false),
+        _ => None,
     }
 }
 
@@ -156,57 +175,90 @@ impl Kind {
 
 /// A JSON document: small enough to be looked at as a whole before it is stored.
 fn take_json(site: &mut Site, ask: Ask, sender: Sender) -> Result<Reply<Site>, Fault> {
-    sender.actor.may_use(Action::SharedWrite, &Area::Shared)?;
+    let area = ask.area(&sender.actor.who)?;
+    sender.actor.may_use(Action::SharedWrite, &area)?;
     let min_free = site.config.limits.min_free_bytes;
     files(site)?;
     Ok(Reply::collect(site.config.limits.json_limit_bytes, move |site: &mut Site, body, cx| {
         when_known(site, cx, move |site, cx| {
             let wall = cx.wall;
             let (store, lots) = match files(site)
-                .and_then(|files| Ok((Store::of(files, &Area::Shared, min_free)?, Lots::new(files.lots.draw()))))
+                .and_then(|files| Ok((Store::of(files, &area, min_free)?, Lots::new(files.lots.draw()))))
             {
                 Ok(parts) => parts,
                 Err(fault) => return fault.into(),
             };
-            let allowance = Allowance::of(site, &sender.actor);
-            let right = ask.path.as_ref().map_or(Ok(()), |path| sender.actor.may_change(site, &Area::Shared, path));
-            let replaces = ask.on_conflict == OnConflict::Overwrite;
-            Reply::offload_write(move || {
-                let stored = check(&body).and_then(|()| store_json(&store, &body, ask, (wall, lots), allowance, right));
-                answer_one(stored.map(|stored| (stored, Vec::new())), replaces, sender)
+            let name = ask.name.as_ref().map(|name| area.root().join(name));
+            let on_conflict = ask.on_conflict;
+            let names = match &name {
+                Some(path) => vec![path.clone()],
+                None => free_names(wall, lots).iter().map(|name| area.root().join(name)).collect(),
+            };
+            let places = names.iter().map(|path| place(&area, path, on_conflict)).collect();
+            locked(site, cx, places, move |site, _| {
+                let allowance = Allowance::of(site, &sender.actor);
+                let right = name.as_ref().map_or(Ok(()), |path| sender.actor.may_change(site, &area, path));
+                Reply::offload_write(move || {
+                    let stored = check(&body).and_then(|()| match &name {
+                        Some(path) => store_json(&store, &body, path, on_conflict, allowance, &right),
+                        None => store_unnamed(&store, &body, &names, allowance),
+                    });
+                    answer_one(stored, area, sender)
+                })
             })
         })
     }))
 }
 
+/// What a file is to be called whose name nobody chose; the others in case that is taken.
+fn free_names(wall: Wall, mut lots: Lots) -> Vec<RelPath<'static>> {
+    let name = || generated_name(wall, (lots.draw() >> 32) as u32, "json");
+    let names = std::iter::repeat_with(name).take(NAMES_MAX);
+    names.filter_map(|name| RelPath::from_plain(&name).map(RelPath::into_owned).ok()).collect()
+}
+
+/// Where a file may come to lie that is to have this path, or one like it.
+fn place(area: &Area, path: &RelPath<'_>, on_conflict: OnConflict) -> Place {
+    let place = area.place(path);
+    if on_conflict == OnConflict::Rename { place.or_like() } else { place }
+}
+
 fn store_json(
     store: &Store,
     body: &[u8],
-    ask: Ask,
-    (wall, mut lots): (Wall, Lots),
+    path: &RelPath<'_>,
+    on_conflict: OnConflict,
     allowance: Option<Allowance>,
-    right: Result<(), Fault>,
+    right: &Result<(), Fault>,
 ) -> Result<Stored, Fault> {
-    let length = body.len() as u64;
-    Room::new(store, Some(length), allowance)?;
-    let fill = |path: &RelPath<'_>| -> io::Result<_> {
-        let mut draft = store.draft(path, Some(length))?;
-        draft.write(body)?;
-        Ok(draft)
-    };
-    if let Some(path) = ask.path {
-        check_right(store, &path, ask.on_conflict, &right)?;
-        let mut draft = fill(&path).map_err(|error| store.fault(&error, &path))?;
-        return store.commit(&mut *draft, &path, ask.on_conflict, &right);
-    }
-    let mut draft = fill(&RelPath::ROOT).map_err(|error| store.fault(&error, &RelPath::ROOT))?;
-    for _ in 0..NAMES_MAX {
-        let name = generated_name(wall, (lots.draw() >> 32) as u32, "json");
-        let path = RelPath::from_plain(&name).map_err(|_| bad_name("this is no name for a file"))?;
-        match draft.commit(&path, Existing::Refuse) {
+    check_right(store, path, on_conflict, right)?;
+    let mut draft = fill(store, body, allowance)?;
+    store.make_way(path)?;
+    store.commit(&mut *draft, path, on_conflict, right)
+}
+
+/// A file of these bytes that has no name yet.
+fn fill(store: &Store, body: &[u8], allowance: Option<Allowance>) -> Result<Box<dyn Draft>, Fault> {
+    let length = Some(body.len() as u64);
+    Room::new(store, length, allowance)?;
+    let root = store.area.root();
+    let filled = store.draft(&root, length).and_then(|mut draft| draft.write(body).map(|()| draft));
+    filled.map_err(|error| store.fault(&error, &root))
+}
+
+fn store_unnamed(
+    store: &Store,
+    body: &[u8],
+    names: &[RelPath<'static>],
+    allowance: Option<Allowance>,
+) -> Result<Stored, Fault> {
+    let mut draft = fill(store, body, allowance)?;
+    for path in names {
+        store.make_way(path)?;
+        match draft.commit(path, Existing::Refuse) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(store.fault(&error, &path)),
-            Ok(facts) => return Ok((path.into_owned(), facts)),
+            Err(error) => return Err(store.fault(&error, path)),
+            Ok(facts) => return Ok(Stored { path: path.clone(), facts, is_new: true }),
         }
     }
     Err(Fault::new(Status::INTERNAL_SERVER_ERROR, "no_name", "no name was free for the file"))
@@ -227,8 +279,9 @@ fn check_right(
 
 /// The bytes of one file.
 fn take_raw(site: &mut Site, call: &Call<'_>, ask: Ask, sender: Sender) -> Result<Reply<Site>, Fault> {
-    sender.actor.may_use(Action::SharedWrite, &Area::Shared)?;
-    let Some(path) = ask.path else {
+    let area = ask.area(&sender.actor.who)?;
+    sender.actor.may_use(Action::SharedWrite, &area)?;
+    let Some(name) = ask.name else {
         return Err(Fault::new(
             Status::UNSUPPORTED_MEDIA_TYPE,
             "unsupported_media_type",
@@ -237,9 +290,9 @@ fn take_raw(site: &mut Site, call: &Call<'_>, ask: Ask, sender: Sender) -> Resul
     };
     let length = body_length(site, call.request)?;
     let (most, min_free) = (site.config.limits.upload_limit_bytes, site.config.limits.min_free_bytes);
-    let store = Store::of(files(site)?, &Area::Shared, min_free)?;
-    let (allowance, early) =
-        (Allowance::of(site, &sender.actor), early_right(site, &sender.actor, &Area::Shared, &path));
+    let store = Store::of(files(site)?, &area, min_free)?;
+    let path = area.root().join(&name);
+    let (allowance, early) = (Allowance::of(site, &sender.actor), early_right(site, &sender.actor, &area, &path));
     let on_conflict = ask.on_conflict;
     Ok(Reply::offload_write(move || {
         let prepared = prepare_raw(store, path, on_conflict, (length, allowance), early, sender);
@@ -262,52 +315,38 @@ fn prepare_raw(
     let room = Room::new(&store, length, allowance)?;
     let draft = store.draft(&path, length).map_err(|error| store.fault(&error, &path))?;
     Ok(FileSink::new(draft, room, move |site, cx, mut draft| {
-        when_known(site, cx, move |site, _| {
-            let right = sender.actor.may_change(site, &store.area, &path);
-            Reply::offload_write(move || {
-                let placed = check_right(&store, &path, on_conflict, &right)
-                    .and_then(|()| store.commit(&mut *draft, &path, on_conflict, &right));
-                drop(draft);
-                let placed = placed.map(|stored| (stored, Vec::new()));
-                answer_one(placed, on_conflict == OnConflict::Overwrite, sender)
+        when_known(site, cx, move |site, cx| {
+            let places = vec![place(&store.area, &path, on_conflict)];
+            locked(site, cx, places, move |site, _| {
+                let right = sender.actor.may_change(site, &store.area, &path);
+                Reply::offload_write(move || {
+                    let stored = check_right(&store, &path, on_conflict, &right)
+                        .and_then(|()| store.make_way(&path))
+                        .and_then(|_| store.commit(&mut *draft, &path, on_conflict, &right));
+                    drop(draft);
+                    answer_one(stored, store.area, sender)
+                })
             })
         })
     }))
 }
 
-/// Files that are stored, and folders that were made for them.
-type Placed<T> = Result<(T, Vec<RelPath<'static>>), Fault>;
-
-/// What the ledger is told of files that were stored in the shared area. What replaced another keeps its owner.
-fn changes_of(
-    site: &Site,
-    stored: &[Stored],
-    folders: Vec<RelPath<'static>>,
-    replaces: bool,
-    actor: &Actor,
-) -> Vec<owners::Change> {
-    let has_owner = |path: &RelPath<'_>| site.files.as_ref().is_some_and(|files| files.owners.of(path).is_some());
-    let paths = stored.iter().map(|(path, _)| path).filter(|path| !replaces || !has_owner(path));
-    let owner = actor.as_owner();
-    folders.into_iter().chain(paths.cloned()).map(|path| owners::Change::Made(path, owner)).collect()
-}
-
 /// 201 for the one file that was sent.
 fn answer_one(
-    placed: Placed<Stored>,
-    replaces: bool,
+    stored: Result<Stored, Fault>,
+    area: Area,
     sender: Sender,
 ) -> impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> {
     move |site, cx| {
-        let (stored, folders) = match placed {
-            Ok(placed) => placed,
+        let stored = match stored {
+            Ok(stored) => stored,
             Err(fault) => return fault.into(),
         };
-        let changes = changes_of(site, std::slice::from_ref(&stored), folders, replaces, &sender.actor);
-        keep(site, true, changes, cx, move |site, _| {
-            let (path, facts) = stored;
+        let changes = changes_of(site, std::slice::from_ref(&stored), Vec::new(), sender.actor.as_owner());
+        keep(site, area.is_shared(), changes, cx, move |site, _| {
+            let owner = owner_name(site, &area, &stored.path);
+            let (path, facts) = (area.show(&stored.path), stored.facts);
             note_stored(site, &path, &facts, sender.ip);
-            let owner = owner_name(site, &Area::Shared, &path);
             let prefix = &site.config.path_prefix;
             let location = url(prefix, &path);
             let answer = json!({
@@ -337,7 +376,7 @@ fn take_form(
     let page = prefers_html(call.headers.all(Field::Accept)).then(|| page_of(site, call));
     let limits = site.config.limits;
     let files = files(site)?;
-    let store = Store::of(files, &Area::Shared, limits.min_free_bytes)?;
+    let store = Store::of(files, &ask.area(&sender.actor.who)?, limits.min_free_bytes)?;
     let private = private_area(&sender.actor.who).and_then(|area| Store::of(files, &area, limits.min_free_bytes));
     let may_share = sender.actor.may_use(Action::SharedWrite, &Area::Shared);
     let allowance = Allowance::of(site, &sender.actor);
@@ -345,7 +384,7 @@ fn take_form(
         let prepared = Room::new(&store, length, allowance).map(|room| {
             let parts = Parts::new(store, room, ask.on_conflict, limits.parts, may_share, private);
             FormSink::new(*form, parts, move |site, cx, complete| {
-                when_known(site, cx, move |site, _| place_form(site, complete, sender, page))
+                when_known(site, cx, move |site, cx| place_form(site, cx, complete, sender, page))
             })
         });
         move |_: &mut Site, _: &mut Context<'_>| match prepared {
@@ -356,27 +395,35 @@ fn take_form(
 }
 
 /// All of a form has come: its files take their places, if they may.
-fn place_form(site: &mut Site, complete: Complete, sender: Sender, page: Option<String>) -> Reply<Site> {
+fn place_form(
+    site: &mut Site,
+    cx: &mut Context<'_>,
+    complete: Complete,
+    sender: Sender,
+    page: Option<String>,
+) -> Reply<Site> {
     let area = complete.store.area.clone();
-    let rights: Vec<_> = complete.places.iter().map(|path| sender.actor.may_change(site, &area, path)).collect();
-    let replaces = complete.on_conflict == OnConflict::Overwrite;
-    Reply::offload_write(move || {
-        let placed = complete.store(&rights);
-        move |site: &mut Site, cx: &mut Context<'_>| {
-            let (stored, folders) = match placed {
-                Ok(placed) => placed,
-                Err(fault) => return fault.into(),
-            };
-            let changes = changes_of(site, &stored, folders, replaces, &sender.actor);
-            keep(site, area.is_shared(), changes, cx, move |site, _| {
-                answer_form(site, &area, &stored, page.as_deref(), sender.ip)
-            })
-        }
+    let places = complete.places.iter().map(|path| place(&area, path, complete.on_conflict)).collect();
+    locked(site, cx, places, move |site, _| {
+        let rights: Vec<_> = complete.places.iter().map(|path| sender.actor.may_change(site, &area, path)).collect();
+        Reply::offload_write(move || {
+            let placed = complete.store(&rights);
+            move |site: &mut Site, cx: &mut Context<'_>| {
+                let (stored, folders) = match placed {
+                    Ok(placed) => placed,
+                    Err(fault) => return fault.into(),
+                };
+                let changes = changes_of(site, &stored, folders, sender.actor.as_owner());
+                keep(site, area.is_shared(), changes, cx, move |site, _| {
+                    answer_form(site, &area, &stored, page.as_deref(), sender.ip)
+                })
+            }
+        })
     })
 }
 
 fn answer_form(site: &mut Site, area: &Area, stored: &[Stored], page: Option<&str>, ip: IpAddr) -> Reply<Site> {
-    for (path, facts) in stored {
+    for Stored { path, facts, .. } in stored {
         note_stored(site, &area.show(path), facts, ip);
     }
     if let Some(page) = page {
@@ -385,7 +432,9 @@ fn answer_form(site: &mut Site, area: &Area, stored: &[Stored], page: Option<&st
     let prefix = &site.config.path_prefix;
     let rows: Vec<_> = stored
         .iter()
-        .map(|(path, facts)| describe(prefix, &area.show(path), facts, owner_name(site, area, path).as_deref()))
+        .map(|Stored { path, facts, .. }| {
+            describe(prefix, &area.show(path), facts, owner_name(site, area, path).as_deref())
+        })
         .collect();
     Response::json(Status::CREATED, &json!({"status": "success", "files": rows})).into()
 }

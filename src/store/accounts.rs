@@ -257,15 +257,21 @@ fn known(connection: &Connection, account: i64) -> Result<Vec<(IpAddr, Wall)>, r
     Ok(known)
 }
 
-/// Everything there is, from the file, before the ledger is open; `None` if there is nothing yet, or nothing that can be read.
-pub fn peek(path: &Path) -> Option<Users> {
-    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).ok()?;
-    let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'known_addresses'";
-    let has_tables: i64 = connection.query_row(tables, [], |row| row.get(0)).ok()?;
-    if has_tables == 0 {
-        return None;
+/// Everything there is, from the file, before the ledger is open; `None` if there is nothing yet.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn peek(path: &Path) -> Result<Option<Users>, Error> {
+    if !path.exists() {
+        return Ok(None);
     }
-    load(&connection).ok()
+    let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    let tables = "SELECT count(*) FROM sqlite_schema WHERE name = 'known_addresses'";
+    let has_tables: i64 = connection.query_row(tables, [], |row| row.get(0))?;
+    if has_tables == 0 {
+        return Ok(None);
+    }
+    load(&connection).map(Some)
 }
 
 /// Everything there is, as one moment has it.

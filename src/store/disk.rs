@@ -158,6 +158,12 @@ pub trait Unfinished: Send + Sync {
     /// How much content it has; `NotFound` when it has none any more.
     fn size(&self, id: PartialId) -> io::Result<u64>;
 
+    /// When its content last changed, as far as that can be told.
+    fn changed(&self, id: PartialId) -> io::Result<Wall> {
+        let _ = id;
+        Ok(Wall::default())
+    }
+
     /// Removes content and state, whichever there is.
     fn give_up(&self, id: PartialId) -> io::Result<()>;
 
@@ -172,7 +178,7 @@ pub trait Unfinished: Send + Sync {
 }
 
 /// A folder tree and what can be done in it.
-pub trait Disk: Send + Sync {
+pub trait Disk: Any + Send + Sync {
     /// Opens a file for reading. `NotFound` for whatever is no regular file or lies outside; a folder is told by
     /// `IsADirectory`.
     fn open(&self, path: &RelPath<'_>) -> io::Result<Opened>;
@@ -197,6 +203,19 @@ pub trait Disk: Send + Sync {
 
     /// Moves a file or folder within the tree; a folder into itself is `InvalidInput`.
     fn rename(&self, from: &RelPath<'_>, to: &RelPath<'_>, existing: Existing) -> io::Result<()>;
+
+    /// Moves a file or folder into another tree of the same file system, where it gets the rights that new ones have there;
+    /// `CrossesDevices` if that is another file system, or nobody can tell.
+    fn rename_into(
+        &self,
+        from: &RelPath<'_>,
+        other: &dyn Disk,
+        to: &RelPath<'_>,
+        existing: Existing,
+    ) -> io::Result<()> {
+        let _ = (from, other, to, existing);
+        Err(io::ErrorKind::CrossesDevices.into())
+    }
 
     /// Removes a file, or a folder if it is empty (`DirectoryNotEmpty`).
     fn remove(&self, path: &RelPath<'_>) -> io::Result<()>;

@@ -18,6 +18,7 @@ pub mod entry;
 pub mod history;
 #[cfg(feature = "_ledger")]
 pub mod ledger;
+pub mod locks;
 #[cfg(feature = "_ledger")]
 pub mod messages;
 pub mod owners;

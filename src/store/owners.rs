@@ -51,7 +51,7 @@ pub enum Change {
     Made(RelPath<'static>, Option<Owner>),
     /// It, and all below it, has another path.
     Moved(RelPath<'static>, RelPath<'static>),
-    /// It is gone.
+    /// It is gone, and all below it.
     Gone(RelPath<'static>),
 }
 
@@ -91,23 +91,29 @@ impl Owners {
                 Change::Made(path, Some(owner)) => {
                     self.all.insert(path.to_string(), *owner);
                 }
-                Change::Made(path, None) | Change::Gone(path) => {
+                Change::Made(path, None) => {
                     self.all.remove(path.as_str());
                 }
+                Change::Gone(path) => drop(self.take_all(path.as_str())),
+                Change::Moved(from, to) if from == to => {}
                 Change::Moved(from, to) => self.move_all(from.as_str(), to.as_str()),
             }
         }
     }
 
+    /// Takes out a path and all below it.
+    fn take_all(&mut self, path: &str) -> Vec<(String, Owner)> {
+        let (first, end) = below(path);
+        let mut taken: Vec<(String, Owner)> = self.all.extract_if(first..end, |_, _| true).collect();
+        taken.extend(self.all.remove_entry(path));
+        taken
+    }
+
     fn move_all(&mut self, from: &str, to: &str) {
-        let (first, end) = below(from);
-        let mut moved: Vec<(String, Owner)> =
-            self.all.range(first..end).map(|(path, owner)| (path.clone(), *owner)).collect();
-        moved.extend(self.all.get(from).map(|owner| (from.to_owned(), *owner)));
+        let moved = self.take_all(from);
         // What was replaced there is gone.
-        self.all.remove(to);
+        self.take_all(to);
         for (path, owner) in moved {
-            self.all.remove(&path);
             self.all.insert(format!("{to}{}", &path[from.len()..]), owner);
         }
     }
@@ -117,19 +123,28 @@ impl Owners {
 #[cfg(feature = "_ledger")]
 pub fn keep(transaction: &Transaction<'_>, changes: &[Change]) -> Result<Verdict, rusqlite::Error> {
     let remove = "DELETE FROM owners WHERE path = ?1";
+    let remove_all = |path: &str| {
+        let (first, end) = below(path);
+        let sql = "DELETE FROM owners WHERE path = ?1 OR path >= ?2 AND path < ?3";
+        transaction.prepare_cached(sql)?.execute([path, &first, &end])
+    };
     for change in changes {
         match change {
             Change::Made(path, Some(owner)) => {
                 let sql = "INSERT OR REPLACE INTO owners (path, account) VALUES (?1, ?2)";
                 transaction.prepare_cached(sql)?.execute(params![path.as_str(), owner.number()])?;
             }
-            Change::Made(path, None) | Change::Gone(path) => {
+            Change::Made(path, None) => {
                 transaction.prepare_cached(remove)?.execute([path.as_str()])?;
             }
+            Change::Gone(path) => {
+                remove_all(path.as_str())?;
+            }
+            Change::Moved(from, to) if from == to => {}
             Change::Moved(from, to) => {
                 let (from, to) = (from.as_str(), to.as_str());
                 let (first, end) = below(from);
-                transaction.prepare_cached(remove)?.execute([to])?;
+                remove_all(to)?;
                 let sql = "UPDATE OR REPLACE owners SET path = ?2 || substr(path, length(?1) + 1)
                            WHERE path = ?1 OR path >= ?3 AND path < ?4";
                 transaction.prepare_cached(sql)?.execute([from, to, &first, &end])?;
@@ -166,12 +181,14 @@ mod tests {
         let mut owners = Owners::default();
         owners.apply(&[made("a", ada), made("a/x", ada), made("a/y/z", guest), made("a0", guest), made("a-b", ada)]);
         assert_eq!(owners.below(&path("a")).collect::<Vec<_>>(), [ada, guest]);
-        owners.apply(&[made("b/y", guest), Change::Moved(path("a"), path("b/y"))]);
+        owners.apply(&[made("b/y", guest), made("b/y/old", guest), Change::Moved(path("a"), path("b/y"))]);
         let expected = [("a-b", ada), ("a0", guest), ("b/y", ada), ("b/y/x", ada), ("b/y/y/z", guest)];
         assert_eq!(owners.all, expected.map(|(path, owner)| (path.to_owned(), owner)).into());
         owners.apply(&[Change::Gone(path("a0")), Change::Made(path("a-b"), None)]);
         assert_eq!((owners.of(&path("a0")), owners.of(&path("a-b")), owners.of(&path("b/y"))), (None, None, Some(ada)));
         assert_eq!(owners.paths_of(7).collect::<Vec<_>>(), ["b/y", "b/y/x"]);
+        owners.apply(&[Change::Gone(path("b"))]);
+        assert_eq!(owners, Owners::default(), "what was below it has gone with it");
     }
 
     fn some_path() -> impl Strategy<Value = RelPath<'static>> {
@@ -186,7 +203,7 @@ mod tests {
             3 => (some_path(), owner).prop_map(|(path, owner)| Change::Made(path, owner)),
             1 => some_path().prop_map(Change::Gone),
             2 => (some_path(), some_path()).prop_filter_map("nothing moves into itself or onto its own folder", |(from, to)| {
-                let is_apart = to.strip(from.as_str()).is_none() && from.strip(to.as_str()).is_none();
+                let is_apart = to == from || to.strip(from.as_str()).is_none() && from.strip(to.as_str()).is_none();
                 is_apart.then_some(Change::Moved(from, to))
             }),
         ]

@@ -94,6 +94,15 @@ impl State {
         size.min(self.unchecked_from.unwrap_or(size))
     }
 
+    /// From where on more is asked for when so much has come. As long as an upload has not taken its place its end is asked for: of
+    /// one of which all is said to be there a client believes that it is done.
+    pub fn asked_from(&self, came: u64) -> u64 {
+        match self.length {
+            Some(length) if length == came => came.saturating_sub(1),
+            _ => came,
+        }
+    }
+
     /// As it is written down.
     pub fn write(&self) -> Vec<u8> {
         let on_conflict = match self.on_conflict {

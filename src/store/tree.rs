@@ -9,7 +9,7 @@ use time::OffsetDateTime;
 
 use crate::clock::Wall;
 use crate::path::RelPath;
-use crate::store::disk::{Disk, Draft, Existing, FileFacts, Item, Kind};
+use crate::store::disk::{Disk, Draft, Existing, FileFacts, Item, Kind, Opened};
 
 /// How deep a path may be.
 pub const SEGMENTS_MAX: usize = 16;
@@ -17,6 +17,8 @@ pub const SEGMENTS_MAX: usize = 16;
 pub const NAME_BYTES_MAX: usize = 255;
 /// A search looks at so many names; then it says that it was cut short.
 pub const SEARCH_NAMES_MAX: usize = 20_000;
+/// How much of a file is copied at a time.
+const COPY_BYTES: usize = 256 << 10;
 /// So many names are tried before "a (2).txt" and its like are given up.
 const FREE_NAMES_MAX: u32 = 1000;
 /// What follows the last dot of a name is its extension unless it is longer.
@@ -58,11 +60,27 @@ pub fn check_place(path: &RelPath<'_>, is_shared: bool) -> Result<(), &'static s
 
 /// The `number`th name like `name`: "a (2).txt" for "a.txt". Cut where it would be too long, the extension kept.
 pub fn free_name(name: &str, number: u32) -> String {
-    let dot = name.rfind('.').filter(|&dot| dot > 0 && name.len() - dot <= EXTENSION_BYTES_MAX);
-    let (stem, extension) = name.split_at(dot.unwrap_or(name.len()));
+    let (stem, extension) = split_name(name);
     let mark = format!(" ({number})");
-    let room = NAME_BYTES_MAX - mark.len() - extension.len();
-    format!("{}{mark}{extension}", &stem[..stem.floor_char_boundary(room)])
+    format!("{}{mark}{extension}", cut_stem(stem, mark.len() + extension.len()))
+}
+
+/// What `name` and all names like it begin with.
+pub fn common_stem(name: &str) -> &str {
+    let (stem, extension) = split_name(name);
+    let mark = format!(" ({FREE_NAMES_MAX})");
+    cut_stem(stem, mark.len() + extension.len())
+}
+
+/// A name without its extension, and that.
+fn split_name(name: &str) -> (&str, &str) {
+    let dot = name.rfind('.').filter(|&dot| dot > 0 && name.len() - dot <= EXTENSION_BYTES_MAX);
+    name.split_at(dot.unwrap_or(name.len()))
+}
+
+/// As much of a stem as leaves room for so many bytes behind it.
+fn cut_stem(stem: &str, behind: usize) -> &str {
+    &stem[..stem.floor_char_boundary(NAME_BYTES_MAX - behind)]
 }
 
 /// A name for an upload that has none: `upload_20261120T101112Z_1a2b3c4d.json` for the extension `json`.
@@ -108,6 +126,47 @@ pub fn rename(
         disk.rename(from, path, existing)?;
         disk.facts(path)
     })
+}
+
+/// Moves a file or folder into another tree of the same file system.
+pub fn rename_into(
+    disk: &dyn Disk,
+    from: &RelPath<'_>,
+    other: &dyn Disk,
+    to: &RelPath<'_>,
+    on_conflict: OnConflict,
+) -> io::Result<(RelPath<'static>, FileFacts)> {
+    place(to, on_conflict, |path, existing| {
+        disk.rename_into(from, other, path, existing)?;
+        other.facts(path)
+    })
+}
+
+/// The same with a file and any other tree: it is copied, and gone here when it is safe there. After a crash it may be in both.
+pub fn copy_into(
+    disk: &dyn Disk,
+    from: &RelPath<'_>,
+    other: &dyn Disk,
+    to: &RelPath<'_>,
+    on_conflict: OnConflict,
+) -> io::Result<(RelPath<'static>, FileFacts)> {
+    let Opened { facts, content } = disk.open(from)?;
+    let mut draft = other.draft(&to.parent().unwrap_or_default(), Some(facts.size))?;
+    let (mut window, mut at) = (vec![0; COPY_BYTES], 0);
+    loop {
+        let read = content.read_at(&mut window, at)?;
+        if read == 0 {
+            break;
+        }
+        draft.write(&window[..read])?;
+        at += read as u64;
+    }
+    draft.sync()?;
+    let copied = commit(&mut *draft, to, on_conflict)?;
+    if disk.facts(from).is_ok_and(|now| now.version == facts.version) {
+        disk.remove(from)?;
+    }
+    Ok(copied)
 }
 
 /// Makes `folder` and what is missing above it; says what it made, the topmost first. `NotADirectory` if a file stands in the

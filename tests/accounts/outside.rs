@@ -359,6 +359,8 @@ fn a_file_that_comes_while_another_process_holds_the_ledger_is_its_makers_all_th
 fn where_the_database_is_damaged_nobody_is_told_that_they_are_wrong() {
     let mut place = Place::open(&[]);
     place.register("ada");
+    let ada = place.sign_in("ada");
+    let token = place.token(&ada, &["files:read"]);
     place.house.kill();
     let data = place.house.folder().join("data");
     for name in ["hythe.db-wal", "hythe.db-shm"] {
@@ -370,5 +372,67 @@ fn where_the_database_is_damaged_nobody_is_told_that_they_are_wrong() {
     let answer = place.login("ada", PASSWORD);
     assert_eq!((answer.status, answer.json()["code"].as_str()), (503, Some("ledger_shut")), "{answer:?}");
     assert_eq!(place.get("/hello.txt", &[]).status, 200, "files are served as ever");
+    // Whose a token or a cookie is nobody can know now: it is not called wrong, and a browser does not lose it.
+    let basic = "Authorization: Basic YWRhOmh5dF8w";
+    for (line, field) in [
+        ("GET /me", &*token),
+        ("GET /hello.txt", &token),
+        ("GET /me", basic),
+        ("GET /me", &ada),
+        ("GET /files/~ada/a.txt", &ada),
+        ("POST /logout?", &token),
+        ("PUT /files/a.txt?create=1", &ada),
+    ] {
+        let answer = place.ask(line, &[field], "");
+        assert_eq!((answer.status, &*answer.code()), (503, "ledger_shut"), "{line} {field}: {answer:?}");
+        assert_eq!(answer.field("Set-Cookie"), None, "{line}");
+    }
+    let page = place.get("/hello.txt", &[&ada]);
+    assert_eq!((page.status, page.field("Set-Cookie")), (200, None), "{page:?}");
+    // The operator needs no database, and whoever guesses at that token is held back as ever.
+    assert_eq!(place.get("/metrics", &[OPERATOR]).status, 200);
     assert!(!place.house.log().contains("failed sign-in"), "{}", place.house.log());
+}
+
+#[test]
+fn a_token_of_the_operators_is_not_guessed_at_leisure_because_the_database_is_damaged() {
+    let mut place = Place::strict(&["--login-rate", "3/min"]);
+    place.house.kill();
+    fs::write(place.house.folder().join("data/hythe.db"), "this is no database, and never was").unwrap();
+    place.house.restart();
+    let wrong = "Authorization: Bearer operator-token-of-somebody";
+    let told: Vec<u16> = (0..5).map(|_| place.get("/me", &[wrong]).status).collect();
+    assert_eq!(told, [503, 503, 503, 429, 429]);
+}
+
+#[test]
+fn a_one_time_code_that_is_too_old_resets_nothing() {
+    let place = Place::open(&[]);
+    place.register("ada");
+    let database = rusqlite::Connection::open(place.house.folder().join("data/hythe.db")).unwrap();
+    // A code as an admin hands it out; then the clock of its end is put so many seconds from now, and the quota shows that the
+    // server has seen it.
+    let code_that_ends_in = |seconds: i64, mark: i64| {
+        let given = place.post("/admin/users/ada/reset", &[OPERATOR], &json!({}));
+        assert_eq!(given.status, 200, "{given:?}");
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+        let until = i64::try_from(now).unwrap() + seconds * 1000;
+        let words = "UPDATE accounts SET code_until = ?1, quota = ?2 WHERE name = 'ada'";
+        assert_eq!(database.execute(words, [until, mark]).unwrap(), 1);
+        notices(|| place.get("/admin/users", &[OPERATOR]).json()["users"][0]["quota"] == json!(mark));
+        given.json()["code"].as_str().expect("a code").to_owned()
+    };
+    let reset = |code: &str| {
+        let answer =
+            place.post("/reset-password", &[], &json!({"username": "ada", "code": code, "new": "battery staple"}));
+        (answer.status, answer.json()["code"].as_str().unwrap_or_default().to_owned())
+    };
+    let too_old = code_that_ends_in(-1, 1);
+    assert_eq!(reset(&too_old), (400, "bad_reset_code".to_owned()));
+    assert_eq!(place.login("ada", PASSWORD).status, 200, "the password is what it was");
+    let in_time = code_that_ends_in(60, 2);
+    assert_eq!(reset(&too_old), (400, "bad_reset_code".to_owned()), "the older one has gone");
+    assert_eq!(reset(&in_time).0, 200);
+    assert_eq!(reset(&in_time), (400, "bad_reset_code".to_owned()), "once");
+    assert_eq!(place.login("ada", "battery staple").status, 200);
 }

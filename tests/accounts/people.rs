@@ -21,6 +21,14 @@ fn somebody_signs_up_in_and_out_again() {
 
     let answer = place.login("aDa", PASSWORD);
     assert_eq!(answer.json()["user"], "ada");
+    // When it ends if nobody uses it any more, here as everywhere: a day from now, not the month that it may last in all.
+    let expires = answer.json()["expires"].as_str().unwrap().to_owned();
+    let me = place.get("/me", &[&cookie(&answer)]).json();
+    assert!(me["expires"].as_str().unwrap() >= &*expires, "{expires} {me}");
+    let made =
+        place.get("/sessions", &[&cookie(&answer)]).json()["sessions"][0]["created"].as_str().unwrap().to_owned();
+    let of_day = |time: &str| time.split('T').nth(1).unwrap()[..8].to_owned();
+    assert!(expires[..10] > made[..10] && of_day(&expires) == of_day(&made), "{expires} {made}");
     let set = answer.field("Set-Cookie").unwrap();
     assert!(set.contains("; HttpOnly; SameSite=Lax") && set.contains("; Path=/;") && !set.contains("Secure"), "{set}");
     let ada = cookie(&answer);
@@ -351,7 +359,7 @@ fn a_form_that_was_refused_shows_what_was_typed_but_no_password() {
     let wrong = "username=%22%3E%3Cb%3Eada&password=wrong+password&next=%2Fp%2Fsessions%3Fx%3D1";
     let answer = place.ask("POST /p/login", &[FORM, HTML], wrong);
     let page = answer.text();
-    assert_eq!(answer.status, 401);
+    assert_eq!((answer.status, answer.field("WWW-Authenticate")), (401, Some("Bearer realm=\"hythe\"")));
     assert!(page.contains("<input name=\"username\" value=\"&quot;&gt;&lt;b&gt;ada\" "), "{page}");
     assert!(page.contains("name=\"next\" value=\"/p/sessions?x=1\"") && !page.contains("wrong password"), "{page}");
     let answer = place.ask("POST /p/login", &[FORM, HTML], "username=ada&password=wrong+password&next=//evil.example/");
@@ -503,7 +511,20 @@ fn the_access_log_tells_the_client_that_a_trusted_proxy_tells_of() {
     place.get("/hello.txt", &["X-Forwarded-For: 203.0.113.7"]);
     place.post("/login", &["X-Forwarded-For: 203.0.113.8"], &json!({"username": "ada", "password": PASSWORD}));
     place.get("/hello.txt", &[]);
-    for line in ["203.0.113.7 - - [", "203.0.113.8 - - [", "127.0.0.1 - - ["] {
+    // What is refused before anybody asks who comes is refused to the same client.
+    for (number, line) in ["GET /%zz", "GET /../x", "POST /hello.txt", "BREW /pot", "GET /file-info"].iter().enumerate()
+    {
+        let answer = place.ask(line, &[&format!("X-Forwarded-For: 203.0.113.{}", 20 + number)], "");
+        assert!((400..=501).contains(&answer.status), "{answer:?}");
+    }
+    let origin = "Origin: https://elsewhere.example";
+    assert_eq!(place.ask("POST /send", &["X-Forwarded-For: 203.0.113.30", origin], "").code(), "cross_site");
+    let host = "GET http://elsewhere.example/ HTTP/1.1\r\nHost: elsewhere.example\r\n";
+    let mut wire = crate::wire::Wire::connect(place.address());
+    wire.send_quietly(format!("{host}X-Forwarded-For: 203.0.113.31\r\n\r\n").as_bytes()).unwrap();
+    assert_eq!(wire.hear_within(false, Duration::from_secs(5)).unwrap().status, 403);
+    let clients = [7, 8, 20, 21, 22, 23, 24, 30, 31].map(|number| format!("203.0.113.{number} - - ["));
+    for line in clients.iter().map(String::as_str).chain(["127.0.0.1 - - ["]) {
         let since = std::time::Instant::now();
         while !std::fs::read_to_string(&log).is_ok_and(|text| text.lines().any(|told| told.starts_with(line))) {
             assert!(since.elapsed() < Duration::from_secs(5), "no {line:?} in {:?}", std::fs::read_to_string(&log));

@@ -1,5 +1,6 @@
 //! The crate as an embedding program sees it: each example over real sockets and on a stage without any, and what the API promises.
 
+mod mishaps;
 mod mounts;
 mod promises;
 mod sockets;

@@ -415,10 +415,49 @@ fn mistakes_in_mounting_are_told_at_once() {
     assert!(matches!(server.mount_files("/", scratch.join("uploads")), Err(MountError::Twice(_))));
     let nowhere = scratch.join("nowhere");
     assert!(matches!(server.mount_static("/", &nowhere), Err(MountError::Folder(path, _)) if path == nowhere));
-    server.mount_static("/", scratch.join("uploads")).unwrap();
-    assert!(matches!(server.mount_static("/", scratch.join("uploads")), Err(MountError::Twice(_))));
-    server.mount_static("/up", scratch.join("uploads")).unwrap();
-    assert!(matches!(server.mount_static("/up", scratch.join("uploads")), Err(MountError::Route(_))));
+    let pages = scratch.join("pages");
+    fs::create_dir(&pages).unwrap();
+    server.mount_static("/", &pages).unwrap();
+    assert!(matches!(server.mount_static("/", &pages), Err(MountError::Twice(_))));
+    server.mount_static("/up", &pages).unwrap();
+    assert!(matches!(server.mount_static("/up", &pages), Err(MountError::Route(_))));
     fs::write(scratch.join("file"), "").unwrap();
     assert!(matches!(desk().mount_chat("/", scratch.join("file")), Err(MountError::Folder(..))));
+}
+
+#[test]
+fn nobody_reads_the_database_or_shared_files_as_pages() {
+    let scratch = Scratch::new("overlap");
+    let folder = |name: &str| {
+        fs::create_dir_all(scratch.join(name)).unwrap();
+        scratch.join(name)
+    };
+    let (data, uploads, pages) = (folder("a/data"), folder("a/uploads"), folder("a/data/pages"));
+    let around = scratch.join("a/../a");
+    let told = |outcome: Result<(), MountError>| matches!(outcome, Err(MountError::Overlap(..)));
+    for place in ["/", "/pages"] {
+        // Whichever comes first, and however it is written.
+        let mut server = desk();
+        server.mount_accounts("/", &data).unwrap();
+        server.mount_files("/", &uploads).unwrap();
+        for bad in [&data, &uploads, &pages, &around] {
+            assert!(told(server.mount_static(place, bad)), "{}", bad.display());
+        }
+        server.mount_static(place, folder("beside")).unwrap();
+        let mut server = desk();
+        server.mount_static(place, &around).unwrap();
+        assert!(told(server.mount_files("/", &uploads)));
+        assert!(told(server.mount_accounts("/", &data)));
+        assert!(told(server.mount_chat("/", &data)));
+    }
+    let mut server = desk();
+    server.mount_chat("/", &data).unwrap();
+    let overlap = server.mount_files("/", data.join("files")).unwrap_err();
+    assert!(overlap.to_string().contains("lies in"), "{overlap}");
+    assert!(told(server.mount_files("/", scratch.join("a"))));
+    assert!(!data.join("files").exists(), "what is refused is not made");
+    server.mount_files("/", &uploads).unwrap();
+    // Pages may have pages in them.
+    server.mount_static("/", folder("outer")).unwrap();
+    server.mount_static("/inner", folder("outer/inner")).unwrap();
 }

@@ -106,6 +106,11 @@ impl MemoryDisk {
         Some(bytes)
     }
 
+    /// How many files there are.
+    pub fn count(&self) -> usize {
+        lock(&self.room).files.len()
+    }
+
     /// Drafts that are neither committed nor gone.
     pub fn drafts(&self) -> usize {
         lock(&self.room).drafts
@@ -242,12 +247,21 @@ impl Disk for MemoryDisk {
         Ok(Box::new(MemoryDraft { disk: self.clone(), bytes: Vec::new() }))
     }
 
+    /// Folders are there as long as there is something in them.
     fn make_folder(&self, _: &RelPath<'_>) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
+        self.trip()
     }
 
-    fn rename(&self, _: &RelPath<'_>, _: &RelPath<'_>, _: Existing) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
+    /// Of files only.
+    fn rename(&self, from: &RelPath<'_>, to: &RelPath<'_>, existing: Existing) -> io::Result<()> {
+        self.find(from)?;
+        let files = &mut lock(&self.room).files;
+        if existing == Existing::Refuse && from != to && files.contains_key(to.as_str()) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        let file = files.remove(from.as_str()).ok_or(io::ErrorKind::Unsupported)?;
+        files.insert(to.to_string(), file);
+        Ok(())
     }
 
     fn remove(&self, path: &RelPath<'_>) -> io::Result<()> {

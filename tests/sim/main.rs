@@ -7,7 +7,7 @@
 //! is so, and a `client` puts them together. `stage` runs a story: first with faults, then without, when all that is unfinished
 //! must finish; then all leave, and nothing may be left. `site` tells stories of the server itself, `guest` of a server somebody
 //! else made of its parts, `people` of accounts over weeks, `resume` of uploads that continue
-//! after every end, `talk` of the chat's rooms over every transport, and `cases` what was once found, by name;
+//! after every end, `owners` of people who want the same names, `talk` of the chat's rooms over every transport, and `cases` what was once found, by name;
 //! `turns` says whose turn it is.
 
 mod answer;
@@ -18,6 +18,7 @@ mod dice;
 mod disk;
 mod guest;
 mod net;
+mod owners;
 mod people;
 mod resume;
 mod site;
@@ -87,6 +88,11 @@ fn accounts_are_what_their_people_were_told_over_minutes_and_weeks() {
 #[test]
 fn an_upload_goes_on_where_it_ended_however_it_ended() {
     tell(resume::story);
+}
+
+#[test]
+fn a_file_belongs_to_who_wrote_it_whatever_came_first() {
+    tell(owners::story);
 }
 
 #[test]

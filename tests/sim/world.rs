@@ -23,10 +23,18 @@ struct Held<D> {
     due: u64,
 }
 
+/// What a helper has done, and has still to tell.
+struct Untold<D> {
+    key: Key,
+    done: D,
+    due: u64,
+}
+
 /// The world.
 pub struct World<D, E> {
     pub net: Shared,
     jobs: Vec<Held<D>>,
+    untold: Vec<Untold<D>>,
     entries: Vec<E>,
     /// When the ledger is done with what it has.
     batch_due: Option<u64>,
@@ -49,6 +57,7 @@ impl<D, E> World<D, E> {
         World {
             net,
             jobs: Vec::new(),
+            untold: Vec::new(),
             entries: Vec::new(),
             batch_due: None,
             keeper,
@@ -75,7 +84,7 @@ impl<D, E> World<D, E> {
 
     /// Jobs that have not come back.
     pub fn jobs(&self) -> usize {
-        self.jobs.len()
+        self.jobs.len() + self.untold.len()
     }
 
     /// Helpers that were held back come soon.
@@ -85,6 +94,9 @@ impl<D, E> World<D, E> {
         for job in &mut self.jobs {
             job.due = job.due.min(now + net.dice.below(5));
         }
+        for untold in &mut self.untold {
+            untold.due = untold.due.min(now + net.dice.below(5));
+        }
         self.batch_due = self.batch_due.map(|due| due.min(now + 5));
     }
 
@@ -92,7 +104,8 @@ impl<D, E> World<D, E> {
     fn next_due(&self) -> Option<u64> {
         let files = self.jobs.iter().filter(|job| job.lane != Lane::Hash);
         let first_hash = self.jobs.iter().find(|job| job.lane == Lane::Hash);
-        files.chain(first_hash).map(|job| job.due).chain(self.batch_due).min()
+        let untold = self.untold.iter().map(|untold| untold.due);
+        files.chain(first_hash).map(|job| job.due).chain(untold).chain(self.batch_due).min()
     }
 
     /// Tells all that has happened by now. Says whether there was anything.
@@ -111,6 +124,7 @@ impl<D, E> World<D, E> {
             let (key, readable, writable, shut) = (ready.key, ready.readable, ready.writable, ready.shut);
             happened.push(Happening::Ready { key, readable, writable, shut });
         }
+        self.work(happened);
         self.bring_home(happened);
         self.decide(happened);
         happened.extend(self.signals.drain(..).map(Happening::Signal));
@@ -118,8 +132,8 @@ impl<D, E> World<D, E> {
         happened.len() > before
     }
 
-    /// Helpers that are done. File work in any order; hashing one after the other.
-    fn bring_home(&mut self, happened: &mut Vec<Happening<D>>) {
+    /// Helpers that are done with their work. File work in any order; hashing one after the other.
+    fn work(&mut self, happened: &mut Vec<Happening<D>>) {
         let now = self.net.borrow().now;
         loop {
             let first_hash = self.jobs.iter().position(|job| job.lane == Lane::Hash);
@@ -130,14 +144,34 @@ impl<D, E> World<D, E> {
                 return;
             }
             let at = done[self.net.borrow_mut().dice.index(done.len())];
-            let Held { key, job, .. } = self.jobs.remove(at);
+            let Held { lane, key, job, .. } = self.jobs.remove(at);
             self.net.borrow_mut().note("done", u64::from(key.index), b"");
             // A helper that panics is a thread that is no more: it brings nothing home.
             IN_JOB.set(true);
             let done = catch_unwind(AssertUnwindSafe(job));
             IN_JOB.set(false);
-            happened.extend(done.ok().map(|done| Happening::Done { key, done }));
+            let Ok(done) = done else { continue };
+            // One that works in a row with others tells in that order. Of all others one may be held up with its work done, and
+            // another that was later tell before it.
+            if lane == Lane::Hash {
+                happened.push(Happening::Done { key, done });
+            } else {
+                let mut net = self.net.borrow_mut();
+                let late = net.odds.help_late_ms.min(50);
+                let due = net.now + net.dice.below(late + 1);
+                self.untold.push(Untold { key, done, due });
+            }
         }
+    }
+
+    /// What they have done is told.
+    fn bring_home(&mut self, happened: &mut Vec<Happening<D>>) {
+        let now = self.net.borrow().now;
+        let (told, untold) = std::mem::take(&mut self.untold).into_iter().partition(|untold| untold.due <= now);
+        self.untold = untold;
+        let mut told: Vec<Untold<D>> = told;
+        told.sort_by_key(|untold| untold.due);
+        happened.extend(told.into_iter().map(|Untold { key, done, .. }| Happening::Done { key, done }));
     }
 
     /// The ledger's batch: all that waits, or the first of it.

@@ -1,6 +1,7 @@
 //! Whose the files are: who may change what in the shared area, and homes.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use rusqlite::{Connection, params};
 use serde_json::json;
@@ -103,6 +104,29 @@ fn a_file_is_changed_by_its_owner_and_by_who_looks_after_the_place() {
 }
 
 #[test]
+fn of_two_who_want_one_name_at_once_the_one_who_wrote_what_lies_there_owns_it() {
+    let share = inhabited(&[]);
+    let mut both = 0;
+    for number in 0..60 {
+        let path = format!("d{number}");
+        let (ada, bob) = std::thread::scope(|scope| {
+            let ada = scope.spawn(|| {
+                let fields = [BYTES, &shows("ada"), "If-None-Match: *"];
+                share.send(&format!("PUT /files/{path}"), &fields, "ada")
+            });
+            let line = format!("POST /upload?name={path}&on_conflict=overwrite");
+            let bob = share.send(&line, &[BYTES, &shows("bob")], "bob");
+            (ada.join().unwrap(), bob)
+        });
+        both += u32::from(ada.status == 201 && bob.status == 201);
+        assert!(matches!(ada.status, 201 | 403 | 412) && matches!(bob.status, 201 | 403), "{ada:?} {bob:?}");
+        let owner = share.get(&format!("/file-info/{path}")).json()["owner"].clone();
+        assert_eq!(share.read(&path).unwrap(), owner.as_str().unwrap().as_bytes());
+    }
+    assert_eq!(both, 0, "nobody replaces what another has just made");
+}
+
+#[test]
 fn owners_are_known_after_a_restart_and_go_with_their_folder() {
     let mut share = inhabited(&[]);
     assert_eq!(put(&share, "ada", "d/e/a", "1").status, 201);
@@ -174,8 +198,6 @@ fn a_home_is_there_for_its_owner_alone() {
     assert_eq!(archive.field("content-disposition"), Some("attachment; filename=\"ada.tar\""));
     let moved = share.send("POST /rename", &[JSON, &shows("ada")], r#"{"from":"~ada/d/a.txt","to":"~ada/b.txt"}"#);
     assert_eq!(moved.json()["path"], "~ada/b.txt");
-    let out = share.send("POST /rename", &[JSON, &shows("ada")], r#"{"from":"~ada/b.txt","to":"b.txt"}"#);
-    assert!(out.is(400, "bad_name"), "{out:?}");
     assert_eq!(share.send("POST /dirs", &[JSON, &shows("ada")], r#"{"path":"~ada/new"}"#).json()["dir"], "~ada/new");
     assert!(share.send("POST /dirs", &[JSON, &shows("ada")], r#"{"path":"~ada"}"#).is(400, "bad_name"));
     assert_eq!(ask(&share, "ada", "DELETE /files/~ada").status, 404, "a home is not a folder in it");
@@ -183,6 +205,90 @@ fn a_home_is_there_for_its_owner_alone() {
     let shared = share.get("/file-list").json();
     assert_eq!((&shared["dirs"], &shared["files"]), (&json!([]), &json!([])), "nothing of it is seen");
     share.comes_to_hold(&[]);
+}
+
+fn rename(share: &Share, who: &str, from: &str, to: &str, on_conflict: &str) -> Answer {
+    let body = json!({"from": from, "to": to, "on_conflict": on_conflict}).to_string();
+    share.send("POST /rename", &[JSON, &shows(who)], body)
+}
+
+#[test]
+fn what_moves_between_a_home_and_the_shared_area_belongs_to_who_moved_it() {
+    let mut share = inhabited(&[]);
+    let home = share.house.folder().join("data/home/7");
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(put(&share, "ada", "~ada/d/e/a", "1").status, 201);
+    assert_eq!(put(&share, "ada", "~ada/one", "one").status, 201);
+    let out = rename(&share, "ada", "~ada/one", "new/one", "error");
+    assert_eq!((out.status, &out.json()["path"], &out.json()["owner"]), (200, &json!("new/one"), &json!("ada")));
+    assert_eq!(rename(&share, "ada", "~ada/d", "d", "error").status, 200);
+    assert_eq!(
+        mode(&share.folder().join("d/e/a")),
+        0o644 & mode(&share.folder()),
+        "others on this machine may read it"
+    );
+    assert_eq!(mode(&share.folder().join("d/e")), 0o755 & mode(&share.folder()));
+    share.comes_to_hold(&["d/", "d/e/", "d/e/a", "new/", "new/one"]);
+    for path in ["new", "new/one", "d", "d/e", "d/e/a"] {
+        assert!(ask(&share, "bob", &format!("DELETE /files/{path}")).is(403, "not_owner"), "{path}");
+    }
+    share.house.kill_and_restart();
+    assert_eq!(share.get("/file-info/d/e/a").json()["owner"], "ada");
+
+    assert_eq!(put(&share, "ada", "~ada/one", "private").status, 201);
+    assert!(rename(&share, "ada", "new/one", "~ada/one", "error").is(409, "file_exists"));
+    let kept = rename(&share, "ada", "new/one", "~ada/one", "rename");
+    assert_eq!((kept.status, &kept.json()["path"]), (200, &json!("~ada/one (2)")));
+    assert_eq!(rename(&share, "ada", "~ada/one (2)", "one", "error").status, 200);
+    let over = share.send("PATCH /files/one?on_conflict=overwrite", &[JSON, &shows("ada")], r#"{"path":"~ada/one"}"#);
+    assert_eq!((over.status, &over.json()["owner"]), (200, &json!("ada")));
+    assert_eq!(fs::read(home.join("one")).unwrap(), b"one");
+    assert_eq!((mode(&home.join("one")), mode(&home)), (0o600, 0o700), "and here they may not");
+    assert_eq!(rename(&share, "ada", "d", "~ada/back/d", "error").status, 200);
+    assert_eq!((mode(&home.join("back/d/e")), mode(&home.join("back/d/e/a"))), (0o700, 0o600));
+    assert!(share.get("/file-info/d/e/a").is(404, "not_found"));
+    assert_eq!(put(&share, "bob", "d/e/a", "bob's").json()["owner"], "bob", "the path is anybody's again");
+    assert_eq!(ask(&share, "ada", "GET /files/~ada/back/d/e/a").body, b"1");
+}
+
+#[test]
+fn nobody_moves_what_is_not_theirs_into_a_home_or_out_of_one() {
+    let share = inhabited(&[]);
+    assert_eq!(put(&share, "ada", "~ada/a", "ada's").status, 201);
+    for path in ["b", "d/b"] {
+        assert_eq!(put(&share, "bob", path, "bob's").status, 201);
+    }
+    assert_eq!(put(&share, "", "guests", "x").status, 201);
+    for (who, from, to, on_conflict, status, code) in [
+        ("ada", "b", "~ada/b", "error", 403, "not_owner"),
+        ("ada", "d", "~ada/d", "error", 403, "not_owner"),
+        ("ada", "~ada/a", "b", "error", 409, "file_exists"),
+        ("ada", "~ada/a", "b", "overwrite", 403, "not_owner"),
+        ("ada", "~ada/a", "d", "overwrite", 403, "not_owner"),
+        ("ada", "~ada/a", "~bob/a", "error", 404, "not_found"),
+        ("ada", "~ada", "home", "error", 404, "not_found"),
+        ("ada", "b", "~ada", "error", 400, "bad_name"),
+        ("ada", "~ada/nothing", "nothing", "error", 404, "not_found"),
+        ("bob", "~ada/a", "a", "error", 404, "not_found"),
+        ("", "guests", "~ada/x", "error", 404, "not_found"),
+        ("operator", "~ada/a", "a", "error", 404, "not_found"),
+        ("operator", "b", "~operator/b", "error", 404, "not_found"),
+    ] {
+        let answer = rename(&share, who, from, to, on_conflict);
+        assert!(answer.is(status, code), "{who}: {from} to {to}, {on_conflict}: {answer:?}");
+    }
+    assert_eq!(ask(&share, "ada", "GET /files/~ada/a").body, b"ada's");
+    share.comes_to_hold(&["b", "d/", "d/b", "guests"]);
+    assert_eq!(rename(&share, "ada", "guests", "~ada/guests", "error").status, 200, "what a guest made is anybody's");
+    assert_eq!(rename(&share, "root", "b", "~root/b", "error").status, 200, "an admin may change all that is shared");
+    assert_eq!(share.get("/file-info/b").status, 404);
+
+    let share = inhabited(&["--shared-write", "operator"]);
+    assert_eq!(put(&share, "ada", "~ada/a", "1").status, 201);
+    share.plant("found", "x");
+    assert_eq!(rename(&share, "ada", "~ada/a", "a", "error").status, 403, "where nobody may write");
+    assert_eq!(rename(&share, "ada", "found", "~ada/found", "error").status, 403, "nothing is taken away either");
+    assert_eq!(rename(&share, "ada", "~ada/a", "~ada/b", "error").status, 200);
 }
 
 #[test]
@@ -223,6 +329,61 @@ fn a_form_and_an_upload_in_pieces_may_be_private() {
 }
 
 #[test]
+fn who_wishes_for_privacy_in_whatever_words_is_never_published() {
+    let share = inhabited(&[]);
+    let file = form(&[("name=\"file\"; filename=\"form\"", b"form")]);
+    let both = form(&[("name=\"private\"", b"1"), ("name=\"file\"; filename=\"both\"", b"both")]);
+    for (line, kind, body, path) in [
+        ("POST /upload?name=raw&private=1", BYTES, &b"raw"[..], "~ada/raw"),
+        ("POST /upload?name=bare&private", BYTES, b"bare", "~ada/bare"),
+        ("POST /upload?name=~odd&private=1", BYTES, b"odd", "~ada/~odd"),
+        ("POST /upload?name=json&private=1", JSON, b"{}", "~ada/json"),
+        ("POST /upload?private=1", MULTIPART, &file, "~ada/form"),
+        ("POST /upload?private=1", MULTIPART, &both, "~ada/both"),
+        ("POST /upload?name=raw&private=1&on_conflict=rename", BYTES, b"raw", "~ada/raw (2)"),
+        ("POST /upload?name=raw&private=1&on_conflict=overwrite", BYTES, b"new", "~ada/raw"),
+    ] {
+        let answer = share.send(line, &[kind, &shows("ada")], body);
+        let document = answer.json();
+        let file = if kind == MULTIPART { &document["files"][0] } else { &document["file"] };
+        assert_eq!((answer.status, &file["path"], &file["owner"]), (201, &json!(path), &json!("ada")), "{line}");
+        if kind != MULTIPART {
+            assert_eq!(answer.field("location"), document["filepath"].as_str());
+        }
+        let got = ask(&share, "ada", &format!("GET {}", file["url"].as_str().unwrap()));
+        assert_eq!(got.status, 200, "{line}");
+    }
+    let unnamed = share.send("POST /upload?private=1", &[JSON, &shows("ada")], "{}");
+    assert!(unnamed.json()["file"]["path"].as_str().unwrap().starts_with("~ada/upload_"), "{unnamed:?}");
+    let tus = ["Tus-Resumable: 1.0.0", "Upload-Length: 0", "Upload-Metadata: filename YQ==,private"];
+    let whole = share.send("POST /tus", &[&tus[..], &[&shows("ada")]].concat(), "");
+    assert_eq!(whole.field("content-location"), Some("/files/~ada/a"), "{whole:?}");
+    for (who, status, code) in [("", 401, "unauthorized"), ("operator", 403, "no_home")] {
+        for (line, kind) in [
+            ("POST /upload?name=x&private=1", BYTES),
+            ("POST /upload?private", JSON),
+            ("POST /upload?private=1", MULTIPART),
+        ] {
+            let answer = share.send(line, &[kind, &shows(who)], if kind == MULTIPART { &file } else { &b"{}"[..] });
+            assert!(answer.is(status, code), "{line} by {who}: {answer:?}");
+        }
+    }
+    assert!(share.send("POST /upload?name=x&private=yes", &[BYTES, &shows("ada")], "x").is(400, "bad_query"));
+    assert!(share.send("POST /upload?name=~x", &[BYTES, &shows("ada")], "x").is(400, "bad_name"));
+    share.comes_to_hold(&[]);
+    assert_eq!(share.send("POST /upload?name=x&private=0", &[BYTES, &shows("ada")], "x").status, 201);
+    share.comes_to_hold(&["x"]);
+
+    let share = inhabited(&["--shared-write", "operator"]);
+    assert_eq!(
+        share.send("POST /upload?name=x&private=1", &[BYTES, &shows("ada")], "x").status,
+        201,
+        "at home one may"
+    );
+    assert_eq!(share.send("POST /upload?name=x", &[BYTES, &shows("ada")], "x").status, 403);
+}
+
+#[test]
 fn an_upload_in_pieces_does_not_replace_what_is_not_ones_own() {
     let share = inhabited(&[]);
     assert_eq!(put(&share, "ada", "a", "ada's").status, 201);
@@ -259,9 +420,19 @@ fn nobody_has_more_than_their_quota() {
     assert_eq!(put(&share, "bob", "c", &body).status, 201);
     let tus = ["Tus-Resumable: 1.0.0", "Upload-Length: 5", &shows("ada")];
     assert!(share.send("POST /tus", &tus, "").is(507, "over_quota"));
+    // What only moves counts no more than before; what becomes hers does.
+    assert_eq!(rename(&share, "ada", "b", "~ada/b", "error").status, 200);
+    assert_eq!(rename(&share, "ada", "~ada/b", "b", "error").status, 200);
+    for path in ["guests", "d/guests"] {
+        assert_eq!(put(&share, "", path, "x").status, 201);
+    }
+    for (from, to) in [("guests", "~ada/guests"), ("d", "~ada/d")] {
+        assert!(rename(&share, "ada", from, to, "error").is(507, "over_quota"), "{from}");
+    }
     assert_eq!(ask(&share, "ada", "DELETE /files/~ada/a").status, 200);
-    assert_eq!(put(&share, "ada", "c2", &body).status, 201);
-    share.comes_to_hold(&["b", "c", "c2"]);
+    assert_eq!(rename(&share, "ada", "guests", "~ada/guests", "error").status, 200);
+    assert_eq!(put(&share, "ada", "c2", &body[1..]).status, 201);
+    share.comes_to_hold(&["b", "c", "c2", "d/", "d/guests"]);
 }
 
 #[test]

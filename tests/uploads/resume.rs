@@ -214,13 +214,68 @@ fn where_only_two_methods_get_through_the_others_are_named() {
     assert_eq!(over("HEAD", &[], "").field("upload-offset"), Some("2"));
     for method in ["PUT", "patch", ""] {
         let answer = over(method, &[PIECE, "Upload-Offset: 2"], "llo");
-        assert_eq!((answer.status, answer.field("allow").is_some()), (405, true), "{method}");
+        let options = share.ask(&format!("OPTIONS {place}"), &[]);
+        assert_eq!((answer.status, answer.field("allow")), (405, options.field("allow")), "{method}");
+        assert_eq!(answer.field("tus-resumable"), Some("1.0.0"));
     }
     assert_eq!(over("DELETE", &[], "").status, 204);
     assert_eq!(over("HEAD", &[], "").status, 404);
     share.plant("old", "old");
     let get = share.ask("GET /files/old", &["X-HTTP-Method-Override: DELETE"]);
     assert_eq!((get.status, share.read("old").is_some()), (200, true), "nothing changes on GET");
+}
+
+#[test]
+fn who_may_not_or_comes_too_often_is_told_so_in_terms_of_tus() {
+    for (flags, status) in [(["--shared-write", "user"], 401), (["--request-rate", "1/h"], 429)] {
+        let share = Share::open(&flags);
+        share.get("/api");
+        for line in ["POST /tus", "PATCH /tus/00000000000000000000000000000000"] {
+            let answer = share.send(line, &[TUS, "Upload-Length: 1"], "");
+            assert_eq!((answer.status, answer.field("tus-resumable")), (status, Some("1.0.0")), "{answer:?}");
+        }
+    }
+}
+
+#[test]
+fn the_end_of_an_upload_is_asked_for_until_it_has_taken_its_place() {
+    let share = Share::open(&[]);
+    let place = begin(&share, &["Upload-Length: 5", &metadata(&[("filename", "a"), ("dir", "d")])]);
+    share.plant("d", "in the way");
+    assert!(patch(&share, &place, 0, &[], b"hello").is(409, "not_a_folder"));
+    // A client that were told 5 would believe that all is well.
+    assert_eq!(offset(&share, &place), 4);
+    assert!(patch(&share, &place, 3, &[], b"lo").is(409, "wrong_offset"));
+    fs::remove_file(share.folder().join("d")).unwrap();
+    let last = patch(&share, &place, 4, &[], b"o");
+    assert_eq!((last.status, last.field("content-location")), (204, Some("/files/d/a")), "{last:?}");
+    assert_eq!(share.read("d/a").unwrap(), b"hello");
+    assert_eq!(offset(&share, &place), 5);
+}
+
+#[test]
+fn an_upload_is_waited_for_as_long_as_a_piece_of_it_was_coming_lately() {
+    let mut share = Share::open(&[]);
+    let [fresh, old] = ["a", "b"].map(|name| begin(&share, &["Upload-Length: 5", &metadata(&[("filename", name)])]));
+    for place in [&fresh, &old] {
+        assert_eq!(patch(&share, place, 0, &[], b"he").status, 204);
+    }
+    share.house.kill();
+    // Both were begun long ago, and since then nothing was written down of them; but one goes on.
+    let nook = share.folder().join(".hythe-tus");
+    for place in [&fresh, &old] {
+        let state = nook.join(format!("{}.info", &place[5..]));
+        let mut known: serde_json::Value = serde_json::from_slice(&fs::read(&state).unwrap()).unwrap();
+        known["until"] = json!(1);
+        fs::write(&state, known.to_string()).unwrap();
+    }
+    let long_ago = std::time::SystemTime::now() - std::time::Duration::from_secs(25 * 60 * 60);
+    fs::File::options().write(true).open(nook.join(&old[5..])).unwrap().set_modified(long_ago).unwrap();
+    share.house.restart();
+    assert_eq!(offset(&share, &fresh), 2);
+    assert_eq!(share.ask(&format!("HEAD {old}"), &[TUS]).status, 404);
+    assert_eq!(patch(&share, &fresh, 2, &[], b"llo").status, 204);
+    share.comes_to_hold(&[".hythe-tus/", &format!(".hythe-tus/{}.info", &fresh[5..]), "a"]);
 }
 
 #[test]
@@ -316,7 +371,6 @@ fn a_name_that_is_taken_meanwhile_costs_nobody_a_byte() {
     let place = begin(&share, &["Upload-Length: 5", &metadata(&[("filename", "x"), ("dir", "d")])]);
     share.plant("d", "a file where a folder would have to be");
     assert!(patch(&share, &place, 0, &[], b"hello").is(409, "not_a_folder"));
-    assert_eq!(offset(&share, &place), 5);
     fs::remove_file(share.folder().join("d")).unwrap();
     assert_eq!(
         patch(&share, &place, 5, &[], b"").field("content-location"),

@@ -1,6 +1,8 @@
 //! A flood of sign-ins: every connection tries the next name as soon as the last one is answered, until stdin ends. Each name is
 //! one that nobody has, so each try that is let through costs a hash.
 //!
+//! It has a machine of its own in the world: here it takes what whoever measures leaves of their core.
+//!
 //! It says when it has begun, and at the end how often it was answered what, in one line of JSON each.
 
 use std::collections::BTreeMap;
@@ -12,6 +14,7 @@ use std::time::Duration;
 use hythe_bench::args::Args;
 use hythe_bench::json::Line;
 use hythe_bench::net::{Moved, RecvFlags, Tuning, caller, give, take};
+use hythe_bench::raw;
 use rustix::event::epoll;
 
 const USAGE: &str = "logins --target ADDRESS [options]
@@ -29,6 +32,7 @@ fn main() {
     };
     let connections = args.count("--connections").unwrap_or(200).max(1);
     let _ = args.text("--watch");
+    raw::give_way();
     if let Err(error) = flood(target, connections) {
         eprintln!("logins: {error}");
         std::process::exit(1);

@@ -10,67 +10,107 @@ use hythe_bench::process;
 use super::house::{House, Outcome, on_core};
 use super::servers::{Server, Start};
 use super::tools::{Held, load, pick, wrk};
-use hythe_bench::report::Results;
+use hythe_bench::report::{Figures, Results};
 
 /// How many pairs are timed.
 const PAIRS: usize = 30;
-/// How long the page is asked for at a rate, without the flood and beside it. With wrk the flood lasts ten seconds.
-const RATE_SECONDS: [f64; 2] = [2.5, 4.0];
-/// How often wrk runs, and for how long.
-const WRK_RUNS: [usize; 2] = [2, 3];
-const WRK_SECONDS: f64 = 2.0;
+/// So long is a window in which the page is asked for in one way.
+const WINDOW_SECONDS: f64 = 1.0;
+/// So often each way has its window before the flood, beside it and after it.
+const TURNS: [usize; 3] = [2, 4, 2];
+/// The ways in which the page is asked for.
+const WAYS: [&str; 3] = ["closed", "rate", "wrk"];
+/// Those of a turn: wrk's figures vary most.
+const TURN: [&str; 4] = ["closed", "wrk", "rate", "wrk"];
 
-/// A page of 1 KiB without the flood and beside it, asked for at a rate and by wrk; once with the limits of sign-ins as they come,
-/// and once without one, so that somebody is hashed all the time.
+/// A page of 1 KiB without the flood and beside it: once with the limits of sign-ins as they come (`usual`), once without one, so that
+/// somebody is hashed all the time (`unlimited`), and once while the flood goes to another server on the same core (`neighbour`): what
+/// is seen there is the price of a shared core and of a flood on the load's, and nothing that the measured server does.
 ///
 /// The server has one core: its loop, its helpers and the kernel's work for both share it, as on the smallest machine. Who measures
-/// and who floods share the other; the flood is the one that gives way, or it would be measured how the two of them get on. wrk
-/// keeps the server's core busy, and adds to its figures what each stop would have cost those whom it did not ask (coordinated
-/// omission): whatever stops it for more than a hundredth of the time is its p99, and a machine's own chores do so too. That is why
-/// it runs several times, and why only medians of one run are held against each other.
+/// and who floods share the other; the flood has only what the one who measures leaves, or it would be measured how the two of them
+/// get on.
+///
+/// The page is asked for in three ways, by 64 connections, in windows that take turns; half of those without the flood come before it,
+/// half after it. The figures are medians of the windows.
+///
+/// - `closed`: our own load asks again as soon as it is answered. Its p99 is that of the requests that were asked.
+/// - `rate`: our own load asks 2,000 times a second, come what may, and counts from when each was due. The server sleeps in between.
+/// - `wrk`: asks again as soon as it is answered, and adds to its figures what each stop would have cost those whom it did not ask
+///   (coordinated omission). So its p99 is what stops the two of them for a hundredth of the time, whoever does. A machine's own chores
+///   may take nearly as much: the figure then tells how close to it they came, and leaps. That is why the least of the windows is held
+///   against the least, too, and why there is `others_percent`: what everybody else on this machine took of a core. `delay_percent` is
+///   how long the loop was ready to run and did not, because of others or of its own helpers.
 pub fn flood(house: &House) -> Outcome<Results> {
     let mut results = Results::default();
+    let names = ["usual", "unlimited", "neighbour"].into_iter();
+    let names: Vec<_> = names.filter(|name| house.only.as_ref().is_none_or(|only| only == name)).collect();
     for _ in 0..house.rounds.min(3) {
-        for (name, words) in [("usual", ""), ("unlimited", "--login-rate 0")] {
+        for name in &names {
+            let words = if *name == "unlimited" { "--login-rate 0" } else { "" };
             let server = Start::hythe(words).run(house, None)?;
-            beside_flood(house, &server, name, &mut results)?;
+            let neighbour =
+                (*name == "neighbour").then(|| Start::hythe("--login-rate 0").run(house, None)).transpose()?;
+            beside_flood(house, &server, neighbour.as_ref().unwrap_or(&server), name, &mut results)?;
         }
     }
-    for name in ["usual", "unlimited"] {
-        for way in ["rate", "wrk"] {
-            let figure = |when: &str| results.median(name, &format!("{when}_{way}_p99_us"));
-            if let (Some(quiet), Some(flooded)) = (figure("quiet"), figure("flood")) {
-                results
-                    .remarks
-                    .push(format!("{name}, {way}: p99 beside the flood is {:.2} of that without", flooded / quiet));
+    for name in names {
+        for way in WAYS {
+            let names = ["quiet", "flood"].map(|when| format!("{when}_{way}_p99_us"));
+            let ratio = |of: &dyn Fn(&str) -> Option<f64>| Some(of(&names[1])? / of(&names[0])?);
+            let medians = ratio(&|figure| results.median(name, figure));
+            let least = ratio(&|figure| results.least(name, figure));
+            if let (Some(medians), Some(least)) = (medians, least) {
+                results.remarks.push(format!(
+                    "{name}, {way}: p99 beside the flood is {medians:.2} of that without, in the calmest windows {least:.2}"
+                ));
             }
         }
     }
     Ok(results)
 }
 
-fn beside_flood(house: &House, server: &Server, name: &str, results: &mut Results) -> Outcome<()> {
-    let mut measure = |when: &str, (rate_seconds, wrk_runs): (f64, usize)| -> Outcome<()> {
-        let words = format!("rate --rate 1000 --connections 16 --path /1k.bin --seconds {rate_seconds}");
-        let seen = load(house, server, &words, &["p50_us", "p99_us", "errors"])?;
-        let seen = seen.into_iter().map(|(figure, value)| (format!("{when}_rate_{figure}"), value));
-        results.keep(name, seen.collect());
-        for _ in 0..wrk_runs {
-            let seen = wrk(house, server, "/1k.bin", 16, WRK_SECONDS)?.into_iter();
-            let kept =
-                seen.filter(|(figure, _)| matches!(&**figure, "wrk_requests_per_s" | "wrk_p99_us" | "wrk_errors"));
-            results.keep(name, kept.map(|(figure, value)| (format!("{when}_{figure}"), value)).collect());
+fn beside_flood(house: &House, server: &Server, victim: &Server, name: &str, results: &mut Results) -> Outcome<()> {
+    // What is asked for the first time is read from the disk.
+    window(house, server, "closed")?;
+    let mut measure = |when: &str, turns: usize| -> Outcome<()> {
+        for _ in 0..turns {
+            for way in TURN {
+                let seen = window(house, server, way)?.into_iter();
+                results.keep(name, seen.map(|(figure, value)| (format!("{when}_{figure}"), value)).collect());
+            }
         }
-        results.keep(name, vec![(format!("{when}_kib"), kib(server))]);
+        results.keep(name, vec![(format!("{when}_kib"), kib(victim))]);
         Ok(())
     };
-    measure("quiet", (RATE_SECONDS[0], WRK_RUNS[0]))?;
-    let held = Held::start_program(house, server, "logins", "--connections 200")?;
-    measure("flood", (RATE_SECONDS[1], WRK_RUNS[1]))?;
+    measure("quiet", TURNS[0])?;
+    let held = Held::start_program(house, victim, "logins", "--connections 200")?;
+    measure("flood", TURNS[1])?;
     let told = held.finish()?;
+    measure("quiet", TURNS[2])?;
     let wanted = ["answered", "status_401", "status_429", "status_503", "status_other", "reconnects"];
     results.keep(name, pick(&told, &wanted));
     Ok(())
+}
+
+/// The page, asked for in one way for a while.
+#[allow(clippy::cast_precision_loss)]
+fn window(house: &House, server: &Server, way: &str) -> Outcome<Figures> {
+    let words = format!("--connections 64 --path /1k.bin --seconds {WINDOW_SECONDS}");
+    let (begun, others, delay) = (Instant::now(), process::others(), process::delay_ns(server.pid()));
+    let mut seen = match way {
+        "closed" => load(house, server, &format!("closed {words}"), &["p50_us", "p99_us", "errors"])?,
+        "rate" => load(house, server, &format!("rate --rate 2000 --first {words}"), &["p50_us", "p99_us", "errors"])?,
+        _ => wrk(house, server, "/1k.bin", 64, WINDOW_SECONDS)?
+            .into_iter()
+            .filter_map(|(figure, value)| Some((figure.strip_prefix("wrk_")?.to_owned(), value)))
+            .filter(|(figure, _)| matches!(&**figure, "p50_us" | "p99_us" | "errors"))
+            .collect(),
+    };
+    let share = |ns: u64| ns as f64 / begun.elapsed().as_nanos() as f64 * 100.0;
+    seen.push(("delay_percent".into(), share(process::delay_ns(server.pid()).saturating_sub(delay))));
+    seen.push(("others_percent".into(), share(process::others().since(&others))));
+    Ok(seen.into_iter().map(|(figure, value)| (format!("{way}_{figure}"), value)).collect())
 }
 
 #[allow(clippy::cast_precision_loss)]

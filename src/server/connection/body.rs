@@ -5,7 +5,7 @@ use crate::http::request::HeaderTable;
 use crate::reactor::slot::Port;
 use crate::reactor::system::Lane;
 use crate::server::connection::state::{
-    Busy, Connection, Done, Phase, Work, context, drop_there, follow_orphan, too_large, too_slow,
+    Busy, Connection, Done, Phase, Work, context, drop_there, follow_orphan, orphans_context, too_large, too_slow,
 };
 use crate::server::house::House;
 use crate::server::pump::Sunk;
@@ -152,7 +152,7 @@ impl<S: State> Connection<S> {
             // The upload was refused or given up while the sink was away.
             (_, Sunk::Home(sink, _)) => port.spawn(Lane::Writes, move || drop_there(sink)),
             (_, Sunk::Finished(step)) => {
-                let reply = step(&mut house.state, &mut context(port.yard, self.peer));
+                let reply = step(&mut house.state, &mut orphans_context(port.yard, self.peer));
                 follow_orphan(reply, house, port.yard, port.key);
             }
             (_, Sunk::Refused(_)) => {}

@@ -38,6 +38,8 @@ pub enum Done<S: State> {
     Drawn(Drawn),
     /// The answer that a ticket waits for.
     Late(u64, Step<S>),
+    /// The work that a ticket waits for has panicked.
+    Spoilt(u64),
     /// What a helper has thought of for a conversation.
     Thought(Thought<S>),
     /// The house is set up anew.
@@ -169,6 +171,11 @@ pub(super) fn context<'a, S: State>(yard: &'a mut Yard<Connection<S>>, peer: Pee
     }
 }
 
+/// The same for a step whose asker has moved on to another request: it is about no connection.
+pub(super) fn orphans_context<'a, S: State>(yard: &'a mut Yard<Connection<S>>, peer: Peer) -> Context<'a> {
+    Context { key: Key::NOBODY, ..context(yard, peer) }
+}
+
 pub(super) fn send<S: State>(bytes: Bytes, port: &mut Port<'_, Connection<S>>) {
     if bytes.len() <= COPIED_MAX {
         port.desk().extend_from_slice(&bytes);
@@ -208,10 +215,13 @@ pub(super) fn follow_orphan<S: State>(
     // the asker. An age that no tenant has sees to that.
     let nobody = Key { index: u32::MAX, age: key.age };
     match reply {
-        Reply::Offload(lane, task) => yard.spawn(nobody, lane, move || Done::Step(task())),
+        Reply::Offload(lane, task) | Reply::Within(_, lane, task) => {
+            yard.spawn(nobody, lane, move || Done::Step(task()))
+        }
         Reply::Keep(entry, decided) => yard.keep(nobody, *entry, Promise::Reply(decided)),
         // Nothing will come for it, and dropping it may block.
         Reply::Receive { sink, .. } => yard.spawn(nobody, Lane::Writes, move || drop_there(sink)),
+        Reply::Wait { outlasts: true, again, .. } => yard.spawn(nobody, Lane::Writes, move || drop_there(again)),
         _ => {}
     }
 }

@@ -12,7 +12,7 @@ use crate::reactor::system::Peer;
 use crate::server::access::Line;
 use crate::server::connection::answer::Given;
 use crate::server::connection::state::{Asked, Connection, Done, Phase, Promise, Streaming, context, send, spread};
-use crate::server::connection::talking::follow_alone;
+use crate::server::connection::talking::{follow_alone, in_turn};
 use crate::server::house::House;
 use crate::server::reply::State;
 use crate::server::talk::{Act, Said, Talk};
@@ -63,7 +63,7 @@ impl<S: State> Connection<S> {
                     port.leave();
                 }
                 Act::Then(next) => {
-                    streaming.next = Some(Box::new(next));
+                    streaming.next = Some(Box::new(in_turn(streaming.next.take(), next)));
                     port.tell_drained();
                 }
                 Act::Keep(entry, judged) => port.keep(entry, Promise::Talk(judged)),

@@ -18,7 +18,7 @@ use crate::server::connection::state::{
 };
 use crate::server::house::House;
 use crate::server::reply::State;
-use crate::server::talk::{Act, Judged, Said, Talk, Thought};
+use crate::server::talk::{Act, Judged, Next, Said, Talk, Thought};
 
 /// How much of what it has asked for may be undone before a talk hears no more.
 const OWED_MAX: u16 = 64;
@@ -148,7 +148,7 @@ impl<S: State> Connection<S> {
                     port.leave();
                 }
                 Act::Then(next) => {
-                    talking.next = Some(Box::new(next));
+                    talking.next = Some(Box::new(in_turn(talking.next.take(), next)));
                     port.tell_drained();
                 }
                 Act::Keep(entry, judged) => {
@@ -270,6 +270,14 @@ impl<S: State> Talking<S> {
         peer: crate::reactor::system::Peer,
     ) {
         self.talk.on_end(&mut house.state, &mut context(yard, peer));
+    }
+}
+
+/// What is to follow now that something else is to follow already: behind that, and behind all that comes of it.
+pub(super) fn in_turn<S: State>(first: Option<Box<Next<S>>>, next: Next<S>) -> Next<S> {
+    match first {
+        None => next,
+        Some(first) => Box::new(move |state, cx| first(state, cx).then(next)),
     }
 }
 

@@ -178,6 +178,12 @@ fn free_names_keep_their_extension_and_fit() {
     assert_eq!(free, format!("{} (1000).txt", "é".repeat(122)));
     let no_extension = format!("a.{}", "x".repeat(253));
     assert_eq!(free_name(&no_extension, 2).len(), 255);
+    for name in ["a.txt", "a", ".a", "a.", &long, &no_extension, &"é".repeat(127)] {
+        for number in [2, 10, 1000] {
+            assert!(free_name(name, number).starts_with(common_stem(name)), "{name} {number}");
+        }
+        assert!(name.starts_with(common_stem(name)) && !common_stem(name).is_empty());
+    }
 }
 
 #[test]
