@@ -204,6 +204,7 @@ impl<'a> Request<'a> {
         }
     }
 
+    #[inline(never)]
     fn parse_lines<'i: 'a>(
         head: &'i [u8],
         close: &'a mut Fields<'i>,
@@ -305,11 +306,13 @@ fn has_strict_lines(head: &[u8], parsed: &httparse::Request<'_, '_>, line_max: u
     ends(at) && at + 2 == head.len()
 }
 
+#[cold]
 fn too_many_fields() -> Fault {
     Fault::fatal(Status::HEADER_FIELDS_TOO_LARGE, "headers_too_large", "the head has more fields than are accepted")
 }
 
 /// What httparse's word means to the client.
+#[cold]
 fn refusal(head: &[u8], error: httparse::Error) -> Fault {
     match error {
         httparse::Error::TooManyHeaders => too_many_fields(),

@@ -181,6 +181,7 @@ impl Response {
     }
 
     /// Sends the client elsewhere.
+    #[cold]
     pub fn redirect(status: Status, location: &str) -> Response {
         Response::new(status).header("Location", location)
     }
