@@ -1,5 +1,5 @@
 # Every line here is one that you could type yourself.
-.PHONY: run build test features sim kill clients fuzz bench size lint doc install
+.PHONY: run build test features foreign sim kill clients fuzz bench size lint doc install
 
 # Where `make install` puts things; DESTDIR goes before all of it.
 PREFIX ?= /usr/local
@@ -49,6 +49,10 @@ features:
 	for set in $(FEATURES); do \
 		echo "-- features: $$set" && cargo clippy --quiet --lib --bins --examples --no-default-features --features "$$set" -- -D warnings || exit 1; \
 	done
+
+# The examples as programs of somebody else's: each in a crate outside of this workspace, with the features it needs, built, run, asked.
+foreign:
+	tests/foreign/run
 
 # The whole server in a simulated world. SEED=n replays one story.
 sim:

@@ -82,8 +82,10 @@ pub use content::{Content, FileSpan, More, Source};
 pub use embed::{Handle, Running, Server};
 pub use http::fault::Fault;
 pub use http::form::parse as read_form;
-pub use http::request::{Method, Request};
-pub use http::response::{Body, Response};
+pub use http::headers::{Field, Headers};
+pub use http::host::{HostList, HostRules};
+pub use http::request::{BodyLength, HeadLimits, Method, Request};
+pub use http::response::{Body, Piece, Response};
 pub use http::status::Status;
 #[cfg(feature = "accounts")]
 #[doc(hidden)]
@@ -91,8 +93,8 @@ pub use manage::look_after;
 pub use mount::MountError;
 pub use os::doors::Door;
 pub use os::sandbox::Sandbox;
-pub use path::RelPath;
-pub use reactor::slot::Marks;
+pub use path::{PathFault, RelPath};
+pub use reactor::slot::{Counts, Marks, Tally};
 pub use reactor::system::{Entrance, Key, Peer};
 #[doc(hidden)]
 pub use reload::Reread;
@@ -104,7 +106,9 @@ pub use server::house::Rules;
 pub use server::later::{Answerer, Ticket};
 pub use server::layer::Next;
 pub use server::lend::{Holds, Lend};
-pub use server::reply::{Dialect, Lane, Reply, Sink, State, Step, Topic, Verdict};
+pub use server::reply::{
+    Again, Change, Decided, Dialect, Ending, Lane, Reply, Sink, State, Step, Task, Then, Topic, Verdict,
+};
 pub use server::router::BadPattern;
 pub use server::talk::{CloseCode, Handshake, Message, Said, Talk};
 pub use site::gate::{Action, Principal, User};
@@ -112,6 +116,8 @@ pub use site::gate::{Action, Principal, User};
 pub use site::login::Visit;
 pub use site::state::Site;
 pub use store::entry::Entry;
+pub use store::scopes::Scopes;
+pub use store::users::Credential;
 pub use testing::{Guest, Rehearsal};
 #[doc(hidden)]
 pub use upgrade::upgrade;

@@ -449,6 +449,7 @@ impl Exchange {
 
 /// Where a head ends, if its end has come. One pass over the line ends, from where the last look ended; a bare LF is refused at
 /// once.
+#[inline(never)]
 fn find_end(head: &[u8], scanned: &mut u32, has_line: &mut bool, limits: &HeadLimits) -> Result<Option<usize>, Fault> {
     let mut from = *scanned as usize;
     while let Some(at) = memchr(b'\n', &head[from..]).map(|at| from + at) {

@@ -24,11 +24,13 @@ pub struct Fault {
 
 impl Fault {
     /// A refusal after which the connection can go on.
+    #[cold]
     pub fn new(status: Status, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Fault {
         Fault { status, code, detail: detail.into(), closes: false, retry_after: None, fields: Vec::new() }
     }
 
     /// A refusal after which nothing more can be read: the message's framing is in doubt.
+    #[cold]
     pub fn fatal(status: Status, code: &'static str, detail: impl Into<Cow<'static, str>>) -> Fault {
         Fault { closes: true, ..Fault::new(status, code, detail) }
     }
@@ -45,12 +47,21 @@ impl Fault {
     }
 
     /// 400 `bad_request` that closes: the message is not HTTP, or could be read in two ways.
+    #[cold]
     pub fn malformed(detail: &'static str) -> Fault {
         Fault::fatal(Status::BAD_REQUEST, "bad_request", detail)
     }
 
     /// 404 `not_found`.
     pub fn not_found() -> Fault {
-        Fault::new(Status::NOT_FOUND, "not_found", "there is nothing here")
+        let detail = Cow::Borrowed("there is nothing here");
+        Fault {
+            status: Status::NOT_FOUND,
+            code: "not_found",
+            detail,
+            closes: false,
+            retry_after: None,
+            fields: Vec::new(),
+        }
     }
 }

@@ -46,14 +46,26 @@ const fn place_of(name: &[u8]) -> usize {
 
 /// Whether a token is this name, in whatever case. `name` has lower-case letters, digits and hyphens only: the bit that
 /// tells upper case from lower is set in all of them, and no other byte of a token becomes one of them by having it set.
+/// Compares words, and for what is no whole word the last one once more: names are short, and byte by byte takes long.
 #[inline]
 fn is_named(token: &[u8], name: &[u8]) -> bool {
     const FOLD: u64 = 0x2020_2020_2020_2020;
-    let ((words, tail), (name_words, name_tail)) = (token.as_chunks::<8>(), name.as_chunks::<8>());
-    let is_word = |(have, want): (&[u8; 8], &[u8; 8])| u64::from_ne_bytes(*have) | FOLD == u64::from_ne_bytes(*want);
-    token.len() == name.len()
-        && words.iter().zip(name_words).all(is_word)
-        && tail.iter().zip(name_tail).all(|(have, want)| have | 0x20 == *want)
+    let is_word = |have: &[u8; 8], want: &[u8; 8]| u64::from_ne_bytes(*have) | FOLD == u64::from_ne_bytes(*want);
+    let is_half =
+        |have: &[u8; 4], want: &[u8; 4]| u32::from_ne_bytes(*have) | (FOLD as u32) == u32::from_ne_bytes(*want);
+    if token.len() != name.len() {
+        return false;
+    }
+    if let (Some(end), Some(name_end)) = (token.last_chunk(), name.last_chunk()) {
+        let words = token.as_chunks().0.iter().zip(name.as_chunks().0);
+        return is_word(end, name_end) && words.into_iter().all(|(have, want)| is_word(have, want));
+    }
+    if let (Some(start), Some(end)) = (token.first_chunk(), token.last_chunk())
+        && let (Some(name_start), Some(name_end)) = (name.first_chunk(), name.last_chunk())
+    {
+        return is_half(start, name_start) && is_half(end, name_end);
+    }
+    token.iter().zip(name).all(|(have, want)| have | 0x20 == *want)
 }
 
 /// For each place the field whose name has it; [`FIELDS`] for none. Two fields with one place do not compile.
@@ -129,7 +141,7 @@ impl<'a> Headers<'a> {
         let mut repeated = 0u32;
         let mut is_forwarded = false;
         for (place, field) in (1u16..).zip(fields) {
-            if let Some((start, _)) = field.name.as_bytes().split_at_checked(FORWARDED.len()) {
+            if let Some((start @ [b'x' | b'X', ..], _)) = field.name.as_bytes().split_at_checked(FORWARDED.len()) {
                 is_forwarded |= is_named(start, FORWARDED);
             }
             if let Some(known) = Field::of(field.name) {

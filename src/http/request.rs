@@ -35,6 +35,7 @@ pub enum Method {
 
 impl Method {
     /// The methods this crate knows.
+    #[doc(hidden)]
     pub const ALL: [Method; 7] =
         [Method::Get, Method::Head, Method::Post, Method::Put, Method::Patch, Method::Delete, Method::Options];
 
@@ -175,6 +176,7 @@ type Fields<'i> = [MaybeUninit<httparse::Header<'i>>; HEADERS_MAX];
 
 impl<'a> Request<'a> {
     /// Reads a complete head: `head` ends with its empty line, and every LF in it follows a CR.
+    #[doc(hidden)]
     pub fn parse<'i: 'a>(
         head: &'i [u8],
         table: &'a mut HeaderTable<'i>,
@@ -202,6 +204,7 @@ impl<'a> Request<'a> {
         }
     }
 
+    #[inline(never)]
     fn parse_lines<'i: 'a>(
         head: &'i [u8],
         close: &'a mut Fields<'i>,
@@ -303,11 +306,13 @@ fn has_strict_lines(head: &[u8], parsed: &httparse::Request<'_, '_>, line_max: u
     ends(at) && at + 2 == head.len()
 }
 
+#[cold]
 fn too_many_fields() -> Fault {
     Fault::fatal(Status::HEADER_FIELDS_TOO_LARGE, "headers_too_large", "the head has more fields than are accepted")
 }
 
 /// What httparse's word means to the client.
+#[cold]
 fn refusal(head: &[u8], error: httparse::Error) -> Fault {
     match error {
         httparse::Error::TooManyHeaders => too_many_fields(),

@@ -5,6 +5,7 @@ use std::fmt;
 use bytes::Bytes;
 
 use crate::content::{FileSpan, Source};
+use crate::http::headers::is_token_byte;
 use crate::http::status::Status;
 
 /// What an answer carries.
@@ -17,6 +18,7 @@ pub enum Body {
     /// Bytes in memory, shared by whoever is sent them.
     Bytes(Bytes),
     /// So many bytes behind the ready-made block, in the same memory ([`Response::complete`]).
+    #[doc(hidden)]
     Behind(usize),
     /// A stretch of an open file.
     File(FileSpan),
@@ -24,6 +26,16 @@ pub enum Body {
     Pieces(Vec<Piece>),
     /// What a source makes on helpers, window by window: in chunks, unless it knows its length.
     Stream(Box<dyn Source>),
+}
+
+/// Whether an answer may have a header field of this name of its own.
+#[inline]
+fn is_own(name: &str) -> bool {
+    let is_framing = |framing: &str| name.len() == framing.len() && name.eq_ignore_ascii_case(framing);
+    !name.is_empty()
+        && name.bytes().all(is_token_byte)
+        && !is_framing("Content-Length")
+        && !is_framing("Transfer-Encoding")
 }
 
 /// A piece of a body.
@@ -92,12 +104,14 @@ impl Response {
     }
 
     /// An answer with a ready-made block of header lines, each with its line end, and a body.
+    #[doc(hidden)]
     #[inline]
     pub fn ready(status: Status, block: Bytes, body: Body) -> Response {
         Response { status, block, lines: Vec::new(), tells_length: false, body }
     }
 
     /// The same, where the block tells the body's `Content-Length` as well.
+    #[doc(hidden)]
     #[inline]
     pub fn ready_whole(status: Status, block: Bytes, body: Body) -> Response {
         Response { tells_length: true, ..Response::ready(status, block, body) }
@@ -108,6 +122,7 @@ impl Response {
     ///
     /// # Panics
     /// If there are fewer bytes than lines.
+    #[doc(hidden)]
     #[inline]
     pub fn complete(status: Status, bytes: Bytes, lines: usize) -> Response {
         let length = bytes.len().checked_sub(lines).expect("the lines are part of the bytes");
@@ -115,12 +130,14 @@ impl Response {
     }
 
     /// The body that stands behind the block; empty where none does.
+    #[doc(hidden)]
     #[inline]
     pub fn behind(&self) -> &[u8] {
         &self.block[self.block_length()..]
     }
 
     /// The same, to be kept without copying it.
+    #[doc(hidden)]
     pub fn into_behind(mut self) -> Bytes {
         let at = self.block_length();
         self.block.split_off(at)
@@ -135,6 +152,7 @@ impl Response {
     }
 
     /// Whether its ready-made block tells the body's length.
+    #[doc(hidden)]
     pub fn tells_length(&self) -> bool {
         self.tells_length
     }
@@ -142,41 +160,58 @@ impl Response {
     /// 200 with a text.
     pub fn text(text: impl Into<Bytes>) -> Response {
         Response::new(Status::OK)
-            .header("Content-Type", "text/plain; charset=utf-8")
+            .line("Content-Type: text/plain; charset=utf-8\r\n")
             .with_body(Body::Bytes(text.into()))
     }
 
     /// An answer with a JSON document.
     pub fn json(status: Status, value: &serde_json::Value) -> Response {
         Response::new(status)
-            .header("Content-Type", "application/json")
-            .header("Cache-Control", "no-store")
+            .line("Content-Type: application/json\r\nCache-Control: no-store\r\n")
             .with_body(Body::Bytes(value.to_string().into()))
     }
 
     /// An answer with an HTML page, under a policy that lets it run nothing but what this server sends.
     pub fn html(status: Status, page: impl Into<Bytes>) -> Response {
         Response::new(status)
-            .header("Content-Type", "text/html; charset=utf-8")
+            .line("Content-Type: text/html; charset=utf-8\r\n")
             .header("Content-Security-Policy", PAGE_POLICY)
             .header("Referrer-Policy", "same-origin")
             .with_body(Body::Bytes(page.into()))
     }
 
     /// Sends the client elsewhere.
+    #[cold]
     pub fn redirect(status: Status, location: &str) -> Response {
         Response::new(status).header("Location", location)
     }
 
-    /// Adds a header line. A value that holds a line end or NUL would be two headers or a broken one: it is left out, and a
-    /// debug build stops.
+    /// Adds lines that need no look.
+    #[inline]
+    fn line(mut self, lines: &'static str) -> Response {
+        self.lines.extend_from_slice(lines.as_bytes());
+        self
+    }
+
+    /// Adds a header line. One that would be two or a broken one, for its name is no token or its value holds a line end or NUL,
+    /// is left out, and so is what the connection alone can tell: `Content-Length` and `Transfer-Encoding`.
+    ///
+    /// # Panics
+    /// In a debug build, instead of leaving it out.
     pub fn header(mut self, name: &str, value: &str) -> Response {
         self.add_header(name, value);
         self
     }
 
     /// The same, in place.
+    ///
+    /// # Panics
+    /// In a debug build, if the line would be left out.
     pub fn add_header(&mut self, name: &str, value: &str) {
+        if !is_own(name) {
+            debug_assert!(false, "{name:?} is no name of a header field, or one that the connection alone can tell");
+            return;
+        }
         if value.bytes().any(|byte| byte < b' ' && byte != b'\t' || byte == 0x7f) {
             debug_assert!(false, "the value of {name} holds a control byte");
             return;
@@ -242,6 +277,30 @@ mod tests {
             let mut out = Vec::new();
             write_number(number, &mut out);
             assert_eq!(out, number.to_string().as_bytes());
+        }
+    }
+
+    #[test]
+    fn only_lines_that_are_lines_and_its_own_are_an_answers() {
+        for (name, value) in [
+            ("", "a"),
+            ("X\r\nY", "a"),
+            ("X:", "a"),
+            ("X Y", "a"),
+            ("Größe", "a"),
+            ("content-length", "1"),
+            ("Transfer-Encoding", "chunked"),
+            ("X", "a\r\nSet-Cookie: b=c"),
+            ("X", "a\0"),
+        ] {
+            let add = || Response::text("").header(name, value);
+            if cfg!(debug_assertions) {
+                assert!(std::panic::catch_unwind(add).is_err(), "{name:?}: {value:?}");
+            } else {
+                let mut out = Vec::new();
+                add().write_lines(&mut out);
+                assert_eq!(out, b"", "{name:?}: {value:?}");
+            }
         }
     }
 

@@ -278,7 +278,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
                 }
             }
             Happening::Done { key, done: Brought::Done(lane, done) } => {
-                self.slots.yard.jobs_out[lane as usize] -= 1;
+                self.slots.yard.load.is_back(lane);
                 self.bring(key, done);
             }
             Happening::Done { done: Brought::News(done), .. } => {
@@ -288,7 +288,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
             }
             Happening::Done { key, done: Brought::Sent(done) } => self.bring(key, done),
             Happening::Done { key, done: Brought::Broken(lane) } => {
-                self.slots.yard.jobs_out[lane as usize] -= 1;
+                self.slots.yard.load.is_back(lane);
                 self.slots.yard.counts.panics += 1;
                 if self.slots.is_tenant(key) {
                     self.slots.call(key.index, |protocol, shared, port| protocol.on_panic(shared, port));
@@ -489,7 +489,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
             }
         }
         let yard = &self.slots.yard;
-        if next >= self.slots.slab.capacity() && yard.promises.is_empty() && yard.jobs_out[Lane::Hash as usize] == 0 {
+        if next >= self.slots.slab.capacity() && yard.promises.is_empty() && yard.jobs_out(Lane::Hash) == 0 {
             self.slots.system.is_quiet();
         }
         self.closing = Some((next, patience));

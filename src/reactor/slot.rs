@@ -249,15 +249,40 @@ pub struct Yard<P: Protocol> {
     /// So much of the desk stays if the call panics.
     pub(super) mark: usize,
     pub(super) jobs: Vec<Errand<P::Done>>,
-    /// Jobs given out and not yet back, by lane.
-    pub(super) jobs_out: [usize; LANES],
-    pub(super) jobs_max: [usize; LANES],
+    /// What the lanes of helpers have to do.
+    pub load: Load,
     pub(super) entries: Vec<P::Entry>,
     pub(super) promises: VecDeque<(Key, P::Promise)>,
     /// An outbox that is not in use, so that the next need not be allocated.
     pub(super) spare_outbox: Option<Box<Outbox>>,
     /// Seats that moved while someone left, for the loop to write into the slots.
     pub(super) moved_seats: Vec<(u32, Seat)>,
+}
+
+/// How much the lanes of helpers have to do.
+#[derive(Clone, Copy, Debug)]
+pub struct Load {
+    /// Jobs given out and not yet back, by lane.
+    out: [usize; LANES],
+    max: [usize; LANES],
+}
+
+impl Load {
+    /// Whether a lane takes another job. Work that has not begun is refused when it does not; work that goes on is always taken,
+    /// since each connection has at most one job out.
+    pub fn has_room(&self, lane: Lane) -> bool {
+        self.out[lane as usize] < self.max[lane as usize]
+    }
+
+    /// Jobs waiting or running in a lane.
+    pub fn jobs_out(&self, lane: Lane) -> usize {
+        self.out[lane as usize]
+    }
+
+    /// A job has come back.
+    pub(super) fn is_back(&mut self, lane: Lane) {
+        self.out[lane as usize] -= 1;
+    }
 }
 
 /// A job, for which lane and on whose behalf.
@@ -298,8 +323,7 @@ impl<P: Protocol> Yard<P> {
             desk: Vec::new(),
             mark: 0,
             jobs: Vec::new(),
-            jobs_out: [0; LANES],
-            jobs_max: marks.jobs_max,
+            load: Load { out: [0; LANES], max: marks.jobs_max },
             entries: Vec::new(),
             promises: VecDeque::new(),
             spare_outbox: None,
@@ -307,20 +331,19 @@ impl<P: Protocol> Yard<P> {
         }
     }
 
-    /// Whether a lane takes another job. Work that has not begun is refused when it does not; work that goes on is always taken,
-    /// since each connection has at most one job out.
+    /// Whether a lane takes another job ([`Load::has_room`]).
     pub fn has_room(&self, lane: Lane) -> bool {
-        self.jobs_out[lane as usize] < self.jobs_max[lane as usize]
+        self.load.has_room(lane)
     }
 
     /// Jobs waiting or running in a lane.
     pub fn jobs_out(&self, lane: Lane) -> usize {
-        self.jobs_out[lane as usize]
+        self.load.jobs_out(lane)
     }
 
     /// Gives a helper work on behalf of `key`.
     pub fn spawn(&mut self, key: Key, lane: Lane, job: impl FnOnce() -> P::Done + Send + 'static) {
-        self.jobs_out[lane as usize] += 1;
+        self.load.out[lane as usize] += 1;
         let guarded = move || match catch_unwind(AssertUnwindSafe(job)) {
             Ok(done) => Brought::Done(lane, done),
             Err(_) => Brought::Broken(lane),

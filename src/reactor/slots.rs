@@ -375,6 +375,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
     }
 
     /// A client that owes us a read gets so long from now.
+    #[inline(never)]
     fn give_time(&mut self, index: u32) {
         let slot = &mut self.slab[index as usize];
         if let Some(outbox) = &mut slot.io.outbox {
@@ -384,6 +385,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
     }
 
     /// Sends from an outbox as much as may be.
+    #[inline(never)]
     fn flush_slot(&mut self, index: u32) {
         let slot = &mut self.slab[index as usize];
         let may_send = slot.io.flags & (flag::WRITABLE | flag::WARMING) == flag::WRITABLE;
@@ -425,6 +427,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
     }
 
     /// Has a helper bring the next stretch of a file into memory, so that sending it does not wait for a disk.
+    #[cold]
     fn warm(&mut self, index: u32) {
         let slot = &mut self.slab[index as usize];
         let Some(span) = slot.io.outbox.as_deref().and_then(Outbox::cold_stretch) else { return };
@@ -526,6 +529,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
         self.rouse(index);
     }
 
+    #[cold]
     pub(super) fn kill(&mut self, index: u32) {
         let slot = &mut self.slab[index as usize];
         if !slot.io.is(flag::DEAD) {

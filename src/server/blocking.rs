@@ -13,9 +13,6 @@ use crate::server::state::State;
 /// How large a body a blocking handler is given, unless it says otherwise.
 pub const BODY_MAX: usize = 1 << 20;
 
-/// How long a blocking handler may take.
-pub const WITHIN_MS: u64 = 30_000;
-
 /// A whole request, taken out of the loop's memory.
 #[derive(Clone, Debug)]
 pub struct Asked {

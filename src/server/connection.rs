@@ -281,9 +281,10 @@ impl<S: State> Protocol for Connection<S> {
             let rest = &input[used..];
             let mut table = HeaderTable::new();
             match self.exchange.read(rest, &mut table, &house.rules.heads) {
-                Ok((taken, Event::Head(request))) => {
+                // It is large: looked at where it lies.
+                Ok((taken, Event::Head(ref request))) => {
                     used += taken;
-                    self.serve(&request, house, port);
+                    self.serve(request, house, port);
                 }
                 Ok((taken, Event::Body(range))) => {
                     used += taken;

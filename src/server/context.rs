@@ -14,8 +14,8 @@ use crate::http::status::Status;
 use crate::http::websocket;
 use crate::path::RelPath;
 use crate::reactor::hub::{Dialect, Hub, Topic};
-use crate::reactor::slot::{Counts, Tally};
-use crate::reactor::system::{Key, LANES, Lane, Peer};
+use crate::reactor::slot::{Counts, Load, Tally};
+use crate::reactor::system::{Key, Lane, Peer};
 use crate::server::later::{Answerer, Mail, Ticket};
 use crate::server::pattern::Pattern;
 
@@ -80,9 +80,15 @@ impl<'a> Call<'a> {
         let mail = self.mail.ok_or_else(|| {
             Fault::new(Status::SERVICE_UNAVAILABLE, "no_mail", "nothing can be answered from elsewhere here")
         })?;
-        let ticket = Ticket::new(self.route(), cx.now, within_ms);
+        let ticket = self.ticket(cx, within_ms);
         let answerer = Answerer::new(cx.key, &ticket, mail.clone());
         Ok((ticket, answerer))
+    }
+
+    /// A time for a helper's work, in milliseconds from now: for [`Reply::Within`](crate::server::reply::Reply::Within). If it takes
+    /// longer, the client is told 504 and the log names the route.
+    pub fn ticket(&self, cx: &Context<'_>, within_ms: u64) -> Ticket {
+        Ticket::new(self.route(), cx.now, within_ms)
     }
 
     /// Whether the body, as far as its length is told, is no longer than this.
@@ -132,8 +138,7 @@ pub struct Context<'a> {
     pub counts: &'a Counts,
     /// What has been answered, by status.
     pub answers: &'a Tally,
-    pub(super) jobs_out: [usize; LANES],
-    pub(super) has_room: [bool; LANES],
+    pub(super) load: &'a Load,
     pub(super) hub: &'a mut Hub,
     pub(super) alarm: &'a mut Option<Moment>,
     pub(super) called: &'a mut Vec<Key>,
@@ -202,7 +207,7 @@ impl Context<'_> {
 
     /// Whether a lane of helpers takes new work. If not, 503 is the honest answer, before a body is taken.
     pub fn has_room(&self, lane: Lane) -> bool {
-        self.has_room[lane as usize]
+        self.load.has_room(lane)
     }
 
     /// How many connections were at what, the most first, at the end of a turn in which somebody wanted to know
@@ -223,6 +228,6 @@ impl Context<'_> {
 
     /// Jobs waiting or running in a lane.
     pub fn jobs_out(&self, lane: Lane) -> usize {
-        self.jobs_out[lane as usize]
+        self.load.jobs_out(lane)
     }
 }

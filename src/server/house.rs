@@ -60,9 +60,11 @@ pub struct Rules {
     pub secure_port: Option<u16>,
     /// How long browsers are to come encrypted only; zero for no word on it.
     pub hsts_seconds: u64,
-    /// The access log's form; `None` for no log.
+    /// The access log's form; `None` for no log. The command's: a program has no file for it, and counts in a layer.
+    #[doc(hidden)]
     pub access_log: Option<crate::server::access::Format>,
     /// Makes the pages that tell refusals, where they are to look like others.
+    #[doc(hidden)]
     pub painter: Option<Painter>,
 }
 
@@ -220,13 +222,16 @@ impl<S: State> House<S> {
             let detail = "only 100-continue can be expected";
             return Err(Fault::new(Status::EXPECTATION_FAILED, "expectation_failed", detail));
         }
-        if let Some(preflight) = self.preflight(request) {
+        if request.method == Method::Options
+            && let Some(preflight) = self.preflight(request)
+        {
             return Ok(preflight.into());
         }
-        let mut found = self.router.find(request.method, &path);
-        if !matches!(found, Found::Handler(..)) {
-            found = found.or(self.built_in.find(request.method, &path));
-        }
+        let found = match self.router.find(request.method, &path) {
+            found @ Found::Handler(..) => found,
+            Found::Nothing => self.built_in.find(request.method, &path),
+            found => found.or(self.built_in.find(request.method, &path)),
+        };
         let (handler, pattern, parameters) = match found {
             Found::Handler(handler, pattern, parameters) => (handler, Some(pattern), parameters),
             Found::Rest(handler) => (handler, None, Vec::new()),
@@ -258,6 +263,7 @@ impl<S: State> House<S> {
     }
 
     /// What the plain door says to everything: the same, but encrypted.
+    #[cold]
     fn lead_to_secure(&self, request: &Request<'_>) -> Result<Reply<S>, Fault> {
         let authority = Authority::parse(request.host);
         let (Some(port), Some(authority)) = (self.rules.secure_port, authority) else {
@@ -311,9 +317,10 @@ impl<S: State> House<S> {
         self.rules.cors_origins.iter().map(String::as_str).find(|allowed| *allowed == origin)
     }
 
-    /// The answer to a browser that asks whether it may ask (WHATWG Fetch, CORS preflight).
+    /// The answer to an OPTIONS of a browser that asks whether it may ask (WHATWG Fetch, CORS preflight).
+    #[cold]
     fn preflight(&self, request: &Request<'_>) -> Option<Response> {
-        if request.method != Method::Options || !request.headers.has(Field::AccessControlRequestMethod) {
+        if !request.headers.has(Field::AccessControlRequestMethod) {
             return None;
         }
         self.cors_origin(request)?;
@@ -341,6 +348,7 @@ pub const EXPOSED_HEADERS: &str = "accept-ranges, allow, content-disposition, co
      upload-length, upload-metadata, upload-offset, www-authenticate";
 
 /// A line of the log for somebody who asked for what is not theirs.
+#[cold]
 fn tell_refusal(fault: &Fault, request: &Request<'_>, ip: IpAddr) {
     let mut shown = Vec::new();
     for (before, bytes) in
@@ -353,12 +361,14 @@ fn tell_refusal(fault: &Fault, request: &Request<'_>, ip: IpAddr) {
 }
 
 /// 405 with what is allowed.
+#[cold]
 pub fn wrong_method(allow: &str) -> Fault {
     let detail = format!("this takes {allow}");
     Fault::new(Status::METHOD_NOT_ALLOWED, "method_not_allowed", detail).with_field("Allow", allow)
 }
 
 /// What a path that is none is answered with.
+#[cold]
 pub fn path_fault(fault: PathFault) -> Fault {
     match fault {
         PathFault::Climbs => Fault::new(Status::FORBIDDEN, "path_forbidden", "the path leads outside"),

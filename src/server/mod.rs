@@ -108,7 +108,12 @@ impl<S: State> Server<S> {
     where
         R: Into<Reply<S>>,
     {
-        self.router.set_rest(Box::new(move |state, call, cx| handler(state, call, cx).into()));
+        self.router.set_rest(Box::new(move |state, call, cx| bounded(handler(state, call, cx), call, cx)));
+    }
+
+    /// The same with a handler whose helpers may take as long as they take.
+    pub fn set_rest_handler(&mut self, handler: Handler<S>) {
+        self.router.set_rest(handler);
     }
 
     /// The same of a built-in part: the program's own is asked in its place.
@@ -172,7 +177,16 @@ fn add<S: State, R: Into<Reply<S>>>(
     router.check(methods, pattern)?;
     for &method in methods {
         let handler = handler.clone();
-        router.add(method, pattern, Box::new(move |state, call, cx| handler(state, call, cx).into()))?;
+        router.add(method, pattern, Box::new(move |state, call, cx| bounded(handler(state, call, cx), call, cx)))?;
     }
     Ok(())
+}
+
+/// What a handler of the program's own replies; no helper it asks keeps its client waiting for ever.
+fn bounded<S: State>(reply: impl Into<Reply<S>>, call: &Call<'_>, cx: &Context<'_>) -> Reply<S> {
+    match reply.into() {
+        // Nearly all: for them there is nothing to be made.
+        reply @ (Reply::Send(_) | Reply::Refuse(_) | Reply::Later(_) | Reply::Stream { .. } | Reply::Talk(..)) => reply,
+        reply => reply.bounded(&call.route().into(), cx.now),
+    }
 }

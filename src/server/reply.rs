@@ -76,11 +76,13 @@ pub enum Reply<S: State> {
         /// Who takes it.
         sink: Box<dyn Sink<S>>,
     },
-    /// Have a helper do something, then take the step it returns.
+    /// Have a helper do something, then take the step it returns. In a route of a program's own it has 30 s, then the client is
+    /// told 504 and the log names the route; [`Within`](Reply::Within) has a time of its own.
     Offload(Lane, Task<S>),
     /// The answer comes from elsewhere, within a time: see [`Call::later`].
     Later(Ticket),
-    /// Have a helper do something, then take the step it returns; if it takes longer than the ticket says, 504.
+    /// Have a helper do something, then take the step it returns; if it takes longer than the ticket ([`Call::ticket`]) says, 504.
+    /// The step is taken all the same.
     Within(Ticket, Lane, Task<S>),
     /// Have the ledger keep an entry, then go on with its verdict. Boxed, for replies are handed on by value, and most are answers.
     Keep(Box<S::Entry>, Decided<S>),
@@ -106,6 +108,9 @@ pub enum Reply<S: State> {
     /// Become a WebSocket. The connection never comes back to HTTP.
     Talk(Handshake, Box<dyn Talk<S>>),
 }
+
+/// How long a helper may take over a step of a program's own, unless it says otherwise.
+pub const HELPER_MS: u64 = 30_000;
 
 /// 503: whoever has this too much to do says so.
 pub(super) fn overloaded() -> Fault {
@@ -152,6 +157,34 @@ impl<S: State> Reply<S> {
                 let most = most as u64;
                 Reply::Receive { most: if own == 0 { most } else { own.min(most) }, sink }
             }
+            other => other,
+        }
+    }
+
+    /// Bounds the time in which helpers come back, in whatever step they are asked: whoever asks by `route` does not wait for ever.
+    pub(super) fn bounded(self, route: &Arc<str>, now: Moment) -> Reply<S> {
+        let route = Arc::clone(route);
+        match self {
+            Reply::Collect { most, then } => Reply::Collect {
+                most,
+                then: Box::new(move |state, body, cx| then(state, body, cx).bounded(&route, cx.now)),
+            },
+            Reply::Receive { most, sink } => Reply::Receive { most, sink: Box::new(Bounded { sink, route }) },
+            Reply::Offload(lane, task) => {
+                let ticket = Ticket::new(route.to_string(), now, HELPER_MS);
+                Reply::Within(ticket, lane, bound_task(task, route))
+            }
+            Reply::Within(ticket, lane, task) => Reply::Within(ticket, lane, bound_task(task, route)),
+            Reply::Keep(entry, decided) => Reply::Keep(
+                entry,
+                Box::new(move |state, verdict, cx| decided(state, verdict, cx).bounded(&route, cx.now)),
+            ),
+            Reply::Wait { topic, until, outlasts, again } => Reply::Wait {
+                topic,
+                until,
+                outlasts,
+                again: Box::new(move |state, cx| again(state, cx).bounded(&route, cx.now)),
+            },
             other => other,
         }
     }
@@ -247,6 +280,38 @@ fn change_task<S: State>(task: Task<S>, change: Change) -> Task<S> {
         let step = task();
         Box::new(move |state, cx| step(state, cx).map(change))
     })
+}
+
+fn bound_step<S: State>(step: Step<S>, route: Arc<str>) -> Step<S> {
+    Box::new(move |state, cx| step(state, cx).bounded(&route, cx.now))
+}
+
+fn bound_task<S: State>(task: Task<S>, route: Arc<str>) -> Task<S> {
+    Box::new(move || bound_step(task(), route))
+}
+
+struct Bounded<S: State> {
+    sink: Box<dyn Sink<S>>,
+    route: Arc<str>,
+}
+
+impl<S: State> Sink<S> for Bounded<S> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+        self.sink.write(bytes)
+    }
+
+    fn position(&self) -> u64 {
+        self.sink.position()
+    }
+
+    fn finish(self: Box<Self>) -> Step<S> {
+        let Bounded { sink, route } = *self;
+        bound_step(sink.finish(), route)
+    }
+
+    fn break_off(self: Box<Self>, rest: &[u8]) {
+        self.sink.break_off(rest);
+    }
 }
 
 fn limit_task<S: State>(task: Task<S>, most: usize) -> Task<S> {

@@ -163,6 +163,9 @@ impl<S: State> Router<S> {
 
     /// Who answers. `HEAD` is answered by who answers `GET`; `OPTIONS` by what is allowed.
     pub fn find<'a>(&'a self, method: Method, path: &'a RelPath<'a>) -> Found<'a, S> {
+        if self.is_empty() {
+            return Found::Nothing;
+        }
         let mut allowed = [false; METHODS];
         let mut is_known = false;
         let text = path.as_str();

@@ -43,43 +43,58 @@ use crate::store::secret::{Cost, Hash};
 use crate::store::shelf::{Shelf, ShelfLimits};
 use crate::store::users::Users;
 
-/// The site: static pages, files, a chat.
-#[non_exhaustive]
+/// The site: static pages, files, a chat, accounts; whatever is mounted of them.
 pub struct Site {
     /// How it was set up.
-    pub config: Config,
+    pub(crate) config: Config,
     /// What is open to whom, to a request that came here directly.
-    pub rights: Rights,
+    pub(crate) rights: Rights,
     /// The same for one that came through a proxy.
-    pub network_rights: Rights,
+    pub(crate) network_rights: Rights,
     /// Whether the warning about a proxy has been logged.
-    pub has_warned_of_proxy: bool,
+    pub(crate) has_warned_of_proxy: bool,
     /// Where its parts stand in the house: empty, or a slash and segments.
-    pub place: String,
+    pub(crate) place: String,
     /// Folders of static pages.
-    pub www: Vec<Www>,
+    pub(crate) www: Vec<Www>,
     /// The shared files; `None` when switched off.
-    pub files: Option<Files>,
+    pub(crate) files: Option<Files>,
     /// The chat; `None` when switched off.
     #[cfg(feature = "chat")]
-    pub chat: Option<Chat>,
+    pub(crate) chat: Option<Chat>,
     /// Accounts; `None` when switched off.
-    pub accounts: Option<Accounts>,
+    pub(crate) accounts: Option<Accounts>,
     /// The ledger as the loop knows it; `None` when no part needs one.
-    pub books: Option<Books>,
+    pub(crate) books: Option<Books>,
     /// Requests an address may make.
-    pub request_rate: Buckets,
+    pub(crate) request_rate: Buckets,
     /// Tries to come in that an address may make.
-    pub login_rate: Buckets,
+    pub(crate) login_rate: Buckets,
     /// What the log is still to be told of those who were not heard.
-    pub notice: Notice,
+    pub(crate) notice: Notice,
     /// When this run began; at the first look at the numbers, unless it was told before.
-    pub started: Option<Moment>,
+    pub(crate) started: Option<Moment>,
     /// What is counted for those who look after the server.
-    pub tallies: Tallies,
+    pub(crate) tallies: Tallies,
     /// What is asked whenever a time has come that somebody wished to be woken at; each looks whether it was its own. The
     /// table of routes hangs them up.
-    pub chimes: Vec<fn(&mut Site, &mut Context<'_>)>,
+    pub(crate) chimes: Vec<fn(&mut Site, &mut Context<'_>)>,
+}
+
+/// What a site is made of, for who plays a world with it. It may change with any version.
+#[doc(hidden)]
+pub struct Parts<'a> {
+    /// How it was set up.
+    pub config: &'a mut Config,
+    /// The shared files.
+    pub files: &'a mut Option<Files>,
+    /// The chat.
+    #[cfg(feature = "chat")]
+    pub chat: &'a mut Option<Chat>,
+    /// Accounts.
+    pub accounts: &'a mut Option<Accounts>,
+    /// The ledger as the loop knows it.
+    pub books: &'a mut Option<Books>,
 }
 
 /// Static pages: a folder, and what is remembered of it.
@@ -368,7 +383,8 @@ impl Www {
 }
 
 impl Site {
-    /// A site without any part.
+    /// A site without any part; what is mounted is given its own. It is set up as `config` says, but for what each mount and the
+    /// server say themselves: folders and addresses.
     pub fn new(config: Config) -> Site {
         let (rights, network_rights) = (config.rights(), config.network_rights());
         let request_rate = Buckets::new(config.limits.request_rate);
@@ -395,8 +411,27 @@ impl Site {
     }
 
     /// The site with its pages, and maybe files, as a server by itself has it.
+    #[doc(hidden)]
     pub fn with_pages(config: Config, www: Www, files: Option<Files>) -> Site {
         Site { www: vec![www], files, ..Site::new(config) }
+    }
+
+    /// How it was set up; once its server has begun, with the addresses and the parts that it came to have.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// What it is made of.
+    #[doc(hidden)]
+    pub fn parts(&mut self) -> Parts<'_> {
+        Parts {
+            config: &mut self.config,
+            files: &mut self.files,
+            #[cfg(feature = "chat")]
+            chat: &mut self.chat,
+            accounts: &mut self.accounts,
+            books: &mut self.books,
+        }
     }
 
     /// Whether there is a chat.

@@ -8,8 +8,8 @@ use std::thread;
 use std::time::Duration;
 
 use hythe::{
-    Answerer, BadPattern, Call, Context, Fault, Handshake, Lane, Message, Method, Reply, Response, Said, Server, State,
-    Status, Step, Talk, Verdict,
+    Answerer, BadPattern, Call, Context, Fault, Handshake, Lane, Message, Method, Next, Reply, Response, Said, Server,
+    State, Status, Step, Talk, Verdict,
 };
 
 use crate::sockets::{connect, look, read_until};
@@ -67,6 +67,7 @@ fn a_body_is_limited_by_its_route_in_whatever_step_it_is_taken() {
 #[derive(Default)]
 struct Told {
     ends: usize,
+    timed: usize,
     answerers: Vec<Answerer>,
 }
 
@@ -278,4 +279,46 @@ fn what_is_left_to_do_is_done_though_nobody_waits_for_it_any_more() {
     assert!(ask(serve(make), &get("/")).starts_with(b"HTTP/1.1 50"));
     go.send(()).unwrap();
     assert_eq!(told.recv_timeout(Duration::from_secs(20)), Ok("done"));
+}
+
+/// Whether whatever helper is asked, in this step or a later one, has its time.
+fn has_its_time(reply: Reply<Told>) -> Reply<Told> {
+    match reply {
+        Reply::Collect { most, then } => {
+            Reply::Collect { most, then: Box::new(move |told, body, cx| has_its_time(then(told, body, cx))) }
+        }
+        Reply::Within(ticket, lane, task) => {
+            let task = move || -> Step<Told> {
+                let step = task();
+                Box::new(move |told, cx| {
+                    told.timed += 1;
+                    has_its_time(step(told, cx))
+                })
+            };
+            Reply::Within(ticket, lane, Box::new(task))
+        }
+        other => other,
+    }
+}
+
+#[test]
+fn no_helper_that_a_program_asks_keeps_a_client_waiting_for_ever() {
+    let mut server = Server::new(Told::default());
+    server.add_layer(|told: &mut Told, call: &Call<'_>, cx: &mut Context<'_>, next: Next<'_, Told>| {
+        has_its_time(next.run(told, call, cx))
+    });
+    server
+        .add_route(&[Method::Get], "/", |_, _, _| {
+            Reply::<Told>::collect(1, |_: &mut Told, _, _| {
+                Reply::offload(|| {
+                    |_: &mut Told, _: &mut Context<'_>| {
+                        Reply::offload(|| |_: &mut Told, _: &mut Context<'_>| Response::text("at last").into())
+                    }
+                })
+            })
+        })
+        .unwrap();
+    let mut stage = server.rehearse();
+    assert!(stage.ask(&get("/")).ends_with(b"\r\n\r\nat last"));
+    assert_eq!(stage.state().timed, 2);
 }

@@ -8,8 +8,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use hythe::{
-    Answerer, Body, Call, Context, Fault, Handle, Handshake, Message, Method, More, Reply, Response, Said, Server,
-    Source, State, Status, Talk, Topic,
+    Answerer, Body, Call, Context, Fault, Handle, Handshake, Lane, Message, Method, More, Reply, Response, Said,
+    Server, Source, State, Status, Step, Talk, Topic,
 };
 use rustix::net::sockopt;
 
@@ -195,6 +195,33 @@ fn a_handler_that_never_answers_is_named_in_the_log_once() {
     told.recv().unwrap().send(Response::text("at last"));
     assert!(ask(address, &get("/fine")).ends_with(b"fine"));
     assert_eq!(logged_of("/forgotten/"), [line]);
+}
+
+#[test]
+fn a_helper_that_never_comes_back_is_named_too() {
+    let (go, wait) = mpsc::channel::<()>();
+    let (tell, told) = mpsc::channel();
+    let make = move || -> Made<()> {
+        let mut server = Server::new(());
+        let wait = Arc::new(Mutex::new(wait));
+        server.add_route(&[Method::Get], "/away/:id", move |_: &mut (), call: &Call<'_>, cx: &mut Context<'_>| {
+            let (wait, tell) = (wait.clone(), tell.clone());
+            let work = move || -> Step<()> {
+                let _ = wait.lock().unwrap().recv();
+                Box::new(move |_, _| {
+                    tell.send("the step is taken").unwrap();
+                    Response::text("too late").into()
+                })
+            };
+            Reply::Within(call.ticket(cx, 50), Lane::Files, Box::new(work))
+        })?;
+        Ok(server)
+    };
+    assert_eq!(logged_of("/away/"), [""; 0]);
+    assert!(ask(serve(make), &get("/away/7")).starts_with(b"HTTP/1.1 504 "));
+    assert_eq!(logged_of("/away/"), ["GET /away/:id was not answered within 50 ms: its client is told 504"]);
+    go.send(()).unwrap();
+    assert_eq!(told.recv_timeout(Duration::from_secs(20)), Ok("the step is taken"));
 }
 
 /// So many bytes a streamed body has: far more than the kernel holds for anyone.

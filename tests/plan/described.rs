@@ -30,9 +30,9 @@ fn site(has_files: bool, has_chat: bool, has_accounts: bool) -> (Site, Hub) {
     });
     let chat = has_chat.then(|| Chat::new("hythe.db".into(), Rooms::new(None, &mut hub), Rate::OFF));
     let mut site = Site::with_pages(Config::default(), Www::new(None), files);
-    site.chat = chat;
+    *site.parts().chat = chat;
     let cost = Cost { memory_kib: 64, passes: 1 };
-    site.accounts = has_accounts.then(|| Accounts::new(Users::default(), cost, Box::new(|_| true)));
+    *site.parts().accounts = has_accounts.then(|| Accounts::new(Users::default(), cost, Box::new(|_| true)));
     (site, hub)
 }
 

@@ -453,7 +453,7 @@ fn who_posts_and_ends_its_half_is_answered_though_the_ledger_is_still_being_open
     let mut scene = Scene::new(&Setting::calm());
     let state = |scene: &mut Scene, ledger| {
         let (house, yard) = scene.0.reactor.parts();
-        let books = house.state.books.as_mut().expect("there is a ledger");
+        let books = house.state.parts().books.as_mut().expect("there is a ledger");
         books.state = ledger;
         yard.hub.say(books.opened, |_, _| {});
     };
@@ -736,7 +736,7 @@ fn what_is_said_up_a_socket_is_heard_though_its_sender_has_gone() {
 #[test]
 fn who_would_catch_up_while_too_much_waits_for_others_is_told_to_come_later() {
     let mut scene = Scene::new(&Setting::calm());
-    scene.0.reactor.parts().0.state.config.limits.stream_total_bytes = 10 << 10;
+    scene.0.reactor.parts().0.state.parts().config.limits.stream_total_bytes = 10 << 10;
     for number in 0..6 {
         let wire = scene.come(&send(&format!("{number} {}", "x".repeat(4000))));
         scene.turns(4);

@@ -162,7 +162,7 @@ impl Person {
 /// Whose each file is by the books is who wrote it, and there is nothing else in the books.
 fn inspect(stage: &mut Stage<Site>, disk: &MemoryDisk) {
     let (house, _) = stage.reactor.parts();
-    let owners = &house.state.files.as_ref().expect("there are files").owners;
+    let owners = &house.state.parts().files.as_ref().expect("there are files").owners;
     let mut known = 0;
     for name in NAMES.iter().map(|name| (*name).to_owned()).chain((4..100).map(|number| format!("x ({number})"))) {
         for name in [name.clone(), format!("{name} (2)"), format!("y ({name})")] {
@@ -193,8 +193,9 @@ pub fn story(seed: u64, is_loud: bool) -> u64 {
     stage.disks.push(homes.clone());
     {
         let (house, _) = stage.reactor.parts();
-        house.state.files.as_mut().expect("there are files").homes = Some(Arc::new(homes));
-        house.state.accounts = Some(Accounts::new(users(), Cost { memory_kib: 8, passes: 1 }, Box::new(|_| false)));
+        house.state.parts().files.as_mut().expect("there are files").homes = Some(Arc::new(homes));
+        *house.state.parts().accounts =
+            Some(Accounts::new(users(), Cost { memory_kib: 8, passes: 1 }, Box::new(|_| false)));
     }
     let mut people: Vec<Person> = (0..PEOPLE.len()).map(|at| Person::new(at, dice.between(2, 12))).collect();
     let mut turns = 0;

@@ -348,7 +348,7 @@ fn stage(seed: u64, odds: &Odds) -> (Stage<Site>, Rc<RefCell<Ledger>>) {
     let books = Books { state: LedgerState::Open, ..Books::new(path, hub.topic()) };
     let disk = MemoryDisk::new(seed ^ 1, odds);
     let mut site = Site::with_pages(config, Www::new(Some(std::sync::Arc::new(disk.clone()))), None);
-    site.books = Some(books);
+    *site.parts().books = Some(books);
     let mut secrets = Dice::new(seed ^ 5);
     let draw = move |bytes: &mut [u8]| {
         bytes.iter_mut().for_each(|byte| *byte = secrets.below(256) as u8);
@@ -356,7 +356,7 @@ fn stage(seed: u64, odds: &Odds) -> (Stage<Site>, Rc<RefCell<Ledger>>) {
     };
     let mut accounts = Accounts::new(Users::default(), Cost { memory_kib: 8, passes: 1 }, Box::new(draw));
     accounts.held = Held::on(hub.topic());
-    site.accounts = Some(accounts);
+    *site.parts().accounts = Some(accounts);
     let keeper = {
         let ledger = ledger.clone();
         move |batch: Vec<Entry>| {
@@ -388,7 +388,7 @@ fn compare(stage: &mut Stage<Site>, ledger: &Rc<RefCell<Ledger>>) {
     let held = ledger.borrow().users().expect("the ledger can be read");
     let (house, yard) = stage.reactor.parts();
     assert_eq!(yard.promises(), 0);
-    let known = &house.state.accounts.as_ref().expect("there are accounts").users;
+    let known = &house.state.parts().accounts.as_ref().expect("there are accounts").users;
     assert!(known.accounts().eq(held.accounts()), "accounts differ");
     assert!(known.clone().replace(held.clone()).is_empty(), "the loop lets in whom the ledger does not know");
     assert!(held.clone().replace(known.clone()).is_empty(), "the ledger knows whom the loop does not let in");

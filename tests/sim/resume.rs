@@ -140,7 +140,7 @@ impl Play {
         IN_JOB.set(false);
         self.uploads.set_odds(&self.setting.odds);
         let (house, _) = stage.reactor.parts();
-        let files = house.state.files.as_mut().expect("there are files");
+        let files = house.state.parts().files.as_mut().expect("there are files");
         for (id, state, is_finished) in left {
             files.partials.found(id, state, is_finished);
         }
@@ -167,7 +167,7 @@ impl Play {
         let stage = self.stage();
         stage.net.borrow_mut().wall += ms;
         let look = |site: &mut Site, cx: &mut Context<'_>| {
-            if let Some(files) = &mut site.files {
+            if let Some(files) = site.parts().files {
                 files.partials.look_at = cx.now;
             }
             cx.wake_at(cx.now);

@@ -140,8 +140,8 @@ pub fn on_disk(
     config.tokens = vec![OperatorToken { secret: Secret::new(OPERATOR), source: TokenSource::Environment }];
     let www = Www::new(Some(Arc::new(disk.clone())));
     let mut site = Site::with_pages(config, www, Some(files));
-    site.chat = Some(chat);
-    site.books = Some(books);
+    let parts = site.parts();
+    (*parts.chat, *parts.books) = (Some(chat), Some(books));
     let mut rules = Rules::default();
     rules.keepalive_requests = setting.keepalive_requests;
     rules.access_log = setting.logs.then_some(Format::Combined);
@@ -248,7 +248,7 @@ fn inspect(stage: &mut Stage<Site>) {
     stage.finish();
     let last = stage.truth.borrow().last();
     let (house, _) = stage.reactor.parts();
-    let chat = house.state.chat.as_ref().expect("there is a chat");
+    let chat = house.state.parts().chat.as_ref().expect("there is a chat");
     assert_eq!(chat.history.last_id(), last, "what is kept is said");
 }
 

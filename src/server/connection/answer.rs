@@ -97,6 +97,7 @@ impl<S: State> Connection<S> {
     }
 
     /// The head is on the desk, and its body is still to be made.
+    #[inline(never)]
     pub(super) fn begin_sending(&mut self, mut pull: Pull, port: &mut Port<'_, Self>) {
         if let Some(trip) = pull.trip() {
             port.spawn(Pull::LANE, move || Done::Drawn(trip()));
@@ -200,6 +201,7 @@ impl<S: State> Connection<S> {
     }
 
     /// Writes the answer after which the connection is no longer one of HTTP.
+    #[inline(never)]
     pub(super) fn write_upgrade(
         &mut self,
         response: &Response,
@@ -281,6 +283,7 @@ impl<S: State> Connection<S> {
     }
 
     /// Refuses; if nothing can be answered any more, ends.
+    #[cold]
     pub(super) fn refuse(
         &mut self,
         fault: &Fault,
@@ -299,6 +302,7 @@ impl<S: State> Connection<S> {
     }
 
     /// The message itself is wrong: nothing of what follows can be read.
+    #[cold]
     pub(super) fn reject(&mut self, fault: &Fault, input: &[u8], house: &mut House<S>, port: &mut Port<'_, Self>) {
         let mut shown = Vec::new();
         write_escaped(beginning(input), &mut shown);

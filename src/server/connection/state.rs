@@ -11,7 +11,7 @@ use crate::http::request::Request;
 use crate::http::status::Status;
 use crate::http::websocket::{Decoder, Limits};
 use crate::reactor::slot::{Port, Yard};
-use crate::reactor::system::{Entrance, Key, LANES, Lane, Peer};
+use crate::reactor::system::{Entrance, Key, Lane, Peer};
 use crate::server::access::Line;
 use crate::server::context::Context;
 use crate::server::house::{Change, House};
@@ -148,8 +148,6 @@ pub(super) fn spread(period_ms: u64, key: Key) -> u64 {
 }
 
 pub(super) fn context<'a, S: State>(yard: &'a mut Yard<Connection<S>>, peer: Peer) -> Context<'a> {
-    const ALL: [Lane; LANES] = [Lane::Files, Lane::Writes, Lane::Bodies, Lane::Hash];
-    let (has_room, jobs_out) = (ALL.map(|lane| yard.has_room(lane)), ALL.map(|lane| yard.jobs_out(lane)));
     let promises = yard.promises();
     Context {
         now: yard.now,
@@ -161,8 +159,7 @@ pub(super) fn context<'a, S: State>(yard: &'a mut Yard<Connection<S>>, peer: Pee
         is_over: false,
         counts: &yard.counts,
         answers: &yard.tally,
-        jobs_out,
-        has_room,
+        load: &yard.load,
         stream_bytes: yard.stream_bytes(),
         hub: &mut yard.hub,
         alarm: &mut yard.alarm,
