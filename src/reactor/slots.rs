@@ -160,6 +160,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
         self.rouse(index);
     }
 
+    #[inline(always)]
     fn read(&mut self, index: u32) {
         let slot = &mut self.slab[index as usize];
         let io = &mut slot.io;
@@ -218,6 +219,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
     }
 
     /// Offers what the inbox held, and puts back what could not be used.
+    #[inline(never)]
     fn offer(&mut self, index: u32, mut input: Vec<u8>) {
         let used = self.feed(index, &input);
         if used < input.len() {
@@ -228,9 +230,15 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
 
     /// Feeds a protocol once. What it leaves for later waits for its next turn: a client whose pipeline is long and whose socket
     /// takes much would hold up all others. Says how much was used.
+    ///
+    /// The first settling is inlined here, and this into its caller: behind a system call a processor has forgotten where to
+    /// return to, and each return out of a frame from before it costs as much as fifty instructions.
+    #[inline(always)]
     fn feed(&mut self, index: u32, input: &[u8]) -> usize {
         let taken = self.call(index, |protocol, shared, port| protocol.on_bytes(input, shared, port));
-        self.settle(index);
+        if self.settle_once(index) {
+            self.go_on(index);
+        }
         let Some(taken) = taken else { return input.len() };
         debug_assert!(taken <= input.len(), "a protocol used more than it was given");
         if taken == input.len() {
@@ -278,24 +286,29 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
     }
 
     /// After a say: what is on the desk leaves, deadlines hang, seats that moved are written down.
-    #[inline]
     pub(super) fn settle(&mut self, index: u32) {
-        for _ in 0..ROUNDS {
-            if !self.settle_once(index) {
-                return;
-            }
-            self.call(index, |protocol, shared, port| protocol.on_drained(shared, port));
-        }
         if self.settle_once(index) {
-            // It has had its rounds: it is told in the flush of the next turn.
-            let io = &mut self.slab[index as usize].io;
-            io.set(flag::OWES);
-            self.owing.push_back(index);
+            self.go_on(index);
         }
     }
 
+    /// What had been waiting has left: the protocol is told, and what it says to that is settled, for so many rounds.
+    #[inline(never)]
+    fn go_on(&mut self, index: u32) {
+        for _ in 0..ROUNDS {
+            self.call(index, |protocol, shared, port| protocol.on_drained(shared, port));
+            if !self.settle_once(index) {
+                return;
+            }
+        }
+        // It has had its rounds: it is told in the flush of the next turn.
+        let io = &mut self.slab[index as usize].io;
+        io.set(flag::OWES);
+        self.owing.push_back(index);
+    }
+
     /// One round; says whether what had been waiting has left, so that the protocol is to be told.
-    #[inline]
+    #[inline(always)]
     fn settle_once(&mut self, index: u32) -> bool {
         while let Some((slot, seat)) = self.yard.moved_seats.pop() {
             self.slab[slot as usize].io.seat = seat;
@@ -344,7 +357,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
     }
 
     /// Sends what is on the desk; what the socket refuses goes to the outbox.
-    #[inline]
+    #[inline(always)]
     fn clear_desk(&mut self, index: u32) {
         let slot = &mut self.slab[index as usize];
         let mut sent = 0;
@@ -364,14 +377,21 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
             self.yard.counts.bytes_out += sent as u64;
         }
         if sent < self.yard.desk.len() {
-            let rest = Bytes::copy_from_slice(&self.yard.desk[sent..]);
-            let spare = &mut self.yard.spare_outbox;
-            let outbox = slot.io.outbox.get_or_insert_with(|| spare.take().unwrap_or_default());
-            outbox.push_bytes(rest);
-            slot.io.set(flag::OWES);
-            self.give_time(index);
+            self.put_off(index, sent);
         }
         self.yard.desk.clear();
+    }
+
+    /// What is on the desk from there on waits in the outbox.
+    #[inline(never)]
+    fn put_off(&mut self, index: u32, sent: usize) {
+        let slot = &mut self.slab[index as usize];
+        let rest = Bytes::copy_from_slice(&self.yard.desk[sent..]);
+        let spare = &mut self.yard.spare_outbox;
+        let outbox = slot.io.outbox.get_or_insert_with(|| spare.take().unwrap_or_default());
+        outbox.push_bytes(rest);
+        slot.io.set(flag::OWES);
+        self.give_time(index);
     }
 
     /// A client that owes us a read gets so long from now.
