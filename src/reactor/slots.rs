@@ -39,6 +39,16 @@ const ALLOWANCE: usize = 1 << 20;
 /// How many rounds of "all has left, here is more" one connection gets before the next has its turn.
 const ROUNDS: usize = 4;
 
+/// How far the serving of one turn has come.
+struct Shift {
+    /// So many of those who were awake are still to be served.
+    awake: usize,
+    /// How many were since the last look at the clock.
+    served: usize,
+    /// How many reads of large bodies are left, and how many bytes will have come in when it is enough.
+    bulk: Option<(usize, u64)>,
+}
+
 /// A connection.
 pub(super) struct Slot<P, S> {
     pub io: Io,
@@ -112,31 +122,49 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
         self.slab.get(key.index as usize).is_some_and(|slot| slot.io.age == key.age && !slot.io.is(flag::DEAD))
     }
 
-    /// One that woke: it is served, or, if it takes more of a large body, has to wait for those who do not.
-    pub(super) fn serve_awake(&mut self, index: u32) {
-        let Some(slot) = self.slab.get(index as usize) else { return };
-        if slot.protocol.takes_bulk() && !slot.io.is(flag::DEAD) {
-            self.bulk.push_back(index);
-        } else {
+    /// Serves those who are awake, in the order in which they woke; those who take more of a large body after all others.
+    pub(super) fn serve(&mut self) {
+        // Who wakes again while being served waits for the next turn: others may have something by then.
+        let mut shift = Shift { awake: self.awake.len(), served: 0, bulk: None };
+        while let Some(index) = self.next_to_serve(&mut shift) {
             self.serve_slot(index);
         }
     }
 
-    /// Serves those who take more of a large body, in turn, until so much has come. Then it is looked whether somebody else has
-    /// something by now: a hundred uploads at once, each of which is read as much as a window holds, would make all wait.
-    pub(super) fn serve_bulk(&mut self) {
-        let enough = self.yard.counts.bytes_in + BULK_BYTES;
-        for _ in 0..self.bulk.len().min(BULK_READS) {
-            if self.yard.counts.bytes_in >= enough {
-                break;
+    /// Who is served next. After those who are awake come those who take more of a large body, in turn, until so much has come. Then
+    /// it is looked whether somebody else has something by now: a hundred uploads at once, each of which is read as much as a
+    /// window holds, would make all wait.
+    #[inline(always)]
+    fn next_to_serve(&mut self, shift: &mut Shift) -> Option<u32> {
+        while shift.awake > 0 {
+            if shift.served == BETWEEN_LOOKS {
+                shift.served = 0;
+                if self.is_slice_over(self.yard.now) {
+                    break;
+                }
             }
-            let Some(index) = self.bulk.pop_front() else { break };
-            self.serve_slot(index);
+            shift.awake -= 1;
+            shift.served += 1;
+            let index = self.awake.pop_front()?;
+            let Some(slot) = self.slab.get(index as usize) else { continue };
+            if !slot.protocol.takes_bulk() || slot.io.is(flag::DEAD) {
+                return Some(index);
+            }
+            self.bulk.push_back(index);
         }
+        shift.awake = 0;
+        let bytes_in = self.yard.counts.bytes_in;
+        let bulk = shift.bulk.get_or_insert((self.bulk.len().min(BULK_READS), bytes_in + BULK_BYTES));
+        if bulk.0 == 0 || bytes_in >= bulk.1 {
+            return None;
+        }
+        bulk.0 -= 1;
+        self.bulk.pop_front()
     }
 
-    /// One connection: what was left over, then one read.
-    pub(super) fn serve_slot(&mut self, index: u32) {
+    /// One connection: what was left over, then one read. Inlined, as [`feed`](Slots::feed) is.
+    #[inline(always)]
+    fn serve_slot(&mut self, index: u32) {
         let Some(slot) = self.slab.get_mut(index as usize) else { return };
         slot.io.unset(flag::AWAKE);
         if slot.io.is(flag::LEFT) && slot.io.flags & (flag::PAUSED | flag::DEAD) == 0 && slot.io.outbox.is_none() {
