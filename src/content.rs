@@ -9,6 +9,9 @@ use std::sync::Arc;
 /// An open file's content: readable at any place, from any thread.
 pub trait Content: Send + Sync {
     /// Reads at `offset` into `into` and says how many bytes came; 0 is the end of the file.
+    ///
+    /// # Errors
+    /// If the file cannot be read. An answer that needs it is broken off.
     fn read_at(&self, into: &mut [u8], offset: u64) -> io::Result<usize>;
 
     /// The same where nothing has to be waited for; else `WouldBlock`. What the loop itself may ask.
@@ -66,8 +69,10 @@ impl fmt::Debug for FileSpan {
 /// Makes a body piece by piece, on helpers. One window is drawn at a time, and the next only when there is room for it, so a
 /// client that reads slowly costs two windows and no more. Dropped on a helper too, in the middle if the client goes.
 pub trait Source: Send {
-    /// Appends the next stretch to `window`, which comes empty and with room for what is best drawn at once. May block. An
-    /// error breaks the answer off: the client sees that it is not whole.
+    /// Appends the next stretch to `window`, which comes empty and with room for what is best drawn at once. May block.
+    ///
+    /// # Errors
+    /// Of the program's own. One breaks the answer off: the client sees that it is not whole.
     fn draw(&mut self, window: &mut Vec<u8>) -> io::Result<More>;
 
     /// How many bytes there will be in all, if that is known. The body is then sent with its length, and one that turns out

@@ -213,7 +213,9 @@ impl<S: State> Server<S> {
         self.keeper = Some(Box::new(OwnKeeper(keep)));
     }
 
-    /// Has `SIGTERM` and `SIGINT` close the server. One server of a process can have this.
+    /// Has `SIGTERM` and `SIGINT` close the server, and `SIGUSR1` log how things stand; `SIGHUP` and `SIGUSR2` are taken too and
+    /// mean nothing. Each server of a process that asks for this hears of them. The process keeps them from then on: when its
+    /// servers have ended, none of them ends it any more.
     pub fn take_signals(&mut self) {
         self.takes_signals = true;
     }
@@ -437,7 +439,8 @@ impl<S: State> Handle<S> {
         self.tray.put(Happening::Done { key: Key::NOBODY, done });
     }
 
-    /// Says a text to all who listen to a topic: a message to WebSockets, an event to event streams.
+    /// Says a text to all who listen to a topic of this server: a message to WebSockets, an event to event streams. Whoever reads so
+    /// slowly that more than 64 KiB wait for it is closed (1013; a stream just ends).
     pub fn publish(&self, topic: Topic, text: impl Into<String>) {
         let text = text.into();
         self.spawn(move |_, cx| cx.say_text(topic, &text));

@@ -52,6 +52,9 @@ impl<'a> RelPath<'a> {
 
     /// Reads the path of a request target (RFC 3986, section 3.3): `raw` begins with a slash, has no query, and is
     /// percent-decoded exactly once. Tells beside the path whether a slash ended it.
+    ///
+    /// # Errors
+    /// If it is no canonical path, with the reason.
     pub fn from_target(raw: &'a str) -> Result<(RelPath<'a>, bool), PathFault> {
         let Some(rest) = raw.strip_prefix('/') else {
             return Err(PathFault::Bad("the path does not begin with a slash"));
@@ -72,6 +75,9 @@ impl<'a> RelPath<'a> {
     }
 
     /// Takes a path as it stands, without decoding: from a JSON member, a form field, a command line.
+    ///
+    /// # Errors
+    /// If it is no canonical path, with the reason.
     pub fn from_plain(text: &'a str) -> Result<RelPath<'a>, PathFault> {
         check(text)?;
         Ok(RelPath(Cow::Borrowed(text)))

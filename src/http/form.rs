@@ -24,8 +24,10 @@ impl From<BadEscape> for Fault {
 }
 
 /// Reads the body of a form (WHATWG URL, section 5.1). A broken escape stands for itself, as `100% sure` from a shell means it.
-/// More than `fields_max` fields, and what does not decode to UTF-8, are refused with 400 `bad_form`: no browser sends it, and
-/// what is kept is kept as it was sent.
+///
+/// # Errors
+/// 400 `bad_form` for more than `fields_max` fields, and for what does not decode to UTF-8: no browser sends it, and what is kept is
+/// kept as it was sent.
 pub fn parse(body: &[u8], fields_max: usize) -> Result<Vec<(String, String)>, Fault> {
     let mut fields = Vec::new();
     for (name, value) in pairs(body) {

@@ -131,7 +131,10 @@ impl Entry {
 }
 
 impl HostList {
-    /// Makes the list; the error names the `--allow-host` that is none.
+    /// Makes the list.
+    ///
+    /// # Errors
+    /// A sentence that names the allowed host that is none.
     pub fn new(rules: HostRules<'_>) -> Result<HostList, String> {
         let mut listening = Vec::new();
         for listener in rules.listeners {

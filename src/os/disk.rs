@@ -21,7 +21,7 @@ use rustix::io::Errno;
 
 use crate::os::draft::{FOLDER_MODE, FolderDraft, begin, refuse_folder, rename_new, sweep};
 use crate::os::opened::{OpenFile, facts_at, facts_of};
-use crate::os::root::{FILE, FOLDER, LOOK, Root, Way, Writing, beneath, is_local, sync_folder};
+use crate::os::root::{FILE, FOLDER, LOOK, Root, Way, Writing, beneath, is_local, is_memory, sync_folder};
 use crate::path::RelPath;
 use crate::store::disk::{Disk, Draft, Existing, FileFacts, Item, Kind, Links, Opened};
 
@@ -60,8 +60,9 @@ impl FolderDisk {
         // A nameless file gets its name by way of /proc, which a container may lack.
         let has_proc = Path::new("/proc/self/fd").is_dir();
         let writing = if has_proc { Writing::Nameless } else { Writing::Hidden };
-        let is_local = is_local(&folder);
-        Ok(FolderDisk { root: Arc::new(Root { folder, place, links, way, is_local, writing, modes }) })
+        let (is_local, is_memory) = (is_local(&folder), is_memory(&folder));
+        let root = Root { folder, place, links, way, is_local, is_memory, writing, modes };
+        Ok(FolderDisk { root: Arc::new(root) })
     }
 
     /// A file that comes into being in `folder`.

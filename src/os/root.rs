@@ -32,6 +32,8 @@ pub(super) struct Root {
     pub(super) way: Way,
     /// Whether it lies on a disk of this machine, so that what is in memory can be opened without waiting for anybody.
     pub(super) is_local: bool,
+    /// Whether it lies in memory only.
+    pub(super) is_memory: bool,
     pub(super) writing: Writing,
     /// The modes of new files and of new folders, of which the umask may take away.
     pub(super) modes: [Mode; 2],

@@ -111,6 +111,11 @@ impl<S: State> Server<S> {
         self.router.set_rest(Box::new(move |state, call, cx| bounded(handler(state, call, cx), call, cx)));
     }
 
+    /// The same with a handler whose helpers may take as long as they take.
+    pub fn set_rest_handler(&mut self, handler: Handler<S>) {
+        self.router.set_rest(handler);
+    }
+
     /// The same of a built-in part: the program's own is asked in its place.
     pub fn set_built_in_rest(&mut self, handler: Handler<S>) {
         self.built_in.set_rest(handler);

@@ -38,7 +38,10 @@ pub type Again<S> = Box<dyn FnOnce(&mut S, &mut Context<'_>) -> Reply<S> + Send>
 /// Takes a large body, window by window, on a helper. Dropped before [`finish`](Sink::finish), it leaves nothing behind, unless
 /// what it is for goes on another day.
 pub trait Sink<S: State>: Send {
-    /// Takes the next bytes. May block. A refusal ends the upload and is the answer.
+    /// Takes the next bytes. May block.
+    ///
+    /// # Errors
+    /// Of the program's own. A refusal ends the upload and is the answer.
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault>;
 
     /// Where in its file the next bytes will lie. Windows are cut so that they end at a multiple of their size there: a system

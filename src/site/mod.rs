@@ -136,7 +136,7 @@ pub type Table<'a> = dyn FnMut(Method, &str, Handler<Site>) -> Result<(), BadPat
 pub fn server(site: Site, hub: Hub) -> Result<Server<Site>, BadPattern> {
     let mut server = Server::new(site, hub);
     mount(&mut server)?;
-    server.set_rest(guard(WwwRead, |site, call, cx| pages::page(site, 0, call, cx)));
+    server.set_rest_handler(Box::new(guard(WwwRead, |site, call, cx| pages::page(site, 0, call, cx))));
     Ok(server)
 }
 

@@ -252,7 +252,7 @@ impl Ask {
             return None;
         }
         if let Want::Stored(name, _) = &self.want
-            && answer.status != 201
+            && !matches!(answer.status, 201 | 504)
         {
             let stored = truth.uploads.as_ref().and_then(|disk| disk.get(name));
             assert!(stored.is_none(), "{name} is stored, and its sender is told {}", answer.status);
@@ -261,6 +261,9 @@ impl Ask {
             507 => Some(excuses.full),
             408 => Some(answer.closes && now - self.begun_at >= 10_000),
             429 => Some(excuses.throttle),
+            // A helper that a program's own handler asked took too long; what it did is done all the same.
+            504 if self.is_head => Some(now - self.begun_at >= 30_000),
+            504 => Some(now - self.begun_at >= 30_000 && answer.json()["code"] == "no_answer"),
             500 => Some(excuses.disk),
             503 if self.is_head => Some(excuses.overload || excuses.drain),
             503 => match answer.json()["code"].as_str() {

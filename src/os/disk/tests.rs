@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::os::draft::{RESERVE_AHEAD, RESERVE_FIRST, rename_new_plainly};
-use crate::os::root::is_memory;
 use rustix::fs::CWD;
 use rustix::io::ReadWriteFlags;
 use std::io::ErrorKind;
@@ -64,6 +63,7 @@ impl FolderDisk {
                 links: *links,
                 way,
                 is_local: true,
+                is_memory: false,
                 writing,
                 modes: [FILE_MODE, FOLDER_MODE],
             }),
@@ -318,6 +318,16 @@ fn a_body_that_has_brought_little_reserves_little() {
 }
 
 #[test]
+fn of_memory_nothing_is_reserved() {
+    let Ok(room) = tempfile_in_memory() else { return };
+    let disk = FolderDisk::open(&room.0, Links::Never).unwrap();
+    let mut draft = disk.begin(&RelPath::ROOT, Some(1 << 20)).unwrap();
+    draft.write(b"a page").unwrap();
+    let taken = rustix::fs::fstat(&draft.file).unwrap().st_blocks.cast_unsigned() * 512;
+    assert!(taken <= 64 << 10, "{taken}");
+}
+
+#[test]
 fn what_was_reserved_for_a_body_of_unknown_length_is_given_back() {
     let room = Room::new();
     let disk = room.disk(Links::Never);
@@ -560,7 +570,9 @@ fn a_file_in_memory_is_warm_for_good() {
 
 /// A folder on a tmpfs, where the machine has one.
 fn tempfile_in_memory() -> io::Result<Room> {
-    let place = PathBuf::from(format!("/dev/shm/hythe-disk-{}", std::process::id()));
+    static COUNT: AtomicU32 = AtomicU32::new(0);
+    let name = format!("hythe-disk-{}-{}", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed));
+    let place = PathBuf::from("/dev/shm").join(name);
     fs::create_dir_all(&place)?;
     let room = Room(place);
     if is_memory(fs::File::open(&room.0)?) { Ok(room) } else { Err(ErrorKind::Unsupported.into()) }
