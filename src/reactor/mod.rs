@@ -83,7 +83,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
         self.wait(until)?;
         self.welcome();
         self.pass("welcome");
-        self.serve();
+        self.slots.serve();
         self.pass("serve");
         self.heed_calls();
         self.pass("calls");
@@ -346,20 +346,6 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
         if !self.slots.yard.is_closing {
             self.door.welcome(&mut self.slots);
         }
-    }
-
-    /// Serves those who are awake, in the order in which they woke; those who take large bodies after all others.
-    fn serve(&mut self) {
-        let begun = self.slots.yard.now;
-        // Who wakes again while being served waits for the next turn: others may have something by then.
-        for served in 1..=self.slots.awake.len() {
-            let Some(index) = self.slots.awake.pop_front() else { break };
-            self.slots.serve_awake(index);
-            if served % BETWEEN_LOOKS == 0 && self.slots.is_slice_over(begun) {
-                break;
-            }
-        }
-        self.slots.serve_bulk();
     }
 
     /// Asks those who are called for, and whoever has set the alarm.

@@ -39,6 +39,16 @@ const ALLOWANCE: usize = 1 << 20;
 /// How many rounds of "all has left, here is more" one connection gets before the next has its turn.
 const ROUNDS: usize = 4;
 
+/// How far the serving of one turn has come.
+struct Shift {
+    /// So many of those who were awake are still to be served.
+    awake: usize,
+    /// How many were since the last look at the clock.
+    served: usize,
+    /// How many reads of large bodies are left, and how many bytes will have come in when it is enough.
+    bulk: Option<(usize, u64)>,
+}
+
 /// A connection.
 pub(super) struct Slot<P, S> {
     pub io: Io,
@@ -112,31 +122,49 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
         self.slab.get(key.index as usize).is_some_and(|slot| slot.io.age == key.age && !slot.io.is(flag::DEAD))
     }
 
-    /// One that woke: it is served, or, if it takes more of a large body, has to wait for those who do not.
-    pub(super) fn serve_awake(&mut self, index: u32) {
-        let Some(slot) = self.slab.get(index as usize) else { return };
-        if slot.protocol.takes_bulk() && !slot.io.is(flag::DEAD) {
-            self.bulk.push_back(index);
-        } else {
+    /// Serves those who are awake, in the order in which they woke; those who take more of a large body after all others.
+    pub(super) fn serve(&mut self) {
+        // Who wakes again while being served waits for the next turn: others may have something by then.
+        let mut shift = Shift { awake: self.awake.len(), served: 0, bulk: None };
+        while let Some(index) = self.next_to_serve(&mut shift) {
             self.serve_slot(index);
         }
     }
 
-    /// Serves those who take more of a large body, in turn, until so much has come. Then it is looked whether somebody else has
-    /// something by now: a hundred uploads at once, each of which is read as much as a window holds, would make all wait.
-    pub(super) fn serve_bulk(&mut self) {
-        let enough = self.yard.counts.bytes_in + BULK_BYTES;
-        for _ in 0..self.bulk.len().min(BULK_READS) {
-            if self.yard.counts.bytes_in >= enough {
-                break;
+    /// Who is served next. After those who are awake come those who take more of a large body, in turn, until so much has come. Then
+    /// it is looked whether somebody else has something by now: a hundred uploads at once, each of which is read as much as a
+    /// window holds, would make all wait.
+    #[inline(always)]
+    fn next_to_serve(&mut self, shift: &mut Shift) -> Option<u32> {
+        while shift.awake > 0 {
+            if shift.served == BETWEEN_LOOKS {
+                shift.served = 0;
+                if self.is_slice_over(self.yard.now) {
+                    break;
+                }
             }
-            let Some(index) = self.bulk.pop_front() else { break };
-            self.serve_slot(index);
+            shift.awake -= 1;
+            shift.served += 1;
+            let index = self.awake.pop_front()?;
+            let Some(slot) = self.slab.get(index as usize) else { continue };
+            if !slot.protocol.takes_bulk() || slot.io.is(flag::DEAD) {
+                return Some(index);
+            }
+            self.bulk.push_back(index);
         }
+        shift.awake = 0;
+        let bytes_in = self.yard.counts.bytes_in;
+        let bulk = shift.bulk.get_or_insert((self.bulk.len().min(BULK_READS), bytes_in + BULK_BYTES));
+        if bulk.0 == 0 || bytes_in >= bulk.1 {
+            return None;
+        }
+        bulk.0 -= 1;
+        self.bulk.pop_front()
     }
 
-    /// One connection: what was left over, then one read.
-    pub(super) fn serve_slot(&mut self, index: u32) {
+    /// One connection: what was left over, then one read. Inlined, as [`feed`](Slots::feed) is.
+    #[inline(always)]
+    fn serve_slot(&mut self, index: u32) {
         let Some(slot) = self.slab.get_mut(index as usize) else { return };
         slot.io.unset(flag::AWAKE);
         if slot.io.is(flag::LEFT) && slot.io.flags & (flag::PAUSED | flag::DEAD) == 0 && slot.io.outbox.is_none() {
@@ -160,6 +188,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
         self.rouse(index);
     }
 
+    #[inline(always)]
     fn read(&mut self, index: u32) {
         let slot = &mut self.slab[index as usize];
         let io = &mut slot.io;
@@ -218,6 +247,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
     }
 
     /// Offers what the inbox held, and puts back what could not be used.
+    #[inline(never)]
     fn offer(&mut self, index: u32, mut input: Vec<u8>) {
         let used = self.feed(index, &input);
         if used < input.len() {
@@ -228,9 +258,15 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
 
     /// Feeds a protocol once. What it leaves for later waits for its next turn: a client whose pipeline is long and whose socket
     /// takes much would hold up all others. Says how much was used.
+    ///
+    /// The first settling is inlined here, and this into its caller: behind a system call a processor has forgotten where to
+    /// return to, and each return out of a frame from before it costs as much as fifty instructions.
+    #[inline(always)]
     fn feed(&mut self, index: u32, input: &[u8]) -> usize {
         let taken = self.call(index, |protocol, shared, port| protocol.on_bytes(input, shared, port));
-        self.settle(index);
+        if self.settle_once(index) {
+            self.go_on(index);
+        }
         let Some(taken) = taken else { return input.len() };
         debug_assert!(taken <= input.len(), "a protocol used more than it was given");
         if taken == input.len() {
@@ -278,24 +314,29 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
     }
 
     /// After a say: what is on the desk leaves, deadlines hang, seats that moved are written down.
-    #[inline]
     pub(super) fn settle(&mut self, index: u32) {
-        for _ in 0..ROUNDS {
-            if !self.settle_once(index) {
-                return;
-            }
-            self.call(index, |protocol, shared, port| protocol.on_drained(shared, port));
-        }
         if self.settle_once(index) {
-            // It has had its rounds: it is told in the flush of the next turn.
-            let io = &mut self.slab[index as usize].io;
-            io.set(flag::OWES);
-            self.owing.push_back(index);
+            self.go_on(index);
         }
     }
 
+    /// What had been waiting has left: the protocol is told, and what it says to that is settled, for so many rounds.
+    #[inline(never)]
+    fn go_on(&mut self, index: u32) {
+        for _ in 0..ROUNDS {
+            self.call(index, |protocol, shared, port| protocol.on_drained(shared, port));
+            if !self.settle_once(index) {
+                return;
+            }
+        }
+        // It has had its rounds: it is told in the flush of the next turn.
+        let io = &mut self.slab[index as usize].io;
+        io.set(flag::OWES);
+        self.owing.push_back(index);
+    }
+
     /// One round; says whether what had been waiting has left, so that the protocol is to be told.
-    #[inline]
+    #[inline(always)]
     fn settle_once(&mut self, index: u32) -> bool {
         while let Some((slot, seat)) = self.yard.moved_seats.pop() {
             self.slab[slot as usize].io.seat = seat;
@@ -344,7 +385,7 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
     }
 
     /// Sends what is on the desk; what the socket refuses goes to the outbox.
-    #[inline]
+    #[inline(always)]
     fn clear_desk(&mut self, index: u32) {
         let slot = &mut self.slab[index as usize];
         let mut sent = 0;
@@ -364,14 +405,21 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
             self.yard.counts.bytes_out += sent as u64;
         }
         if sent < self.yard.desk.len() {
-            let rest = Bytes::copy_from_slice(&self.yard.desk[sent..]);
-            let spare = &mut self.yard.spare_outbox;
-            let outbox = slot.io.outbox.get_or_insert_with(|| spare.take().unwrap_or_default());
-            outbox.push_bytes(rest);
-            slot.io.set(flag::OWES);
-            self.give_time(index);
+            self.put_off(index, sent);
         }
         self.yard.desk.clear();
+    }
+
+    /// What is on the desk from there on waits in the outbox.
+    #[inline(never)]
+    fn put_off(&mut self, index: u32, sent: usize) {
+        let slot = &mut self.slab[index as usize];
+        let rest = Bytes::copy_from_slice(&self.yard.desk[sent..]);
+        let spare = &mut self.yard.spare_outbox;
+        let outbox = slot.io.outbox.get_or_insert_with(|| spare.take().unwrap_or_default());
+        outbox.push_bytes(rest);
+        slot.io.set(flag::OWES);
+        self.give_time(index);
     }
 
     /// A client that owes us a read gets so long from now.
