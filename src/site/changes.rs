@@ -34,7 +34,7 @@ use crate::store::archive::Walk;
 use crate::store::disk::{Draft, Existing, FileFacts, Kind};
 use crate::store::locks::Place;
 use crate::store::owners;
-use crate::store::tree::{self, OnConflict, check_place};
+use crate::store::tree::{self, OnConflict, SEGMENTS_MAX, check_place};
 
 /// Where something stands, and what it is.
 type Stands = (RelPath<'static>, FileFacts);
@@ -415,6 +415,9 @@ impl Renaming {
         if !is_elsewhere && !stays && to.strip(from.as_str()).is_some() {
             return Err(bad_name("nothing can be moved into itself"));
         }
+        if facts.kind == Kind::Folder {
+            check_depth(here, from, to)?;
+        }
         if let Some(allowance) = &self.allowance {
             allowance.take_home(from, &facts)?;
         }
@@ -464,6 +467,20 @@ impl Renaming {
             moved => Ok(moved),
         }
     }
+}
+
+/// 400 if something in a folder would lie deeper than anything may, were it moved.
+fn check_depth(store: &Store, from: &RelPath<'_>, to: &RelPath<'_>) -> Result<(), Fault> {
+    let (before, after) = (from.segments().count(), to.segments().count());
+    if after <= before {
+        return Ok(());
+    }
+    let walk = Walk::new(Arc::clone(&store.disk), from.clone().into_owned(), false);
+    let depth = |path: &RelPath<'_>| path.segments().count() - before + after;
+    if walk.into_iter().flatten().any(|(path, _)| depth(&path) > SEGMENTS_MAX) {
+        return Err(bad_name("something in the folder would have more than 16 segments in its path"));
+    }
+    Ok(())
 }
 
 fn answer(page: Option<String>, document: impl FnOnce() -> serde_json::Value) -> Reply<Site> {

@@ -307,6 +307,31 @@ fn a_folder_goes_nowhere_with_what_is_not_its_owners() {
 }
 
 #[test]
+fn no_folder_moves_deeper_than_a_path_may_go_and_a_deep_one_goes_with_its_home() {
+    let mut share = inhabited(&[]);
+    let deep = ["a"; 15].join("/");
+    assert_eq!(put(&share, "ada", &format!("~ada/{deep}"), "x").status, 201);
+    for (from, to) in [("~ada/a", "~ada/b/a"), ("~ada/a/a", "~ada/b/b/a")] {
+        assert!(rename(&share, "ada", from, to, "error").is(400, "bad_name"), "{from} to {to}");
+    }
+    assert_eq!(rename(&share, "ada", "~ada/a/a", "~ada/b/a", "error").status, 200, "no deeper than it was");
+    assert_eq!(rename(&share, "ada", "~ada/b", "b", "error").status, 200);
+    // One that came otherwise may be so deep that no helper's stack holds it.
+    let home = share.house.folder().join("data/home/7");
+    fs::create_dir_all(home.join(["d"; 1900].join("/"))).unwrap();
+    share.house.kill();
+    let database = Connection::open(share.house.folder().join("data/hythe.db")).unwrap();
+    database.execute("UPDATE accounts SET gone = 1 WHERE id = 7", []).unwrap();
+    drop(database);
+    share.house.restart();
+    let goes = (0..3000).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        !home.exists()
+    });
+    assert!(goes, "{}", share.house.log());
+}
+
+#[test]
 fn nobody_takes_home_what_they_may_not_read() {
     let share = inhabited(&["--shared-read", "operator"]);
     assert_eq!(put(&share, "", "given", "a guest's").status, 201);
