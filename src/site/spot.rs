@@ -182,7 +182,9 @@ impl Actor {
 
 /// The same as far as it is known before a body is taken: it is asked again when it has come.
 pub fn early_right(site: &Site, actor: &Actor, area: &Area, path: &RelPath<'_>) -> Result<(), Fault> {
-    let is_known = site.books.as_ref().is_none_or(|books| books.state != LedgerState::Opening);
+    // While somebody is changing it the ledger may not have kept yet whose it is.
+    let is_changing = site.files.as_ref().is_some_and(|files| files.locks.is_held(&area.place(path)));
+    let is_known = !is_changing && site.books.as_ref().is_none_or(|books| books.state != LedgerState::Opening);
     if is_known { actor.may_change(site, area, path) } else { Ok(()) }
 }
 
@@ -225,6 +227,13 @@ pub fn locked(
     places: Vec<Place>,
     then: impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> + Send + 'static,
 ) -> Reply<Site> {
+    if places.iter().any(|place| place.home().is_some_and(|id| is_gone(site, id))) {
+        // Its home has gone with the account, and does not come back.
+        return Reply::offload_write(move || {
+            drop(then);
+            |_: &mut Site, _: &mut Context<'_>| Fault::not_found().into()
+        });
+    }
     let Some(files) = &mut site.files else { return then(site, cx) };
     if let Some(lock) = files.locks.take(&places) {
         let unlock = move |reply, site: &mut Site, cx: &mut Context<'_>| {
@@ -258,6 +267,12 @@ pub fn locked(
         locked(site, cx, places, then)
     };
     Reply::Wait { topic, until: cx.now.plus(LOCKED_MAX_MS), outlasts: true, again: Box::new(again) }
+}
+
+/// Whether an account was deleted, perhaps while something of its was still coming.
+fn is_gone(site: &Site, id: i64) -> bool {
+    // What is locked for an allowance has no account's number.
+    id > 0 && site.accounts.as_ref().is_some_and(|accounts| accounts.users.account(id).is_none())
 }
 
 /// Whoever waits for these places is told.

@@ -30,6 +30,11 @@ impl Place {
         Place { or_like: true, ..self }
     }
 
+    /// In whose home it is.
+    pub fn home(&self) -> Option<i64> {
+        self.home
+    }
+
     /// Whether a change of one may have to do with a change of the other. It may be said too often.
     fn meets(&self, other: &Place) -> bool {
         self.home == other.home
@@ -81,6 +86,11 @@ impl<W> Locks<W> {
         let lock = Arc::new(());
         self.held.push((Arc::downgrade(&lock), places.to_vec()));
         Some(Lock(lock))
+    }
+
+    /// Whether somebody is changing this place.
+    pub fn is_held(&self, place: &Place) -> bool {
+        self.held.iter().any(|(lock, held)| lock.strong_count() > 0 && held.iter().any(|held| held.meets(place)))
     }
 
     fn are_free(&mut self, places: &[Place]) -> bool {

@@ -554,3 +554,35 @@ fn of_a_deleted_account_the_home_goes_and_the_shared_files_belong_to_nobody() {
     share.comes_to_log("the home of account 7, which is gone, was removed");
     assert!(!share.house.folder().join("data/home/7").exists());
 }
+
+#[test]
+fn the_home_of_a_deleted_account_does_not_come_back_with_what_was_still_coming() {
+    let share = inhabited(&[]);
+    let home = share.house.folder().join("data/home/7");
+    assert_eq!(put(&share, "ada", "~ada/a", "x").status, 201);
+    let mut wire = share.connect();
+    let fields = [BYTES, &shows("ada"), "Content-Length: 4", "Expect: 100-continue"];
+    wire.send(&share.head("PUT /files/~ada/late?create=1", &fields));
+    assert_eq!(wire.hear(false).unwrap().status, 100);
+    assert_eq!(ask(&share, "operator", "DELETE /admin/users/ada").status, 200);
+    share.comes_to_log("the home of account 7, which is gone, was removed");
+    wire.send(b"late");
+    assert!(wire.hear(false).unwrap().is(404, "not_found"));
+    assert!(!home.exists());
+}
+
+#[test]
+fn who_replaces_their_file_before_the_ledger_has_kept_that_it_is_theirs_waits() {
+    let share = inhabited(&["--shared-write", "user"]);
+    let database = Connection::open(share.house.folder().join("data/hythe.db")).unwrap();
+    database.execute_batch("BEGIN IMMEDIATE").unwrap();
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| put(&share, "ada", "a", "1"));
+        share.comes_to_hold(&["a"]);
+        let second = scope.spawn(|| put(&share, "ada", "a", "2"));
+        std::thread::sleep(std::time::Duration::from_millis(200));
+        database.execute_batch("ROLLBACK").unwrap();
+        let (first, second) = (first.join().unwrap(), second.join().unwrap());
+        assert_eq!((first.status, second.status), (201, 200), "{first:?} {second:?}");
+    });
+}
