@@ -3,6 +3,7 @@
 //! A look at what stands somewhere, the deed that relies on it and what the ledger keeps of it are under one lock: no other change of
 //! ours comes between, so that `If-Match` loses nobody's work, and what somebody wrote is theirs.
 
+use std::collections::HashSet;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -21,10 +22,10 @@ use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
 use crate::site::body::{Kind as BodyKind, bad_field, missing_field, unknown_kind};
 use crate::site::files::{bad_name, describe, etag, files, note_stored, shown, target, url};
-use crate::site::gate::{Action, Principal, rights_of};
+use crate::site::gate::{Action, Principal, not_owner, rights_of};
 use crate::site::kept::KeptHeaders;
 use crate::site::plain::page_of;
-use crate::site::receive::{Allowance, FileSink, Room, Store, Stored, changes_of, read_place};
+use crate::site::receive::{Allowance, FileSink, Room, Store, Stored, allowance_place, changes_of, read_place};
 use crate::site::spot::{Actor, Area, Spot, early_right, keep, locked, owner_name, when_known};
 use crate::site::state::{Site, disk_fault};
 use crate::site::upload::{body_length, read_name, read_on_conflict, refuse_coding};
@@ -33,7 +34,7 @@ use crate::store::archive::Walk;
 use crate::store::disk::{Draft, Existing, FileFacts, Kind};
 use crate::store::locks::Place;
 use crate::store::owners;
-use crate::store::tree::{self, OnConflict, check_place};
+use crate::store::tree::{self, OnConflict, SEGMENTS_MAX, check_place};
 
 /// Where something stands, and what it is.
 type Stands = (RelPath<'static>, FileFacts);
@@ -111,8 +112,8 @@ impl Put {
         self.look(right)?;
         let room = Room::new(&self.store, length, allowance)?;
         let draft = self.store.draft(&self.path, length).map_err(|error| self.store.fault(&error, &self.path))?;
-        Ok(FileSink::new(draft, room, move |site, cx, draft| {
-            when_known(site, cx, move |site, cx| self.finish(site, cx, draft, actor, ip))
+        Ok(FileSink::new(draft, room, move |site, cx, draft, bytes| {
+            when_known(site, cx, move |site, cx| self.finish(site, cx, (draft, bytes), actor, ip))
         }))
     }
 
@@ -121,15 +122,18 @@ impl Put {
         self,
         site: &mut Site,
         cx: &mut Context<'_>,
-        mut draft: Box<dyn Draft>,
+        (mut draft, bytes): (Box<dyn Draft>, u64),
         actor: Actor,
         ip: IpAddr,
     ) -> Reply<Site> {
         let place = self.store.area.place(&self.path);
-        locked(site, cx, vec![place], move |site, _| {
+        let places = [place].into_iter().chain(allowance_place(site, &actor)).collect();
+        locked(site, cx, places, move |site, _| {
             let right = actor.may_change(site, &self.store.area, &self.path);
+            let allowance = Allowance::of(site, &actor);
             Reply::offload_write(move || {
-                let placed = self.place(&mut *draft, &right);
+                let fits = allowance.map_or(Ok(()), |allowance| allowance.check(bytes));
+                let placed = fits.and_then(|()| self.place(&mut *draft, &right));
                 drop(draft);
                 move |site: &mut Site, cx: &mut Context<'_>| {
                     let (stored, folders) = match placed {
@@ -263,10 +267,10 @@ impl Change {
         self,
         site: &mut Site,
         cx: &mut Context<'_>,
-        other: Option<Place>,
+        others: impl IntoIterator<Item = Place>,
         then: impl FnOnce(&mut Site, Change) -> Reply<Site> + Send + 'static,
     ) -> Reply<Site> {
-        let places = [self.from.area.place(&self.from.path)].into_iter().chain(other).collect();
+        let places = [self.from.area.place(&self.from.path)].into_iter().chain(others).collect();
         when_known(site, cx, move |site, cx| locked(site, cx, places, move |site, _| then(site, self)))
     }
 
@@ -309,20 +313,23 @@ impl Change {
         cx: &mut Context<'_>,
     ) -> Result<Reply<Site>, Fault> {
         self.asker.actor.may_use(Action::SharedWrite, &to.area)?;
+        let comes_home = self.from.area.is_shared() && !to.area.is_shared();
+        if comes_home {
+            // Whoever has something at home reads it.
+            self.asker.actor.may_read(&self.from.area)?;
+        }
         let min_free = site.config.limits.min_free_bytes;
         let there = Store::of(files(site)?, &to.area, min_free)?;
         let place = to.area.place(&to.path);
         let place = if on_conflict == OnConflict::Rename { place.or_like() } else { place };
-        Ok(self.locked(site, cx, Some(place), move |site, change| {
+        let counts = if comes_home { allowance_place(site, &self.asker.actor) } else { None };
+        Ok(self.locked(site, cx, [place].into_iter().chain(counts), move |site, change| {
             let (from, actor) = (&change.from, &change.asker.actor);
             let renaming = Renaming {
                 right: actor.may_change(site, &from.area, &from.path),
                 right_there: actor.may_change(site, &to.area, &to.path),
-                allowance: if from.area.is_shared() && !to.area.is_shared() {
-                    Allowance::of(site, actor)
-                } else {
-                    None
-                },
+                known_below: actor.known_below(site, &from.area, &from.path),
+                allowance: if comes_home { Allowance::of(site, actor) } else { None },
                 there,
                 to: to.path,
                 on_conflict,
@@ -370,6 +377,8 @@ struct Renaming {
     right: Result<(), Fault>,
     /// and whether what is at its goal may.
     right_there: Result<(), Fault>,
+    /// What may go with it, if not all may.
+    known_below: Option<HashSet<String>>,
     /// What somebody's files may have who takes home what was shared.
     allowance: Option<Allowance>,
     there: Store,
@@ -394,10 +403,20 @@ impl Renaming {
         let facts = change.look()?;
         self.right.clone()?;
         let (from, to) = (&change.from.path, &self.to);
+        if let Some(known) = self.known_below.as_ref().filter(|_| facts.kind == Kind::Folder) {
+            let walk = Walk::new(Arc::clone(&here.disk), from.clone(), false);
+            let mut files = walk.into_iter().flatten().filter(|(_, item)| item.facts.kind == Kind::File);
+            if files.any(|(path, _)| !known.contains(path.as_str())) {
+                return Err(not_owner());
+            }
+        }
         let is_elsewhere = here.area != self.there.area;
         let stays = !is_elsewhere && from == to;
         if !is_elsewhere && !stays && to.strip(from.as_str()).is_some() {
             return Err(bad_name("nothing can be moved into itself"));
+        }
+        if facts.kind == Kind::Folder {
+            check_depth(here, from, to)?;
         }
         if let Some(allowance) = &self.allowance {
             allowance.take_home(from, &facts)?;
@@ -448,6 +467,20 @@ impl Renaming {
             moved => Ok(moved),
         }
     }
+}
+
+/// 400 if something in a folder would lie deeper than anything may, were it moved.
+fn check_depth(store: &Store, from: &RelPath<'_>, to: &RelPath<'_>) -> Result<(), Fault> {
+    let (before, after) = (from.segments().count(), to.segments().count());
+    if after <= before {
+        return Ok(());
+    }
+    let walk = Walk::new(Arc::clone(&store.disk), from.clone().into_owned(), false);
+    let depth = |path: &RelPath<'_>| path.segments().count() - before + after;
+    if walk.into_iter().flatten().any(|(path, _)| depth(&path) > SEGMENTS_MAX) {
+        return Err(bad_name("something in the folder would have more than 16 segments in its path"));
+    }
+    Ok(())
 }
 
 fn answer(page: Option<String>, document: impl FnOnce() -> serde_json::Value) -> Reply<Site> {

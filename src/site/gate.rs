@@ -238,7 +238,12 @@ pub fn may_change(principal: &Principal, rights: &Rights, owner: Option<Owner>) 
     if may {
         return Ok(());
     }
-    Err(Fault::new(Status::FORBIDDEN, "not_owner", "only its owner, an admin or the operator may change this"))
+    Err(not_owner())
+}
+
+/// 403 for who may not change what is somebody else's.
+pub fn not_owner() -> Fault {
+    Fault::new(Status::FORBIDDEN, "not_owner", "only its owner, an admin or the operator may change this")
 }
 
 /// What is open to whom, for the way a request came.

@@ -19,7 +19,7 @@ use crate::server::context::Context;
 use crate::server::problem;
 use crate::server::reply::{Reply, Sink, Step};
 use crate::site::files::{files, note_stored, url};
-use crate::site::receive::{Allowance, Room, Store, Stored, changes_of};
+use crate::site::receive::{Allowance, Room, Store, Stored, allowance_place, changes_of};
 use crate::site::spot::{Actor, Area, keep, locked, when_known};
 use crate::site::state::{Site, disk_fault};
 use crate::store::disk::{Claim, Disk, Growing, PartialId, Unfinished};
@@ -240,7 +240,7 @@ impl Piece {
         if asked.body.is_some_and(|body| body > most - end.min(most)) {
             return Err(too_large(most));
         }
-        let room = Room::new(&store, asked.body, allowance)?;
+        let room = Room::behind(&store, end, asked.body, allowance)?;
         let mut file = unfinished.resume(asked.id).map_err(fault)?;
         if end < size {
             file.cut(end).map_err(fault)?;
@@ -341,13 +341,16 @@ impl Piece {
     /// All of the upload has come: it takes its place.
     fn settle(self: Box<Self>, site: &mut Site, cx: &mut Context<'_>) -> Reply<Site> {
         let place = self.store.area.place(&self.state.path).or_like();
-        locked(site, cx, vec![place], move |site, _| self.settle_now(site))
+        let places = [place].into_iter().chain(allowance_place(site, &self.actor)).collect();
+        locked(site, cx, places, move |site, _| self.settle_now(site))
     }
 
     fn settle_now(mut self: Box<Self>, site: &mut Site) -> Reply<Site> {
         let may_replace = self.actor.may_change(site, &self.store.area, &self.state.path).is_ok();
+        let allowance = Allowance::of(site, &self.actor);
         Reply::offload_write(move || {
-            let placed = self.place(may_replace);
+            let fits = allowance.map_or(Ok(()), |allowance| allowance.check(self.at));
+            let placed = fits.and_then(|()| self.place(may_replace));
             let (id, is_new, at, ip) = (self.id, self.is_new, self.at, self.ip);
             let (state, area, owner) = (self.state.clone(), self.store.area.clone(), self.actor.as_owner());
             drop(self);

@@ -11,10 +11,12 @@ use crate::path::RelPath;
 use crate::server::context::Context;
 use crate::server::reply::{Reply, Sink, Step};
 use crate::site::files::{bad_name, shown};
+use crate::site::gate::User;
 use crate::site::spot::{Actor, Area};
 use crate::site::state::{Files, Site, disk_fault};
 use crate::store::archive::Walk;
 use crate::store::disk::{Disk, Draft, FileFacts, Kind};
+use crate::store::locks::Place;
 use crate::store::owners::{Change, Owner};
 use crate::store::tree::{self, OnConflict, check_name, check_place};
 
@@ -158,12 +160,7 @@ pub struct Allowance {
 impl Allowance {
     /// The allowance of who acts; `None` for any number of bytes.
     pub fn of(site: &Site, actor: &Actor) -> Option<Allowance> {
-        let user = actor.who.user()?;
-        let own = site.accounts.as_ref()?.users.account(user.id)?.quota;
-        let most = own.unwrap_or(site.config.limits.quota_bytes);
-        if most == 0 || most == u64::MAX {
-            return None;
-        }
+        let (user, most) = quota(site, actor)?;
         let files = site.files.as_ref()?;
         let paths = files.owners.paths_of(user.id).filter_map(|path| RelPath::from_plain(path).ok());
         Some(Allowance {
@@ -172,6 +169,14 @@ impl Allowance {
             shared: Arc::clone(&files.disk),
             paths: paths.map(RelPath::into_owned).collect(),
         })
+    }
+
+    /// Whether so many bytes may take their place now, whatever was left when they began to come. Blocks.
+    ///
+    /// # Errors
+    /// 507 if they may not.
+    pub fn check(&self, bytes: u64) -> Result<(), Fault> {
+        if bytes > self.left() { Err(over_quota()) } else { Ok(()) }
     }
 
     /// What is left of it. Blocks: it looks at every file.
@@ -197,6 +202,20 @@ impl Allowance {
     }
 }
 
+/// How many bytes the files of who acts may have; `None` for any number.
+fn quota<'a>(site: &Site, actor: &'a Actor) -> Option<(&'a User, u64)> {
+    let user = actor.who.user()?;
+    let own = site.accounts.as_ref()?.users.account(user.id)?.quota;
+    let most = own.unwrap_or(site.config.limits.quota_bytes);
+    (most != 0 && most != u64::MAX).then_some((user, most))
+}
+
+/// What is locked beside the places of files whose bytes are counted: of two that come at once the second sees the first.
+pub fn allowance_place(site: &Site, actor: &Actor) -> Option<Place> {
+    // No account has such a number, so no file's place meets it.
+    quota(site, actor).map(|(user, _)| Place::new(Some(-user.id), RelPath::ROOT))
+}
+
 /// The bytes of all files below a folder.
 fn bytes_below(disk: &Arc<dyn Disk>, folder: &RelPath<'_>) -> u64 {
     let walk = Walk::new(Arc::clone(disk), folder.clone().into_owned(), false);
@@ -216,7 +235,13 @@ pub struct Room {
 impl Room {
     /// Room for a body, of this length if it is known; 507 if there is none.
     pub fn new(store: &Store, length: Option<u64>, allowance: Option<Allowance>) -> Result<Room, Fault> {
-        let allowed = allowance.map(|allowance| allowance.left());
+        Room::behind(store, 0, length, allowance)
+    }
+
+    /// The same behind so many bytes of the same file, which have their place on the disk but count for nobody yet.
+    pub fn behind(store: &Store, came: u64, length: Option<u64>, allowance: Option<Allowance>) -> Result<Room, Fault> {
+        let left = |allowance: Allowance| allowance.left().checked_sub(came).ok_or_else(over_quota);
+        let allowed = allowance.map(left).transpose()?;
         let room = Room { disk: Arc::clone(&store.disk), min_free: store.min_free, unseen: 0, allowed };
         if allowed.is_some_and(|allowed| allowed < length.unwrap_or(0)) {
             return Err(over_quota());
@@ -257,8 +282,8 @@ fn over_quota() -> Fault {
     Fault::new(Status::INSUFFICIENT_STORAGE, "over_quota", "your files would have more bytes than they may")
 }
 
-/// What becomes of a draft that is complete. It runs in the loop, and must have a helper drop the draft.
-type Placing = Box<dyn FnOnce(&mut Site, &mut Context<'_>, Box<dyn Draft>) -> Reply<Site> + Send>;
+/// What becomes of a draft that is complete, and has so many bytes. It runs in the loop, and must have a helper drop the draft.
+type Placing = Box<dyn FnOnce(&mut Site, &mut Context<'_>, Box<dyn Draft>, u64) -> Reply<Site> + Send>;
 
 /// A body that is one file.
 pub struct FileSink {
@@ -273,7 +298,7 @@ impl FileSink {
     pub fn new(
         draft: Box<dyn Draft>,
         room: Room,
-        placing: impl FnOnce(&mut Site, &mut Context<'_>, Box<dyn Draft>) -> Reply<Site> + Send + 'static,
+        placing: impl FnOnce(&mut Site, &mut Context<'_>, Box<dyn Draft>, u64) -> Reply<Site> + Send + 'static,
     ) -> FileSink {
         FileSink { draft, written: 0, room, placing: Box::new(placing) }
     }
@@ -291,9 +316,9 @@ impl Sink<Site> for FileSink {
     }
 
     fn finish(self: Box<Self>) -> Step<Site> {
-        let FileSink { mut draft, placing, .. } = *self;
+        let FileSink { mut draft, placing, written, .. } = *self;
         match draft.sync() {
-            Ok(()) => Box::new(move |site, cx| placing(site, cx, draft)),
+            Ok(()) => Box::new(move |site, cx| placing(site, cx, draft, written)),
             Err(error) => {
                 let fault = disk_fault(&error, "store a file");
                 Box::new(move |_, _| fault.into())
@@ -377,6 +402,8 @@ pub struct Parts {
     is_private_told: bool,
     folder: Option<RelPath<'static>>,
     files: Vec<(String, Box<dyn Draft>)>,
+    /// How many bytes they have.
+    bytes: u64,
     open: Open,
 }
 
@@ -402,8 +429,19 @@ impl Parts {
         may_share: Result<(), Fault>,
         private: Result<Store, Fault>,
     ) -> Parts {
-        let (folder, files, open) = (None, Vec::new(), Open::Ignored);
-        Parts { store, room, on_conflict, files_max, may_share, private, is_private_told: false, folder, files, open }
+        Parts {
+            store,
+            room,
+            on_conflict,
+            files_max,
+            may_share,
+            private,
+            is_private_told: false,
+            folder: None,
+            files: Vec::new(),
+            bytes: 0,
+            open: Open::Ignored,
+        }
     }
 
     fn begin(&mut self, part: &Part) -> Result<(), Fault> {
@@ -430,7 +468,10 @@ impl Parts {
         match &mut self.open {
             Open::Ignored => Ok(()),
             Open::File => match self.files.last_mut() {
-                Some((_, draft)) => draft.write(bytes).map_err(|error| disk_fault(&error, "write a file")),
+                Some((_, draft)) => {
+                    self.bytes += bytes.len() as u64;
+                    draft.write(bytes).map_err(|error| disk_fault(&error, "write a file"))
+                }
                 None => Ok(()),
             },
             Open::Folder(value) | Open::Private(value) if value.len() + bytes.len() <= FIELD_BYTES_MAX => {
@@ -493,7 +534,7 @@ impl Parts {
 
     /// All has come: where the files are to come to lie, and the files, synced.
     fn complete(self) -> Result<Complete, Fault> {
-        let Parts { store, on_conflict, folder, mut files, may_share, .. } = self;
+        let Parts { store, on_conflict, folder, mut files, bytes, may_share, .. } = self;
         if store.area.is_shared() {
             may_share?;
         }
@@ -508,7 +549,7 @@ impl Parts {
             draft.sync().map_err(|error| disk_fault(&error, "store a file"))?;
             places.push(store.area.root().join(&path));
         }
-        Ok(Complete { store, on_conflict, places, files: files.into_iter().map(|(_, draft)| draft).collect() })
+        Ok(Complete { store, on_conflict, places, files: files.into_iter().map(|(_, draft)| draft).collect(), bytes })
     }
 }
 
@@ -521,14 +562,21 @@ pub struct Complete {
     /// The files' places,
     pub places: Vec<RelPath<'static>>,
     files: Vec<Box<dyn Draft>>,
+    /// How many bytes they have.
+    bytes: u64,
 }
 
 impl Complete {
     /// Gives all files their names, or none. What was overwritten before a later file failed cannot be brought back; that
     /// is why all are looked at first. `rights` says of each place whether what is there may be replaced. Also says which
     /// folders were made.
-    pub fn store(self, rights: &[Result<(), Fault>]) -> Result<(Vec<Stored>, Vec<RelPath<'static>>), Fault> {
-        let Complete { store, on_conflict, places, mut files } = self;
+    pub fn store(
+        self,
+        rights: &[Result<(), Fault>],
+        allowance: Option<Allowance>,
+    ) -> Result<(Vec<Stored>, Vec<RelPath<'static>>), Fault> {
+        let Complete { store, on_conflict, places, mut files, bytes } = self;
+        allowance.map_or(Ok(()), |allowance| allowance.check(bytes))?;
         for (path, right) in places.iter().zip(rights) {
             if store.look(path, on_conflict)?.is_some() && on_conflict == OnConflict::Overwrite {
                 right.clone()?;

@@ -1,5 +1,6 @@
 //! Where a path of the files leads: into the shared area, or into somebody's home; and whose what lies there is.
 
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
@@ -147,6 +148,25 @@ impl Actor {
     pub fn may_use(&self, action: Action, area: &Area) -> Result<(), Fault> {
         let terms = Terms { rights: self.rights, is_local: false };
         if area.is_shared() { authorize(&self.who, action, Target::Shared, &terms) } else { Ok(()) }
+    }
+
+    /// Whether this one may read in an area: whatever token it comes with, it is the account that has a home.
+    ///
+    /// # Errors
+    /// 401 or 403, as [`authorize`] says.
+    pub fn may_read(&self, area: &Area) -> Result<(), Fault> {
+        let who = match &self.who {
+            Principal::User(user) => Principal::User(User { scopes: None, ..user.clone() }),
+            who => who.clone(),
+        };
+        Actor { who, rights: self.rights }.may_use(Action::SharedRead, area)
+    }
+
+    /// What lies below a path of an area and has an owner; `None` if this one may change what has none, too.
+    pub fn known_below(&self, site: &Site, area: &Area, path: &RelPath<'_>) -> Option<HashSet<String>> {
+        let files = site.files.as_ref().filter(|_| area.is_shared())?;
+        may_change(&self.who, &self.rights, None).err()?;
+        Some(files.owners.paths_below(path).map(str::to_owned).collect())
     }
 
     /// Whether what lies at a path of an area, and all below it, may be replaced, moved or removed.

@@ -22,7 +22,9 @@ use crate::site::body::check;
 use crate::site::files::{bad_name, describe, files, note_stored, url};
 use crate::site::gate::{Action, Principal, rights_of};
 use crate::site::plain::page_of;
-use crate::site::receive::{Allowance, Complete, FileSink, FormSink, Parts, Room, Store, Stored, changes_of};
+use crate::site::receive::{
+    Allowance, Complete, FileSink, FormSink, Parts, Room, Store, Stored, allowance_place, changes_of,
+};
 use crate::site::spot::{Actor, Area, early_right, keep, locked, owner_name, private_area, when_known};
 use crate::site::state::{Lots, Site};
 use crate::store::disk::{Draft, Existing};
@@ -194,7 +196,8 @@ fn take_json(site: &mut Site, ask: Ask, sender: Sender) -> Result<Reply<Site>, F
                 Some(path) => vec![path.clone()],
                 None => free_names(wall, lots).iter().map(|name| area.root().join(name)).collect(),
             };
-            let places = names.iter().map(|path| place(&area, path, on_conflict)).collect();
+            let places = names.iter().map(|path| place(&area, path, on_conflict));
+            let places = places.chain(allowance_place(site, &sender.actor)).collect();
             locked(site, cx, places, move |site, _| {
                 let allowance = Allowance::of(site, &sender.actor);
                 let right = name.as_ref().map_or(Ok(()), |path| sender.actor.may_change(site, &area, path));
@@ -314,13 +317,16 @@ fn prepare_raw(
     check_right(&store, &path, on_conflict, &early)?;
     let room = Room::new(&store, length, allowance)?;
     let draft = store.draft(&path, length).map_err(|error| store.fault(&error, &path))?;
-    Ok(FileSink::new(draft, room, move |site, cx, mut draft| {
+    Ok(FileSink::new(draft, room, move |site, cx, mut draft, bytes| {
         when_known(site, cx, move |site, cx| {
-            let places = vec![place(&store.area, &path, on_conflict)];
+            let places = [place(&store.area, &path, on_conflict)].into_iter();
+            let places = places.chain(allowance_place(site, &sender.actor)).collect();
             locked(site, cx, places, move |site, _| {
                 let right = sender.actor.may_change(site, &store.area, &path);
+                let allowance = Allowance::of(site, &sender.actor);
                 Reply::offload_write(move || {
                     let stored = check_right(&store, &path, on_conflict, &right)
+                        .and_then(|()| allowance.map_or(Ok(()), |allowance| allowance.check(bytes)))
                         .and_then(|()| store.make_way(&path))
                         .and_then(|_| store.commit(&mut *draft, &path, on_conflict, &right));
                     drop(draft);
@@ -403,11 +409,13 @@ fn place_form(
     page: Option<String>,
 ) -> Reply<Site> {
     let area = complete.store.area.clone();
-    let places = complete.places.iter().map(|path| place(&area, path, complete.on_conflict)).collect();
+    let places = complete.places.iter().map(|path| place(&area, path, complete.on_conflict));
+    let places = places.chain(allowance_place(site, &sender.actor)).collect();
     locked(site, cx, places, move |site, _| {
         let rights: Vec<_> = complete.places.iter().map(|path| sender.actor.may_change(site, &area, path)).collect();
+        let allowance = Allowance::of(site, &sender.actor);
         Reply::offload_write(move || {
-            let placed = complete.store(&rights);
+            let placed = complete.store(&rights, allowance);
             move |site: &mut Site, cx: &mut Context<'_>| {
                 let (stored, folders) = match placed {
                     Ok(placed) => placed,

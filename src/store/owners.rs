@@ -78,6 +78,12 @@ impl Owners {
         self.all.range(first..end).map(|(_, owner)| *owner)
     }
 
+    /// What lies below a folder and has an owner.
+    pub fn paths_below(&self, folder: &RelPath<'_>) -> impl Iterator<Item = &str> {
+        let (first, end) = below(folder.as_str());
+        self.all.range(first..end).map(|(path, _)| path.as_str())
+    }
+
     /// What an account made.
     pub fn paths_of(&self, account: i64) -> impl Iterator<Item = &str> {
         let is_its = move |owner: &Owner| *owner == Owner::Account(account);

@@ -198,15 +198,25 @@ pub fn make_folders(disk: &dyn Disk, folder: &RelPath<'_>) -> io::Result<Vec<Rel
 
 /// Removes a folder and all in it, as far as it can be seen. `NotFound` if it is not there.
 pub fn remove_all(disk: &dyn Disk, folder: &RelPath<'_>) -> io::Result<()> {
-    for item in disk.list(folder)? {
+    // How deep it goes is not ours to say, and a helper's stack is small: so what is still to come is kept here.
+    let mut open = vec![(folder.clone().into_owned(), disk.list(folder)?)];
+    while let Some((folder, items)) = open.last_mut() {
+        let Some(item) = items.pop() else {
+            disk.remove(folder)?;
+            open.pop();
+            continue;
+        };
         let Ok(name) = RelPath::from_plain(&item.name) else { continue };
-        let path = folder.join(&name);
+        let path = folder.join(&name).into_owned();
         match item.facts.kind {
-            Kind::Folder => remove_all(disk, &path)?,
             Kind::File => disk.remove(&path)?,
+            Kind::Folder => {
+                let items = disk.list(&path)?;
+                open.push((path, items));
+            }
         }
     }
-    disk.remove(folder)
+    Ok(())
 }
 
 /// Tries names until one is free, as far as `on_conflict` allows. Whether one is free is found out by taking it.

@@ -359,8 +359,9 @@ impl Client {
             || truth.excuses.drain
             || was_timed_out
             || self.under_way.iter().any(may_shrink)
-            // A stream's reader that is too far behind has to come again.
-            || self.hearing.is_some() && truth.may_lag();
+            // A stream's reader that is too far behind has to come again; and so has one whose past no helper has time to read, for the
+            // head of its answer has left when that comes out.
+            || self.hearing.is_some() && (truth.may_lag() || truth.excuses.overload);
         assert!(is_excused, "{ended:?} without a reason at {now}: {self:?}");
     }
 }

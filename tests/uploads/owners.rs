@@ -292,6 +292,58 @@ fn nobody_moves_what_is_not_theirs_into_a_home_or_out_of_one() {
 }
 
 #[test]
+fn a_folder_goes_nowhere_with_what_is_not_its_owners() {
+    let share = inhabited(&["--shared-write", "user"]);
+    assert_eq!(put(&share, "ada", "d/e/a", "ada's").status, 201);
+    assert_eq!(put(&share, "operator", "d/e/kept", "the operator's").status, 201);
+    for (from, to) in [("d", "x"), ("d/e", "x"), ("d", "~ada/d"), ("d/e", "~ada/e")] {
+        let answer = rename(&share, "ada", from, to, "error");
+        assert!(answer.is(403, "not_owner"), "{from} to {to}: {answer:?}");
+    }
+    share.comes_to_hold(&["d/", "d/e/", "d/e/a", "d/e/kept"]);
+    assert_eq!(rename(&share, "root", "d", "x", "error").status, 200);
+    assert_eq!(ask(&share, "operator", "DELETE /files/x/e/kept").status, 200);
+    assert_eq!(rename(&share, "ada", "x", "~ada/x", "error").status, 200, "all that is there is hers");
+}
+
+#[test]
+fn no_folder_moves_deeper_than_a_path_may_go_and_a_deep_one_goes_with_its_home() {
+    let mut share = inhabited(&[]);
+    let deep = ["a"; 15].join("/");
+    assert_eq!(put(&share, "ada", &format!("~ada/{deep}"), "x").status, 201);
+    for (from, to) in [("~ada/a", "~ada/b/a"), ("~ada/a/a", "~ada/b/b/a")] {
+        assert!(rename(&share, "ada", from, to, "error").is(400, "bad_name"), "{from} to {to}");
+    }
+    assert_eq!(rename(&share, "ada", "~ada/a/a", "~ada/b/a", "error").status, 200, "no deeper than it was");
+    assert_eq!(rename(&share, "ada", "~ada/b", "b", "error").status, 200);
+    // One that came otherwise may be so deep that no helper's stack holds it.
+    let home = share.house.folder().join("data/home/7");
+    fs::create_dir_all(home.join(["d"; 1900].join("/"))).unwrap();
+    share.house.kill();
+    let database = Connection::open(share.house.folder().join("data/hythe.db")).unwrap();
+    database.execute("UPDATE accounts SET gone = 1 WHERE id = 7", []).unwrap();
+    drop(database);
+    share.house.restart();
+    let goes = (0..3000).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        !home.exists()
+    });
+    assert!(goes, "{}", share.house.log());
+}
+
+#[test]
+fn nobody_takes_home_what_they_may_not_read() {
+    let share = inhabited(&["--shared-read", "operator"]);
+    assert_eq!(put(&share, "", "given", "a guest's").status, 201);
+    assert!(ask(&share, "ada", "GET /files/given").is(403, "forbidden"));
+    assert!(rename(&share, "ada", "given", "~ada/given", "error").is(403, "forbidden"));
+    let patch = share.send("PATCH /files/given", &[JSON, &shows("ada")], r#"{"path":"~ada/given"}"#);
+    assert!(patch.is(403, "forbidden"), "{patch:?}");
+    assert_eq!(rename(&share, "ada", "given", "moved", "error").status, 200, "but it may be changed");
+    assert_eq!(rename(&share, "root", "moved", "~root/given", "error").status, 200);
+}
+
+#[test]
 fn a_form_and_an_upload_in_pieces_may_be_private() {
     let share = inhabited(&[]);
     let (one, two) = ("name=\"file\"; filename=\"one\"", "name=\"file\"; filename=\"two\"");
@@ -433,6 +485,50 @@ fn nobody_has_more_than_their_quota() {
     assert_eq!(rename(&share, "ada", "guests", "~ada/guests", "error").status, 200);
     assert_eq!(put(&share, "ada", "c2", &body[1..]).status, 201);
     share.comes_to_hold(&["b", "c", "c2", "d/", "d/guests"]);
+}
+
+#[test]
+fn pieces_count_together_and_so_does_what_comes_at_once() {
+    let share = inhabited(&["--quota", "1000"]);
+    let (ada, version, media) = (shows("ada"), "Tus-Resumable: 1.0.0", "Content-Type: application/offset+octet-stream");
+    let begun = share.send("POST /tus", &[version, "Upload-Defer-Length: 1", &ada], "");
+    assert_eq!(begun.status, 201, "{begun:?}");
+    let line = format!("PATCH {}", begun.field("location").unwrap());
+    let piece = |offset: usize, more: &str, length: usize| {
+        let offset = format!("Upload-Offset: {offset}");
+        share.send(&line, &[version, media, &offset, more, &ada], "x".repeat(length))
+    };
+    assert_eq!(piece(0, "X-None: 1", 600).status, 204);
+    assert!(piece(600, "X-None: 1", 600).is(507, "over_quota"));
+    assert_eq!(piece(600, "X-None: 1", 400).status, 204);
+    assert_eq!(put(&share, "ada", "a", "x").status, 201, "what has no place yet counts for nobody");
+    assert!(piece(1000, "Upload-Length: 1000", 0).is(507, "over_quota"), "but it is not given one");
+    assert_eq!(ask(&share, "ada", "DELETE /files/a").status, 200);
+    assert_eq!(piece(1000, "Upload-Length: 1000", 0).status, 204);
+
+    let one = form(&[("name=\"file\"; filename=\"form\"", &[b'x'; 600])]);
+    let body = [b'x'; 600];
+    let ways: [(&str, &str, &[u8]); 3] = [
+        ("PUT /files/put?create=1", BYTES, &body),
+        ("POST /upload?name=raw&private=1", BYTES, &body),
+        ("POST /upload", MULTIPART, &one),
+    ];
+    let bob = shows("bob");
+    let mut wires = ways.map(|(line, kind, body)| {
+        let mut wire = share.connect();
+        let length = format!("Content-Length: {}", body.len());
+        wire.send(&share.head(line, &[kind, &bob, &length, "Expect: 100-continue"]));
+        // All are let begin, since nothing has its place yet.
+        assert_eq!(wire.hear(false).unwrap().status, 100, "{line}");
+        wire
+    });
+    let ends = wires.iter_mut().zip(ways).map(|(wire, (_, _, body))| {
+        wire.send(body);
+        wire.hear(false).unwrap()
+    });
+    let ends: Vec<_> = ends.collect();
+    assert_eq!(ends[0].status, 201, "{ends:?}");
+    assert!(ends[1..].iter().all(|end| end.is(507, "over_quota")), "{ends:?}");
 }
 
 #[test]
