@@ -585,6 +585,8 @@ impl Complete {
         let mut stored: Vec<Stored> = Vec::with_capacity(files.len());
         let mut folders = Vec::new();
         for ((path, right), draft) in places.iter().zip(rights).zip(&mut files) {
+            // What an earlier file of this form has made is its sender's.
+            let right = if stored.iter().any(|one| one.path == *path) { &Ok(()) } else { right };
             let placed = store.make_way(path).and_then(|made| {
                 folders.extend(made);
                 store.commit(&mut **draft, path, on_conflict, right)

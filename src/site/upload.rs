@@ -67,6 +67,7 @@ struct Ask {
 impl Ask {
     fn of(query: &str) -> Result<Ask, Fault> {
         let mut ask = Ask::default();
+        let mut is_private_told = false;
         for pair in query_strict(query) {
             let (name, value) = pair?;
             match &*name {
@@ -75,6 +76,9 @@ impl Ask {
                 }
                 "name" => ask.name = Some(read_name(&value)?.into_owned()),
                 "on_conflict" => ask.on_conflict = read_on_conflict(&value)?,
+                "private" if std::mem::replace(&mut is_private_told, true) => {
+                    return Err(Fault::new(Status::BAD_REQUEST, "bad_query", "private is given twice"));
+                }
                 "private" => {
                     let detail = "private is 1 or 0";
                     ask.is_private =

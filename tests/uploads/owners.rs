@@ -150,6 +150,10 @@ fn where_writing_is_for_users_what_has_no_owner_is_for_who_looks_after_the_place
     assert!(ask(&share, "bob", "DELETE /files/mine").is(403, "not_owner"));
     assert_eq!(put(&share, "root", "found", "x").status, 200);
     assert_eq!(ask(&share, "ada", "DELETE /files/mine").status, 200);
+    let twice = form(&[("name=\"file\"; filename=\"a\"", b"1"), ("name=\"file\"; filename=\"a\"", b"2")]);
+    let stored = share.send("POST /upload?on_conflict=overwrite", &[MULTIPART, &shows("ada")], &twice);
+    assert_eq!(stored.status, 201, "the first of them is hers: {stored:?}");
+    assert_eq!((share.read("a").unwrap(), &share.get("/file-info/a").json()["owner"]), (b"2".to_vec(), &json!("ada")));
 }
 
 #[test]
@@ -420,7 +424,10 @@ fn who_wishes_for_privacy_in_whatever_words_is_never_published() {
             assert!(answer.is(status, code), "{line} by {who}: {answer:?}");
         }
     }
-    assert!(share.send("POST /upload?name=x&private=yes", &[BYTES, &shows("ada")], "x").is(400, "bad_query"));
+    for private in ["private=yes", "private=1&private=0", "private=0&private"] {
+        let answer = share.send(&format!("POST /upload?name=x&{private}"), &[BYTES, &shows("ada")], "x");
+        assert!(answer.is(400, "bad_query"), "{private}: {answer:?}");
+    }
     assert!(share.send("POST /upload?name=~x", &[BYTES, &shows("ada")], "x").is(400, "bad_name"));
     share.comes_to_hold(&[]);
     assert_eq!(share.send("POST /upload?name=x&private=0", &[BYTES, &shows("ada")], "x").status, 201);
