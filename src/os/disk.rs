@@ -21,7 +21,9 @@ use rustix::io::Errno;
 
 use crate::os::draft::{FOLDER_MODE, FolderDraft, begin, refuse_folder, rename_new, sweep};
 use crate::os::opened::{OpenFile, facts_at, facts_of};
-use crate::os::root::{FILE, FOLDER, LOOK, Root, Way, Writing, beneath, is_local, is_memory, sync_folder};
+use crate::os::root::{
+    FILE, FOLDER, LOOK, Root, Way, Writing, beneath, is_local, is_memory, notes_reading, sync_folder,
+};
 use crate::path::RelPath;
 use crate::store::disk::{Disk, Draft, Existing, FileFacts, Item, Kind, Links, Opened};
 
@@ -60,9 +62,20 @@ impl FolderDisk {
         // A nameless file gets its name by way of /proc, which a container may lack.
         let has_proc = Path::new("/proc/self/fd").is_dir();
         let writing = if has_proc { Writing::Nameless } else { Writing::Hidden };
-        let (is_local, is_memory) = (is_local(&folder), is_memory(&folder));
-        let root = Root { folder, place, links, way, is_local, is_memory, writing, modes };
+        let (is_local, is_memory, notes_reading) = (is_local(&folder), is_memory(&folder), notes_reading(&folder));
+        let root = Root { folder, place, links, way, is_local, is_memory, notes_reading, writing, modes };
         Ok(FolderDisk { root: Arc::new(root) })
+    }
+
+    /// A file as it was opened.
+    fn opened(&self, fd: OwnedFd) -> io::Result<Opened> {
+        let facts = facts_of(&fd)?;
+        if facts.kind == Kind::Folder {
+            return Err(io::ErrorKind::IsADirectory.into());
+        }
+        let (file, notes_reading) = (File::from(fd), self.root.notes_reading);
+        let content = OpenFile { file, size: facts.size, notes_reading, trust: AtomicU8::new(0) };
+        Ok(Opened { facts, content: Arc::new(content) })
     }
 
     /// A file that comes into being in `folder`.
@@ -84,11 +97,11 @@ impl FolderDisk {
 
 impl Disk for FolderDisk {
     fn open(&self, path: &RelPath<'_>) -> io::Result<Opened> {
-        opened(self.root.resolve(path, FILE).map_err(unseen)?)
+        self.opened(self.root.resolve(path, FILE).map_err(unseen)?)
     }
 
     fn open_now(&self, path: &RelPath<'_>) -> io::Result<Opened> {
-        opened(self.root.resolve_now(path, FILE)?)
+        self.opened(self.root.resolve_now(path, FILE)?)
     }
 
     fn facts(&self, path: &RelPath<'_>) -> io::Result<FileFacts> {
@@ -236,16 +249,6 @@ impl FolderDisk {
 fn opened_as(fd: OwnedFd) -> io::Result<(OwnedFd, Kind)> {
     let kind = facts_of(&fd)?.kind;
     Ok((fd, kind))
-}
-
-/// A file as it was opened.
-fn opened(fd: OwnedFd) -> io::Result<Opened> {
-    let facts = facts_of(&fd)?;
-    if facts.kind == Kind::Folder {
-        return Err(io::ErrorKind::IsADirectory.into());
-    }
-    let content = OpenFile { file: File::from(fd), size: facts.size, trust: AtomicU8::new(0) };
-    Ok(Opened { facts, content: Arc::new(content) })
 }
 
 /// To one who only reads, a name too long to exist is one that does not exist.

@@ -6,6 +6,7 @@ use std::num::NonZeroU64;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{Advice, AtFlags, FileType, StatxFlags};
 use rustix::io::{Errno, ReadWriteFlags};
@@ -53,6 +54,20 @@ pub(super) fn facts_by(fd: impl AsFd, name: &str, flags: AtFlags) -> io::Result<
     Ok(FileFacts { kind, size: stat.stx_size, modified, version })
 }
 
+/// A day, after which Linux writes down anew that a file was read (mount(8), `relatime`); an hour less, for clocks that differ.
+const NOTED_FOR_S: u64 = 23 * 60 * 60;
+
+/// Whether it would be written down on the disk if this were read now: for the first time since it was changed, or since a day. To
+/// write it down takes its turn in the file system's journal, and with a busy disk that is long.
+fn is_reading_noted(fd: impl AsFd) -> io::Result<bool> {
+    let facts = rustix::fs::statx(fd, "", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?;
+    let when = |time: rustix::fs::StatxTimestamp| (time.tv_sec, time.tv_nsec);
+    let read = when(facts.stx_atime);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+    let is_old = now.saturating_sub(u64::try_from(read.0).unwrap_or(0)) > NOTED_FOR_S;
+    Ok(is_old || read <= when(facts.stx_mtime) || read <= when(facts.stx_ctime))
+}
+
 /// Takes `value` into `sum` so that every bit of it moves about half of the sum's (the finalizer of SplitMix64).
 pub(super) fn mix(sum: u64, value: u64) -> u64 {
     let mut sum = (sum ^ value).wrapping_add(0x9e37_79b9_7f4a_7c15);
@@ -65,6 +80,8 @@ pub(super) fn mix(sum: u64, value: u64) -> u64 {
 pub(super) struct OpenFile {
     pub file: File,
     pub size: u64,
+    /// Whether it may be written down on the disk that it was read.
+    pub notes_reading: bool,
     /// So many looks at a small file are spared: it was warm a moment ago.
     pub trust: AtomicU8,
 }
@@ -95,6 +112,9 @@ impl Content for OpenFile {
     fn read_now(&self, into: &mut [u8], offset: u64) -> io::Result<usize> {
         if self.trust.load(Ordering::Relaxed) == ALWAYS {
             return self.read_at(into, offset);
+        }
+        if self.notes_reading && is_reading_noted(&self.file)? {
+            return Err(io::ErrorKind::WouldBlock.into());
         }
         match rustix::io::preadv2(&self.file, &mut [IoSliceMut::new(into)], offset, ReadWriteFlags::NOWAIT) {
             Ok(read) => Ok(read),

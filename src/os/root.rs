@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Mode, OFlags, ResolveFlags};
+use rustix::fs::{Mode, OFlags, ResolveFlags, StatVfsMountFlags};
 use rustix::io::Errno;
 
 use crate::path::RelPath;
@@ -32,6 +32,8 @@ pub(super) struct Root {
     pub(super) way: Way,
     /// Whether it lies on a disk of this machine, so that what is in memory can be opened without waiting for anybody.
     pub(super) is_local: bool,
+    /// Whether it may be written down on the disk that a file was read.
+    pub(super) notes_reading: bool,
     /// Whether it lies in memory only.
     pub(super) is_memory: bool,
     pub(super) writing: Writing,
@@ -157,6 +159,12 @@ const RAMFS: u64 = 0x8584_58f6;
 /// Whether what is open lies on a disk of this machine.
 pub(super) fn is_local(fd: impl AsFd) -> bool {
     file_system(fd).is_some_and(|kind| LOCAL.contains(&kind))
+}
+
+/// Whether its file system writes down when a file was read last.
+pub(super) fn notes_reading(fd: impl AsFd) -> bool {
+    let never = StatVfsMountFlags::NOATIME | StatVfsMountFlags::RDONLY;
+    rustix::fs::fstatvfs(fd).is_ok_and(|facts| !facts.f_flag.intersects(never))
 }
 
 /// Whether what is open lies in memory only.

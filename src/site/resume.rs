@@ -432,8 +432,12 @@ fn status_now(
 fn look(unfinished: &dyn Unfinished, id: PartialId, state: State, hold: &Hold) -> std::io::Result<(State, u64, bool)> {
     let held = hold.lock();
     match unfinished.size(id) {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && held.is_doubtful => {
+        // It may just have been given its place, here or by another process, and the loop has still to hear of it.
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
             let state = written_state(unfinished, id)?;
+            if state.place.is_none() && !held.is_doubtful {
+                return Err(error);
+            }
             let size = state.length.unwrap_or(0);
             Ok((state, size, true))
         }

@@ -764,3 +764,29 @@ fn who_would_catch_up_while_too_much_waits_for_others_is_told_to_come_later() {
     assert_eq!(scene.heard(again).0.matches("\nid: ").count(), 6);
     scene.end();
 }
+
+#[test]
+fn whoever_asks_for_an_upload_while_it_takes_its_place_is_not_told_that_there_is_none() {
+    for turns in 0..80 {
+        let mut scene = Scene::new(&Setting::calm());
+        scene.0.net.borrow_mut().odds.help_late_ms = 40;
+        let begun = scene.come(
+            "POST /tus HTTP/1.1\r\nHost: sim\r\nTus-Resumable: 1.0.0\r\nUpload-Length: 3\r\n\
+             Upload-Metadata: filename YQ==\r\nContent-Length: 0\r\n\r\n",
+        );
+        scene.turns(100);
+        let heard = scene.heard(begun).0;
+        let at = heard.find("/tus/").expect("its place is among the lines");
+        let target = &heard[at..at + "/tus/".len() + 32];
+        let piece = scene.come(&format!(
+            "PATCH {target} HTTP/1.1\r\nHost: sim\r\nTus-Resumable: 1.0.0\r\nUpload-Offset: 0\r\n\
+             Content-Type: application/offset+octet-stream\r\nContent-Length: 3\r\n\r\nabc"
+        ));
+        scene.turns(turns);
+        let asked = scene.come(&get(target));
+        scene.turns(200);
+        assert!(scene.heard(asked).0.starts_with("HTTP/1.1 200 "), "asked after {turns} turns");
+        assert!(scene.heard(piece).0.starts_with("HTTP/1.1 204 "), "asked after {turns} turns");
+        scene.end();
+    }
+}

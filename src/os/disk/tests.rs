@@ -64,6 +64,7 @@ impl FolderDisk {
                 way,
                 is_local: true,
                 is_memory: false,
+                notes_reading: false,
                 writing,
                 modes: [FILE_MODE, FOLDER_MODE],
             }),
@@ -522,6 +523,13 @@ fn what_is_in_memory_is_opened_and_read_at_once() {
     let path = RelPath::from_plain("inner/page.txt").unwrap();
     // It has just been written, so the kernel has it; where the file system of the tests cannot tell, nothing is claimed.
     let patient = disk.open(&path).unwrap();
+    if disk.root.is_local && disk.root.notes_reading {
+        let read = disk.open_now(&path).and_then(|opened| opened.content.read_now(&mut [0; 20], 0));
+        assert_eq!(read.map_err(|fault| fault.kind()), Err(ErrorKind::WouldBlock), "a first reading is written down");
+    }
+    // The clock of a file system is a coarse one.
+    std::thread::sleep(std::time::Duration::from_millis(20));
+    assert_eq!(patient.content.read_at(&mut [0; 20], 0).unwrap(), 12);
     if let Ok(opened) = disk.open_now(&path) {
         assert_eq!(opened.facts, patient.facts);
         let mut bytes = [0; 20];
