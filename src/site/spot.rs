@@ -242,7 +242,8 @@ pub fn locked(
         };
         return then(site, cx).in_the_end(site, cx, Box::new(unlock));
     }
-    if cx.is_over || files.locks.waiting() >= WAITING_MAX {
+    // Who has gone cannot be told when the time has come. Nothing was done yet and nothing promised, so they do not wait.
+    if cx.is_over || cx.key == Key::NOBODY || files.locks.waiting() >= WAITING_MAX {
         // What was to be done may have a file in hand, which a helper lets go of.
         return Reply::offload_write(move || {
             drop(then);
@@ -250,12 +251,6 @@ pub fn locked(
                 let detail = "others are changing what stands there: ask again soon";
                 Fault::new(Status::SERVICE_UNAVAILABLE, "place_busy", detail).retry_after(1).into()
             }
-        });
-    }
-    if cx.key == Key::NOBODY {
-        // Whoever asked has gone, so nobody can be told when the time has come. The way to a helper and back takes some time too.
-        return Reply::offload_write(move || {
-            move |site: &mut Site, cx: &mut Context<'_>| locked(site, cx, places, then)
         });
     }
     let topic = cx.topic();

@@ -35,7 +35,8 @@ impl Line {
         Line { address: Arc::new(Mutex::new(Some(house.address()))), told: Arc::default() }
     }
 
-    /// Asks once; `None` if there was no whole answer.
+    /// Asks once; `None` if there was no whole answer. Who lives is waited for, however busy the machine is: what they are at may
+    /// still come about.
     pub fn ask(&self, line: &str, fields: &[&str], body: &[u8]) -> Option<Answer> {
         let address = (*self.address.lock().unwrap())?;
         let mut wire = Wire::try_to_connect(address).ok()?;
@@ -47,7 +48,7 @@ impl Line {
         };
         let head = format!("{line} HTTP/1.1\r\nHost: {address}\r\n{fields}{length}\r\n");
         let _ = wire.send_quietly(&[head.as_bytes(), body].concat());
-        let answer = wire.hear_within(line.starts_with("HEAD"), Duration::from_secs(10)).ok()?;
+        let answer = wire.hear_within(line.starts_with("HEAD"), Duration::from_secs(60)).ok()?;
         self.told.fetch_add(1, Ordering::Relaxed);
         Some(answer)
     }
