@@ -84,6 +84,8 @@ pub mod plain;
 pub mod post;
 #[cfg(feature = "chat")]
 pub mod presence;
+#[cfg(feature = "files")]
+pub mod put;
 pub mod rate;
 #[cfg(feature = "files")]
 pub mod receive;
@@ -197,7 +199,7 @@ pub fn files(put: &mut Table<'_>) -> Result<(), BadPattern> {
     route_for(put, Get, "/file-list", SharedRead, file_list::list)?;
     route_for(put, Get, "/file-info/*path", SharedRead, files::info)?;
     route_for(put, Get, "/files/*path", SharedRead, files::download)?;
-    route_for(put, Put, "/files/*path", SharedWrite, changes::put)?;
+    route_for(put, Put, "/files/*path", SharedWrite, self::put::put)?;
     route_for(put, Patch, "/files/*path", SharedWrite, changes::patch)?;
     route_for(put, Delete, "/files/*path", SharedWrite, changes::delete)?;
     route_for(put, Post, "/rename", SharedWrite, plain::form(changes::rename))?;

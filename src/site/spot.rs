@@ -229,10 +229,7 @@ pub fn locked(
 ) -> Reply<Site> {
     if places.iter().any(|place| place.home().is_some_and(|id| is_gone(site, id))) {
         // Its home has gone with the account, and does not come back.
-        return Reply::offload_write(move || {
-            drop(then);
-            |_: &mut Site, _: &mut Context<'_>| Fault::not_found().into()
-        });
+        return let_go(then, Fault::not_found());
     }
     let Some(files) = &mut site.files else { return then(site, cx) };
     if let Some(lock) = files.locks.take(&places) {
@@ -244,14 +241,8 @@ pub fn locked(
     }
     // Who has gone cannot be told when the time has come. Nothing was done yet and nothing promised, so they do not wait.
     if cx.is_over || cx.key == Key::NOBODY || files.locks.waiting() >= WAITING_MAX {
-        // What was to be done may have a file in hand, which a helper lets go of.
-        return Reply::offload_write(move || {
-            drop(then);
-            |_: &mut Site, _: &mut Context<'_>| {
-                let detail = "others are changing what stands there: ask again soon";
-                Fault::new(Status::SERVICE_UNAVAILABLE, "place_busy", detail).retry_after(1).into()
-            }
-        });
+        let detail = "others are changing what stands there: ask again soon";
+        return let_go(then, Fault::new(Status::SERVICE_UNAVAILABLE, "place_busy", detail).retry_after(1));
     }
     let topic = cx.topic();
     let ticket = files.locks.wait(topic, places.clone());
@@ -262,6 +253,14 @@ pub fn locked(
         locked(site, cx, places, then)
     };
     Reply::Wait { topic, until: cx.now.plus(LOCKED_MAX_MS), outlasts: true, again: Box::new(again) }
+}
+
+/// What was to be done is not. It may have a file in hand, which a helper lets go of.
+fn let_go(what: impl Send + 'static, why: Fault) -> Reply<Site> {
+    Reply::offload_write(move || {
+        drop(what);
+        move |_: &mut Site, _: &mut Context<'_>| why.into()
+    })
 }
 
 /// Whether an account was deleted, perhaps while something of its was still coming.

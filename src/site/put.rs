@@ -1,0 +1,179 @@
+//! `PUT`: a file's whole content, made or replaced in one step, under the conditions of the request.
+
+use std::io;
+use std::net::IpAddr;
+
+use crate::http::fault::Fault;
+use crate::http::form::query_strict;
+use crate::http::headers::Field;
+use crate::http::response::Response;
+use crate::http::status::Status;
+use crate::path::RelPath;
+use crate::server::context::{Call, Context};
+use crate::server::reply::Reply;
+use crate::site::changes::{check_conditions, is_folder, look};
+use crate::site::files::{bad_name, describe, etag, files, note_stored, target, url};
+use crate::site::gate::{Principal, rights_of};
+use crate::site::kept::KeptHeaders;
+use crate::site::receive::{Allowance, FileSink, Room, Store, Stored, allowance_place, changes_of};
+use crate::site::spot::{Actor, Area, early_right, keep, locked, owner_name, when_known};
+use crate::site::state::Site;
+use crate::site::upload::{body_length, refuse_coding};
+use crate::store::disk::{Draft, Existing, FileFacts, Kind};
+use crate::store::tree::check_place;
+
+/// How often a PUT looks again when something came to stand in its place meanwhile.
+const LOOKS_MAX: usize = 8;
+
+/// `PUT /files/<path>`: the file's whole content.
+pub fn put(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+    refuse_coding(call.request)?;
+    if call.headers.has(Field::ContentRange) {
+        let detail = "a PUT is of the whole file; it has no Content-Range";
+        return Err(Fault::new(Status::BAD_REQUEST, "content_range", detail));
+    }
+    let spot = target(call, &who)?;
+    if spot.is_root() || call.is_folder {
+        return Err(is_folder());
+    }
+    check_place(&spot.path, spot.area.is_shared()).map_err(bad_name)?;
+    let length = body_length(site, call.request)?;
+    let only_new = call.headers.get(Field::IfNoneMatch).is_some_and(|value| value.trim_ascii() == b"*");
+    let may_create = only_new || asks(call, "create")?;
+    let actor = Actor { rights: rights_of(site, call.request), who };
+    let limits = site.config.limits;
+    let room = Allowance::of(site, &actor);
+    let put = Put {
+        store: Store::of(files(site)?, &spot.area, limits.min_free_bytes)?,
+        path: spot.path,
+        may_create,
+        headers: KeptHeaders::of(&call.headers),
+    };
+    let early = early_right(site, &actor, &put.store.area, &put.path);
+    let (most, ip) = (limits.upload_limit_bytes, cx.peer.ip);
+    Ok(Reply::offload_write(move || {
+        let prepared = put.prepare(length, &early, room, actor, ip);
+        move |_: &mut Site, _: &mut Context<'_>| match prepared {
+            Ok(sink) => Reply::Receive { most, sink: Box::new(sink) },
+            Err(fault) => fault.into(),
+        }
+    }))
+}
+
+/// Whether the query says `name=1`.
+fn asks(call: &Call<'_>, name: &str) -> Result<bool, Fault> {
+    let mut asks = false;
+    for pair in query_strict(call.query.unwrap_or_default()) {
+        let (given, value) = pair?;
+        asks |= given == name && value == "1";
+    }
+    Ok(asks)
+}
+
+/// A file on its way to its place.
+struct Put {
+    store: Store,
+    path: RelPath<'static>,
+    may_create: bool,
+    headers: KeptHeaders,
+}
+
+impl Put {
+    fn prepare(
+        self,
+        length: Option<u64>,
+        right: &Result<(), Fault>,
+        allowance: Option<Allowance>,
+        actor: Actor,
+        ip: IpAddr,
+    ) -> Result<FileSink, Fault> {
+        // Asked now to spare the client the sending, and once more when the file is whole.
+        self.look(right)?;
+        let room = Room::new(&self.store, length, allowance)?;
+        let draft = self.store.draft(&self.path, length).map_err(|error| self.store.fault(&error, &self.path))?;
+        Ok(FileSink::new(draft, room, move |site, cx, draft, bytes| {
+            when_known(site, cx, move |site, cx| self.finish(site, cx, (draft, bytes), actor, ip))
+        }))
+    }
+
+    /// The file is whole: it takes its place, if it may.
+    fn finish(
+        self,
+        site: &mut Site,
+        cx: &mut Context<'_>,
+        (mut draft, bytes): (Box<dyn Draft>, u64),
+        actor: Actor,
+        ip: IpAddr,
+    ) -> Reply<Site> {
+        let place = self.store.area.place(&self.path);
+        let places = [place].into_iter().chain(allowance_place(site, &actor)).collect();
+        locked(site, cx, places, move |site, _| {
+            let right = actor.may_change(site, &self.store.area, &self.path);
+            let allowance = Allowance::of(site, &actor);
+            Reply::offload_write(move || {
+                let fits = allowance.map_or(Ok(()), |allowance| allowance.check(bytes));
+                let placed = fits.and_then(|()| self.place(&mut *draft, &right));
+                drop(draft);
+                move |site: &mut Site, cx: &mut Context<'_>| {
+                    let (stored, folders) = match placed {
+                        Ok(placed) => placed,
+                        Err(fault) => return fault.into(),
+                    };
+                    let area = self.store.area.clone();
+                    let changes = changes_of(site, std::slice::from_ref(&stored), folders, actor.as_owner());
+                    keep(site, area.is_shared(), changes, cx, move |site, _| {
+                        answer_put(site, &area, &stored, ip).into()
+                    })
+                }
+            })
+        })
+    }
+
+    /// What stands there, if the request lets it be replaced.
+    fn look(&self, right: &Result<(), Fault>) -> Result<Option<FileFacts>, Fault> {
+        let current = look(&self.store, &self.path)?;
+        match current {
+            Some(facts) if facts.kind == Kind::Folder => return Err(is_folder()),
+            Some(_) => right.clone()?,
+            None if !self.may_create => return Err(Fault::not_found()),
+            None => {}
+        }
+        self.headers.lend(|headers| check_conditions(headers, current.as_ref()))?;
+        Ok(current)
+    }
+
+    /// Gives the file its name; says which folders were made for it.
+    fn place(
+        &self,
+        draft: &mut dyn Draft,
+        right: &Result<(), Fault>,
+    ) -> Result<(Stored, Vec<RelPath<'static>>), Fault> {
+        for _ in 0..LOOKS_MAX {
+            let is_new = self.look(right)?.is_none();
+            let folders = if is_new { self.store.make_way(&self.path)? } else { Vec::new() };
+            let existing = if is_new { Existing::Refuse } else { Existing::Replace };
+            match draft.commit(&self.path, existing) {
+                Ok(facts) => return Ok((Stored { path: self.path.clone(), facts, is_new }, folders)),
+                // Something has just come to stand here from elsewhere.
+                Err(error) if is_new && error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(self.store.fault(&error, &self.path)),
+            }
+        }
+        Err(self.store.fault(&io::ErrorKind::AlreadyExists.into(), &self.path))
+    }
+}
+
+fn answer_put(site: &mut Site, area: &Area, stored: &Stored, ip: IpAddr) -> Response {
+    let Stored { path, facts, is_new } = stored;
+    let shown = area.show(path);
+    note_stored(site, &shown, facts, ip);
+    let owner = owner_name(site, area, path);
+    let prefix = &site.config.path_prefix;
+    let status = if *is_new { Status::CREATED } else { Status::OK };
+    let document = describe(prefix, &shown, facts, owner.as_deref());
+    let mut answer = Response::json(status, &document).header("ETag", &etag(facts));
+    if *is_new {
+        answer.add_header("Location", &url(prefix, &shown));
+    }
+    answer
+}
