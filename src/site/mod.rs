@@ -112,6 +112,8 @@ pub mod upkeep;
 #[cfg(feature = "files")]
 pub mod upload;
 pub mod variant;
+#[cfg(feature = "files")]
+pub mod way;
 
 #[cfg(feature = "accounts")]
 use Action::{Account, Admin, Enter, Identity};

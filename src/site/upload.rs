@@ -423,7 +423,7 @@ fn place_form(
             move |site: &mut Site, cx: &mut Context<'_>| {
                 let (stored, folders) = match placed {
                     Ok(placed) => placed,
-                    Err(fault) => return fault.into(),
+                    Err(unplaced) => return unplaced.refuse(site, cx, &area, &sender.actor),
                 };
                 let changes = changes_of(site, &stored, folders, sender.actor.as_owner());
                 keep(site, area.is_shared(), changes, cx, move |site, _| {
