@@ -115,7 +115,10 @@ impl Change {
         then: impl FnOnce(&mut Site, Change) -> Reply<Site> + Send + 'static,
     ) -> Reply<Site> {
         let places = [self.from.area.place(&self.from.path)].into_iter().chain(others).collect();
-        when_known(site, cx, move |site, cx| locked(site, cx, places, move |site, _| then(site, self)))
+        when_known(site, cx, move |site, cx| {
+            let actor = self.asker.actor.clone();
+            locked(site, cx, &actor, places, move |site, _| then(site, self))
+        })
     }
 
     fn remove(self, site: &mut Site, cx: &mut Context<'_>) -> Reply<Site> {

@@ -151,7 +151,9 @@ fn mount(server: &mut Server<Site>) -> Result<(), BadPattern> {
     site.chimes.push(people::release);
     #[cfg(feature = "files")]
     if has_files {
+        site.chimes.push(spot::let_in);
         server.add_alarm(resume::look_around);
+        server.add_alarm(spot::remove_doomed);
     }
     let put: &mut Table<'_> = &mut |method, pattern, handler| server.add_handler(method, pattern, handler);
     system(put)?;

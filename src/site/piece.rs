@@ -342,7 +342,7 @@ impl Piece {
     fn settle(self: Box<Self>, site: &mut Site, cx: &mut Context<'_>) -> Reply<Site> {
         let place = self.store.area.place(&self.state.path).or_like();
         let places = [place].into_iter().chain(allowance_place(site, &self.actor)).collect();
-        locked(site, cx, places, move |site, _| self.settle_now(site))
+        locked(site, cx, &self.actor.clone(), places, move |site, _| self.settle_now(site))
     }
 
     fn settle_now(mut self: Box<Self>, site: &mut Site) -> Reply<Site> {

@@ -107,7 +107,7 @@ impl Put {
     ) -> Reply<Site> {
         let place = self.store.area.place(&self.path);
         let places = [place].into_iter().chain(allowance_place(site, &actor)).collect();
-        locked(site, cx, places, move |site, _| {
+        locked(site, cx, &actor.clone(), places, move |site, _| {
             let right = actor.may_change(site, &self.store.area, &self.path);
             let allowance = Allowance::of(site, &actor);
             Reply::offload_write(move || {

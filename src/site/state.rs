@@ -123,6 +123,8 @@ pub struct Files {
     /// Which places are being changed, so that no other change comes between a look and the deed that relies on it, nor between
     /// a deed and what the ledger keeps of it.
     pub locks: Locks<Topic>,
+    /// Accounts that are gone, and whose homes are still to be removed.
+    pub doomed: Vec<i64>,
     /// For names that nobody chose.
     pub lots: Lots,
     /// Uploads that continue another day.
@@ -145,6 +147,7 @@ impl Files {
             homes: None,
             owners: Owners::default(),
             locks: Locks::default(),
+            doomed: Vec::new(),
             lots: Lots::new(seed),
             partials: Partials::default(),
             digests: Digests::default(),

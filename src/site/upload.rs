@@ -202,7 +202,7 @@ fn take_json(site: &mut Site, ask: Ask, sender: Sender) -> Result<Reply<Site>, F
             };
             let places = names.iter().map(|path| place(&area, path, on_conflict));
             let places = places.chain(allowance_place(site, &sender.actor)).collect();
-            locked(site, cx, places, move |site, _| {
+            locked(site, cx, &sender.actor.clone(), places, move |site, _| {
                 let allowance = Allowance::of(site, &sender.actor);
                 let right = name.as_ref().map_or(Ok(()), |path| sender.actor.may_change(site, &area, path));
                 Reply::offload_write(move || {
@@ -325,7 +325,7 @@ fn prepare_raw(
         when_known(site, cx, move |site, cx| {
             let places = [place(&store.area, &path, on_conflict)].into_iter();
             let places = places.chain(allowance_place(site, &sender.actor)).collect();
-            locked(site, cx, places, move |site, _| {
+            locked(site, cx, &sender.actor.clone(), places, move |site, _| {
                 let right = sender.actor.may_change(site, &store.area, &path);
                 let allowance = Allowance::of(site, &sender.actor);
                 Reply::offload_write(move || {
@@ -415,7 +415,7 @@ fn place_form(
     let area = complete.store.area.clone();
     let places = complete.places.iter().map(|path| place(&area, path, complete.on_conflict));
     let places = places.chain(allowance_place(site, &sender.actor)).collect();
-    locked(site, cx, places, move |site, _| {
+    locked(site, cx, &sender.actor.clone(), places, move |site, _| {
         let rights: Vec<_> = complete.places.iter().map(|path| sender.actor.may_change(site, &area, path)).collect();
         let allowance = Allowance::of(site, &sender.actor);
         Reply::offload_write(move || {
