@@ -30,7 +30,7 @@ use crate::site::throttle::Throttle;
 #[cfg(feature = "_ledger")]
 use crate::store::accounts;
 use crate::store::digest::Digests;
-use crate::store::disk::Disk;
+use crate::store::disk::{Disk, is_shortage};
 use crate::store::entry::Entry;
 #[cfg(feature = "chat")]
 use crate::store::history::History;
@@ -482,6 +482,11 @@ pub fn disk_fault(error: &io::Error, doing: &str) -> Fault {
         Kind::ReadOnlyFilesystem => {
             log::error!("cannot {doing}: {error}");
             Fault::new(Status::INTERNAL_SERVER_ERROR, "read_only", "the server's disk takes no changes")
+        }
+        _ if is_shortage(error) => {
+            log::warn!("cannot {doing} now: {error}");
+            Fault::new(Status::SERVICE_UNAVAILABLE, "overloaded", "the server has too much open; try again soon")
+                .retry_after(2)
         }
         _ => {
             log::error!("cannot {doing}: {error}");

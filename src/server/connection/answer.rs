@@ -21,6 +21,10 @@ use crate::server::reply::State;
 pub(super) const LINGER_SILENCE_MS: u64 = 2_000;
 const LINGER_MS: u64 = 30_000;
 
+/// Who has been silent for less is taken to be sending still, and keeps its place though others wait for one: closing it would
+/// answer what it sends with a reset. Longer than a packet is under way.
+pub(super) const LINGER_SENDING_MS: u64 = 250;
+
 /// So much is shown of what is no message.
 const SHOWN_MAX: usize = 80;
 
