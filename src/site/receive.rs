@@ -14,7 +14,7 @@ use crate::site::files::{bad_name, shown};
 use crate::site::gate::User;
 use crate::site::spot::{Actor, Area};
 use crate::site::state::{Files, Site, disk_fault};
-use crate::site::way::Unplaced;
+use crate::site::way::{self, Unplaced};
 use crate::store::archive::Walk;
 use crate::store::disk::{Disk, Draft, FileFacts, Kind};
 use crate::store::locks::Place;
@@ -80,15 +80,16 @@ impl Store {
         }
     }
 
-    /// Makes the folder that `path` lies in, and what is missing above it; says what it made.
-    pub fn make_way(&self, path: &RelPath<'_>) -> Result<Vec<RelPath<'static>>, Fault> {
-        let folder = path.parent().unwrap_or_default();
-        tree::make_folders(&*self.disk, &folder).map_err(|error| match error.kind() {
-            io::ErrorKind::NotADirectory => {
-                Fault::new(Status::CONFLICT, "not_a_folder", "a file stands where a folder would have to be")
-            }
-            _ => disk_fault(&error, "make a folder"),
-        })
+    /// Gives something its place at a path, as [`way::place_at`] does.
+    ///
+    /// # Errors
+    /// What `place` refuses, or why there is no way.
+    pub fn place_at<T>(
+        &self,
+        path: &RelPath<'_>,
+        place: impl FnMut() -> Result<T, Fault>,
+    ) -> Result<(T, Vec<RelPath<'static>>), Unplaced> {
+        way::place_at(&*self.disk, path, place)
     }
 
     /// Gives a draft its name, or one like it. `right` says whether what stands there may be replaced, and has been heeded
@@ -599,7 +600,7 @@ impl Complete {
                             log::error!("{} of a refused form stays: {error}", shown(path.as_str()));
                         }
                     }
-                    return Err(unplaced.with(&store, folders));
+                    return Err(unplaced.with(&*store.disk, folders));
                 }
             }
         }
