@@ -15,6 +15,7 @@ use crate::os::process;
 use crate::reactor::slot::Brought;
 use crate::reactor::system::Verdict;
 use crate::server::connection::Done;
+use crate::server::context::Context;
 #[cfg(feature = "accounts")]
 use crate::server::lend::lent_step;
 use crate::server::lend::{Holds, Lend};
@@ -99,7 +100,7 @@ struct Held {
 
 impl Opener {
     /// Opens it, off the loop: with a slow disk it takes longer than all the rest of a start. `then` follows.
-    pub fn task(self, path: PathBuf, then: fn(&mut Site) -> Reply<Site>) -> Task<Site> {
+    pub fn task(self, path: PathBuf, then: fn(&mut Site, &mut Context<'_>) -> Reply<Site>) -> Task<Site> {
         Box::new(move || {
             let opened = self.open(&path);
             Box::new(move |site, cx| {
@@ -120,7 +121,7 @@ impl Opener {
                     }
                 };
                 books::opened(site, state, cx);
-                then(site)
+                then(site, cx)
             })
         })
     }

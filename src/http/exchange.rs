@@ -20,12 +20,12 @@
 
 use std::ops::Range;
 
-use memchr::memchr;
+use memchr::{memchr, memrchr};
 
 use crate::http::fault::Fault;
 use crate::http::framing::{Chunks, Decoder, Encoder, Piece};
 use crate::http::headers::is_token_byte;
-use crate::http::request::{BodyLength, HeadLimits, HeaderTable, Request};
+use crate::http::request::{BodyLength, HeadLimits, HeaderTable, Request, check_field_line, check_request_line};
 use crate::http::response::{Response, write_number};
 use crate::http::status::Status;
 
@@ -210,16 +210,20 @@ impl Exchange {
         };
         match read {
             None => Ok((skipped, Event::NeedBytes)),
-            Some((end, request)) => Ok((skipped + end, self.take_head(request))),
+            Some((end, request)) => {
+                let has_begun = end < head.len();
+                Ok((skipped + end, self.take_head(request, has_begun)))
+            }
         }
     }
 
-    fn take_head<'a>(&mut self, request: Request<'a>) -> Event<'a> {
+    fn take_head<'a>(&mut self, request: Request<'a>, has_begun: bool) -> Event<'a> {
         self.writing = Writing::Idle;
         self.keeps = request.keeps;
         self.client_closes = !request.keeps;
         self.is_http10 = request.is_http10;
-        self.expects = request.expects;
+        // RFC 9110, section 10.1.1: who has begun to send does not wait any more.
+        self.expects = request.expects && !has_begun;
         self.reading = match request.body {
             BodyLength::None => Reading::Held,
             BodyLength::Known(length) => Reading::Length(length),
@@ -231,7 +235,7 @@ impl Exchange {
     fn read_body<'a>(&mut self, read: Result<(usize, Piece), Fault>) -> Result<(usize, Event<'a>), Fault> {
         let (used, piece) = read?;
         if used > 0 {
-            // RFC 9110, section 10.1.1: who has begun to send does not wait any more.
+            // As in `take_head`.
             self.expects = false;
         }
         let event = match piece {
@@ -447,8 +451,8 @@ impl Exchange {
     }
 }
 
-/// Where a head ends, if its end has come. One pass over the line ends, from where the last look ended; a bare LF is refused at
-/// once.
+/// Where a head ends, if its end has come. One pass over the line ends, from where the last look ended. A line that is none is
+/// refused as soon as its end has come, whatever follows.
 #[inline(never)]
 fn find_end(head: &[u8], scanned: &mut u32, has_line: &mut bool, limits: &HeadLimits) -> Result<Option<usize>, Fault> {
     let mut from = *scanned as usize;
@@ -463,8 +467,11 @@ fn find_end(head: &[u8], scanned: &mut u32, has_line: &mut bool, limits: &HeadLi
         if at >= 2 && head[at - 2] == b'\r' {
             return Err(Fault::malformed("a line holds a CR that does not end it"));
         }
-        if *has_line && at >= 2 && head[at - 2] == b'\n' {
-            return Ok(Some(at + 1));
+        let begun = memrchr(b'\n', &head[..at]).map_or(0, |end| end + 1);
+        match &head[begun..at - 1] {
+            [] if *has_line => return Ok(Some(at + 1)),
+            line if *has_line => check_field_line(line)?,
+            line => drop(check_request_line(line)?),
         }
         *has_line = true;
         from = at + 1;

@@ -9,6 +9,7 @@ use std::ops::Range;
 use crate::http::fault::Fault;
 use crate::http::headers::{HEADERS_MAX, is_token_byte};
 use crate::http::request::BodyLength;
+use crate::http::status::Status;
 
 /// Extensions of one chunk, and of all chunks of a body.
 const EXTENSION_MAX: u16 = 256;
@@ -169,7 +170,7 @@ impl Chunks {
             (Place::TrailerLf, b'\n') => {
                 self.fields += 1;
                 if usize::from(self.fields) > HEADERS_MAX {
-                    return Err(Fault::malformed("there are too many trailer fields"));
+                    return Err(too_many_trailers());
                 }
                 self.trailer(Place::TrailerStart)?
             }
@@ -191,10 +192,17 @@ impl Chunks {
     fn trailer(&mut self, next: Place) -> Result<Place, Fault> {
         self.trailers += 1;
         if self.trailers > TRAILERS_MAX {
-            return Err(Fault::malformed("the trailers are too long"));
+            return Err(too_many_trailers());
         }
         Ok(next)
     }
+}
+
+/// What a head with too many or too large fields is told as well (RFC 6585, section 5).
+#[cold]
+fn too_many_trailers() -> Fault {
+    let detail = "the trailer fields are more or larger than is accepted";
+    Fault::fatal(Status::HEADER_FIELDS_TOO_LARGE, "headers_too_large", detail)
 }
 
 /// How a body of ours travels.
