@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
+#[cfg(feature = "accounts")]
+use std::time::Instant;
 use std::time::Duration;
 
 use crate::clock::Wall;
@@ -40,9 +42,9 @@ const TRIM_EVERY: usize = 1_000;
 /// So many messages are put into the index in one go, while new ones may be waiting.
 const INDEXED_AT_ONCE: usize = 4_096;
 
-/// When nothing was kept for so many looks, the ledger's memory goes back to the system.
+/// How often what ends by time alone is ended.
 #[cfg(feature = "accounts")]
-const QUIET_LOOKS: u32 = 5;
+const ROUND: Duration = Duration::from_secs(59);
 
 /// How much of the chat is kept.
 #[derive(Clone, Copy)]
@@ -159,11 +161,9 @@ pub struct Hand {
     has_told: bool,
     #[cfg(feature = "accounts")]
     version: Option<i64>,
+    /// When what ends by time alone was last ended.
     #[cfg(feature = "accounts")]
-    looks: u32,
-    /// Looks since something was kept.
-    #[cfg(feature = "accounts")]
-    quiet_looks: u32,
+    round: Instant,
     /// Whether another process works on the ledger by now.
     has_passed_on: bool,
 }
@@ -180,9 +180,7 @@ impl Hand {
             #[cfg(feature = "accounts")]
             version: None,
             #[cfg(feature = "accounts")]
-            looks: 0,
-            #[cfg(feature = "accounts")]
-            quiet_looks: 0,
+            round: Instant::now(),
             has_passed_on: false,
         }
     }
@@ -206,10 +204,6 @@ impl Hand {
             return keep_the_rest(ledger, batch);
         }
         self.since_trim += batch.len();
-        #[cfg(feature = "accounts")]
-        {
-            self.quiet_looks = 0;
-        }
         let verdicts = ledger.keep(batch);
         if let Some(error) = ledger.shut_by()
             && !std::mem::replace(&mut self.has_told, true)
@@ -217,6 +211,12 @@ impl Hand {
             log::error!("the ledger takes nothing more: {error}");
         }
         verdicts.into_iter().map(told).collect()
+    }
+
+    fn let_go(&self) {
+        if let Some(Err(error)) = self.ledger.as_ref().map(Ledger::let_go) {
+            log::warn!("the ledger keeps its memory: {error}");
+        }
     }
 
     fn rest(&mut self) -> bool {
@@ -258,14 +258,11 @@ impl Hand {
                 }
             };
         }
-        self.quiet_looks = self.quiet_looks.saturating_add(1);
-        if self.quiet_looks == QUIET_LOOKS
-            && let Some(Err(error)) = self.ledger.as_ref().map(Ledger::let_go)
-        {
-            log::warn!("the ledger keeps its memory: {error}");
+        if self.round.elapsed() < ROUND {
+            return None;
         }
-        self.looks = self.looks.wrapping_add(1);
-        if self.looks.is_multiple_of(60) { Some(Box::new(upkeep::each_minute)) } else { None }
+        self.round = Instant::now();
+        Some(Box::new(upkeep::each_minute))
     }
 }
 
@@ -293,15 +290,15 @@ const SHARED_WITHIN: Duration = Duration::from_micros(500);
 /// The hand among a program's own: each entry goes to whom it is for.
 pub struct Keeping<S: State> {
     hand: Hand,
-    /// Whether others may change accounts beside us, or something comes to its end by itself.
-    looks: bool,
+    /// What others may write beside us. Where there is something, things come to an end by themselves too.
+    watched: Option<PathBuf>,
     own: Option<Own<S>>,
 }
 
 impl<S: State> Keeping<S> {
     /// Our hand, and maybe the program's own.
-    pub fn new(hand: Hand, looks: bool, own: Option<Own<S>>) -> Keeping<S> {
-        Keeping { hand, looks, own }
+    pub fn new(hand: Hand, watched: Option<PathBuf>, own: Option<Own<S>>) -> Keeping<S> {
+        Keeping { hand, watched, own }
     }
 }
 
@@ -335,8 +332,8 @@ impl<S: Lend<Site>> Keeper<S::Entry, Brought<Done<S>>> for Keeping<S> {
         self.hand.rest() || own
     }
 
-    fn looks(&self) -> bool {
-        self.looks
+    fn watched(&self) -> Option<PathBuf> {
+        self.watched.clone()
     }
 
     fn patience(&self) -> Duration {
@@ -349,6 +346,10 @@ impl<S: Lend<Site>> Keeper<S::Entry, Brought<Done<S>>> for Keeping<S> {
 
     fn pass_on(&mut self) {
         self.hand.pass_on();
+    }
+
+    fn let_go(&mut self) {
+        self.hand.let_go();
     }
 
     #[cfg(feature = "accounts")]
