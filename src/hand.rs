@@ -3,8 +3,6 @@
 
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, Sender};
-#[cfg(feature = "accounts")]
-use std::time::Instant;
 use std::time::Duration;
 
 use crate::clock::Wall;
@@ -41,10 +39,6 @@ const TRIM_EVERY: usize = 1_000;
 
 /// So many messages are put into the index in one go, while new ones may be waiting.
 const INDEXED_AT_ONCE: usize = 4_096;
-
-/// How often what ends by time alone is ended.
-#[cfg(feature = "accounts")]
-const ROUND: Duration = Duration::from_secs(59);
 
 /// How much of the chat is kept.
 #[derive(Clone, Copy)]
@@ -161,9 +155,6 @@ pub struct Hand {
     has_told: bool,
     #[cfg(feature = "accounts")]
     version: Option<i64>,
-    /// When what ends by time alone was last ended.
-    #[cfg(feature = "accounts")]
-    round: Instant,
     /// Whether another process works on the ledger by now.
     has_passed_on: bool,
 }
@@ -179,8 +170,6 @@ impl Hand {
             has_told: false,
             #[cfg(feature = "accounts")]
             version: None,
-            #[cfg(feature = "accounts")]
-            round: Instant::now(),
             has_passed_on: false,
         }
     }
@@ -245,7 +234,7 @@ impl Hand {
         self.version.replace(version) != Some(version)
     }
 
-    fn look(&mut self) -> Option<Step<Site>> {
+    fn look(&mut self, is_round: bool) -> Option<Step<Site>> {
         if self.ledger.is_none() {
             self.ledger = self.opened.try_recv().ok();
         }
@@ -258,11 +247,8 @@ impl Hand {
                 }
             };
         }
-        if self.round.elapsed() < ROUND {
-            return None;
-        }
-        self.round = Instant::now();
-        Some(Box::new(upkeep::each_minute))
+        // What has come together with a change is done a minute later.
+        is_round.then(|| -> Step<Site> { Box::new(upkeep::each_minute) })
     }
 }
 
@@ -353,7 +339,7 @@ impl<S: Lend<Site>> Keeper<S::Entry, Brought<Done<S>>> for Keeping<S> {
     }
 
     #[cfg(feature = "accounts")]
-    fn look(&mut self) -> Option<Brought<Done<S>>> {
-        self.hand.look().map(|step| Brought::News(Done::Step(lent_step(step))))
+    fn look(&mut self, is_round: bool) -> Option<Brought<Done<S>>> {
+        self.hand.look(is_round).map(|step| Brought::News(Done::Step(lent_step(step))))
     }
 }

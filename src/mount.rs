@@ -119,7 +119,7 @@ pub(crate) struct Mounts<S: State> {
     lend: fn(&mut S) -> &mut Site,
     task: fn(Task<Site>) -> Task<S>,
     #[cfg(feature = "_ledger")]
-    keeping: fn(Hand, Option<PathBuf>, Option<Own<S>>) -> Own<S>,
+    keeping: MakeKeeper<S>,
     /// Where files, chat and accounts stand.
     place: Option<String>,
     /// Their data folder, and our hold on it.
@@ -143,6 +143,10 @@ impl<S: Lend<Site>> Mounts<S> {
         }
     }
 }
+
+/// Makes the ledger's keeper: of our hand, the file that others may write, and the program's own keeper.
+#[cfg(feature = "_ledger")]
+type MakeKeeper<S> = fn(Hand, Option<PathBuf>, Option<Own<S>>) -> Own<S>;
 
 /// What a server with mounts begins with, and what it needs as long as it lives.
 pub(crate) struct Begun<S: State> {

@@ -47,8 +47,9 @@ pub trait Keeper<E, D>: Send {
     /// Another process is about to work on what this one keeps.
     fn pass_on(&mut self) {}
 
-    /// Looks around, and says what there is to be told: whatever the batches before have done is told before it.
-    fn look(&mut self) -> Option<D> {
+    /// Looks around, and says what there is to be told: whatever the batches before have done is told before it. Once a minute it is a
+    /// round, for what ends by time alone.
+    fn look(&mut self, _is_round: bool) -> Option<D> {
         None
     }
 
@@ -61,7 +62,10 @@ pub(super) enum Order<E> {
     /// To keep a batch.
     Keep(Vec<E>),
     /// To have its keeper look around.
-    Look,
+    Look {
+        /// Whether it is a round.
+        is_round: bool,
+    },
     /// To tell its keeper that another process is about to work on the same, and then, that one.
     PassOn(Ready),
 }
@@ -185,7 +189,7 @@ impl<E, D> Drop for Seat<'_, E, D> {
             match order {
                 Order::Keep(batch) => lost += batch.len(),
                 Order::PassOn(ready) => ready.say_go(),
-                Order::Look => {}
+                Order::Look { .. } => {}
             }
         }
         self.tray.put(Happening::Verdicts(vec![Verdict::Lost; lost]));
@@ -214,8 +218,8 @@ fn keep_all<E, D>(desk: &Desk<E, D>, tray: &Tray<D>) {
         };
         let mut batch = match order {
             Ok(Order::Keep(batch)) => batch,
-            Ok(Order::Look) => {
-                if let Some(done) = keeper.look() {
+            Ok(Order::Look { is_round }) => {
+                if let Some(done) = keeper.look(is_round) {
                     tray.put(Happening::Done { key: NOBODY, done });
                 }
                 continue;
@@ -295,7 +299,7 @@ mod tests {
             false
         }
 
-        fn look(&mut self) -> Option<u32> {
+        fn look(&mut self, _: bool) -> Option<u32> {
             *self.looks.lock().unwrap() += 1;
             None
         }
@@ -359,7 +363,7 @@ mod tests {
         for round in 1..=3 {
             assert!(room.keep(&[7, 7]));
             assert_eq!(room.heard(2 * round).last(), Some(&Kept(2 * round as i64)));
-            assert!(room.ledger.give(Order::Look, &room.tray).is_ok());
+            assert!(room.ledger.give(Order::Look { is_round: false }, &room.tray).is_ok());
             wait_for(|| *looks.lock().unwrap() == round as u32);
             wait_for(|| !room.has_thread());
             assert_eq!(*has_let_go.lock().unwrap(), round as u32);

@@ -22,7 +22,7 @@ use crate::os::scribe::Scribe;
 use crate::os::signals::Signals;
 use crate::os::succession::{Ready, Successor};
 use crate::os::vestibule::{Proxies, Vestibule};
-use crate::os::watch::Watch;
+use crate::os::watch::{Look, Watch};
 use crate::os::wire::Wire;
 use crate::reactor::system::{Happening, Job, Key, LANES, Lane, Peer, Signal, System, Verdict};
 
@@ -323,10 +323,10 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
         }
         if let Some(watch) = &mut self.watch
             && watch.due() <= self.now
-            && watch.is_to_be_looked_into(self.now, self.wall)
+            && let Some(look) = watch.ask(self.now, self.wall)
         {
             // Without a thread it is tried again in a while.
-            let _ = self.ledger.give(Order::Look, &self.tray);
+            let _ = self.ledger.give(Order::Look { is_round: look == Look::Round }, &self.tray);
         }
         self.doors.expire(self.now);
         if self.rest.is_due(self.now) {

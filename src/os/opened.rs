@@ -8,9 +8,9 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::path::Arg;
 use rustix::fs::{Advice, AtFlags, FileType, StatxFlags};
 use rustix::io::{Errno, ReadWriteFlags};
+use rustix::path::Arg;
 
 use crate::clock::Wall;
 use crate::content::Content;

@@ -132,14 +132,21 @@ impl<D: Send + 'static> Pool<D> {
         let lane = |lane: Lane| {
             let queue = Queue { jobs: VecDeque::new(), idle: 0, threads: 0, is_over: false };
             let (bell, threads_max) = (Condvar::new(), threads_max[lane as usize].max(1));
-            Arc::new(LaneOf { queue: Mutex::new(queue), bell, threads_max, idle_max, lane, has_ended: AtomicBool::new(false) })
+            Arc::new(LaneOf {
+                queue: Mutex::new(queue),
+                bell,
+                threads_max,
+                idle_max,
+                lane,
+                has_ended: AtomicBool::new(false),
+            })
         };
         Pool { lanes: [Lane::Files, Lane::Writes, Lane::Bodies, Lane::Hash].map(lane), tray }
     }
 
     /// Whether helpers have ended since this was last asked: what they ran through is not needed while nobody asks for it.
     pub fn has_shrunk(&self) -> bool {
-        self.lanes.iter().fold(false, |has, lane| lane.has_ended.swap(false, Relaxed) || has)
+        self.lanes.iter().filter(|lane| lane.has_ended.swap(false, Relaxed)).count() > 0
     }
 
     /// Gives a helper work.
