@@ -251,8 +251,15 @@ impl Hand {
             self.ledger = self.opened.try_recv().ok();
         }
         if self.has_changed() {
-            return match self.ledger.as_ref()?.users() {
-                Ok(users) => Some(Box::new(move |site, cx| upkeep::replaced(site, users, cx))),
+            let ledger = self.ledger.as_ref()?;
+            return match ledger.users().and_then(|users| Ok((users, ledger.owners()?))) {
+                Ok((users, owners)) => Some(Box::new(move |site, cx| {
+                    // The server before this one may still be keeping whose its last files are.
+                    if let Some(files) = &mut site.files {
+                        files.owners = owners;
+                    }
+                    upkeep::replaced(site, users, cx)
+                })),
                 Err(error) => {
                     log::error!("what others have changed cannot be read: {error}");
                     None

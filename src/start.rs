@@ -23,7 +23,7 @@ use crate::site::built;
 #[cfg(feature = "accounts")]
 use crate::site::held::Held;
 #[cfg(feature = "files")]
-use crate::site::resume;
+use crate::site::resume::{self, Left};
 #[cfg(feature = "chat")]
 use crate::site::rooms::Rooms;
 #[cfg(feature = "accounts")]
@@ -120,8 +120,8 @@ pub fn accounts(config: &Config, books: &Books, hub: &mut Hub) -> Accounts {
 pub fn load_partials(site: &mut Site) {
     let Some(files) = &mut site.files else { return };
     for disk in files.disks() {
-        for (id, state, is_finished) in resume::find_left(&*disk, process::wall()) {
-            files.partials.found(id, state, is_finished);
+        for Left { id, state, came, is_finished } in resume::find_left(&*disk, process::wall()) {
+            files.partials.found(id, state, came, is_finished);
         }
     }
 }
