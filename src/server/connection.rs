@@ -48,6 +48,7 @@ impl<S: State> Connection<S> {
         {
             self.cors = u8::try_from(at + 1).unwrap_or(0);
         }
+        self.stamp = house.stamp_of(request);
         let mut cx = context(port.yard, self.peer);
         let reply = house.answer(request, &mut cx);
         let ip = cx.peer.ip;
@@ -86,6 +87,7 @@ impl<S: State> Protocol for Connection<S> {
             is_in_head: false,
             wants_page: false,
             cors: 0,
+            stamp: 0,
         }
     }
 

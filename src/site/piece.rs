@@ -22,6 +22,7 @@ use crate::site::files::{files, note_stored, url};
 use crate::site::receive::{Allowance, Room, Store, Stored, allowance_place, changes_of};
 use crate::site::spot::{Actor, Area, keep, locked, when_known};
 use crate::site::state::{Site, disk_fault};
+use crate::site::way::Unplaced;
 use crate::store::disk::{Claim, Disk, Growing, PartialId, Unfinished};
 use crate::store::partial::{Held, Hold, LIFETIME_MS, State, Turn};
 use crate::store::tree::OnConflict;
@@ -316,20 +317,21 @@ impl Piece {
     }
 
     /// Gives the whole its name, or one like it: also if what has that name may not be replaced.
-    fn place(&mut self, may_replace: bool) -> Result<(Stored, Vec<RelPath<'static>>), Fault> {
+    fn place(&mut self, may_replace: bool) -> Result<(Stored, Vec<RelPath<'static>>), Unplaced> {
         let turn = self.turn.clone();
         let _held = turn.keep().ok_or_else(taken_over)?;
         let Piece { store, state, file, .. } = self;
-        let folders = store.make_way(&state.path)?;
-        let replaced = if state.on_conflict == OnConflict::Overwrite && may_replace {
-            match store.commit(&mut **file, &state.path, OnConflict::Overwrite, &Ok(())) {
-                Err(fault) if fault.status == Status::CONFLICT => None,
-                stored => Some(stored),
-            }
-        } else {
-            None
-        };
-        let stored = replaced.unwrap_or_else(|| store.commit(&mut **file, &state.path, OnConflict::Rename, &Ok(())))?;
+        let (stored, folders) = store.place_at(&state.path, || {
+            let replaced = if state.on_conflict == OnConflict::Overwrite && may_replace {
+                match store.commit(&mut **file, &state.path, OnConflict::Overwrite, &Ok(())) {
+                    Err(fault) if fault.status == Status::CONFLICT => None,
+                    stored => Some(stored),
+                }
+            } else {
+                None
+            };
+            replaced.unwrap_or_else(|| store.commit(&mut **file, &state.path, OnConflict::Rename, &Ok(())))
+        })?;
         self.state.place = Some(stored.path.clone());
         // The file is where it should be; that this is not written down costs its sender a question.
         if let Err(error) = unfinished(&*self.store.disk)?.mark(self.id, &self.state.write()) {
@@ -349,18 +351,18 @@ impl Piece {
         let may_replace = self.actor.may_change(site, &self.store.area, &self.state.path).is_ok();
         let allowance = Allowance::of(site, &self.actor);
         Reply::offload_write(move || {
-            let fits = allowance.map_or(Ok(()), |allowance| allowance.check(self.at));
+            let fits = allowance.map_or(Ok(()), |allowance| allowance.check(self.at)).map_err(Unplaced::from);
             let placed = fits.and_then(|()| self.place(may_replace));
             let (id, is_new, at, ip) = (self.id, self.is_new, self.at, self.ip);
-            let (state, area, owner) = (self.state.clone(), self.store.area.clone(), self.actor.as_owner());
+            let (state, area, actor) = (self.state.clone(), self.store.area.clone(), self.actor.clone());
             drop(self);
             move |site: &mut Site, cx: &mut Context<'_>| {
                 note(site, id, &state, placed.is_ok());
                 let (stored, folders) = match placed {
                     Ok(placed) => placed,
-                    Err(fault) => return refused(&fault),
+                    Err(unplaced) => return unplaced.refuse(site, cx, &area, &actor),
                 };
-                let changes = changes_of(site, std::slice::from_ref(&stored), folders, owner);
+                let changes = changes_of(site, std::slice::from_ref(&stored), folders, actor.as_owner());
                 keep(site, area.is_shared(), changes, cx, move |site, _| {
                     note_stored(site, &area.show(&stored.path), &stored.facts, ip);
                     let response = if is_new { created(site, id, at, state.until) } else { answer(Status::NO_CONTENT) };

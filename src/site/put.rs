@@ -19,6 +19,7 @@ use crate::site::receive::{Allowance, FileSink, Room, Store, Stored, allowance_p
 use crate::site::spot::{Actor, Area, early_right, keep, locked, owner_name, when_known};
 use crate::site::state::Site;
 use crate::site::upload::{body_length, refuse_coding};
+use crate::site::way::Unplaced;
 use crate::store::disk::{Draft, Existing, FileFacts, Kind};
 use crate::store::tree::check_place;
 
@@ -111,15 +112,15 @@ impl Put {
             let right = actor.may_change(site, &self.store.area, &self.path);
             let allowance = Allowance::of(site, &actor);
             Reply::offload_write(move || {
-                let fits = allowance.map_or(Ok(()), |allowance| allowance.check(bytes));
+                let fits = allowance.map_or(Ok(()), |allowance| allowance.check(bytes)).map_err(Unplaced::from);
                 let placed = fits.and_then(|()| self.place(&mut *draft, &right));
                 drop(draft);
                 move |site: &mut Site, cx: &mut Context<'_>| {
+                    let area = self.store.area.clone();
                     let (stored, folders) = match placed {
                         Ok(placed) => placed,
-                        Err(fault) => return fault.into(),
+                        Err(unplaced) => return unplaced.refuse(site, cx, &area, &actor),
                     };
-                    let area = self.store.area.clone();
                     let changes = changes_of(site, std::slice::from_ref(&stored), folders, actor.as_owner());
                     keep(site, area.is_shared(), changes, cx, move |site, _| {
                         answer_put(site, &area, &stored, ip).into()
@@ -147,19 +148,24 @@ impl Put {
         &self,
         draft: &mut dyn Draft,
         right: &Result<(), Fault>,
-    ) -> Result<(Stored, Vec<RelPath<'static>>), Fault> {
+    ) -> Result<(Stored, Vec<RelPath<'static>>), Unplaced> {
+        let fault = |error: &io::Error| self.store.fault(error, &self.path);
         for _ in 0..LOOKS_MAX {
-            let is_new = self.look(right)?.is_none();
-            let folders = if is_new { self.store.make_way(&self.path)? } else { Vec::new() };
-            let existing = if is_new { Existing::Refuse } else { Existing::Replace };
-            match draft.commit(&self.path, existing) {
-                Ok(facts) => return Ok((Stored { path: self.path.clone(), facts, is_new }, folders)),
-                // Something has just come to stand here from elsewhere.
-                Err(error) if is_new && error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(self.store.fault(&error, &self.path)),
+            if self.look(right)?.is_some() {
+                let facts = draft.commit(&self.path, Existing::Replace).map_err(|error| fault(&error))?;
+                return Ok((Stored { path: self.path.clone(), facts, is_new: false }, Vec::new()));
+            }
+            let (facts, folders) =
+                self.store.place_at(&self.path, || match draft.commit(&self.path, Existing::Refuse) {
+                    // Something has just come to stand here from elsewhere.
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+                    committed => committed.map(Some).map_err(|error| fault(&error)),
+                })?;
+            if let Some(facts) = facts {
+                return Ok((Stored { path: self.path.clone(), facts, is_new: true }, folders));
             }
         }
-        Err(self.store.fault(&io::ErrorKind::AlreadyExists.into(), &self.path))
+        Err(fault(&io::ErrorKind::AlreadyExists.into()).into())
     }
 }
 

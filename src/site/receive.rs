@@ -14,6 +14,7 @@ use crate::site::files::{bad_name, shown};
 use crate::site::gate::User;
 use crate::site::spot::{Actor, Area};
 use crate::site::state::{Files, Site, disk_fault};
+use crate::site::way::{self, Unplaced};
 use crate::store::archive::Walk;
 use crate::store::disk::{Disk, Draft, FileFacts, Kind};
 use crate::store::locks::Place;
@@ -79,15 +80,16 @@ impl Store {
         }
     }
 
-    /// Makes the folder that `path` lies in, and what is missing above it; says what it made.
-    pub fn make_way(&self, path: &RelPath<'_>) -> Result<Vec<RelPath<'static>>, Fault> {
-        let folder = path.parent().unwrap_or_default();
-        tree::make_folders(&*self.disk, &folder).map_err(|error| match error.kind() {
-            io::ErrorKind::NotADirectory => {
-                Fault::new(Status::CONFLICT, "not_a_folder", "a file stands where a folder would have to be")
-            }
-            _ => disk_fault(&error, "make a folder"),
-        })
+    /// Gives something its place at a path, as [`way::place_at`] does.
+    ///
+    /// # Errors
+    /// What `place` refuses, or why there is no way.
+    pub fn place_at<T>(
+        &self,
+        path: &RelPath<'_>,
+        place: impl FnMut() -> Result<T, Fault>,
+    ) -> Result<(T, Vec<RelPath<'static>>), Unplaced> {
+        way::place_at(&*self.disk, path, place)
     }
 
     /// Gives a draft its name, or one like it. `right` says whether what stands there may be replaced, and has been heeded
@@ -574,7 +576,7 @@ impl Complete {
         self,
         rights: &[Result<(), Fault>],
         allowance: Option<Allowance>,
-    ) -> Result<(Vec<Stored>, Vec<RelPath<'static>>), Fault> {
+    ) -> Result<(Vec<Stored>, Vec<RelPath<'static>>), Unplaced> {
         let Complete { store, on_conflict, places, mut files, bytes } = self;
         allowance.map_or(Ok(()), |allowance| allowance.check(bytes))?;
         for (path, right) in places.iter().zip(rights) {
@@ -583,23 +585,22 @@ impl Complete {
             }
         }
         let mut stored: Vec<Stored> = Vec::with_capacity(files.len());
-        let mut folders = Vec::new();
+        let mut folders: Vec<RelPath<'static>> = Vec::new();
         for ((path, right), draft) in places.iter().zip(rights).zip(&mut files) {
             // What an earlier file of this form has made is its sender's.
             let right = if stored.iter().any(|one| one.path == *path) { &Ok(()) } else { right };
-            let placed = store.make_way(path).and_then(|made| {
-                folders.extend(made);
-                store.commit(&mut **draft, path, on_conflict, right)
-            });
-            match placed {
-                Ok(one) => stored.push(one),
-                Err(fault) => {
+            match store.place_at(path, || store.commit(&mut **draft, path, on_conflict, right)) {
+                Ok((one, made)) => {
+                    stored.push(one);
+                    folders.extend(made);
+                }
+                Err(unplaced) => {
                     for Stored { path, .. } in stored.iter().filter(|one| one.is_new) {
                         if let Err(error) = store.disk.remove(path) {
                             log::error!("{} of a refused form stays: {error}", shown(path.as_str()));
                         }
                     }
-                    return Err(fault);
+                    return Err(unplaced.with(&*store.disk, folders));
                 }
             }
         }

@@ -21,7 +21,8 @@ use crate::http::status::Status;
 use crate::http::tus;
 use crate::path::RelPath;
 use crate::server::context::{Call, Context};
-use crate::server::reply::{Handler, Lane, Reply, Step, Task};
+use crate::server::house::Stamp;
+use crate::server::reply::{Lane, Reply, Step, Task};
 use crate::site::files::{bad_name, files, url};
 use crate::site::gate::{Action, Principal, rights_of};
 use crate::site::piece::{
@@ -40,16 +41,10 @@ fn told(result: Result<Reply<Site>, Fault>) -> Reply<Site> {
     result.unwrap_or_else(|fault| refused(&fault))
 }
 
-/// Has a handler's refusals say what tus wants to hear of every answer, also those that are no affair of tus: who may not, who comes
-/// too often.
-pub fn as_tus(handler: Handler<Site>) -> Handler<Site> {
-    Box::new(move |site, call, cx| {
-        let ending = |reply, _: &mut Site, _: &mut Context<'_>| match reply {
-            Reply::Refuse(fault) => Reply::Refuse(fault.with_field("Tus-Resumable", tus::VERSION)),
-            reply => reply,
-        };
-        handler(site, call, cx).in_the_end(site, cx, Box::new(ending))
-    })
+/// What tus wants to hear of every answer, also of those that are no affair of tus: who may not, who comes too often, who means
+/// another method. `place` is where the site stands.
+pub fn stamp(place: &str) -> Stamp {
+    Stamp { place: format!("{place}/tus"), name: "Tus-Resumable", value: tus::VERSION }
 }
 
 /// What an upload takes.

@@ -27,6 +27,7 @@ use crate::site::receive::{
 };
 use crate::site::spot::{Actor, Area, early_right, keep, locked, owner_name, private_area, when_known};
 use crate::site::state::{Lots, Site};
+use crate::site::way::Unplaced;
 use crate::store::disk::{Draft, Existing};
 use crate::store::locks::Place;
 use crate::store::tree::{OnConflict, check_name, check_place, generated_name};
@@ -240,8 +241,8 @@ fn store_json(
 ) -> Result<Stored, Fault> {
     check_right(store, path, on_conflict, right)?;
     let mut draft = fill(store, body, allowance)?;
-    store.make_way(path)?;
-    store.commit(&mut *draft, path, on_conflict, right)
+    let placed = store.place_at(path, || store.commit(&mut *draft, path, on_conflict, right));
+    placed.map(|(stored, _)| stored).map_err(Unplaced::into_fault)
 }
 
 /// A file of these bytes that has no name yet.
@@ -261,11 +262,12 @@ fn store_unnamed(
 ) -> Result<Stored, Fault> {
     let mut draft = fill(store, body, allowance)?;
     for path in names {
-        store.make_way(path)?;
-        match draft.commit(path, Existing::Refuse) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(store.fault(&error, path)),
-            Ok(facts) => return Ok(Stored { path: path.clone(), facts, is_new: true }),
+        let placed = store.place_at(path, || match draft.commit(path, Existing::Refuse) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+            committed => committed.map(Some).map_err(|error| store.fault(&error, path)),
+        });
+        if let (Some(facts), _) = placed.map_err(Unplaced::into_fault)? {
+            return Ok(Stored { path: path.clone(), facts, is_new: true });
         }
     }
     Err(Fault::new(Status::INTERNAL_SERVER_ERROR, "no_name", "no name was free for the file"))
@@ -331,8 +333,10 @@ fn prepare_raw(
                 Reply::offload_write(move || {
                     let stored = check_right(&store, &path, on_conflict, &right)
                         .and_then(|()| allowance.map_or(Ok(()), |allowance| allowance.check(bytes)))
-                        .and_then(|()| store.make_way(&path))
-                        .and_then(|_| store.commit(&mut *draft, &path, on_conflict, &right));
+                        .and_then(|()| {
+                            let commit = || store.commit(&mut *draft, &path, on_conflict, &right);
+                            store.place_at(&path, commit).map(|(stored, _)| stored).map_err(Unplaced::into_fault)
+                        });
                     drop(draft);
                     answer_one(stored, store.area, sender)
                 })
@@ -423,7 +427,7 @@ fn place_form(
             move |site: &mut Site, cx: &mut Context<'_>| {
                 let (stored, folders) = match placed {
                     Ok(placed) => placed,
-                    Err(fault) => return fault.into(),
+                    Err(unplaced) => return unplaced.refuse(site, cx, &area, &sender.actor),
                 };
                 let changes = changes_of(site, &stored, folders, sender.actor.as_owner());
                 keep(site, area.is_shared(), changes, cx, move |site, _| {

@@ -586,3 +586,45 @@ fn who_replaces_their_file_before_the_ledger_has_kept_that_it_is_theirs_waits() 
         assert_eq!((first.status, second.status), (201, 200), "{first:?} {second:?}");
     });
 }
+
+#[test]
+fn what_gets_no_place_leaves_no_folder_behind_that_is_nobodys() {
+    let share = inhabited(&["--shared-write", "user"]);
+    let twice = |dir: &str| {
+        form(&[
+            ("name=\"dir\"", dir.as_bytes()),
+            ("name=\"file\"; filename=\"a\"", b"1"),
+            ("name=\"file\"; filename=\"a\"", b"2"),
+        ])
+    };
+    let ada = shows("ada");
+    let refused = share.send("POST /upload", &[MULTIPART, &ada], twice("new/d/e"));
+    assert!(refused.is(409, "file_exists"), "{refused:?}");
+    share.comes_to_hold(&[]);
+    // Others use the same folders in the same moments: theirs get their places, and each folder that stays is somebody's.
+    std::thread::scope(|scope| {
+        for _ in 0..2 {
+            scope.spawn(|| {
+                for round in 0..40 {
+                    let form = twice(&format!("d{}/e", round % 3));
+                    assert!(share.send("POST /upload", &[MULTIPART, &ada], form).is(409, "file_exists"));
+                }
+            });
+        }
+        scope.spawn(|| {
+            for round in 0..120 {
+                let made = put(&share, "bob", &format!("d{}/e/{round}", round % 3), "x");
+                assert_eq!(made.status, 201, "{made:?}");
+                if round % 2 == 0 {
+                    assert_eq!(ask(&share, "bob", &format!("DELETE /files/d{}/e/{round}", round % 3)).status, 200);
+                }
+            }
+        });
+    });
+    for path in share.all().iter().rev() {
+        let path = path.trim_end_matches('/');
+        let gone = ["bob", "ada"].map(|who| ask(&share, who, &format!("DELETE /files/{path}")).status);
+        assert!(gone.contains(&200), "{path} is nobody's: {gone:?}");
+    }
+    share.comes_to_hold(&[]);
+}

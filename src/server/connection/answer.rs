@@ -65,6 +65,7 @@ impl<S: State> Connection<S> {
         house: &mut House<S>,
         port: &mut Port<'_, Self>,
     ) {
+        let response = if self.stamp == 0 { response } else { house.stamped(self.stamp, response) };
         let length = response.body.length().map_or(Length::Chunked, Length::Known);
         let (encoder, head) = self.write_head(&response, length, house, port);
         let mut given = Given { status: response.status, head, body: 0, is_drawn: false };
@@ -253,7 +254,7 @@ impl<S: State> Connection<S> {
     #[inline]
     pub(super) fn conclude(&mut self, next: Next, house: &House<S>, port: &mut Port<'_, Self>) {
         // A next head that is malformed is not from whom this request was.
-        self.cors = 0;
+        (self.cors, self.stamp) = (0, 0);
         self.wants_page = false;
         if !matches!(self.phase, Phase::Head) {
             // Whatever the request had been waiting for is over; what came behind it is read on.
