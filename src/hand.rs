@@ -15,6 +15,7 @@ use crate::os::process;
 use crate::reactor::slot::Brought;
 use crate::reactor::system::Verdict;
 use crate::server::connection::Done;
+use crate::server::context::Context;
 #[cfg(feature = "accounts")]
 use crate::server::lend::lent_step;
 use crate::server::lend::{Holds, Lend};
@@ -95,7 +96,7 @@ struct Held {
 
 impl Opener {
     /// Opens it, off the loop: with a slow disk it takes longer than all the rest of a start. `then` follows.
-    pub fn task(self, path: PathBuf, then: fn(&mut Site) -> Reply<Site>) -> Task<Site> {
+    pub fn task(self, path: PathBuf, then: fn(&mut Site, &mut Context<'_>) -> Reply<Site>) -> Task<Site> {
         Box::new(move || {
             let opened = self.open(&path);
             Box::new(move |site, cx| {
@@ -116,7 +117,7 @@ impl Opener {
                     }
                 };
                 books::opened(site, state, cx);
-                then(site)
+                then(site, cx)
             })
         })
     }
@@ -239,8 +240,15 @@ impl Hand {
             self.ledger = self.opened.try_recv().ok();
         }
         if self.has_changed() {
-            return match self.ledger.as_ref()?.users() {
-                Ok(users) => Some(Box::new(move |site, cx| upkeep::replaced(site, users, cx))),
+            let ledger = self.ledger.as_ref()?;
+            return match ledger.users().and_then(|users| Ok((users, ledger.owners()?))) {
+                Ok((users, owners)) => Some(Box::new(move |site, cx| {
+                    // The server before this one may still be keeping whose its last files are.
+                    if let Some(files) = &mut site.files {
+                        files.owners = owners;
+                    }
+                    upkeep::replaced(site, users, cx)
+                })),
                 Err(error) => {
                     log::error!("what others have changed cannot be read: {error}");
                     None

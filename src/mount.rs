@@ -256,6 +256,11 @@ impl<S: Lend<Site>> Server<S> {
         self.inner.add_alarm(|state, cx| {
             site::resume::look_around(state.lend(), cx).map(|(lane, task)| (lane, lent_task(task)))
         });
+        self.inner.add_alarm(|state, cx| {
+            site::spot::remove_doomed(state.lend(), cx).map(|(lane, task)| (lane, lent_task(task)))
+        });
+        self.inner.state().lend().chimes.push(site::spot::let_in);
+        self.inner.add_stamp(site::resume::stamp(&place));
         self.add_homes()?;
         #[cfg(feature = "ui")]
         self.add_parts(&place, |table| site::show(table, site::entrance::Page::Files))?;

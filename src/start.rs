@@ -15,7 +15,7 @@ use crate::os::disk::FolderDisk;
 use crate::os::process;
 #[cfg(feature = "_ledger")]
 use crate::reactor::hub::Hub;
-#[cfg(feature = "accounts")]
+#[cfg(feature = "_ledger")]
 use crate::server::context::Context;
 use crate::server::reply::{Lane, Reply, Step, Task};
 #[cfg(feature = "ui")]
@@ -23,7 +23,7 @@ use crate::site::built;
 #[cfg(feature = "accounts")]
 use crate::site::held::Held;
 #[cfg(feature = "files")]
-use crate::site::resume;
+use crate::site::resume::{self, Left};
 #[cfg(feature = "chat")]
 use crate::site::rooms::Rooms;
 #[cfg(feature = "accounts")]
@@ -130,8 +130,8 @@ pub fn accounts(config: &Config, books: &Books, hub: &mut Hub) -> Accounts {
 pub fn load_partials(site: &mut Site) {
     let Some(files) = &mut site.files else { return };
     for disk in files.disks() {
-        for (id, state, is_finished) in resume::find_left(&*disk, process::wall()) {
-            files.partials.found(id, state, is_finished);
+        for Left { id, state, came, is_finished } in resume::find_left(&*disk, process::wall()) {
+            files.partials.found(id, state, came, is_finished);
         }
     }
 }
@@ -193,25 +193,21 @@ fn sweep(disk: &dyn Disk) {
 
 /// What follows when the ledger is open.
 #[cfg(feature = "_ledger")]
-fn opened(site: &mut Site) -> Reply<Site> {
+fn opened(site: &mut Site, cx: &mut Context<'_>) -> Reply<Site> {
     process::let_go_of_the_start();
     #[cfg(feature = "accounts")]
-    return remove_homes_of_the_gone(site);
+    return remove_homes_of_the_gone(site, cx);
     #[cfg(not(feature = "accounts"))]
     {
-        let _ = site;
+        let _ = (site, cx);
         nothing()
     }
 }
 
 /// Accounts may have been deleted while nobody served; their homes go now.
 #[cfg(feature = "accounts")]
-fn remove_homes_of_the_gone(site: &mut Site) -> Reply<Site> {
-    let homes = site.files.as_ref().and_then(|files| files.homes.clone());
-    let (Some(homes), Some(accounts)) = (homes, &site.accounts) else { return nothing() };
-    let gone: Vec<i64> = accounts.users.gone().collect();
-    Reply::offload_write(move || {
-        gone.into_iter().for_each(|id| spot::remove_home_now(&*homes, id));
-        |_: &mut Site, _: &mut Context<'_>| nothing()
-    })
+fn remove_homes_of_the_gone(site: &mut Site, cx: &mut Context<'_>) -> Reply<Site> {
+    let gone: Vec<i64> = site.accounts.iter().flat_map(|accounts| accounts.users.gone()).collect();
+    spot::remove_homes_later(site, cx, gone);
+    nothing()
 }

@@ -20,12 +20,12 @@
 
 use std::ops::Range;
 
-use memchr::memchr;
+use memchr::{memchr, memrchr};
 
 use crate::http::fault::Fault;
-use crate::http::framing::{Chunks, Decoder, Encoder, Piece};
+use crate::http::framing::{Chunks, Encoder, Piece, take_known};
 use crate::http::headers::is_token_byte;
-use crate::http::request::{BodyLength, HeadLimits, HeaderTable, Request};
+use crate::http::request::{BodyLength, HeadLimits, HeaderTable, Request, check_field_line, check_request_line};
 use crate::http::response::{Response, write_number};
 use crate::http::status::Status;
 
@@ -155,15 +155,10 @@ impl Exchange {
         let read = match &mut self.reading {
             Reading::Head { .. } => self.read_head(input, table, limits),
             Reading::Length(rest) => {
-                let mut decoder = Decoder::Length(*rest);
-                let read = decoder.decode(input);
-                *rest = decoder.remaining().unwrap_or(0);
-                self.read_body(read)
+                let read = take_known(rest, input);
+                Ok(self.read_body(read))
             }
-            Reading::Chunks(chunks) => {
-                let read = chunks.decode(input);
-                self.read_body(read)
-            }
+            Reading::Chunks(chunks) => chunks.decode(input).map(|read| self.read_body(read)),
             Reading::Held | Reading::Closed => Ok((0, Event::Paused)),
         };
         if read.is_err() {
@@ -210,28 +205,31 @@ impl Exchange {
         };
         match read {
             None => Ok((skipped, Event::NeedBytes)),
-            Some((end, request)) => Ok((skipped + end, self.take_head(request))),
+            Some((end, request)) => {
+                let has_begun = end < head.len();
+                Ok((skipped + end, self.take_head(request, has_begun, limits)))
+            }
         }
     }
 
-    fn take_head<'a>(&mut self, request: Request<'a>) -> Event<'a> {
+    fn take_head<'a>(&mut self, request: Request<'a>, has_begun: bool, limits: &HeadLimits) -> Event<'a> {
         self.writing = Writing::Idle;
         self.keeps = request.keeps;
         self.client_closes = !request.keeps;
         self.is_http10 = request.is_http10;
-        self.expects = request.expects;
+        // RFC 9110, section 10.1.1: who has begun to send does not wait any more.
+        self.expects = request.expects && !has_begun;
         self.reading = match request.body {
             BodyLength::None => Reading::Held,
             BodyLength::Known(length) => Reading::Length(length),
-            BodyLength::Chunked => Reading::Chunks(Box::default()),
+            BodyLength::Chunked => Reading::Chunks(Box::new(Chunks::new(limits))),
         };
         Event::Head(request)
     }
 
-    fn read_body<'a>(&mut self, read: Result<(usize, Piece), Fault>) -> Result<(usize, Event<'a>), Fault> {
-        let (used, piece) = read?;
+    fn read_body<'a>(&mut self, (used, piece): (usize, Piece)) -> (usize, Event<'a>) {
         if used > 0 {
-            // RFC 9110, section 10.1.1: who has begun to send does not wait any more.
+            // As in `take_head`.
             self.expects = false;
         }
         let event = match piece {
@@ -242,7 +240,7 @@ impl Exchange {
                 Event::End
             }
         };
-        Ok((used, event))
+        (used, event)
     }
 
     fn body_is_read(&mut self) {
@@ -447,8 +445,8 @@ impl Exchange {
     }
 }
 
-/// Where a head ends, if its end has come. One pass over the line ends, from where the last look ended; a bare LF is refused at
-/// once.
+/// Where a head ends, if its end has come. One pass over the line ends, from where the last look ended. A line that is none is
+/// refused as soon as its end has come, whatever follows.
 #[inline(never)]
 fn find_end(head: &[u8], scanned: &mut u32, has_line: &mut bool, limits: &HeadLimits) -> Result<Option<usize>, Fault> {
     let mut from = *scanned as usize;
@@ -463,8 +461,11 @@ fn find_end(head: &[u8], scanned: &mut u32, has_line: &mut bool, limits: &HeadLi
         if at >= 2 && head[at - 2] == b'\r' {
             return Err(Fault::malformed("a line holds a CR that does not end it"));
         }
-        if *has_line && at >= 2 && head[at - 2] == b'\n' {
-            return Ok(Some(at + 1));
+        let begun = memrchr(b'\n', &head[..at]).map_or(0, |end| end + 1);
+        match &head[begun..at - 1] {
+            [] if *has_line => return Ok(Some(at + 1)),
+            line if *has_line => check_field_line(line)?,
+            line => drop(check_request_line(line)?),
         }
         *has_line = true;
         from = at + 1;

@@ -7,7 +7,7 @@
 use std::mem::MaybeUninit;
 
 use crate::http::fault::Fault;
-use crate::http::headers::{Field, HEADERS_MAX, Headers, as_text, tokens};
+use crate::http::headers::{Field, HEADERS_MAX, Headers, as_text, is_token_byte, tokens};
 use crate::http::host::Authority;
 use crate::http::status::Status;
 
@@ -107,8 +107,8 @@ pub struct HeaderTable<'i> {
     quick: Fields<'i>,
     /// for the close one,
     close: Fields<'i>,
-    /// and for one with more fields than usual, where so many are accepted.
-    more: Vec<MaybeUninit<httparse::Header<'i>>>,
+    /// and for what is rare: more fields than usual, where so many are accepted, or a version to come.
+    more: Vec<httparse::Header<'i>>,
 }
 
 impl HeaderTable<'_> {
@@ -208,23 +208,51 @@ impl<'a> Request<'a> {
     fn parse_lines<'i: 'a>(
         head: &'i [u8],
         close: &'a mut Fields<'i>,
-        more: &'a mut Vec<MaybeUninit<httparse::Header<'i>>>,
+        more: &'a mut Vec<httparse::Header<'i>>,
         limits: &HeadLimits,
     ) -> Result<Request<'a>, Fault> {
-        let mut fields = &mut close[..];
-        if limits.headers > HEADERS_MAX {
-            let lines = memchr::memchr_iter(b'\n', head).count();
-            if lines > HEADERS_MAX {
-                // As large as the head that has been let in, and gone with it.
-                more.resize_with(lines, MaybeUninit::uninit);
-                fields = more;
-            }
+        if let Some((line, fields)) = memchr::memmem::find(head, b"\r\n").map(|end| (&head[..end], &head[end + 2..]))
+            && matches!(line, [.., b'/', b'1', b'.', b'2'..=b'9'])
+        {
+            return Request::parse_later_minor(line, fields, more, limits);
         }
         let mut parsed = httparse::Request::new(&mut []);
-        match httparse::ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, head, fields) {
+        let read = if limits.headers > HEADERS_MAX && memchr::memchr_iter(b'\n', head).count() > HEADERS_MAX {
+            parsed.headers = room_for_lines(head, more);
+            parsed.parse(head)
+        } else {
+            httparse::ParserConfig::default().parse_request_with_uninit_headers(&mut parsed, head, close)
+        };
+        match read {
             Ok(httparse::Status::Complete(length)) if length == head.len() => Request::judge(parsed, limits),
-            Ok(_) => Err(Fault::malformed("the head ends before its empty line")),
-            Err(error) => Err(refusal(head, error)),
+            Ok(_) => Err(Fault::malformed(CUT_SHORT)),
+            Err(error) => Err(refusal(error)),
+        }
+    }
+
+    /// Reads a head of HTTP/1.2 to 1.9 as one of 1.1, the highest minor version spoken here (RFC 9110, section 2.5). httparse
+    /// knows no such version, so its eyes are kept from the request line.
+    #[cold]
+    fn parse_later_minor<'i: 'a>(
+        line: &'i [u8],
+        fields: &'i [u8],
+        more: &'a mut Vec<httparse::Header<'i>>,
+        limits: &HeadLimits,
+    ) -> Result<Request<'a>, Fault> {
+        let (method, target) = check_request_line(line)?;
+        match httparse::parse_headers(fields, room_for_lines(fields, more)) {
+            Ok(httparse::Status::Complete((length, found))) if length == fields.len() => {
+                let count = found.len();
+                let parsed = httparse::Request {
+                    method: Some(method),
+                    path: Some(target),
+                    version: Some(1),
+                    headers: &mut more[..count],
+                };
+                Request::judge(parsed, limits)
+            }
+            Ok(_) => Err(Fault::malformed(CUT_SHORT)),
+            Err(error) => Err(refusal(error)),
         }
     }
 
@@ -311,30 +339,68 @@ fn too_many_fields() -> Fault {
     Fault::fatal(Status::HEADER_FIELDS_TOO_LARGE, "headers_too_large", "the head has more fields than are accepted")
 }
 
+/// Room for as many fields as a head has lines: as large as the head that has been let in, and gone with it.
+fn room_for_lines<'a, 'i>(head: &[u8], more: &'a mut Vec<httparse::Header<'i>>) -> &'a mut [httparse::Header<'i>] {
+    more.resize(memchr::memchr_iter(b'\n', head).count(), httparse::EMPTY_HEADER);
+    more
+}
+
+const NO_REQUEST: &str = "this is not an HTTP/1.1 request";
+const NO_TARGET: &str = "the target holds a byte that must be percent-encoded";
+const NO_NAME: &str = "a header field has no valid name";
+const NO_VALUE: &str = "a header field has no valid value";
+const CUT_SHORT: &str = "the head ends before its empty line";
+
 /// What httparse's word means to the client.
 #[cold]
-fn refusal(head: &[u8], error: httparse::Error) -> Fault {
+fn refusal(error: httparse::Error) -> Fault {
     match error {
         httparse::Error::TooManyHeaders => too_many_fields(),
-        httparse::Error::Version if is_other_version(head) => Fault::fatal(
-            Status::VERSION_NOT_SUPPORTED,
-            "version_not_supported",
-            "HTTP/1.1 and HTTP/1.0 are spoken here",
-        ),
-        httparse::Error::HeaderName => Fault::malformed("a header field has no valid name"),
-        httparse::Error::HeaderValue => Fault::malformed("a header field has no valid value"),
-        _ => Fault::malformed("this is not an HTTP/1.1 request"),
+        httparse::Error::HeaderName => Fault::malformed(NO_NAME),
+        httparse::Error::HeaderValue => Fault::malformed(NO_VALUE),
+        _ => Fault::malformed(NO_REQUEST),
     }
 }
 
-/// Whether the first line ends with a well-formed version (RFC 9112, section 2.3), if one we do not speak.
-fn is_other_version(head: &[u8]) -> bool {
-    let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
-    let version = line.rsplit(|&byte| byte == b' ').next().unwrap_or_default();
-    let parts = line.split(|&byte| byte == b' ').count();
-    parts == 3
-        && matches!(version, [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
-            if major.is_ascii_digit() && minor.is_ascii_digit())
+/// The method and the target of a request line, without its line end, if it is one by its form: three words between single
+/// spaces, the last a version of HTTP/1 (RFC 9112, sections 2.3 and 3). So a line that is none is refused when it has come, not
+/// when the head is whole, which it may never be: an HTTP/0.9 request has but this line.
+pub(super) fn check_request_line(line: &[u8]) -> Result<(&str, &str), Fault> {
+    let malformed = || Fault::malformed(NO_REQUEST);
+    let mut words = line.splitn(3, |&byte| byte == b' ');
+    let (Some(method), Some(target), Some(version)) = (words.next(), words.next(), words.next()) else {
+        return Err(malformed());
+    };
+    if method.is_empty() || !method.iter().all(|&byte| is_token_byte(byte)) || target.is_empty() {
+        return Err(malformed());
+    }
+    match version {
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'0'..=b'9'] => {}
+        [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
+            let detail = "HTTP/1.1 and HTTP/1.0 are spoken here";
+            return Err(Fault::fatal(Status::VERSION_NOT_SUPPORTED, "version_not_supported", detail));
+        }
+        _ => return Err(malformed()),
+    }
+    if target.iter().any(|&byte| TARGET[usize::from(byte)] & FORBIDDEN != 0) {
+        return Err(Fault::malformed(NO_TARGET));
+    }
+    match (std::str::from_utf8(method), std::str::from_utf8(target)) {
+        (Ok(method), Ok(target)) => Ok((method, target)),
+        _ => Err(malformed()),
+    }
+}
+
+/// Whether a line of a head, without its line end, is a header field by its form (RFC 9112, section 5; RFC 9110, section 5.5).
+/// One that is folded begins with white space, and is none.
+pub(super) fn check_field_line(line: &[u8]) -> Result<(), Fault> {
+    match line.iter().position(|&byte| !is_token_byte(byte)) {
+        Some(at) if at > 0 && line[at] == b':' => {
+            let is_visible = |&byte: &u8| byte == b'\t' || (byte >= b' ' && byte != 0x7f);
+            if line[at..].iter().all(is_visible) { Ok(()) } else { Err(Fault::malformed(NO_VALUE)) }
+        }
+        _ => Err(Fault::malformed(NO_NAME)),
+    }
 }
 
 /// RFC 9112, section 6.3, with its choices made: a message that has both a length and a transfer coding is refused, and a
@@ -355,10 +421,13 @@ fn body_length(headers: &Headers<'_>, is_http10: bool) -> Result<BodyLength, Fau
             return Ok(BodyLength::Chunked);
         }
         // RFC 9112, section 6.1: a final coding other than chunked leaves the length unknown, which is 400; a coding we do not
-        // know before a final chunked is 501.
-        let last = tokens(coding).last().unwrap_or_default();
-        let count = tokens(coding).filter(|token| token.eq_ignore_ascii_case(b"chunked")).count();
-        if last.eq_ignore_ascii_case(b"chunked") && count == 1 {
+        // know before a final chunked is 501. An empty member is no coding to some and an unknown one to others.
+        let codings = || coding.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+        if codings().any(<[u8]>::is_empty) {
+            return Err(Fault::malformed("Transfer-Encoding has an empty member"));
+        }
+        let is_chunked = |coding: &&[u8]| coding.eq_ignore_ascii_case(b"chunked");
+        if codings().next_back().as_ref().is_some_and(is_chunked) && codings().filter(is_chunked).count() == 1 {
             return Err(Fault::fatal(
                 Status::NOT_IMPLEMENTED,
                 "coding_not_implemented",
@@ -390,7 +459,7 @@ type Target<'a> = (Option<&'a [u8]>, &'a str, Option<&'a str>);
 fn split_target<'a>(method_text: &str, method: Method, target: &'a str) -> Result<Target<'a>, Fault> {
     let seen = target.bytes().fold(0, |seen, byte| seen | TARGET[usize::from(byte)]);
     if seen & FORBIDDEN != 0 {
-        return Err(Fault::malformed("the target holds a byte that must be percent-encoded"));
+        return Err(Fault::malformed(NO_TARGET));
     }
     if target.starts_with('/') {
         let (path, query) = if seen & QUESTION == 0 { (target, None) } else { split_query(target) };

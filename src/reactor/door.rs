@@ -17,6 +17,11 @@ use crate::reactor::wheel::Tick;
 const REST_MS: u64 = 500;
 const FULL_REST_MS: u64 = 100;
 
+/// So many descriptors are kept for files when the system has no more of them, by letting in so many fewer, for so long. Then it
+/// is tried again.
+const DESCRIPTORS_KEPT: usize = 8;
+const SHORTAGE_MS: u64 = 10_000;
+
 /// The most idle connections closed at once to make room. It begins with one and doubles while newcomers keep coming.
 const EVICTIONS_MAX: usize = 256;
 
@@ -27,13 +32,18 @@ pub(super) struct Door {
     /// Until when the listener rests.
     pub rests_until: Moment,
     evictions: usize,
+    /// How many connections there are descriptors for, as far as was found out,
+    fits: usize,
+    /// and until when that counts.
+    short_until: Moment,
     /// Connections of each address, where they are limited.
     addresses: HashMap<IpAddr, u32>,
 }
 
 impl Door {
     pub(super) fn new(now: Moment) -> Door {
-        Door { incoming: true, rests_until: now, evictions: 1, addresses: HashMap::new() }
+        let addresses = HashMap::new();
+        Door { incoming: true, rests_until: now, evictions: 1, fits: usize::MAX, short_until: now, addresses }
     }
 
     /// Whether newcomers would be taken now.
@@ -50,7 +60,8 @@ impl Door {
         let begun = slots.yard.now;
         let mut accepted = 0;
         while self.may_accept(begun) {
-            if slots.slab.len() >= slots.marks.connections_max {
+            let fits = if begun < self.short_until { self.fits } else { usize::MAX };
+            if slots.slab.len() >= slots.marks.connections_max.min(fits) {
                 // Whoever has left already makes room at the end of this turn.
                 if slots.dead.is_empty() {
                     self.make_room(slots);
@@ -66,6 +77,10 @@ impl Door {
                 Err(error) => {
                     log::warn!("the listener rests: {error}");
                     slots.yard.counts.rests += 1;
+                    // With every descriptor taken by a connection, no file could be opened for any of them.
+                    let open = slots.slab.len();
+                    self.fits = open.saturating_sub(DESCRIPTORS_KEPT).max(open / 2).max(1);
+                    self.short_until = begun.plus(SHORTAGE_MS);
                     self.evict(slots);
                     self.rests_until = begun.plus(REST_MS);
                 }
@@ -125,8 +140,8 @@ impl Door {
         }
     }
 
-    /// Every place is taken and someone waits: idle connections go, the longest idle first. If nobody is idle, the listener
-    /// rests and newcomers wait in the kernel.
+    /// Every place is taken and someone waits: connections go that nobody would miss. If there is none, the listener rests and
+    /// newcomers wait in the kernel.
     fn make_room<P, S>(&mut self, slots: &mut Slots<P, S>)
     where
         P: Protocol,
@@ -135,30 +150,34 @@ impl Door {
         if self.evict(slots) == 0 {
             slots.yard.counts.rests += 1;
             self.rests_until = slots.yard.now.plus(FULL_REST_MS);
+            // If it is for want of descriptors that someone waits, there may be some by then: nobody here will give one back.
+            self.short_until = slots.yard.now;
         }
     }
 
-    /// Closes some idle connections; says how many. Who has been idle longest has the earliest deadline.
+    /// Closes some connections that are idle, or linger behind their last answer; says how many. Who would go first anyway goes
+    /// first: those who linger have little time left as a rule, and of those who are idle the longest idle has the least.
     fn evict<P, S>(&mut self, slots: &mut Slots<P, S>) -> usize
     where
         P: Protocol,
         S: System<Brought<P::Done>, P::Entry>,
     {
-        let mut idle: Vec<(Tick, u32)> = Vec::new();
+        let mut unmissed: Vec<(Tick, u32)> = Vec::new();
         for (index, slot) in &slots.slab {
             if slot.io.flags & (flag::DEAD | flag::AWAKE) == 0
                 && slot.io.inbox.is_none()
                 && slot.io.outbox.is_none()
-                && slot.protocol.is_idle()
+                && (slot.protocol.is_idle()
+                    || slot.protocol.only_lingers(slot.io.deadline.moment().since(slots.yard.now)))
             {
-                idle.push((slot.io.deadline, index as u32));
+                unmissed.push((slot.io.deadline, index as u32));
             }
         }
-        let count = idle.len().min(self.evictions);
-        if count > 0 && count < idle.len() {
-            idle.select_nth_unstable(count - 1);
+        let count = unmissed.len().min(self.evictions);
+        if count > 0 && count < unmissed.len() {
+            unmissed.select_nth_unstable(count - 1);
         }
-        for &(_, index) in &idle[..count] {
+        for &(_, index) in &unmissed[..count] {
             slots.kill(index);
         }
         slots.yard.counts.evicted += count as u64;

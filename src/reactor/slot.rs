@@ -107,6 +107,10 @@ pub trait Protocol: Sized {
 
     /// Whether the connection is between requests and could be closed without losing anything.
     fn is_idle(&self) -> bool;
+
+    /// Whether the last has been said, and the connection is only kept for a client that has been silent for a moment. It would be
+    /// closed in `left_ms` anyway.
+    fn only_lingers(&self, left_ms: u64) -> bool;
 }
 
 /// Limits of the loop itself.

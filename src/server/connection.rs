@@ -10,7 +10,7 @@ use crate::http::websocket::CloseCode;
 use crate::reactor::slot::{Port, Protocol, Yard};
 use crate::reactor::system::{Entrance, Key, Lane, Peer, Signal, Verdict};
 use crate::server::access::Line;
-use crate::server::connection::answer::LINGER_SILENCE_MS;
+use crate::server::connection::answer::{LINGER_SENDING_MS, LINGER_SILENCE_MS};
 use crate::server::connection::state::{
     Asked, DESK_HIGH, Phase, Work, context, done_there, drop_there, follow_orphan, too_large, too_slow,
 };
@@ -48,6 +48,7 @@ impl<S: State> Connection<S> {
         {
             self.cors = u8::try_from(at + 1).unwrap_or(0);
         }
+        self.stamp = house.stamp_of(request);
         let mut cx = context(port.yard, self.peer);
         let reply = house.answer(request, &mut cx);
         let ip = cx.peer.ip;
@@ -86,6 +87,7 @@ impl<S: State> Protocol for Connection<S> {
             is_in_head: false,
             wants_page: false,
             cors: 0,
+            stamp: 0,
         }
     }
 
@@ -327,6 +329,8 @@ impl<S: State> Protocol for Connection<S> {
     fn on_deadline(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
         match &self.phase {
             Phase::Head if self.is_in_head => self.reject(&too_slow(), b"", house, port),
+            // The rest of a body that is thrown away does not come, and its client may not have read its answer.
+            Phase::Head if self.exchange.has_body() => self.linger(port),
             Phase::Head | Phase::Lingering(_) => port.close(),
             Phase::Busy(busy) => match busy.work {
                 Work::Wait { until, .. } => self.wake(port.now() >= until, house, port),
@@ -458,5 +462,9 @@ impl<S: State> Protocol for Connection<S> {
 
     fn is_idle(&self) -> bool {
         matches!(self.phase, Phase::Head) && self.exchange.is_between() && !self.is_in_head
+    }
+
+    fn only_lingers(&self, left_ms: u64) -> bool {
+        matches!(self.phase, Phase::Lingering(_)) && left_ms <= LINGER_SILENCE_MS - LINGER_SENDING_MS
     }
 }

@@ -102,6 +102,16 @@ pub type Reload<S> = Arc<dyn Fn() -> Change<S> + Send + Sync>;
 /// for a helper.
 pub type Alarm<S> = fn(&mut S, &mut Context<'_>) -> Option<(Lane, Task<S>)>;
 
+/// What every answer at a place says, and below it, whoever gives it: a handler, the router, the connection itself.
+pub struct Stamp {
+    /// The place, as a path without the server's prefix.
+    pub place: String,
+    /// The field.
+    pub name: &'static str,
+    /// Its value.
+    pub value: &'static str,
+}
+
 const RESOURCE_POLICY: &[u8] = b"Cross-Origin-Resource-Policy: same-origin\r\n";
 
 /// What all connections share.
@@ -118,6 +128,8 @@ pub struct House<S: State> {
     pub layers: Vec<Layer<S>>,
     /// Parts that are asked when a time has come.
     pub alarms: Vec<Alarm<S>>,
+    /// What all answers at some places say.
+    pub stamps: Vec<Stamp>,
     /// How answers come from other threads.
     pub mail: Option<Arc<dyn Mail>>,
     /// The bodies that are being received.
@@ -143,6 +155,7 @@ impl<S: State> House<S> {
             built_in,
             layers,
             alarms,
+            stamps: Vec::new(),
             mail,
             bodies: Bodies::default(),
             access,
@@ -176,6 +189,30 @@ impl<S: State> House<S> {
             Some(painter) => problem::answer_with(fault, Some(painter(fault, &self.rules.prefix).into())),
             None => problem::answer(fault, wants_page),
         }
+    }
+
+    /// Which stamp the answers to a request bear, counted from one; zero for none.
+    #[inline]
+    pub fn stamp_of(&self, request: &Request<'_>) -> u8 {
+        if self.stamps.is_empty() {
+            return 0;
+        }
+        let Some(path) = request.path.strip_prefix(self.rules.prefix.as_str()) else { return 0 };
+        let is_there = |stamp: &Stamp| {
+            path.strip_prefix(stamp.place.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+        };
+        self.stamps.iter().position(is_there).and_then(|at| u8::try_from(at + 1).ok()).unwrap_or(0)
+    }
+
+    /// An answer with that stamp.
+    #[cold]
+    pub fn stamped(&self, stamp: u8, mut response: Response) -> Response {
+        if let Some(stamp) = self.stamps.get(usize::from(stamp).wrapping_sub(1))
+            && !response.has(stamp.name)
+        {
+            response.add_header(stamp.name, stamp.value);
+        }
+        response
     }
 
     /// What a connection may do after its answer.

@@ -10,7 +10,7 @@ use crate::reactor::slot::{Brought, Marks};
 use crate::reactor::system::System;
 use crate::server::connection::{Connection, Done};
 use crate::server::context::{Call, Context};
-use crate::server::house::{Alarm, House, Rules};
+use crate::server::house::{Alarm, House, Rules, Stamp};
 use crate::server::later::Mail;
 use crate::server::layer::{Layer, Next};
 use crate::server::reply::{Handler, Hub, Reply, State, Topic};
@@ -42,6 +42,7 @@ pub struct Server<S: State> {
     built_in: Router<S>,
     layers: Vec<Layer<S>>,
     alarms: Vec<Alarm<S>>,
+    stamps: Vec<Stamp>,
     hub: Hub,
 }
 
@@ -49,7 +50,7 @@ impl<S: State> Server<S> {
     /// A server without routes, and the topics its state knows of.
     pub fn new(state: S, hub: Hub) -> Server<S> {
         let (router, built_in) = (Router::default(), Router::default());
-        Server { state, router, built_in, layers: Vec::new(), alarms: Vec::new(), hub }
+        Server { state, router, built_in, layers: Vec::new(), alarms: Vec::new(), stamps: Vec::new(), hub }
     }
 
     /// Adds a route: a path whose segments may be `:name` (any one segment) or, as the last, `*name` (all that follows).
@@ -126,6 +127,11 @@ impl<S: State> Server<S> {
         self.alarms.push(alarm);
     }
 
+    /// Has every answer at a place and below it say this, whoever gives it.
+    pub fn add_stamp(&mut self, stamp: Stamp) {
+        self.stamps.push(stamp);
+    }
+
     /// Every route: method and pattern, the program's own first; a built-in one that never gets to answer is left out.
     pub fn routes(&self) -> Vec<(Method, String)> {
         let mut routes: Vec<_> = self.router.routes().collect();
@@ -162,6 +168,7 @@ impl<S: State> Server<S> {
         house.built_in = self.built_in;
         house.layers = self.layers;
         house.alarms = self.alarms;
+        house.stamps = self.stamps;
         house.mail = mail;
         Reactor::new(world, house, marks, self.hub)
     }

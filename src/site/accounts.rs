@@ -242,8 +242,8 @@ pub fn delete(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context
         let owner = user.clone();
         check_own(site, cx, &owner, back, password, move |site, checked, back, cx| {
             let change = Change::Delete { account: user.id, checked: Some(checked) };
-            keep(site, cx, change, move |site, kept, _| match kept {
-                Some(_) => remove_home(site, user.id, move |site, _| {
+            keep(site, cx, change, move |site, kept, cx| match kept {
+                Some(_) => remove_home(site, cx, user.id, move |site, _| {
                     let answer = back.done(site, "/", Status::OK, &json!({"status": "success"}));
                     answer.header("Set-Cookie", &cookie::clear(site.house_prefix(), back.is_secure())).into()
                 }),

@@ -93,8 +93,8 @@ fn set(
 
 fn delete(site: &mut Site, cx: &mut Context<'_>, account: i64, name: String, back: Back) -> Reply<Site> {
     let change = Change::Delete { account, checked: None };
-    keep(site, cx, change, move |site, kept, _| match kept {
-        Some(_) => remove_home(site, account, move |site, _| {
+    keep(site, cx, change, move |site, kept, cx| match kept {
+        Some(_) => remove_home(site, cx, account, move |site, _| {
             back.told(site, &json!({"status": "success", "deleted": name})).into()
         }),
         None => back.refuse(site, Fault::not_found()),

@@ -30,6 +30,7 @@ use crate::site::spot::{Actor, Area, Spot, keep, locked, owner_name, when_known}
 use crate::site::state::{Site, disk_fault};
 use crate::site::upload::{read_name, read_on_conflict, refuse_coding};
 use crate::site::variant::precondition_failed;
+use crate::site::way::Unplaced;
 use crate::store::archive::Walk;
 use crate::store::disk::{FileFacts, Kind};
 use crate::store::locks::Place;
@@ -115,7 +116,10 @@ impl Change {
         then: impl FnOnce(&mut Site, Change) -> Reply<Site> + Send + 'static,
     ) -> Reply<Site> {
         let places = [self.from.area.place(&self.from.path)].into_iter().chain(others).collect();
-        when_known(site, cx, move |site, cx| locked(site, cx, places, move |site, _| then(site, self)))
+        when_known(site, cx, move |site, cx| {
+            let actor = self.asker.actor.clone();
+            locked(site, cx, &actor, places, move |site, _| then(site, self))
+        })
     }
 
     fn remove(self, site: &mut Site, cx: &mut Context<'_>) -> Reply<Site> {
@@ -183,7 +187,7 @@ impl Change {
                 let area = renaming.there.area;
                 move |site: &mut Site, cx: &mut Context<'_>| match moved {
                     Ok(moved) => change.renamed(site, cx, area, moved),
-                    Err(fault) => fault.into(),
+                    Err(unplaced) => unplaced.refuse(site, cx, &area, &change.asker.actor),
                 }
             })
         }))
@@ -242,7 +246,7 @@ struct Moved {
 
 impl Renaming {
     /// Does it. Blocks.
-    fn run(&self, change: &Change) -> Result<Moved, Fault> {
+    fn run(&self, change: &Change) -> Result<Moved, Unplaced> {
         let here = &change.store;
         let facts = change.look()?;
         self.right.clone()?;
@@ -251,13 +255,13 @@ impl Renaming {
             let walk = Walk::new(Arc::clone(&here.disk), from.clone(), false);
             let mut files = walk.into_iter().flatten().filter(|(_, item)| item.facts.kind == Kind::File);
             if files.any(|(path, _)| !known.contains(path.as_str())) {
-                return Err(not_owner());
+                return Err(not_owner().into());
             }
         }
         let is_elsewhere = here.area != self.there.area;
         let stays = !is_elsewhere && from == to;
         if !is_elsewhere && !stays && to.strip(from.as_str()).is_some() {
-            return Err(bad_name("nothing can be moved into itself"));
+            return Err(bad_name("nothing can be moved into itself").into());
         }
         if facts.kind == Kind::Folder {
             check_depth(here, from, to)?;
@@ -271,15 +275,16 @@ impl Renaming {
             OnConflict::Overwrite if !stays => self.right_there.clone().map(|()| OnConflict::Overwrite)?,
             other => other,
         };
-        let folders = self.there.make_way(to)?;
-        let moved = if is_elsewhere {
-            self.move_across(here, from, &facts, on_conflict)?
-        } else {
-            tree::rename(&*here.disk, from, to, on_conflict)
-        };
-        let (path, facts) = moved.map_err(|error| match error.kind() {
-            io::ErrorKind::AlreadyExists | io::ErrorKind::IsADirectory => self.there.fault(&error, to),
-            _ => disk_fault(&error, "move a file"),
+        let ((path, facts), folders) = self.there.place_at(to, || {
+            let moved = if is_elsewhere {
+                self.move_across(here, from, &facts, on_conflict)?
+            } else {
+                tree::rename(&*here.disk, from, to, on_conflict)
+            };
+            moved.map_err(|error| match error.kind() {
+                io::ErrorKind::AlreadyExists | io::ErrorKind::IsADirectory => self.there.fault(&error, to),
+                _ => disk_fault(&error, "move a file"),
+            })
         })?;
         let below = if is_elsewhere && facts.kind == Kind::Folder && self.there.area.is_shared() {
             let walk = Walk::new(Arc::clone(&self.there.disk), path.clone(), false);
@@ -419,7 +424,7 @@ impl Change {
                     let Change { from, asker, .. } = change;
                     let folders = match made {
                         Ok(folders) => folders,
-                        Err(fault) => return fault.into(),
+                        Err(unplaced) => return unplaced.refuse(site, cx, &from.area, &asker.actor),
                     };
                     log::info!("made the folder {}, for {}", shown(from.show().as_str()), asker.ip);
                     let changes = changes_of(site, &[], folders, asker.actor.as_owner());
@@ -435,10 +440,10 @@ impl Change {
         })
     }
 
-    fn make_folder(&self) -> Result<Vec<RelPath<'static>>, Fault> {
+    fn make_folder(&self) -> Result<Vec<RelPath<'static>>, Unplaced> {
         let path = &self.from.path;
-        let mut folders = self.store.make_way(path)?;
-        self.store.disk.make_folder(path).map_err(|error| self.store.fault(&error, path))?;
+        let make = || self.store.disk.make_folder(path).map_err(|error| self.store.fault(&error, path));
+        let ((), mut folders) = self.store.place_at(path, make)?;
         folders.push(path.clone());
         Ok(folders)
     }

@@ -509,6 +509,11 @@ fn wrong_token(site: &mut Site, cx: &Context<'_>) -> Fault {
     }
     site.tallies.failed_sign_ins += 1;
     tell_failure("-", cx.peer.ip, "token");
+    invalid_token()
+}
+
+/// 401 for a token that is nobody's, or nobody's any more.
+pub fn invalid_token() -> Fault {
     Fault::new(Status::UNAUTHORIZED, "invalid_token", "the credentials are not valid")
 }
 

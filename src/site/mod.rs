@@ -112,6 +112,8 @@ pub mod upkeep;
 #[cfg(feature = "files")]
 pub mod upload;
 pub mod variant;
+#[cfg(feature = "files")]
+pub mod way;
 
 #[cfg(feature = "accounts")]
 use Action::{Account, Admin, Enter, Identity};
@@ -151,7 +153,10 @@ fn mount(server: &mut Server<Site>) -> Result<(), BadPattern> {
     site.chimes.push(people::release);
     #[cfg(feature = "files")]
     if has_files {
+        site.chimes.push(spot::let_in);
+        server.add_stamp(resume::stamp(""));
         server.add_alarm(resume::look_around);
+        server.add_alarm(spot::remove_doomed);
     }
     let put: &mut Table<'_> = &mut |method, pattern, handler| server.add_handler(method, pattern, handler);
     system(put)?;
@@ -205,7 +210,6 @@ pub fn files(put: &mut Table<'_>) -> Result<(), BadPattern> {
     route_for(put, Post, "/rename", SharedWrite, plain::form(changes::rename))?;
     route_for(put, Post, "/remove", SharedWrite, plain::form(changes::remove))?;
     route_for(put, Post, "/dirs", SharedWrite, plain::form(changes::make_folder))?;
-    let put: &mut Table<'_> = &mut |method, pattern, handler| put(method, pattern, resume::as_tus(handler));
     route(put, Options, "/tus", Open, resume::options)?;
     route_for(put, Post, "/tus", SharedWrite, resume::create)?;
     route(put, Options, "/tus/:id", Open, resume::options)?;

@@ -18,6 +18,7 @@ use crate::server::reply::Reply;
 use crate::site::kept::KeptHeaders;
 use crate::site::shelved::{Looker, Page, Shelved, Weight};
 use crate::site::state::{Site, disk_fault};
+use crate::store::disk::is_shortage;
 use crate::store::shelf::{Look, Shelf};
 
 /// Answers a path below the place of a folder; `at` tells which of the site's folders it is.
@@ -113,10 +114,12 @@ fn fetch(site: &mut Site, at: usize, call: &Call<'_>, known: Option<Shelved>, cx
     let (ask, key, path, disk) = (KeptAsk::of(call), key.into_owned(), path.into_owned(), www.disk.clone());
     let era = www.shelf.era();
     Reply::offload(move || {
-        let found = look.find(disk.as_deref(), has_built_in, &path, is_folder, known);
-        move |site: &mut Site, cx: &mut Context<'_>| match found {
-            Err(error) => disk_fault(&error, "read a page").into(),
-            Ok((page, weight)) => {
+        let found = look.find(disk.as_deref(), has_built_in, &path, is_folder, known.clone());
+        move |site: &mut Site, cx: &mut Context<'_>| match (found, known) {
+            // It cannot be looked at now; as it was a moment ago it can still be had.
+            (Err(error), Some(known)) if is_shortage(&error) => ask.present(&known),
+            (Err(error), _) => disk_fault(&error, "read a page").into(),
+            (Ok((page, weight)), _) => {
                 if let Some(www) = site.www.get_mut(at).filter(|www| www.shelf.era() == era) {
                     shelve(&mut www.shelf, &key, &page, weight, cx);
                 }

@@ -15,10 +15,11 @@ use crate::site::changes::{check_conditions, is_folder, look};
 use crate::site::files::{bad_name, describe, etag, files, note_stored, target, url};
 use crate::site::gate::{Principal, rights_of};
 use crate::site::kept::KeptHeaders;
-use crate::site::receive::{Allowance, FileSink, Room, Store, Stored, allowance_place, changes_of};
+use crate::site::receive::{Allowance, FileSink, Room, Store, Stored, Whole, allowance_place, changes_of};
 use crate::site::spot::{Actor, Area, early_right, keep, locked, owner_name, when_known};
 use crate::site::state::Site;
 use crate::site::upload::{body_length, refuse_coding};
+use crate::site::way::Unplaced;
 use crate::store::disk::{Draft, Existing, FileFacts, Kind};
 use crate::store::tree::check_place;
 
@@ -88,38 +89,36 @@ impl Put {
         ip: IpAddr,
     ) -> Result<FileSink, Fault> {
         // Asked now to spare the client the sending, and once more when the file is whole.
-        self.look(right)?;
+        let current = self.look(right)?;
+        let allowance = allowance.map(|allowance| allowance.in_place_of(&self.store, &self.path, current.as_ref()));
         let room = Room::new(&self.store, length, allowance)?;
         let draft = self.store.draft(&self.path, length).map_err(|error| self.store.fault(&error, &self.path))?;
-        Ok(FileSink::new(draft, room, move |site, cx, draft, bytes| {
-            when_known(site, cx, move |site, cx| self.finish(site, cx, (draft, bytes), actor, ip))
+        Ok(FileSink::new(draft, room, move |site, cx, whole| {
+            when_known(site, cx, move |site, cx| self.finish(site, cx, whole, actor, ip))
         }))
     }
 
     /// The file is whole: it takes its place, if it may.
-    fn finish(
-        self,
-        site: &mut Site,
-        cx: &mut Context<'_>,
-        (mut draft, bytes): (Box<dyn Draft>, u64),
-        actor: Actor,
-        ip: IpAddr,
-    ) -> Reply<Site> {
+    fn finish(self, site: &mut Site, cx: &mut Context<'_>, mut whole: Whole, actor: Actor, ip: IpAddr) -> Reply<Site> {
         let place = self.store.area.place(&self.path);
         let places = [place].into_iter().chain(allowance_place(site, &actor)).collect();
-        locked(site, cx, places, move |site, _| {
+        locked(site, cx, &actor.clone(), places, move |site, _| {
             let right = actor.may_change(site, &self.store.area, &self.path);
             let allowance = Allowance::of(site, &actor);
             Reply::offload_write(move || {
-                let fits = allowance.map_or(Ok(()), |allowance| allowance.check(bytes));
-                let placed = fits.and_then(|()| self.place(&mut *draft, &right));
-                drop(draft);
+                let fits = |allowance: Allowance| {
+                    let current = look(&self.store, &self.path)?;
+                    allowance.in_place_of(&self.store, &self.path, current.as_ref()).check(whole.bytes)
+                };
+                let fits = allowance.map_or(Ok(()), fits).map_err(Unplaced::from);
+                let placed = fits.and_then(|()| self.place(&mut *whole.draft, &right));
+                drop(whole);
                 move |site: &mut Site, cx: &mut Context<'_>| {
+                    let area = self.store.area.clone();
                     let (stored, folders) = match placed {
                         Ok(placed) => placed,
-                        Err(fault) => return fault.into(),
+                        Err(unplaced) => return unplaced.refuse(site, cx, &area, &actor),
                     };
-                    let area = self.store.area.clone();
                     let changes = changes_of(site, std::slice::from_ref(&stored), folders, actor.as_owner());
                     keep(site, area.is_shared(), changes, cx, move |site, _| {
                         answer_put(site, &area, &stored, ip).into()
@@ -147,19 +146,24 @@ impl Put {
         &self,
         draft: &mut dyn Draft,
         right: &Result<(), Fault>,
-    ) -> Result<(Stored, Vec<RelPath<'static>>), Fault> {
+    ) -> Result<(Stored, Vec<RelPath<'static>>), Unplaced> {
+        let fault = |error: &io::Error| self.store.fault(error, &self.path);
         for _ in 0..LOOKS_MAX {
-            let is_new = self.look(right)?.is_none();
-            let folders = if is_new { self.store.make_way(&self.path)? } else { Vec::new() };
-            let existing = if is_new { Existing::Refuse } else { Existing::Replace };
-            match draft.commit(&self.path, existing) {
-                Ok(facts) => return Ok((Stored { path: self.path.clone(), facts, is_new }, folders)),
-                // Something has just come to stand here from elsewhere.
-                Err(error) if is_new && error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(self.store.fault(&error, &self.path)),
+            if self.look(right)?.is_some() {
+                let facts = draft.commit(&self.path, Existing::Replace).map_err(|error| fault(&error))?;
+                return Ok((Stored { path: self.path.clone(), facts, is_new: false }, Vec::new()));
+            }
+            let (facts, folders) =
+                self.store.place_at(&self.path, || match draft.commit(&self.path, Existing::Refuse) {
+                    // Something has just come to stand here from elsewhere.
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+                    committed => committed.map(Some).map_err(|error| fault(&error)),
+                })?;
+            if let Some(facts) = facts {
+                return Ok((Stored { path: self.path.clone(), facts, is_new: true }, folders));
             }
         }
-        Err(self.store.fault(&io::ErrorKind::AlreadyExists.into(), &self.path))
+        Err(fault(&io::ErrorKind::AlreadyExists.into()).into())
     }
 }
 

@@ -23,7 +23,7 @@ use crate::path::RelPath;
 use crate::site::built;
 use crate::site::listing;
 use crate::site::variant::{Making, Source, Variant};
-use crate::store::disk::{Disk, FileFacts, Item, Opened};
+use crate::store::disk::{Disk, FileFacts, Item, Opened, is_shortage};
 
 /// Files up to this size are kept in memory; larger ones are kept open and sent by the kernel.
 const SMALL: u64 = 32 << 10;
@@ -174,7 +174,7 @@ impl Looker {
             let Ok(sibling) = RelPath::from_plain(&sibling) else { continue };
             match self.pace.open(disk, &sibling) {
                 Ok(opened) => siblings.push((coding, opened)),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Err(error),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock || is_shortage(&error) => return Err(error),
                 Err(_) => {}
             }
         }

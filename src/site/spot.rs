@@ -9,15 +9,16 @@ use crate::http::fault::Fault;
 use crate::http::status::Status;
 use crate::path::RelPath;
 use crate::server::context::Context;
-use crate::server::reply::{Key, Reply, Verdict};
+use crate::server::reply::{Key, Lane, Reply, Step, Task, Verdict};
 use crate::site::books::{self, heed};
-use crate::site::gate::{Action, Principal, Target, Terms, User, authorize, may_change};
+use crate::site::gate::{Action, Principal, Target, Terms, User, authorize, invalid_token, may_change, session_ended};
 use crate::site::state::{Files, LedgerState, Site};
 use crate::store::disk::Disk;
 use crate::store::entry::Entry;
 use crate::store::locks::{Lock, Place};
 use crate::store::owners::{Change, Owner};
 use crate::store::tree;
+use crate::store::users::Credential;
 
 /// A part of the files with a disk of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -150,6 +151,21 @@ impl Actor {
         if area.is_shared() { authorize(&self.who, action, Target::Shared, &terms) } else { Ok(()) }
     }
 
+    /// Whether this one is still let in: a session ends and a token is revoked at once and everywhere, also while something comes.
+    ///
+    /// # Errors
+    /// 401, as somebody would be told who came only now.
+    pub fn is_still_let_in(&self, site: &Site, cx: &Context<'_>) -> Result<(), Fault> {
+        let Some(user) = self.who.user() else { return Ok(()) };
+        match &site.accounts {
+            Some(accounts) if accounts.users.holds(user.via, cx.wall) => Ok(()),
+            _ => Err(match user.via {
+                Credential::Session(_) => session_ended(),
+                Credential::Token(_) => invalid_token(),
+            }),
+        }
+    }
+
     /// Whether this one may read in an area: whatever token it comes with, it is the account that has a home.
     ///
     /// # Errors
@@ -162,10 +178,22 @@ impl Actor {
         Actor { who, rights: self.rights }.may_use(Action::SharedRead, area)
     }
 
+    /// Who that is by now: an admin may have ceased to be one.
+    fn who_now(&self, site: &Site) -> Principal {
+        let account = |id| site.accounts.as_ref().and_then(|accounts| accounts.users.account(id));
+        match &self.who {
+            Principal::User(user) => {
+                let is_admin = user.is_admin && account(user.id).is_none_or(|account| account.is_admin);
+                Principal::User(User { is_admin, ..user.clone() })
+            }
+            who => who.clone(),
+        }
+    }
+
     /// What lies below a path of an area and has an owner; `None` if this one may change what has none, too.
     pub fn known_below(&self, site: &Site, area: &Area, path: &RelPath<'_>) -> Option<HashSet<String>> {
         let files = site.files.as_ref().filter(|_| area.is_shared())?;
-        may_change(&self.who, &self.rights, None).err()?;
+        may_change(&self.who_now(site), &self.rights, None).err()?;
         Some(files.owners.paths_below(path).map(str::to_owned).collect())
     }
 
@@ -175,8 +203,9 @@ impl Actor {
     /// 403 `not_owner`.
     pub fn may_change(&self, site: &Site, area: &Area, path: &RelPath<'_>) -> Result<(), Fault> {
         let Some(files) = site.files.as_ref().filter(|_| area.is_shared()) else { return Ok(()) };
-        may_change(&self.who, &self.rights, files.owners.of(path))?;
-        files.owners.below(path).try_for_each(|owner| may_change(&self.who, &self.rights, Some(owner)))
+        let who = self.who_now(site);
+        may_change(&who, &self.rights, files.owners.of(path))?;
+        files.owners.below(path).try_for_each(|owner| may_change(&who, &self.rights, Some(owner)))
     }
 }
 
@@ -219,11 +248,16 @@ pub fn when_known(
 const LOCKED_MAX_MS: u64 = 30_000;
 const WAITING_MAX: usize = 1024;
 
+/// While somebody waits it is looked so often whether a lock has gone without a word: its holder's work was given up, or broke.
+const LOOK_EVERY_MS: u64 = 250;
+
 /// Goes on when nobody else is changing these places, and lets nobody else do so until what follows has come to its end. All changes
-/// go through here; nobody holds one lock and waits for another.
+/// go through here; nobody holds one lock and waits for another. Whoever was let in when their request came, and is not any more
+/// by now, changes nothing: a body may have taken hours.
 pub fn locked(
     site: &mut Site,
     cx: &mut Context<'_>,
+    actor: &Actor,
     places: Vec<Place>,
     then: impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> + Send + 'static,
 ) -> Reply<Site> {
@@ -231,26 +265,71 @@ pub fn locked(
         // Its home has gone with the account, and does not come back.
         return let_go(then, Fault::not_found());
     }
-    let Some(files) = &mut site.files else { return then(site, cx) };
-    if let Some(lock) = files.locks.take(&places) {
-        let unlock = move |reply, site: &mut Site, cx: &mut Context<'_>| {
-            unlock(site, cx, lock);
-            reply
-        };
-        return then(site, cx).in_the_end(site, cx, Box::new(unlock));
+    if let Err(fault) = actor.is_still_let_in(site, cx) {
+        return let_go(then, fault);
     }
-    // Who has gone cannot be told when the time has come. Nothing was done yet and nothing promised, so they do not wait.
-    if cx.is_over || cx.key == Key::NOBODY || files.locks.waiting() >= WAITING_MAX {
-        let detail = "others are changing what stands there: ask again soon";
-        return let_go(then, Fault::new(Status::SERVICE_UNAVAILABLE, "place_busy", detail).retry_after(1));
+    match take(site, cx, &places) {
+        Taken::Now(lock) => held(site, cx, lock, then),
+        Taken::NotNow => {
+            let detail = "others are changing what stands there: ask again soon";
+            let_go(then, Fault::new(Status::SERVICE_UNAVAILABLE, "place_busy", detail).retry_after(1))
+        }
+        Taken::Later => {
+            let actor = actor.clone();
+            wait(site, cx, places, move |site, cx, places| locked(site, cx, &actor, places, then))
+        }
     }
+}
+
+/// What comes of the wish for a lock.
+enum Taken {
+    /// Here it is; `None` where there is nothing to lock.
+    Now(Option<Lock>),
+    /// Somebody else has it, and can be waited for,
+    Later,
+    /// or cannot.
+    NotNow,
+}
+
+fn take(site: &mut Site, cx: &Context<'_>, places: &[Place]) -> Taken {
+    let Some(files) = &mut site.files else { return Taken::Now(None) };
+    match files.locks.take(places) {
+        Some(lock) => Taken::Now(Some(lock)),
+        // Who has gone cannot be told when the time has come. Nothing was done yet and nothing promised, so they do not wait.
+        None if cx.is_over || cx.key == Key::NOBODY || files.locks.waiting() >= WAITING_MAX => Taken::NotNow,
+        None => Taken::Later,
+    }
+}
+
+fn held(
+    site: &mut Site,
+    cx: &mut Context<'_>,
+    lock: Option<Lock>,
+    then: impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site>,
+) -> Reply<Site> {
+    let unlock = move |reply, site: &mut Site, cx: &mut Context<'_>| {
+        drop(lock);
+        let_in(site, cx);
+        reply
+    };
+    then(site, cx).in_the_end(site, cx, Box::new(unlock))
+}
+
+fn wait(
+    site: &mut Site,
+    cx: &mut Context<'_>,
+    places: Vec<Place>,
+    again: impl FnOnce(&mut Site, &mut Context<'_>, Vec<Place>) -> Reply<Site> + Send + 'static,
+) -> Reply<Site> {
+    let Some(files) = &mut site.files else { return again(site, cx, places) };
     let topic = cx.topic();
     let ticket = files.locks.wait(topic, places.clone());
+    cx.wake_at(cx.now.plus(LOOK_EVERY_MS));
     let again = move |site: &mut Site, cx: &mut Context<'_>| {
         if let Some(topic) = site.files.as_mut().and_then(|files| files.locks.leave(ticket)) {
             cx.retire(topic);
         }
-        locked(site, cx, places, then)
+        again(site, cx, places)
     };
     Reply::Wait { topic, until: cx.now.plus(LOCKED_MAX_MS), outlasts: true, again: Box::new(again) }
 }
@@ -269,13 +348,19 @@ fn is_gone(site: &Site, id: i64) -> bool {
     id > 0 && site.accounts.as_ref().is_some_and(|accounts| accounts.users.account(id).is_none())
 }
 
-/// Whoever waits for these places is told.
-fn unlock(site: &mut Site, cx: &mut Context<'_>, lock: Lock) {
-    drop(lock);
+/// Whoever waits for places that are free is told. A lock that goes with what its holder had in hand, by a panic or because helpers
+/// have too much to do, tells nobody: so it is also looked now and then, as long as somebody waits.
+pub fn let_in(site: &mut Site, cx: &mut Context<'_>) {
     let Some(files) = &mut site.files else { return };
+    if files.locks.waiting() == 0 {
+        return;
+    }
     for topic in files.locks.admit() {
         cx.say(topic, |_, _| {});
         cx.retire(topic);
+    }
+    if files.locks.waiting() > 0 {
+        cx.wake_at(cx.now.plus(LOOK_EVERY_MS));
     }
 }
 
@@ -320,23 +405,89 @@ fn keep_now(
     )
 }
 
-/// Removes the home of an account that is gone, then goes on.
+/// Removes the home of an account that is gone, then goes on. Somebody may just be giving a file its place there: that is waited for,
+/// and what wants to come after finds no home.
 pub fn remove_home(
-    site: &Site,
+    site: &mut Site,
+    cx: &mut Context<'_>,
     id: i64,
     then: impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> + Send + 'static,
 ) -> Reply<Site> {
-    let homes = site.files.as_ref().and_then(|files| files.homes.clone());
-    Reply::offload_write(move || {
-        if let Some(homes) = homes {
-            remove_home_now(&*homes, id);
+    look_for_unfinished(site, cx);
+    let places = home_places(id);
+    match take(site, cx, &places) {
+        Taken::Now(lock) => held(site, cx, lock, move |site, _| {
+            let homes = site.files.as_ref().and_then(|files| files.homes.clone());
+            Reply::offload_write(move || {
+                if let Some(homes) = homes {
+                    remove_home_now(&*homes, id);
+                }
+                then
+            })
+        }),
+        Taken::NotNow => {
+            // The account is gone, and whoever deleted it is told so.
+            remove_homes_later(site, cx, [id]);
+            then(site, cx)
         }
-        then
-    })
+        Taken::Later => wait(site, cx, places, move |site, cx, _| remove_home(site, cx, id, then)),
+    }
 }
 
-/// The same, by a helper.
-pub fn remove_home_now(homes: &dyn Disk, id: i64) {
+/// What an account that is gone has left unfinished goes soon.
+fn look_for_unfinished(site: &mut Site, cx: &mut Context<'_>) {
+    if let Some(files) = &mut site.files {
+        files.partials.look_at = cx.now;
+        cx.wake_at(cx.now);
+    }
+}
+
+fn home_places(id: i64) -> Vec<Place> {
+    let area = Area::Home { id, name: "".into() };
+    vec![area.place(&area.root())]
+}
+
+/// Has homes of accounts that are gone removed as soon as nobody changes anything there.
+pub fn remove_homes_later(site: &mut Site, cx: &mut Context<'_>, ids: impl IntoIterator<Item = i64>) {
+    look_for_unfinished(site, cx);
+    if let Some(files) = site.files.as_mut().filter(|files| files.homes.is_some()) {
+        files.doomed.extend(ids);
+        cx.wake_at(cx.now);
+    }
+}
+
+/// Asked when a time has come: homes that are to be removed are, by a helper.
+pub fn remove_doomed(site: &mut Site, cx: &mut Context<'_>) -> Option<(Lane, Task<Site>)> {
+    let files = site.files.as_mut()?;
+    let homes = files.homes.clone()?;
+    let mut locked = Vec::new();
+    files.doomed.retain(|&id| match files.locks.take(&home_places(id)) {
+        Some(lock) => {
+            locked.push((id, lock));
+            false
+        }
+        None => true,
+    });
+    if !files.doomed.is_empty() {
+        cx.wake_at(cx.now.plus(LOOK_EVERY_MS));
+    }
+    if locked.is_empty() {
+        return None;
+    }
+    let task = move || -> Step<Site> {
+        for (id, _) in &locked {
+            remove_home_now(&*homes, *id);
+        }
+        Box::new(move |site, cx| {
+            drop(locked);
+            let_in(site, cx);
+            Fault::not_found().into()
+        })
+    };
+    Some((Lane::Writes, Box::new(task)))
+}
+
+fn remove_home_now(homes: &dyn Disk, id: i64) {
     let root = Area::Home { id, name: "".into() }.root();
     match tree::remove_all(homes, &root) {
         Ok(()) => log::info!("the home of account {id}, which is gone, was removed"),

@@ -30,7 +30,7 @@ use crate::site::throttle::Throttle;
 #[cfg(feature = "_ledger")]
 use crate::store::accounts;
 use crate::store::digest::Digests;
-use crate::store::disk::Disk;
+use crate::store::disk::{Disk, is_shortage};
 use crate::store::entry::Entry;
 #[cfg(feature = "chat")]
 use crate::store::history::History;
@@ -123,6 +123,8 @@ pub struct Files {
     /// Which places are being changed, so that no other change comes between a look and the deed that relies on it, nor between
     /// a deed and what the ledger keeps of it.
     pub locks: Locks<Topic>,
+    /// Accounts that are gone, and whose homes are still to be removed.
+    pub doomed: Vec<i64>,
     /// For names that nobody chose.
     pub lots: Lots,
     /// Uploads that continue another day.
@@ -145,6 +147,7 @@ impl Files {
             homes: None,
             owners: Owners::default(),
             locks: Locks::default(),
+            doomed: Vec::new(),
             lots: Lots::new(seed),
             partials: Partials::default(),
             digests: Digests::default(),
@@ -479,6 +482,11 @@ pub fn disk_fault(error: &io::Error, doing: &str) -> Fault {
         Kind::ReadOnlyFilesystem => {
             log::error!("cannot {doing}: {error}");
             Fault::new(Status::INTERNAL_SERVER_ERROR, "read_only", "the server's disk takes no changes")
+        }
+        _ if is_shortage(error) => {
+            log::warn!("cannot {doing} now: {error}");
+            Fault::new(Status::SERVICE_UNAVAILABLE, "overloaded", "the server has too much open; try again soon")
+                .retry_after(2)
         }
         _ => {
             log::error!("cannot {doing}: {error}");

@@ -5,7 +5,7 @@ use crate::http::fault::Fault;
 use crate::server::context::Context;
 use crate::server::reply::Reply;
 use crate::site::people::{end_all, keep};
-use crate::site::spot::remove_home_now;
+use crate::site::spot::remove_homes_later;
 use crate::site::state::Site;
 use crate::store::change::Change;
 use crate::store::users::Users;
@@ -20,13 +20,10 @@ pub fn replaced(site: &mut Site, users: Users, cx: &mut Context<'_>) -> Reply<Si
         log::info!("accounts were changed from outside: {} sessions and tokens are not let in any more", ended.len());
     }
     end_all(site, &ended, cx);
-    match site.files.as_ref().and_then(|files| files.homes.clone()) {
-        Some(homes) if !gone.is_empty() => Reply::offload_write(move || {
-            gone.into_iter().for_each(|id| remove_home_now(&*homes, id));
-            |_: &mut Site, _: &mut Context<'_>| nothing()
-        }),
-        _ => nothing(),
+    if !gone.is_empty() {
+        remove_homes_later(site, cx, gone);
     }
+    nothing()
 }
 
 /// Once a minute. What ends by it ends its open streams too.

@@ -27,7 +27,8 @@ use crate::site::receive::{
 };
 use crate::site::spot::{Actor, Area, early_right, keep, locked, owner_name, private_area, when_known};
 use crate::site::state::{Lots, Site};
-use crate::store::disk::{Draft, Existing};
+use crate::site::way::Unplaced;
+use crate::store::disk::{Draft, Existing, FileFacts};
 use crate::store::locks::Place;
 use crate::store::tree::{OnConflict, check_name, check_place, generated_name};
 
@@ -202,7 +203,7 @@ fn take_json(site: &mut Site, ask: Ask, sender: Sender) -> Result<Reply<Site>, F
             };
             let places = names.iter().map(|path| place(&area, path, on_conflict));
             let places = places.chain(allowance_place(site, &sender.actor)).collect();
-            locked(site, cx, places, move |site, _| {
+            locked(site, cx, &sender.actor.clone(), places, move |site, _| {
                 let allowance = Allowance::of(site, &sender.actor);
                 let right = name.as_ref().map_or(Ok(()), |path| sender.actor.may_change(site, &area, path));
                 Reply::offload_write(move || {
@@ -238,16 +239,17 @@ fn store_json(
     allowance: Option<Allowance>,
     right: &Result<(), Fault>,
 ) -> Result<Stored, Fault> {
-    check_right(store, path, on_conflict, right)?;
+    let current = check_right(store, path, on_conflict, right)?;
+    let allowance = allowance.map(|allowance| allowance.in_place_of(store, path, current.as_ref()));
     let mut draft = fill(store, body, allowance)?;
-    store.make_way(path)?;
-    store.commit(&mut *draft, path, on_conflict, right)
+    let placed = store.place_at(path, || store.commit(&mut *draft, path, on_conflict, right));
+    placed.map(|(stored, _)| stored).map_err(Unplaced::into_fault)
 }
 
 /// A file of these bytes that has no name yet.
 fn fill(store: &Store, body: &[u8], allowance: Option<Allowance>) -> Result<Box<dyn Draft>, Fault> {
     let length = Some(body.len() as u64);
-    Room::new(store, length, allowance)?;
+    let _room = Room::new(store, length, allowance)?;
     let root = store.area.root();
     let filled = store.draft(&root, length).and_then(|mut draft| draft.write(body).map(|()| draft));
     filled.map_err(|error| store.fault(&error, &root))
@@ -261,27 +263,29 @@ fn store_unnamed(
 ) -> Result<Stored, Fault> {
     let mut draft = fill(store, body, allowance)?;
     for path in names {
-        store.make_way(path)?;
-        match draft.commit(path, Existing::Refuse) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(error) => return Err(store.fault(&error, path)),
-            Ok(facts) => return Ok(Stored { path: path.clone(), facts, is_new: true }),
+        let placed = store.place_at(path, || match draft.commit(path, Existing::Refuse) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
+            committed => committed.map(Some).map_err(|error| store.fault(&error, path)),
+        });
+        if let (Some(facts), _) = placed.map_err(Unplaced::into_fault)? {
+            return Ok(Stored { path: path.clone(), facts, is_new: true });
         }
     }
     Err(Fault::new(Status::INTERNAL_SERVER_ERROR, "no_name", "no name was free for the file"))
 }
 
-/// Whether a file may come to stand at `path`; if it replaces another, whether that may be replaced.
+/// Whether a file may come to stand at `path`; if it replaces another, whether that may be replaced, and which that is.
 fn check_right(
     store: &Store,
     path: &RelPath<'_>,
     on_conflict: OnConflict,
     right: &Result<(), Fault>,
-) -> Result<(), Fault> {
-    match store.look(path, on_conflict)? {
-        Some(_) if on_conflict == OnConflict::Overwrite => right.clone(),
-        _ => Ok(()),
+) -> Result<Option<FileFacts>, Fault> {
+    let current = store.look(path, on_conflict)?.filter(|_| on_conflict == OnConflict::Overwrite);
+    if current.is_some() {
+        right.clone()?;
     }
+    Ok(current)
 }
 
 /// The bytes of one file.
@@ -318,22 +322,30 @@ fn prepare_raw(
     early: Result<(), Fault>,
     sender: Sender,
 ) -> Result<FileSink, Fault> {
-    check_right(&store, &path, on_conflict, &early)?;
+    let current = check_right(&store, &path, on_conflict, &early)?;
+    let allowance = allowance.map(|allowance| allowance.in_place_of(&store, &path, current.as_ref()));
     let room = Room::new(&store, length, allowance)?;
     let draft = store.draft(&path, length).map_err(|error| store.fault(&error, &path))?;
-    Ok(FileSink::new(draft, room, move |site, cx, mut draft, bytes| {
+    Ok(FileSink::new(draft, room, move |site, cx, mut whole| {
         when_known(site, cx, move |site, cx| {
             let places = [place(&store.area, &path, on_conflict)].into_iter();
             let places = places.chain(allowance_place(site, &sender.actor)).collect();
-            locked(site, cx, places, move |site, _| {
+            locked(site, cx, &sender.actor.clone(), places, move |site, _| {
                 let right = sender.actor.may_change(site, &store.area, &path);
                 let allowance = Allowance::of(site, &sender.actor);
                 Reply::offload_write(move || {
                     let stored = check_right(&store, &path, on_conflict, &right)
-                        .and_then(|()| allowance.map_or(Ok(()), |allowance| allowance.check(bytes)))
-                        .and_then(|()| store.make_way(&path))
-                        .and_then(|_| store.commit(&mut *draft, &path, on_conflict, &right));
-                    drop(draft);
+                        .and_then(|current| {
+                            let fits = |allowance: Allowance| {
+                                allowance.in_place_of(&store, &path, current.as_ref()).check(whole.bytes)
+                            };
+                            allowance.map_or(Ok(()), fits)
+                        })
+                        .and_then(|()| {
+                            let commit = || store.commit(&mut *whole.draft, &path, on_conflict, &right);
+                            store.place_at(&path, commit).map(|(stored, _)| stored).map_err(Unplaced::into_fault)
+                        });
+                    drop(whole);
                     answer_one(stored, store.area, sender)
                 })
             })
@@ -415,7 +427,7 @@ fn place_form(
     let area = complete.store.area.clone();
     let places = complete.places.iter().map(|path| place(&area, path, complete.on_conflict));
     let places = places.chain(allowance_place(site, &sender.actor)).collect();
-    locked(site, cx, places, move |site, _| {
+    locked(site, cx, &sender.actor.clone(), places, move |site, _| {
         let rights: Vec<_> = complete.places.iter().map(|path| sender.actor.may_change(site, &area, path)).collect();
         let allowance = Allowance::of(site, &sender.actor);
         Reply::offload_write(move || {
@@ -423,7 +435,7 @@ fn place_form(
             move |site: &mut Site, cx: &mut Context<'_>| {
                 let (stored, folders) = match placed {
                     Ok(placed) => placed,
-                    Err(fault) => return fault.into(),
+                    Err(unplaced) => return unplaced.refuse(site, cx, &area, &sender.actor),
                 };
                 let changes = changes_of(site, &stored, folders, sender.actor.as_owner());
                 keep(site, area.is_shared(), changes, cx, move |site, _| {

@@ -62,6 +62,12 @@ pub struct Item {
     pub facts: FileFacts,
 }
 
+/// Whether an error says that too many files are open at once, of this process or of the machine: in a moment it may be otherwise.
+pub fn is_shortage(error: &io::Error) -> bool {
+    // ENFILE and EMFILE, alike on every system we know; the library has no kind for them.
+    matches!(error.raw_os_error(), Some(23 | 24))
+}
+
 /// What a commit does when the name is already taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Existing {

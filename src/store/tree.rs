@@ -190,7 +190,13 @@ pub fn make_folders(disk: &dyn Disk, folder: &RelPath<'_>) -> io::Result<Vec<Rel
             Ok(()) => made.push(folder),
             // Somebody else was quicker.
             Err(fault) if fault.kind() == io::ErrorKind::AlreadyExists => {}
-            Err(fault) => return Err(fault),
+            Err(fault) => {
+                for folder in made.iter().rev() {
+                    // Where somebody else has put something already it stays.
+                    let _ = disk.remove(folder);
+                }
+                return Err(fault);
+            }
         }
     }
     Ok(made)

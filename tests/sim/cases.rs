@@ -1,12 +1,18 @@
 //! What was once found, by name: each of these ended badly before it was mended.
 
+use std::rc::Rc;
 use std::sync::atomic::Ordering;
 
+use hythe::path::RelPath;
 use hythe::reactor::system::{Entrance, Peer, Signal};
 use hythe::server::reply::State;
-use hythe::site::state::{LedgerState, Site};
+use hythe::site::state::{Accounts, LedgerState, Site};
+use hythe::store::locks::Place;
+use hythe::store::secret::Cost;
+use hythe::store::users::Users;
 
 use crate::dice::Odds;
+use crate::disk::MemoryDisk;
 use crate::guest::{self, Guest};
 use crate::net::Ended;
 use crate::site::{self, Setting};
@@ -789,4 +795,74 @@ fn whoever_asks_for_an_upload_while_it_takes_its_place_is_not_told_that_there_is
         assert!(scene.heard(piece).0.starts_with("HTTP/1.1 204 "), "asked after {turns} turns");
         scene.end();
     }
+}
+
+fn put_file(target: &str, fields: &str, body: &str) -> String {
+    let length = body.len();
+    format!("PUT {target}?create=1 HTTP/1.1\r\nHost: sim\r\n{fields}Content-Length: {length}\r\n\r\n{body}")
+}
+
+/// A lock that goes with the work of a helper that broke tells nobody.
+#[test]
+fn who_waits_for_a_lock_that_goes_without_a_word_waits_no_longer_than_a_moment() {
+    let mut scene = Scene::new(&Setting::calm());
+    let place = Place::new(None, RelPath::from_plain("a").unwrap());
+    let lock = {
+        let (house, _) = scene.0.reactor.parts();
+        house.state.parts().files.as_mut().unwrap().locks.take(&[place]).unwrap()
+    };
+    let wire = scene.come(&put_file("/files/a", "", "x"));
+    scene.pass(2_000);
+    assert_eq!(scene.heard(wire).0, "", "it is locked");
+    drop(lock);
+    scene.pass(1_000);
+    assert!(scene.heard(wire).0.starts_with("HTTP/1.1 201 "));
+    scene.end();
+}
+
+/// Whatever was under way into a home when its account was deleted: nothing of it is left, and nobody is told otherwise who was
+/// not told before.
+#[test]
+fn nothing_stays_in_the_home_of_an_account_that_is_deleted_while_something_comes() {
+    const OPERATOR: &str = "Authorization: Bearer operator-of-the-story\r\nContent-Type: application/json\r\n";
+    let body = |line: &str, fields: &str, body: &str| {
+        format!("{line} HTTP/1.1\r\nHost: sim\r\n{fields}Content-Length: {}\r\n\r\n{body}", body.len())
+    };
+    let mut late = 0;
+    for at in 0..60 {
+        let setting = Setting { odds: Odds { help_late_ms: 10, reorder: 50, ..Odds::calm() }, ..Setting::calm() };
+        let random = Box::new(|bytes: &mut [u8]| {
+            bytes.fill(7);
+            true
+        });
+        let accounts = Accounts::new(Users::default(), Cost { memory_kib: 8, passes: 1 }, random);
+        let [www, uploads, homes] = [1, 2, 3].map(|number| MemoryDisk::new(at ^ number, &setting.odds));
+        let people = Some((accounts, homes.clone()));
+        let mut scene = Scene::on(site::of_people(at, &setting, (www, uploads), Rc::default(), people));
+        let person = r#"{"username":"ada","password":"correct horse","token":true}"#;
+        let made = scene.come(&body("POST /admin/users", OPERATOR, &person.replace(r#","token":true"#, "")));
+        scene.pass(500);
+        let heard = scene.heard(made).0;
+        assert!(heard.starts_with("HTTP/1.1 201 "), "{heard}");
+        let come = scene.come(&body("POST /login", "Content-Type: application/json\r\n", person));
+        scene.pass(500);
+        let heard = scene.heard(come).0;
+        let (_, token) = heard.split_once(r#""token":""#).expect("a token");
+        let ada = format!("Authorization: Bearer {}\r\n", token.split('"').next().unwrap());
+        let coming: Vec<usize> =
+            (0..4).map(|file| scene.come(&put_file(&format!("/files/~ada/x{file}"), &ada, "hers"))).collect();
+        scene.pass(at / 3);
+        let goes = scene.come(&body("DELETE /admin/users/ada", OPERATOR, ""));
+        scene.pass(3_000);
+        assert!(scene.heard(goes).0.starts_with("HTTP/1.1 200 "), "after {at}");
+        for wire in coming {
+            let heard = scene.heard(wire).0;
+            let status = &heard[..heard.len().min(12)];
+            assert!(matches!(status, "HTTP/1.1 201" | "HTTP/1.1 401" | "HTTP/1.1 404"), "after {at}: {heard}");
+            late += u32::from(status != "HTTP/1.1 201");
+        }
+        assert_eq!(homes.count(), 0, "after {at} something is left in the home of nobody");
+        scene.end();
+    }
+    assert!(late > 20, "the deletion comes between");
 }

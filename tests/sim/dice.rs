@@ -73,6 +73,8 @@ pub struct Odds {
     pub event_late_ms: u64,
     /// Accepting fails for want of descriptors.
     pub accept_fails: u32,
+    /// Accepting fails when so many connections are open; `None` for any number.
+    pub descriptors: Option<usize>,
     /// A socket cannot be watched.
     pub watch_fails: u32,
     /// How long a helper or the ledger takes, at most.
@@ -91,6 +93,8 @@ pub struct Odds {
     pub cold: u32,
     /// The disk gives an error.
     pub disk_fails: u32,
+    /// A file cannot be opened for want of descriptors.
+    pub disk_short: u32,
     /// The disk is full.
     pub disk_full: u32,
     /// A file that may shrink does so when it is read.

@@ -140,6 +140,11 @@ impl MemoryDisk {
         if chance(&self.chance, |odds| odds.disk_fails) { Err(io::Error::from_raw_os_error(5)) } else { Ok(()) }
     }
 
+    /// Whether there is a descriptor for a file that is to be opened.
+    fn want(&self) -> io::Result<()> {
+        if chance(&self.chance, |odds| odds.disk_short) { Err(io::Error::from_raw_os_error(24)) } else { Ok(()) }
+    }
+
     fn find(&self, path: &RelPath<'_>) -> io::Result<Arc<MemoryFile>> {
         self.trip()?;
         self.look_up(path)
@@ -207,6 +212,7 @@ impl Content for MemoryFile {
 impl Disk for MemoryDisk {
     fn open(&self, path: &RelPath<'_>) -> io::Result<Opened> {
         let file = self.find(path)?;
+        self.want()?;
         Ok(Opened { facts: file.facts(), content: file })
     }
 
@@ -215,6 +221,7 @@ impl Disk for MemoryDisk {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         let file = self.look_up(path)?;
+        self.want()?;
         Ok(Opened { facts: file.facts(), content: file })
     }
 

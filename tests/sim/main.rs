@@ -8,7 +8,7 @@
 //! must finish; then all leave, and nothing may be left. `site` tells stories of the server itself, `guest` of a server somebody
 //! else made of its parts, `people` of accounts over weeks, `resume` of uploads that continue
 //! after every end, `owners` of people who want the same names, `talk` of the chat's rooms over every transport, and `cases` what was once found, by name;
-//! `turns` says whose turn it is.
+//! `turns` says whose turn it is, and `door` who is let in.
 
 mod answer;
 mod ask;
@@ -16,6 +16,7 @@ mod cases;
 mod client;
 mod dice;
 mod disk;
+mod door;
 mod guest;
 mod net;
 mod owners;

@@ -320,7 +320,11 @@ impl Net {
         let mut net = this.borrow_mut();
         assert!(net.is_listening, "who has stopped listening accepts nobody");
         let odds = net.odds.accept_fails;
-        if net.dice.chance(odds) {
+        let are_out = net
+            .odds
+            .descriptors
+            .is_some_and(|most| net.wires.iter().filter(|wire| wire.server == Server::Open).count() >= most);
+        if net.dice.chance(odds) || are_out {
             net.note("accept fails", 0, b"");
             return Err(io::Error::from_raw_os_error(24));
         }

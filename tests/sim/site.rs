@@ -16,7 +16,7 @@ use hythe::server::access::Format;
 use hythe::server::house::Rules;
 use hythe::site;
 use hythe::site::rooms::Rooms;
-use hythe::site::state::{Books, Chat, Files, LedgerState, Site, Www};
+use hythe::site::state::{Accounts, Books, Chat, Files, LedgerState, Site, Www};
 use hythe::store::database;
 use hythe::store::entry::{Entry, Saying};
 use hythe::store::history::History;
@@ -125,6 +125,17 @@ pub fn on_disk(
     uploads: MemoryDisk,
     truth: truth::Shared,
 ) -> Stage<Site> {
+    of_people(seed, setting, (disk, uploads), truth, None)
+}
+
+/// The same with accounts, and homes.
+pub fn of_people(
+    seed: u64,
+    setting: &Setting,
+    (disk, uploads): (MemoryDisk, MemoryDisk),
+    truth: truth::Shared,
+    people: Option<(Accounts, MemoryDisk)>,
+) -> Stage<Site> {
     let mut hub = Hub::default();
     let (ledger, reader, database) = ledger();
     let chat = Chat {
@@ -134,14 +145,20 @@ pub fn on_disk(
     };
     let books = Books { state: LedgerState::Open, ..Books::new(database, hub.topic()) };
     truth.borrow_mut().uploads = Some(uploads.clone());
-    let files = Files::new(Arc::new(uploads.clone()), 7);
+    let mut files = Files::new(Arc::new(uploads.clone()), 7);
+    let mut disks = vec![disk.clone(), uploads];
+    let accounts = people.map(|(accounts, homes)| {
+        files.homes = Some(Arc::new(homes.clone()));
+        disks.push(homes);
+        accounts
+    });
     let odds = &setting.odds;
     let mut config = Config::default();
     config.tokens = vec![OperatorToken { secret: Secret::new(OPERATOR), source: TokenSource::Environment }];
     let www = Www::new(Some(Arc::new(disk.clone())));
     let mut site = Site::with_pages(config, www, Some(files));
     let parts = site.parts();
-    (*parts.chat, *parts.books) = (Some(chat), Some(books));
+    (*parts.chat, *parts.books, *parts.accounts) = (Some(chat), Some(books), accounts);
     let mut rules = Rules::default();
     rules.keepalive_requests = setting.keepalive_requests;
     rules.access_log = setting.logs.then_some(Format::Combined);
@@ -156,7 +173,7 @@ pub fn on_disk(
         keeper: keeper(ledger, truth.clone()),
         net: Net::new(seed ^ 2, odds.clone()),
         truth,
-        disks: vec![disk, uploads],
+        disks,
         dice: Dice::new(seed ^ 3),
     })
 }
@@ -186,7 +203,7 @@ fn keeper(mut ledger: Ledger, truth: truth::Shared) -> Keeper<Entry> {
                     Verdict::Kept(id)
                 }
                 (Entry::Chat(Saying::Erase { .. }), database::Verdict::Refused) => Verdict::Refused,
-                (Entry::Owners(_), database::Verdict::Kept(id)) => Verdict::Kept(id),
+                (Entry::Owners(_) | Entry::Accounts(_), database::Verdict::Kept(id)) => Verdict::Kept(id),
                 (_, verdict) => panic!("the ledger says {verdict:?} to what nobody here asks it"),
             })
             .collect()

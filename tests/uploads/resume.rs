@@ -238,6 +238,50 @@ fn who_may_not_or_comes_too_often_is_told_so_in_terms_of_tus() {
 }
 
 #[test]
+fn whatever_is_answered_there_is_answered_in_terms_of_tus() {
+    for prefix in ["", "/p"] {
+        let flags =
+            ["--upload-limit", "2k", "--path-prefix", prefix, "--body-idle", "1s", "--token", "hush-hush-hush-hush"];
+        let share = Share::open(&flags);
+        let version = ("tus-resumable", "1.0.0");
+        let begun = share.send(&format!("POST {prefix}/tus"), &[TUS, "Upload-Length: 2000"], "");
+        let place = begun.field("location").expect("its address").to_owned();
+        assert!(place.starts_with(&format!("{prefix}/tus/")), "{place}");
+        let (create, offset) = (format!("POST {prefix}/tus"), "Upload-Offset: 0");
+        for (line, fields, length, status) in [
+            (format!("PUT {prefix}/tus"), vec![], "0", 405),
+            (format!("GET {prefix}/tus"), vec![], "0", 405),
+            (format!("PUT {place}"), vec![], "0", 405),
+            (format!("BREW {place}"), vec![], "0", 501),
+            (format!("HEAD {prefix}/tus"), vec![], "0", 405),
+            (create.clone(), vec!["Origin: http://evil.example"], "0", 403),
+            (create.clone(), vec!["Authorization: Bearer wrong"], "0", 401),
+            (format!("POST http://evil.example{prefix}/tus"), vec![], "0", 403),
+            (create.clone(), vec!["Host: another.example"], "0", 400),
+            (create.clone(), vec!["Expect: tea"], "0", 417),
+            (create.clone(), vec![TUS, "Upload-Length: 3000"], "0", 413),
+            (create, vec![TUS, "Upload-Defer-Length: 1", PIECE], "4000", 413),
+            (format!("PATCH {place}"), vec![TUS, PIECE, offset], "4000", 413),
+            // Of this one nothing comes.
+            (format!("PATCH {place}"), vec![TUS, PIECE, offset], "10", 408),
+            (format!("GET {prefix}/tus/{}", "0".repeat(32)), vec![], "0", 404),
+            (format!("GET {prefix}/tus/x/y"), vec![], "0", 404),
+        ] {
+            let length = format!("Content-Length: {length}");
+            let answer = share.ask(&line, &[fields.as_slice(), &[&length]].concat());
+            assert_eq!(answer.status, status, "{line} {fields:?}: {answer:?}");
+            // Of a head that cannot be read nobody can say where it would have led.
+            let expected = if status == 400 { None } else { Some(version.1) };
+            assert_eq!(answer.field(version.0), expected, "{line} {fields:?}: {answer:?}");
+            assert_eq!(answer.fields.iter().filter(|(name, _)| name == version.0).count(), expected.iter().count());
+        }
+        for target in ["/tusk", "/", "/files/tus", "/api"] {
+            assert_eq!(share.get(&format!("{prefix}{target}")).field(version.0), None, "{target}");
+        }
+    }
+}
+
+#[test]
 fn the_end_of_an_upload_is_asked_for_until_it_has_taken_its_place() {
     let share = Share::open(&[]);
     let place = begin(&share, &["Upload-Length: 5", &metadata(&[("filename", "a"), ("dir", "d")])]);

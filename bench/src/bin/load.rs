@@ -41,6 +41,7 @@ options
   --rate R             requests a second (10000)
   --fresh              rate: each request on a new connection
   --first              rate: go before all others of this core, if that is allowed
+  --slow US            rate: say on stderr which answers took longer: when due, sent and answered, by the monotonic clock
   --spin               closed: never sleep
   --copy               download: read into memory, as programs do, rather than throw away in the kernel
   --read-bytes N       download: how much at once (1m)
@@ -72,6 +73,7 @@ fn main() {
         rate: args.number("--rate").unwrap_or(10_000).max(1),
         is_fresh: args.flag("--fresh"),
         goes_first: args.flag("--first"),
+        slow_ns: args.number("--slow").map_or(u64::MAX, |us| us.saturating_mul(1000)),
         is_spinning: args.flag("--spin"),
         is_copying: args.flag("--copy"),
         read_bytes: args.count("--read-bytes").unwrap_or(1 << 20),
@@ -115,6 +117,7 @@ struct Plan {
     rate: u64,
     is_fresh: bool,
     goes_first: bool,
+    slow_ns: u64,
     is_spinning: bool,
     is_copying: bool,
     read_bytes: usize,
@@ -245,6 +248,8 @@ struct Caller {
     piece: Vec<u8>,
     /// When what is owed was sent, or was due.
     since_ns: u64,
+    /// Rate: when it really was sent.
+    sent_ns: u64,
     /// Rate: requests that are due but wait for the one before.
     waiting: std::collections::VecDeque<u64>,
     /// How much of the request has not been sent yet.
@@ -264,6 +269,10 @@ struct Drive<'p> {
     answered: u64,
     bytes: u64,
     latency: Histogram,
+    /// Rate: how late the load itself was with what it asked.
+    lateness: Histogram,
+    /// Rate: the slow answers, if they are to be told.
+    slow: Vec<[u64; 3]>,
     trouble: Trouble,
     /// Callers that have nothing to do (rate --fresh).
     free: Vec<usize>,
@@ -286,6 +295,8 @@ fn drive(plan: &Plan, mode: Mode) -> io::Result<Line> {
         answered: 0,
         bytes: 0,
         latency: Histogram::default(),
+        lateness: Histogram::default(),
+        slow: Vec::new(),
         trouble: Trouble::default(),
         free: Vec::new(),
     };
@@ -297,6 +308,7 @@ fn drive(plan: &Plan, mode: Mode) -> io::Result<Line> {
             closes: false,
             piece: Vec::new(),
             since_ns: 0,
+            sent_ns: 0,
             waiting: std::collections::VecDeque::new(),
             unsent: 0,
             was_answered: false,
@@ -398,6 +410,14 @@ impl Drive<'_> {
         self.trouble.unanswered += lost as u64;
         let mut line = self.report(watch);
         line.number("offered", real(self.plan.rate)).number("elapsed", elapsed.as_secs_f64());
+        line.number("late_p99_us", real(self.lateness.quantile(0.99)) / 1e3);
+        // What a tracer of the kernel goes by.
+        let clock = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+        let clock = u64::try_from(clock.tv_sec * 1_000_000_000 + clock.tv_nsec).unwrap_or(0);
+        let begun = clock.saturating_sub(self.now_ns());
+        for [due, sent, answered] in self.slow.iter().map(|times| times.map(|ns| begun + ns)) {
+            eprintln!("slow {due} {sent} {answered}");
+        }
         Ok(line)
     }
 
@@ -418,6 +438,9 @@ impl Drive<'_> {
         } else {
             caller.since_ns = due;
             self.ask(index);
+            let sent = self.now_ns();
+            self.callers[index].sent_ns = sent;
+            self.lateness.add(sent.saturating_sub(due));
         }
     }
 
@@ -425,6 +448,7 @@ impl Drive<'_> {
         self.answered = 0;
         self.bytes = 0;
         self.latency = Histogram::default();
+        self.lateness = Histogram::default();
         (Instant::now(), self.plan.watched.map(cpu).unwrap_or_default(), cpu(std::process::id()))
     }
 
@@ -611,6 +635,9 @@ impl Drive<'_> {
         caller.owed = caller.owed.saturating_sub(1);
         if caller.owed == 0 || self.plan.depth == 1 {
             self.latency.add(now.saturating_sub(caller.since_ns));
+            if now.saturating_sub(caller.since_ns) > self.plan.slow_ns {
+                self.slow.push([caller.since_ns, caller.sent_ns, now]);
+            }
         }
         if is_fresh {
             // The server closes; when it has, the next one comes. Whoever does not say so is closed here.

@@ -220,6 +220,46 @@ fn continue_is_said_only_to_who_waits_for_it() {
     let mut out = Vec::new();
     exchange.go_on(&mut out);
     assert_eq!(out, b"", "the body has begun");
+    let mut exchange = Exchange::default();
+    let mut table = HeaderTable::new();
+    exchange.read(&[head, "h"].concat().into_bytes(), &mut table, &HeadLimits::default()).unwrap();
+    let mut out = Vec::new();
+    exchange.go_on(&mut out);
+    assert_eq!(out, b"", "the body came with the head");
+}
+
+#[test]
+fn what_is_wrong_with_a_line_is_told_at_its_end() {
+    let start = "GET / HTTP/1.1\r\n";
+    for (input, told) in [
+        ("GET /\r\n".to_owned(), "fault 400"),
+        ("GET / \r\n".to_owned(), "fault 400"),
+        ("GET / HTTP/1.10\r\n".to_owned(), "fault 400"),
+        ("GET / HTTP/2.0\r\n".to_owned(), "fault 505"),
+        ("GET / HTTP/0.9\r\n".to_owned(), "fault 505"),
+        (format!("{start}Host\r\n"), "fault 400"),
+        (format!("{start} Host: x\r\n"), "fault 400"),
+        (format!("{start}Host : x\r\n"), "fault 400"),
+        (format!("{start}Host: x\r\nX: \0\r\n"), "fault 400"),
+    ] {
+        for at in 0..input.len() {
+            assert_eq!(story(&[&input.as_bytes()[..at], &input.as_bytes()[at..]]), [told], "{input:?} at {at}");
+        }
+    }
+    assert_eq!(story(&[b"GET /\xe9 HTTP/1.1\r\n"]), ["fault 400"]);
+    assert!(story(&[b"GET / HTTP/1.1\r\nX: \xe9\t\r\n"]).is_empty(), "old text is text");
+}
+
+#[test]
+fn a_higher_minor_version_is_read_as_the_highest_that_is_spoken() {
+    for minor in 2..=9 {
+        let head = format!("GET /a?b HTTP/1.{minor}\r\nHost: x\r\nConnection: close\r\n\r\n");
+        assert_eq!(story(&[head.as_bytes()]), ["GET /a?b None", "Close"]);
+        let fields = |count: usize| format!("GET / HTTP/1.{minor}\r\nHost: x\r\n{}\r\n", "A: b\r\n".repeat(count - 1));
+        assert_eq!(story(&[fields(100).as_bytes()]), ["GET / None", "Again"]);
+        assert_eq!(story(&[fields(101).as_bytes()]), ["fault 431"]);
+    }
+    assert_eq!(story(&[b"GET / HTTP/1.2\r\n\r\n"]), ["fault 400"], "without a host");
 }
 
 #[test]
@@ -227,7 +267,7 @@ fn an_exchange_is_small() {
     assert!(size_of::<Exchange>() <= 32, "{}", size_of::<Exchange>());
 }
 
-const STORIES: [&[u8]; 9] = [
+const STORIES: [&[u8]; 12] = [
     b"\r\n\r\nGET /a HTTP/1.1\r\nHost: x\r\n\r\nHEAD /b HTTP/1.1\r\nHost: x\r\n\r\n",
     b"POST /b HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n0123456789GET / HTTP/1.1\r\nHost: x\r\n\r\n",
     b"POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n2;x=y\r\nhi\r\n0\r\nA: b\r\n\r\nGET /z HTTP/1.1\r\nHost: x\r\n\r\n",
@@ -237,6 +277,9 @@ const STORIES: [&[u8]; 9] = [
     b"GET / HTTP/1.1\r\nHost: x\r\n\r\r\n",
     b"POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
     b"GET /\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+    b"GET /a HTTP/1.7\r\nHost: x\r\n\r\nGET /b HTTP/2.0\r\nHost: x\r\n\r\n",
+    b"GET /a\r\n",
+    b"POST /c HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked,\r\n\r\n0\r\n\r\n",
 ];
 
 #[test]

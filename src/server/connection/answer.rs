@@ -21,6 +21,10 @@ use crate::server::reply::State;
 pub(super) const LINGER_SILENCE_MS: u64 = 2_000;
 const LINGER_MS: u64 = 30_000;
 
+/// Who has been silent for less is taken to be sending still, and keeps its place though others wait for one: closing it would
+/// answer what it sends with a reset. Longer than a packet is under way.
+pub(super) const LINGER_SENDING_MS: u64 = 250;
+
 /// So much is shown of what is no message.
 const SHOWN_MAX: usize = 80;
 
@@ -61,6 +65,7 @@ impl<S: State> Connection<S> {
         house: &mut House<S>,
         port: &mut Port<'_, Self>,
     ) {
+        let response = if self.stamp == 0 { response } else { house.stamped(self.stamp, response) };
         let length = response.body.length().map_or(Length::Chunked, Length::Known);
         let (encoder, head) = self.write_head(&response, length, house, port);
         let mut given = Given { status: response.status, head, body: 0, is_drawn: false };
@@ -249,7 +254,7 @@ impl<S: State> Connection<S> {
     #[inline]
     pub(super) fn conclude(&mut self, next: Next, house: &House<S>, port: &mut Port<'_, Self>) {
         // A next head that is malformed is not from whom this request was.
-        self.cors = 0;
+        (self.cors, self.stamp) = (0, 0);
         self.wants_page = false;
         if !matches!(self.phase, Phase::Head) {
             // Whatever the request had been waiting for is over; what came behind it is read on.

@@ -133,6 +133,8 @@ pub struct Connection<S: State> {
     pub(super) wants_page: bool,
     /// Which origin of another site asked, counted from one.
     pub(super) cors: u8,
+    /// What its answer says beside what it is, for where it was asked.
+    pub(super) stamp: u8,
 }
 
 /// Where the line of the access log comes from.

@@ -177,12 +177,45 @@ pub fn cases() -> Vec<Case> {
         case("HTTP/1.0 is spoken", VERSION, "GET /hello.txt HTTP/1.0\r\nHost: $host\r\n\r\n", is(200).body(HELLO))
             .closes(),
         case(
-            "A higher minor version is taken for 1.1, or refused as a version",
+            "A higher minor version is taken for 1.1",
             "RFC 9110 section 2.5",
             line("GET /hello.txt HTTP/1.2"),
-            any(&[200, 505]),
+            is(200).body(HELLO),
+        ),
+        case(
+            "The highest minor version is taken for 1.1",
+            "RFC 9110 section 2.5",
+            line("GET /hello.txt HTTP/1.9"),
+            is(200).body(HELLO),
+        ),
+        case(
+            "A higher minor version may ask for the end",
+            "RFC 9110 section 2.5",
+            line("GET /hello.txt HTTP/1.2\r\nConnection: close"),
+            is(200).body(HELLO),
         )
-        .keeps_word(),
+        .closes(),
+        case(
+            "A higher minor version needs a host as 1.1 does",
+            "RFC 9110 section 2.5",
+            "GET /hello.txt HTTP/1.2\r\n\r\n",
+            is(400).code("bad_host"),
+        )
+        .closes(),
+        case(
+            "A higher minor version may not say in two ways how long it is",
+            "RFC 9112 section 6.3",
+            line("POST /send HTTP/1.2\r\nContent-Length: 1\r\nTransfer-Encoding: chunked"),
+            is(400),
+        )
+        .closes(),
+        case(
+            "A higher minor version may not fold its fields",
+            "RFC 9112 section 5.2",
+            line("GET /hello.txt HTTP/1.2\r\nX: a\r\n b"),
+            is(400),
+        )
+        .closes(),
         case(
             "HTTP/2.0 in this clothing is refused",
             "RFC 9110 section 15.6.6",
@@ -207,6 +240,46 @@ pub fn cases() -> Vec<Case> {
         .closes(),
         case("A request without a version is refused", LINE, line("GET /hello.txt"), is(400)).closes(),
         case("A request of HTTP/0.9 is refused", LINE, "GET /hello.txt\r\n\r\n", is(400)).closes(),
+        // What is wrong with a line is told when it has come: the rest of the head may never come.
+        case("A request of HTTP/0.9 is refused by its only line", LINE, "GET /hello.txt\r\n", is(400)).closes(),
+        case("A line that is no request is refused at its end", LINE, "hello world\r\n", is(400)).closes(),
+        case("A method alone is refused at the line's end", LINE, "GET\r\n", is(400)).closes(),
+        case("A version of another kind is refused at the line's end", VERSION, "GET / HTTP/7.3\r\n", is(505)).closes(),
+        case(
+            "A line that is no field is refused at its end",
+            "RFC 9112 section 5",
+            "GET /hello.txt HTTP/1.1\r\nHost: $host\r\nno field\r\n",
+            is(400),
+        )
+        .closes(),
+        case(
+            "A field without a name is refused at its line's end",
+            "RFC 9112 section 5.1",
+            "GET /hello.txt HTTP/1.1\r\n: nobody's\r\n",
+            is(400),
+        )
+        .closes(),
+        case(
+            "A folded field is refused at its line's end",
+            "RFC 9112 section 5.2",
+            "GET /hello.txt HTTP/1.1\r\nHost: $host\r\nX: a\r\n\tb\r\n",
+            is(400),
+        )
+        .closes(),
+        case(
+            "A control byte in a field is refused at its line's end",
+            "RFC 9110 section 5.5",
+            "GET /hello.txt HTTP/1.1\r\nHost: $host\r\nX: a\x08b\r\n",
+            is(400),
+        )
+        .closes(),
+        case(
+            "White space before the first field is refused at its line's end",
+            "RFC 9112 section 2.2",
+            "GET /hello.txt HTTP/1.1\r\n Host: $host\r\n",
+            is(400),
+        )
+        .closes(),
     ];
 
     for (what, bad) in [
