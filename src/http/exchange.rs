@@ -23,7 +23,7 @@ use std::ops::Range;
 use memchr::{memchr, memrchr};
 
 use crate::http::fault::Fault;
-use crate::http::framing::{Chunks, Decoder, Encoder, Piece};
+use crate::http::framing::{Chunks, Encoder, Piece, take_known};
 use crate::http::headers::is_token_byte;
 use crate::http::request::{BodyLength, HeadLimits, HeaderTable, Request, check_field_line, check_request_line};
 use crate::http::response::{Response, write_number};
@@ -155,15 +155,10 @@ impl Exchange {
         let read = match &mut self.reading {
             Reading::Head { .. } => self.read_head(input, table, limits),
             Reading::Length(rest) => {
-                let mut decoder = Decoder::Length(*rest);
-                let read = decoder.decode(input);
-                *rest = decoder.remaining().unwrap_or(0);
-                self.read_body(read)
+                let read = take_known(rest, input);
+                Ok(self.read_body(read))
             }
-            Reading::Chunks(chunks) => {
-                let read = chunks.decode(input);
-                self.read_body(read)
-            }
+            Reading::Chunks(chunks) => chunks.decode(input).map(|read| self.read_body(read)),
             Reading::Held | Reading::Closed => Ok((0, Event::Paused)),
         };
         if read.is_err() {
@@ -212,12 +207,12 @@ impl Exchange {
             None => Ok((skipped, Event::NeedBytes)),
             Some((end, request)) => {
                 let has_begun = end < head.len();
-                Ok((skipped + end, self.take_head(request, has_begun)))
+                Ok((skipped + end, self.take_head(request, has_begun, limits)))
             }
         }
     }
 
-    fn take_head<'a>(&mut self, request: Request<'a>, has_begun: bool) -> Event<'a> {
+    fn take_head<'a>(&mut self, request: Request<'a>, has_begun: bool, limits: &HeadLimits) -> Event<'a> {
         self.writing = Writing::Idle;
         self.keeps = request.keeps;
         self.client_closes = !request.keeps;
@@ -227,13 +222,12 @@ impl Exchange {
         self.reading = match request.body {
             BodyLength::None => Reading::Held,
             BodyLength::Known(length) => Reading::Length(length),
-            BodyLength::Chunked => Reading::Chunks(Box::default()),
+            BodyLength::Chunked => Reading::Chunks(Box::new(Chunks::new(limits))),
         };
         Event::Head(request)
     }
 
-    fn read_body<'a>(&mut self, read: Result<(usize, Piece), Fault>) -> Result<(usize, Event<'a>), Fault> {
-        let (used, piece) = read?;
+    fn read_body<'a>(&mut self, (used, piece): (usize, Piece)) -> (usize, Event<'a>) {
         if used > 0 {
             // As in `take_head`.
             self.expects = false;
@@ -246,7 +240,7 @@ impl Exchange {
                 Event::End
             }
         };
-        Ok((used, event))
+        (used, event)
     }
 
     fn body_is_read(&mut self) {

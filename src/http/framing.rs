@@ -7,17 +7,15 @@
 use std::ops::Range;
 
 use crate::http::fault::Fault;
-use crate::http::headers::{HEADERS_MAX, is_token_byte};
-use crate::http::request::BodyLength;
+use crate::http::headers::is_token_byte;
+use crate::http::request::HeadLimits;
 use crate::http::status::Status;
 
 /// Extensions of one chunk, and of all chunks of a body.
 const EXTENSION_MAX: u16 = 256;
 const EXTENSIONS_MAX: u16 = 16 << 10;
-/// Trailers, in bytes.
-const TRAILERS_MAX: u16 = 16 << 10;
 
-/// What a decoder makes of the next bytes.
+/// What is made of the next bytes of a body.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Piece {
     /// All were used, and there is more to come.
@@ -28,46 +26,17 @@ pub enum Piece {
     End,
 }
 
-/// Takes a body out of the bytes it travels in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Decoder {
-    /// So many bytes are still to come.
-    Length(u64),
-    /// Chunks.
-    Chunks(Chunks),
-}
-
-impl Decoder {
-    /// A decoder for a body of this length; `None` where there is no body.
-    pub fn new(length: BodyLength) -> Option<Decoder> {
-        match length {
-            BodyLength::None => None,
-            BodyLength::Known(bytes) => Some(Decoder::Length(bytes)),
-            BodyLength::Chunked => Some(Decoder::Chunks(Chunks::default())),
-        }
+/// Takes the next stretch of a body of known length, of which `rest` bytes are still to come. Says how many bytes were used.
+pub fn take_known(rest: &mut u64, input: &[u8]) -> (usize, Piece) {
+    if *rest == 0 {
+        return (0, Piece::End);
     }
-
-    /// How many bytes of content are still to come, where that is known.
-    pub fn remaining(&self) -> Option<u64> {
-        match self {
-            Decoder::Length(rest) => Some(*rest),
-            Decoder::Chunks(_) => None,
-        }
+    if input.is_empty() {
+        return (0, Piece::NeedBytes);
     }
-
-    /// Decodes as far as the next stretch of content. Says how many bytes were used.
-    pub fn decode(&mut self, input: &[u8]) -> Result<(usize, Piece), Fault> {
-        match self {
-            Decoder::Length(0) => Ok((0, Piece::End)),
-            Decoder::Length(_) if input.is_empty() => Ok((0, Piece::NeedBytes)),
-            Decoder::Length(rest) => {
-                let length = usize::try_from(*rest).unwrap_or(usize::MAX).min(input.len());
-                *rest -= length as u64;
-                Ok((length, Piece::Data(0..length)))
-            }
-            Decoder::Chunks(chunks) => chunks.decode(input),
-        }
-    }
+    let length = usize::try_from(*rest).unwrap_or(usize::MAX).min(input.len());
+    *rest -= length as u64;
+    (length, Piece::Data(0..length))
 }
 
 /// Where in the chunked coding the next byte stands (RFC 9112, section 7.1).
@@ -91,7 +60,7 @@ enum Place {
 }
 
 /// The state of a chunked body.
-#[derive(Clone, Debug, PartialEq, Eq, Default)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Chunks {
     place: Place,
     /// Digits of the size so far.
@@ -102,13 +71,32 @@ pub struct Chunks {
     extension: u16,
     /// Bytes of all extensions.
     extensions: u16,
-    /// Bytes of all trailer fields.
-    trailers: u16,
-    /// Trailer fields.
-    fields: u8,
+    /// How many bytes of trailer fields are still accepted,
+    trailer_bytes: usize,
+    /// and how many such fields.
+    trailer_fields: usize,
+}
+
+impl Default for Chunks {
+    fn default() -> Chunks {
+        Chunks::new(&HeadLimits::default())
+    }
 }
 
 impl Chunks {
+    /// A body of which nothing has come. Its trailer fields may be as many and as large as those of a head.
+    pub fn new(limits: &HeadLimits) -> Chunks {
+        Chunks {
+            place: Place::default(),
+            digits: 0,
+            size: 0,
+            extension: 0,
+            extensions: 0,
+            trailer_bytes: limits.header_bytes,
+            trailer_fields: limits.headers,
+        }
+    }
+
     /// Decodes as far as the next stretch of content. Says how many bytes were used.
     pub fn decode(&mut self, input: &[u8]) -> Result<(usize, Piece), Fault> {
         let mut used = 0;
@@ -168,10 +156,7 @@ impl Chunks {
             (Place::TrailerValue, b'\r') => self.trailer(Place::TrailerLf)?,
             (Place::TrailerValue, b'\t' | b' '..=b'~' | 0x80..) => self.trailer(Place::TrailerValue)?,
             (Place::TrailerLf, b'\n') => {
-                self.fields += 1;
-                if usize::from(self.fields) > HEADERS_MAX {
-                    return Err(too_many_trailers());
-                }
+                self.trailer_fields = self.trailer_fields.checked_sub(1).ok_or_else(too_many_trailers)?;
                 self.trailer(Place::TrailerStart)?
             }
             (Place::LastLf, b'\n') => Place::End,
@@ -190,10 +175,7 @@ impl Chunks {
     }
 
     fn trailer(&mut self, next: Place) -> Result<Place, Fault> {
-        self.trailers += 1;
-        if self.trailers > TRAILERS_MAX {
-            return Err(too_many_trailers());
-        }
+        self.trailer_bytes = self.trailer_bytes.checked_sub(1).ok_or_else(too_many_trailers)?;
         Ok(next)
     }
 }
@@ -273,13 +255,13 @@ mod tests {
     use proptest::prelude::*;
 
     /// Decodes all of `input` in the given parts: content, whether it ended, and what was not used.
-    fn decode(decoder: &mut Decoder, parts: &[&[u8]]) -> Result<(Vec<u8>, bool, Vec<u8>), Fault> {
+    fn decode(chunks: &mut Chunks, parts: &[&[u8]]) -> Result<(Vec<u8>, bool, Vec<u8>), Fault> {
         let mut content = Vec::new();
         let mut rest: Vec<u8> = Vec::new();
         for part in parts {
             rest.extend_from_slice(part);
             loop {
-                let (used, piece) = decoder.decode(&rest)?;
+                let (used, piece) = chunks.decode(&rest)?;
                 if let Piece::Data(range) = &piece {
                     content.extend_from_slice(&rest[range.clone()]);
                 }
@@ -297,12 +279,12 @@ mod tests {
                 }
             }
         }
-        let is_over = matches!(decoder.decode(&[])?, (_, Piece::End));
+        let is_over = matches!(chunks.decode(&[])?, (_, Piece::End));
         Ok((content, is_over, rest))
     }
 
     fn chunked(input: &[u8]) -> Result<(Vec<u8>, bool, Vec<u8>), Fault> {
-        decode(&mut Decoder::Chunks(Chunks::default()), &[input])
+        decode(&mut Chunks::default(), &[input])
     }
 
     #[test]
@@ -361,12 +343,31 @@ mod tests {
 
     #[test]
     fn a_length_is_read_to_its_end_and_no_further() {
-        let mut decoder = Decoder::Length(5);
-        assert_eq!(decode(&mut decoder, &[b"hello!"]), Ok((b"hello".to_vec(), true, b"!".to_vec())));
-        assert_eq!(Decoder::new(BodyLength::None), None);
-        let mut decoder = Decoder::Length(u64::MAX);
-        assert_eq!(decoder.decode(b"abc"), Ok((3, Piece::Data(0..3))));
-        assert_eq!(decoder.remaining(), Some(u64::MAX - 3));
+        let mut rest = 5;
+        assert_eq!(take_known(&mut rest, b""), (0, Piece::NeedBytes));
+        assert_eq!(take_known(&mut rest, b"he"), (2, Piece::Data(0..2)));
+        assert_eq!(take_known(&mut rest, b"llo!"), (3, Piece::Data(0..3)));
+        assert_eq!(take_known(&mut rest, b"!"), (0, Piece::End));
+        let mut rest = u64::MAX;
+        assert_eq!(take_known(&mut rest, b"abc"), (3, Piece::Data(0..3)));
+        assert_eq!(rest, u64::MAX - 3);
+    }
+
+    #[test]
+    fn trailers_pass_at_the_limits_of_a_head_and_not_past_them() {
+        let limits = HeadLimits { headers: 3, header_bytes: 30, ..HeadLimits::default() };
+        for (trailers, status) in [
+            ("A: b\r\n".repeat(3), None),
+            ("A: b\r\n".repeat(4), Some(Status::HEADER_FIELDS_TOO_LARGE)),
+            (format!("A: {}\r\n", "b".repeat(25)), None),
+            (format!("A: {}\r\n", "b".repeat(26)), Some(Status::HEADER_FIELDS_TOO_LARGE)),
+            (format!("A: {}", "b".repeat(100)), Some(Status::HEADER_FIELDS_TOO_LARGE)),
+            ("A: b\r\n".repeat(4).replace("A: b\r\nA", "A: \0\r\nA"), Some(Status::BAD_REQUEST)),
+        ] {
+            let body = format!("0\r\n{trailers}\r\n");
+            let told = decode(&mut Chunks::new(&limits), &[body.as_bytes()]).map_err(|fault| fault.status);
+            assert_eq!(told.err(), status, "{trailers:?}");
+        }
     }
 
     #[test]
@@ -418,14 +419,14 @@ mod tests {
             let mut places: Vec<usize> = cuts.iter().map(|cut| cut.index(wire.len() + 1)).collect();
             places.sort_unstable();
             places.push(wire.len());
-            let mut whole = Decoder::Chunks(Chunks::default());
+            let mut whole = Chunks::default();
             let mut parts = Vec::new();
             let mut begun = 0;
             for place in places {
                 parts.push(&wire[begun..place]);
                 begun = place;
             }
-            let mut cut = Decoder::Chunks(Chunks::default());
+            let mut cut = Chunks::default();
             let whole = decode(&mut whole, &[&wire]);
             let cut = decode(&mut cut, &parts);
             match (whole, cut) {

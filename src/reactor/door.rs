@@ -78,7 +78,8 @@ impl Door {
                     log::warn!("the listener rests: {error}");
                     slots.yard.counts.rests += 1;
                     // With every descriptor taken by a connection, no file could be opened for any of them.
-                    self.fits = slots.slab.len().saturating_sub(DESCRIPTORS_KEPT).max(1);
+                    let open = slots.slab.len();
+                    self.fits = open.saturating_sub(DESCRIPTORS_KEPT).max(open / 2).max(1);
                     self.short_until = begun.plus(SHORTAGE_MS);
                     self.evict(slots);
                     self.rests_until = begun.plus(REST_MS);
@@ -149,6 +150,8 @@ impl Door {
         if self.evict(slots) == 0 {
             slots.yard.counts.rests += 1;
             self.rests_until = slots.yard.now.plus(FULL_REST_MS);
+            // If it is for want of descriptors that someone waits, there may be some by then: nobody here will give one back.
+            self.short_until = slots.yard.now;
         }
     }
 

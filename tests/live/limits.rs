@@ -258,6 +258,7 @@ fn heads_pass_at_their_limits_and_not_past_them() {
     let line = |length: usize| get(&format!("/hello.txt?{}", "q".repeat(length - "GET /hello.txt? HTTP/1.1".len())));
     let fields = |count: usize| get_with("/hello.txt", &vec!["X-A: b"; count - 1]);
     let bytes = |length: usize| get_with("/hello.txt", &[&format!("X-A: {}", "b".repeat(length))]);
+    let trailers = |count: usize| say_chunked(format!("a\r\nmessage=hi\r\n0\r\n{}\r\n", "X-A: b\r\n".repeat(count)));
     for (name, request, expect) in [
         ("line at", line(198), is(200)),
         ("line past", line(201), is(414)),
@@ -265,6 +266,8 @@ fn heads_pass_at_their_limits_and_not_past_them() {
         ("fields past", fields(6), is(431)),
         ("bytes below", bytes(700), is(200)),
         ("bytes past", bytes(1_001), is(431)),
+        ("trailers at", trailers(5), said_hi()),
+        ("trailers past", trailers(6), is(431)),
     ] {
         let mut wire = visit.connect();
         visit.send(&mut wire, request);

@@ -102,6 +102,24 @@ fn where_descriptors_run_out_some_are_kept_for_files() {
 }
 
 #[test]
+fn where_descriptors_run_out_and_nobody_is_idle_it_is_tried_again_soon() {
+    let mut scene = small(100);
+    let busy: Vec<usize> = (0..3).map(|_| scene.come(&get("/events"))).collect();
+    pass(&mut scene, 200);
+    scene.0.net.borrow_mut().odds.descriptors = Some(3);
+    let newcomer = scene.come(&get("/healthz"));
+    pass(&mut scene, 2_000);
+    assert!(!is_answered(&mut scene, newcomer, 200));
+    scene.0.net.borrow_mut().odds.descriptors = None;
+    pass(&mut scene, 1_000);
+    assert!(is_answered(&mut scene, newcomer, 200), "others have given some back");
+    for wire in busy {
+        assert!(is_answered(&mut scene, wire, 200));
+    }
+    scene.end();
+}
+
+#[test]
 fn a_page_that_cannot_be_looked_at_for_want_of_descriptors_is_sent_as_it_was() {
     let mut scene = small(10);
     let wire = scene.come(&get("/page.html"));
