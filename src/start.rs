@@ -23,7 +23,7 @@ use crate::site::built;
 #[cfg(feature = "accounts")]
 use crate::site::held::Held;
 #[cfg(feature = "files")]
-use crate::site::resume;
+use crate::site::resume::{self, Left};
 #[cfg(feature = "chat")]
 use crate::site::rooms::Rooms;
 #[cfg(feature = "accounts")]
@@ -99,6 +99,16 @@ pub fn books(data: &Path, hub: &mut Hub) -> Result<Books, Unusable> {
     Ok(Books::new(path, hub.topic()))
 }
 
+/// The file that changes whenever somebody writes in the database: its log (<https://sqlite.org/wal.html>). Others than the server
+/// change accounts only.
+#[cfg(feature = "_ledger")]
+pub fn watched(site: &Site) -> Option<PathBuf> {
+    site.accounts.as_ref()?;
+    let mut path = site.books.as_ref()?.database.clone().into_os_string();
+    path.push("-wal");
+    Some(path.into())
+}
+
 /// The chat, before its ledger is open.
 #[cfg(feature = "chat")]
 pub fn chat(config: &Config, books: &Books, hub: &mut Hub) -> Chat {
@@ -120,8 +130,8 @@ pub fn accounts(config: &Config, books: &Books, hub: &mut Hub) -> Accounts {
 pub fn load_partials(site: &mut Site) {
     let Some(files) = &mut site.files else { return };
     for disk in files.disks() {
-        for (id, state, is_finished) in resume::find_left(&*disk, process::wall()) {
-            files.partials.found(id, state, is_finished);
+        for Left { id, state, came, is_finished } in resume::find_left(&*disk, process::wall()) {
+            files.partials.found(id, state, came, is_finished);
         }
     }
 }

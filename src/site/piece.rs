@@ -19,12 +19,13 @@ use crate::server::context::Context;
 use crate::server::problem;
 use crate::server::reply::{Reply, Sink, Step};
 use crate::site::files::{files, note_stored, url};
-use crate::site::receive::{Allowance, Room, Store, Stored, allowance_place, changes_of};
+use crate::site::receive::{Allowance, Room, Store, Stored, allowance_place, changes_of, over_quota};
 use crate::site::spot::{Actor, Area, keep, locked, when_known};
 use crate::site::state::{Site, disk_fault};
 use crate::site::way::Unplaced;
 use crate::store::disk::{Claim, Disk, Growing, PartialId, Unfinished};
 use crate::store::partial::{Held, Hold, LIFETIME_MS, State, Turn};
+use crate::store::pledges::Pledge;
 use crate::store::tree::OnConflict;
 
 /// After so many bytes of one piece what has come is synced, so that a loss of power costs no more than that.
@@ -141,6 +142,22 @@ pub fn claim(
     Ok(Some(claim))
 }
 
+/// Counts an upload of which so many bytes are there or about to come, and so many are wanted in all. Says what is left of the
+/// allowance of who sends them. Blocks.
+fn count(held: &mut Held, bytes: u64, wanted: u64, allowance: Option<Allowance>) -> Result<Option<u64>, Fault> {
+    let before = held.pledge.as_ref().map_or(0, Pledge::bytes);
+    let pledged = held.pledge.as_mut().filter(|_| wanted > before).map(|pledge| pledge.raise(wanted));
+    let Some(allowance) = allowance else { return Ok(None) };
+    let left = allowance.left();
+    if pledged.unwrap_or(bytes) <= left {
+        return Ok(Some(left));
+    }
+    if let Some(pledge) = held.pledge.as_mut().filter(|_| pledged.is_some()) {
+        pledge.set(before);
+    }
+    Err(over_quota())
+}
+
 /// What a piece must come to.
 enum Check {
     Sha1(Sha1, Vec<u8>),
@@ -180,6 +197,8 @@ pub struct Piece {
     /// Other processes are kept from it.
     _claim: Claim,
     room: Room,
+    /// What was left of its sender's allowance when it began to come.
+    left: Option<u64>,
     /// Where it began, and where it is.
     start: u64,
     at: u64,
@@ -241,7 +260,10 @@ impl Piece {
         if asked.body.is_some_and(|body| body > most - end.min(most)) {
             return Err(too_large(most));
         }
-        let room = Room::behind(&store, end, asked.body, allowance)?;
+        let known = asked.body.unwrap_or(0);
+        let wanted = state.length.unwrap_or(end.saturating_add(known));
+        let left = count(&mut held, end.saturating_add(known), wanted, allowance)?;
+        let room = Room::new(&store, asked.body, None)?;
         let mut file = unfinished.resume(asked.id).map_err(fault)?;
         if end < size {
             file.cut(end).map_err(fault)?;
@@ -262,6 +284,7 @@ impl Piece {
             turn,
             _claim: claim,
             room,
+            left,
             start: end,
             at: end,
             most,
@@ -319,7 +342,7 @@ impl Piece {
     /// Gives the whole its name, or one like it: also if what has that name may not be replaced.
     fn place(&mut self, may_replace: bool) -> Result<(Stored, Vec<RelPath<'static>>), Unplaced> {
         let turn = self.turn.clone();
-        let _held = turn.keep().ok_or_else(taken_over)?;
+        let mut held = turn.keep().ok_or_else(taken_over)?;
         let Piece { store, state, file, .. } = self;
         let (stored, folders) = store.place_at(&state.path, || {
             let replaced = if state.on_conflict == OnConflict::Overwrite && may_replace {
@@ -332,6 +355,8 @@ impl Piece {
             };
             replaced.unwrap_or_else(|| store.commit(&mut **file, &state.path, OnConflict::Rename, &Ok(())))
         })?;
+        // From here on it counts as what it is.
+        held.pledge = None;
         self.state.place = Some(stored.path.clone());
         // The file is where it should be; that this is not written down costs its sender a question.
         if let Err(error) = unfinished(&*self.store.disk)?.mark(self.id, &self.state.write()) {
@@ -383,9 +408,15 @@ pub fn note(site: &mut Site, id: PartialId, state: &State, is_finished: bool) {
 impl Sink<Site> for Piece {
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let turn = self.turn.clone();
-        let held = turn.keep().ok_or_else(taken_over)?;
+        let mut held = turn.keep().ok_or_else(taken_over)?;
         if bytes.len() as u64 > self.room_left() {
             return Err(too_large(self.most));
+        }
+        let next = self.at + bytes.len() as u64;
+        let grown =
+            held.pledge.as_mut().filter(|pledge| next > pledge.bytes()).map_or(next, |pledge| pledge.raise(next));
+        if self.left.is_some_and(|left| grown > left) {
+            return Err(over_quota());
         }
         self.room.take(bytes.len())?;
         self.file.write(bytes).map_err(|error| disk_fault(&error, "write to an upload"))?;
@@ -456,12 +487,22 @@ pub fn whole(site: &Site, area: &Area, state: &State, mut response: Response, of
 
 impl Drop for Piece {
     fn drop(&mut self) {
-        // A piece that is to be checked counts as a whole or not at all.
-        if self.check.is_none() {
+        let is_unchecked = self.check.is_some();
+        if !is_unchecked && self.state.length.is_some() {
             return;
         }
         let turn = self.turn.clone();
         let Some(mut held) = turn.keep() else { return };
+        if self.state.length.is_none()
+            && let Some(pledge) = &mut held.pledge
+        {
+            // What was said to come, and did not, counts no more.
+            pledge.set(if is_unchecked { self.start } else { self.at });
+        }
+        // A piece that is to be checked counts as a whole or not at all.
+        if !is_unchecked {
+            return;
+        }
         held.unchecked_from = None;
         if let Err(error) = self.take_back() {
             log::error!("a piece of the upload {:?} that was not checked stays: {error}", self.id);

@@ -15,7 +15,7 @@ use crate::site::changes::{check_conditions, is_folder, look};
 use crate::site::files::{bad_name, describe, etag, files, note_stored, target, url};
 use crate::site::gate::{Principal, rights_of};
 use crate::site::kept::KeptHeaders;
-use crate::site::receive::{Allowance, FileSink, Room, Store, Stored, allowance_place, changes_of};
+use crate::site::receive::{Allowance, FileSink, Room, Store, Stored, Whole, allowance_place, changes_of};
 use crate::site::spot::{Actor, Area, early_right, keep, locked, owner_name, when_known};
 use crate::site::state::Site;
 use crate::site::upload::{body_length, refuse_coding};
@@ -89,32 +89,30 @@ impl Put {
         ip: IpAddr,
     ) -> Result<FileSink, Fault> {
         // Asked now to spare the client the sending, and once more when the file is whole.
-        self.look(right)?;
+        let current = self.look(right)?;
+        let allowance = allowance.map(|allowance| allowance.in_place_of(&self.store, &self.path, current.as_ref()));
         let room = Room::new(&self.store, length, allowance)?;
         let draft = self.store.draft(&self.path, length).map_err(|error| self.store.fault(&error, &self.path))?;
-        Ok(FileSink::new(draft, room, move |site, cx, draft, bytes| {
-            when_known(site, cx, move |site, cx| self.finish(site, cx, (draft, bytes), actor, ip))
+        Ok(FileSink::new(draft, room, move |site, cx, whole| {
+            when_known(site, cx, move |site, cx| self.finish(site, cx, whole, actor, ip))
         }))
     }
 
     /// The file is whole: it takes its place, if it may.
-    fn finish(
-        self,
-        site: &mut Site,
-        cx: &mut Context<'_>,
-        (mut draft, bytes): (Box<dyn Draft>, u64),
-        actor: Actor,
-        ip: IpAddr,
-    ) -> Reply<Site> {
+    fn finish(self, site: &mut Site, cx: &mut Context<'_>, mut whole: Whole, actor: Actor, ip: IpAddr) -> Reply<Site> {
         let place = self.store.area.place(&self.path);
         let places = [place].into_iter().chain(allowance_place(site, &actor)).collect();
         locked(site, cx, &actor.clone(), places, move |site, _| {
             let right = actor.may_change(site, &self.store.area, &self.path);
             let allowance = Allowance::of(site, &actor);
             Reply::offload_write(move || {
-                let fits = allowance.map_or(Ok(()), |allowance| allowance.check(bytes)).map_err(Unplaced::from);
-                let placed = fits.and_then(|()| self.place(&mut *draft, &right));
-                drop(draft);
+                let fits = |allowance: Allowance| {
+                    let current = look(&self.store, &self.path)?;
+                    allowance.in_place_of(&self.store, &self.path, current.as_ref()).check(whole.bytes)
+                };
+                let fits = allowance.map_or(Ok(()), fits).map_err(Unplaced::from);
+                let placed = fits.and_then(|()| self.place(&mut *whole.draft, &right));
+                drop(whole);
                 move |site: &mut Site, cx: &mut Context<'_>| {
                     let area = self.store.area.clone();
                     let (stored, folders) = match placed {

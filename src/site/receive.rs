@@ -19,6 +19,7 @@ use crate::store::archive::Walk;
 use crate::store::disk::{Disk, Draft, FileFacts, Kind};
 use crate::store::locks::Place;
 use crate::store::owners::{Change, Owner};
+use crate::store::pledges::{Pledge, Pledges};
 use crate::store::tree::{self, OnConflict, check_name, check_place};
 
 /// How many bytes go to the disk between two looks at how full it is.
@@ -157,6 +158,11 @@ pub struct Allowance {
     homes: Option<(Arc<dyn Disk>, RelPath<'static>)>,
     shared: Arc<dyn Disk>,
     paths: Vec<RelPath<'static>>,
+    /// Whose it is, and what is under way to their files.
+    account: i64,
+    pledges: Pledges,
+    /// So many bytes go when what is asked for takes its place.
+    credit: u64,
 }
 
 impl Allowance {
@@ -170,7 +176,28 @@ impl Allowance {
             homes: files.homes.clone().map(|homes| (homes, Area::home(user).root())),
             shared: Arc::clone(&files.disk),
             paths: paths.map(RelPath::into_owned).collect(),
+            account: user.id,
+            pledges: files.partials.pledges.clone(),
+            credit: 0,
         })
+    }
+
+    /// The same for what replaces this, if it counts: one who has all they may have can still change it.
+    pub fn in_place_of(self, store: &Store, path: &RelPath<'_>, current: Option<&FileFacts>) -> Allowance {
+        let counts = !store.area.is_shared() || self.paths.iter().any(|own| own == path);
+        let credit = current.filter(|facts| counts && facts.kind == Kind::File).map_or(0, |facts| facts.size);
+        Allowance { credit, ..self }
+    }
+
+    /// Lets so many bytes come; none if it is not known how many will. Blocks.
+    ///
+    /// # Errors
+    /// 507 if there is no room for them beside all that is under way.
+    fn begin(&self, bytes: u64) -> Result<Share, Fault> {
+        let mut pledge = self.pledges.pledge(self.account, 0);
+        let pledged = pledge.raise(bytes);
+        let left = self.left();
+        if pledged > left { Err(over_quota()) } else { Ok(Share { pledge, came: 0, left }) }
     }
 
     /// Whether so many bytes may take their place now, whatever was left when they began to come. Blocks.
@@ -182,9 +209,9 @@ impl Allowance {
     }
 
     /// What is left of it. Blocks: it looks at every file.
-    fn left(&self) -> u64 {
+    pub fn left(&self) -> u64 {
         let private: u64 = self.homes.iter().map(|(disk, root)| bytes_below(disk, root)).sum();
-        self.most.saturating_sub(private.saturating_add(self.shared_bytes(&RelPath::ROOT)))
+        self.most.saturating_add(self.credit).saturating_sub(private.saturating_add(self.shared_bytes(&RelPath::ROOT)))
     }
 
     /// How much of what is shared, at a path and below it, counts already.
@@ -200,7 +227,8 @@ impl Allowance {
     /// 507 if it may not.
     pub fn take_home(&self, path: &RelPath<'_>, facts: &FileFacts) -> Result<(), Fault> {
         let bytes = if facts.kind == Kind::File { facts.size } else { bytes_below(&self.shared, path) };
-        if bytes.saturating_sub(self.shared_bytes(path)) > self.left() { Err(over_quota()) } else { Ok(()) }
+        let left = self.left().saturating_sub(self.pledges.of(self.account));
+        if bytes.saturating_sub(self.shared_bytes(path)) > left { Err(over_quota()) } else { Ok(()) }
     }
 }
 
@@ -230,26 +258,42 @@ pub struct Room {
     disk: Arc<dyn Disk>,
     min_free: u64,
     unseen: u64,
-    /// What is left of an allowance.
-    allowed: Option<u64>,
+    /// Where what is sent counts for somebody.
+    share: Option<Share>,
+}
+
+/// What one body takes of an allowance.
+struct Share {
+    pledge: Pledge,
+    came: u64,
+    /// What was left of the allowance when the body began to come.
+    left: u64,
+}
+
+impl Share {
+    /// The pledge covers what was said to come; what was not grows with what does.
+    fn take(&mut self, bytes: u64) -> Result<(), Fault> {
+        self.came += bytes;
+        if self.came > self.pledge.bytes() && self.pledge.raise(self.came) > self.left {
+            return Err(over_quota());
+        }
+        Ok(())
+    }
 }
 
 impl Room {
     /// Room for a body, of this length if it is known; 507 if there is none.
     pub fn new(store: &Store, length: Option<u64>, allowance: Option<Allowance>) -> Result<Room, Fault> {
-        Room::behind(store, 0, length, allowance)
+        let length = length.unwrap_or(0);
+        let share = allowance.map(|allowance| allowance.begin(length)).transpose()?;
+        let room = Room { disk: Arc::clone(&store.disk), min_free: store.min_free, unseen: 0, share };
+        room.look(length)?;
+        Ok(room)
     }
 
-    /// The same behind so many bytes of the same file, which have their place on the disk but count for nobody yet.
-    pub fn behind(store: &Store, came: u64, length: Option<u64>, allowance: Option<Allowance>) -> Result<Room, Fault> {
-        let left = |allowance: Allowance| allowance.left().checked_sub(came).ok_or_else(over_quota);
-        let allowed = allowance.map(left).transpose()?;
-        let room = Room { disk: Arc::clone(&store.disk), min_free: store.min_free, unseen: 0, allowed };
-        if allowed.is_some_and(|allowed| allowed < length.unwrap_or(0)) {
-            return Err(over_quota());
-        }
-        room.look(length.unwrap_or(0))?;
-        Ok(room)
+    /// What it takes of an allowance, to be kept for longer than a body comes.
+    pub fn into_pledge(self) -> Option<Pledge> {
+        self.share.map(|share| share.pledge)
     }
 
     fn look(&self, length: u64) -> Result<(), Fault> {
@@ -268,8 +312,8 @@ impl Room {
     /// # Errors
     /// 507 if they would leave too little.
     pub fn take(&mut self, bytes: usize) -> Result<(), Fault> {
-        if let Some(allowed) = &mut self.allowed {
-            *allowed = allowed.checked_sub(bytes as u64).ok_or_else(over_quota)?;
+        if let Some(share) = &mut self.share {
+            share.take(bytes as u64)?;
         }
         self.unseen += bytes as u64;
         if self.unseen < LOOK_EVERY {
@@ -280,12 +324,23 @@ impl Room {
     }
 }
 
-fn over_quota() -> Fault {
+/// 507 for who would have more than they may.
+pub fn over_quota() -> Fault {
     Fault::new(Status::INSUFFICIENT_STORAGE, "over_quota", "your files would have more bytes than they may")
 }
 
-/// What becomes of a draft that is complete, and has so many bytes. It runs in the loop, and must have a helper drop the draft.
-type Placing = Box<dyn FnOnce(&mut Site, &mut Context<'_>, Box<dyn Draft>, u64) -> Reply<Site> + Send>;
+/// A file that has come as a whole, and has no place yet.
+pub struct Whole {
+    /// Its content,
+    pub draft: Box<dyn Draft>,
+    /// so many bytes.
+    pub bytes: u64,
+    /// They count for whoever sent them until it has its place.
+    _room: Room,
+}
+
+/// What becomes of a file that is complete. It runs in the loop, and must have a helper drop the draft.
+type Placing = Box<dyn FnOnce(&mut Site, &mut Context<'_>, Whole) -> Reply<Site> + Send>;
 
 /// A body that is one file.
 pub struct FileSink {
@@ -300,7 +355,7 @@ impl FileSink {
     pub fn new(
         draft: Box<dyn Draft>,
         room: Room,
-        placing: impl FnOnce(&mut Site, &mut Context<'_>, Box<dyn Draft>, u64) -> Reply<Site> + Send + 'static,
+        placing: impl FnOnce(&mut Site, &mut Context<'_>, Whole) -> Reply<Site> + Send + 'static,
     ) -> FileSink {
         FileSink { draft, written: 0, room, placing: Box::new(placing) }
     }
@@ -318,9 +373,12 @@ impl Sink<Site> for FileSink {
     }
 
     fn finish(self: Box<Self>) -> Step<Site> {
-        let FileSink { mut draft, placing, written, .. } = *self;
+        let FileSink { mut draft, placing, written, room } = *self;
         match draft.sync() {
-            Ok(()) => Box::new(move |site, cx| placing(site, cx, draft, written)),
+            Ok(()) => {
+                let whole = Whole { draft, bytes: written, _room: room };
+                Box::new(move |site, cx| placing(site, cx, whole))
+            }
             Err(error) => {
                 let fault = disk_fault(&error, "store a file");
                 Box::new(move |_, _| fault.into())
@@ -536,7 +594,7 @@ impl Parts {
 
     /// All has come: where the files are to come to lie, and the files, synced.
     fn complete(self) -> Result<Complete, Fault> {
-        let Parts { store, on_conflict, folder, mut files, bytes, may_share, .. } = self;
+        let Parts { store, room, on_conflict, folder, mut files, bytes, may_share, .. } = self;
         if store.area.is_shared() {
             may_share?;
         }
@@ -551,7 +609,8 @@ impl Parts {
             draft.sync().map_err(|error| disk_fault(&error, "store a file"))?;
             places.push(store.area.root().join(&path));
         }
-        Ok(Complete { store, on_conflict, places, files: files.into_iter().map(|(_, draft)| draft).collect(), bytes })
+        let files = files.into_iter().map(|(_, draft)| draft).collect();
+        Ok(Complete { store, on_conflict, places, files, bytes, _room: room })
     }
 }
 
@@ -566,6 +625,8 @@ pub struct Complete {
     files: Vec<Box<dyn Draft>>,
     /// How many bytes they have.
     bytes: u64,
+    /// They count for whoever sent them until they have their places.
+    _room: Room,
 }
 
 impl Complete {
@@ -577,7 +638,7 @@ impl Complete {
         rights: &[Result<(), Fault>],
         allowance: Option<Allowance>,
     ) -> Result<(Vec<Stored>, Vec<RelPath<'static>>), Unplaced> {
-        let Complete { store, on_conflict, places, mut files, bytes } = self;
+        let Complete { store, on_conflict, places, mut files, bytes, _room } = self;
         allowance.map_or(Ok(()), |allowance| allowance.check(bytes))?;
         for (path, right) in places.iter().zip(rights) {
             if store.look(path, on_conflict)?.is_some() && on_conflict == OnConflict::Overwrite {

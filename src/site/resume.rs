@@ -35,6 +35,7 @@ use crate::site::state::{Site, disk_fault};
 use crate::site::upload::{is_yes, read_on_conflict, refuse_coding};
 use crate::store::disk::{Disk, PartialId, Unfinished};
 use crate::store::partial::{Hold, LIFETIME_MS, Maker, Partial, State, TooMany};
+use crate::store::pledges::{Pledge, Pledges};
 use crate::store::tree::{OnConflict, check_name, check_place, generated_name};
 
 fn told(result: Result<Reply<Site>, Fault>) -> Reply<Site> {
@@ -108,8 +109,20 @@ fn maker(who: &Principal, ip: IpAddr) -> Maker {
     }
 }
 
+/// An upload that an earlier run has left.
+pub struct Left {
+    /// Its name.
+    pub id: PartialId,
+    /// What is known of it.
+    pub state: State,
+    /// How much of it there is.
+    pub came: u64,
+    /// Whether it is whole and lies where it should.
+    pub is_finished: bool,
+}
+
 /// What an earlier run, or a process that is still ending, has left on a disk. It may block.
-pub fn find_left(disk: &dyn Disk, now: Wall) -> Vec<(PartialId, State, bool)> {
+pub fn find_left(disk: &dyn Disk, now: Wall) -> Vec<Left> {
     let Some(unfinished) = disk.unfinished() else { return Vec::new() };
     let states = unfinished.all().unwrap_or_else(|error| {
         log::error!("unfinished uploads of an earlier run cannot be read: {error}");
@@ -122,7 +135,10 @@ pub fn find_left(disk: &dyn Disk, now: Wall) -> Vec<(PartialId, State, bool)> {
     let mut left = Vec::new();
     for (id, text) in states {
         match find_one(unfinished, id, &text, &boot, now) {
-            Ok(found) => left.extend(found.map(|(state, is_finished)| (id, state, is_finished))),
+            Ok(found) => left.extend(found.map(|(state, is_finished)| {
+                let came = unfinished.size(id).unwrap_or(0);
+                Left { id, state, came, is_finished }
+            })),
             Err(error) => log::error!("the unfinished upload {id:?} is out of reach: {error}"),
         }
     }
@@ -245,8 +261,9 @@ fn create_now(site: &mut Site, call: &Call<'_>, who: &Principal, cx: &Context<'_
     let lot = (files.lots.draw() >> 32) as u32;
     let wish = Wish::of(metadata, who, || generated_name(cx.wall, lot, "bin"))?;
     let maker = maker(who, cx.peer.ip);
-    let gone = files.partials.expire(cx.wall);
+    let gone = files.partials.expire(cx.wall, |_| false);
     files.partials.admit(&maker).map_err(too_many)?;
+    let pledges = files.partials.pledges.clone();
     let store = Store::of(files, &wish.area, limits.min_free_bytes)?;
     let disks = Disks::of(site)?;
     let actor = Actor { who: who.clone(), rights: rights_of(site, call.request) };
@@ -268,12 +285,14 @@ fn create_now(site: &mut Site, call: &Call<'_>, who: &Principal, cx: &Context<'_
     };
     Ok(Reply::offload_write(move || {
         let held = clear_away(&disks, gone, true);
-        let begun = begin(&store, &mut state, allowance, early);
+        let begun = begin(&store, &mut state, allowance, early, &pledges);
         move |site: &mut Site, cx: &mut Context<'_>| {
             put_back(site, held, cx.wall);
-            told(begun.and_then(|id| {
+            told(begun.and_then(|(id, pledge)| {
                 let is_whole = state.length == Some(0);
-                take_in(site, id, state)?;
+                if let Err(fault) = take_in(site, id, state, pledge) {
+                    return Ok(give_up(store, id, fault));
+                }
                 cx.wake_at(cx.now.plus(LOOK_EVERY_MS));
                 if piece.is_none() && !is_whole {
                     let until = cx.wall.plus(LIFETIME_MS);
@@ -293,6 +312,11 @@ const LOOK_EVERY_MS: u64 = 60_000;
 /// Uploads whose time is over, to be removed by a helper; as long as there are others, it is looked again later.
 pub fn look_around(site: &mut Site, cx: &mut Context<'_>) -> Option<(Lane, Task<Site>)> {
     let disks = Disks::of(site).ok()?;
+    let users = site.accounts.as_ref().filter(|accounts| accounts.unread.is_none()).map(|accounts| &accounts.users);
+    let is_gone = |maker: &Maker| {
+        let account = maker.account().zip(users);
+        account.is_some_and(|(id, users)| users.gone().any(|gone| gone == id))
+    };
     let partials = &mut site.files.as_mut()?.partials;
     if partials.is_empty() {
         return None;
@@ -304,7 +328,7 @@ pub fn look_around(site: &mut Site, cx: &mut Context<'_>) -> Option<(Lane, Task<
     }
     partials.look_at = cx.now.plus(LOOK_EVERY_MS);
     cx.wake_at(partials.look_at);
-    let gone = partials.expire(cx.wall);
+    let gone = partials.expire(cx.wall, is_gone);
     if gone.is_empty() {
         return None;
     }
@@ -334,8 +358,9 @@ fn clear_away(disks: &Disks, gone: Vec<(PartialId, Partial)>, is_over: bool) -> 
             continue;
         }
         hold.take_over(&mut held);
-        if let Err(error) = unfinished.give_up(id) {
-            log::error!("the upload {id:?}, which nobody continues, stays: {error}");
+        match unfinished.give_up(id) {
+            Ok(()) => held.pledge = None,
+            Err(error) => log::error!("the upload {id:?}, which nobody continues, stays: {error}"),
         }
     }
     kept
@@ -357,21 +382,39 @@ fn begin(
     state: &mut State,
     allowance: Option<Allowance>,
     early: Result<(), Fault>,
-) -> Result<PartialId, Fault> {
+    pledges: &Pledges,
+) -> Result<(PartialId, Option<Pledge>), Fault> {
     if store.look(&state.path, state.on_conflict)?.is_some() && state.on_conflict == OnConflict::Overwrite {
         early?;
     }
-    Room::new(store, state.length, allowance)?;
+    let room = Room::new(store, state.length, allowance)?;
+    // Whoever may have any number of bytes today may be given a measure tomorrow.
+    let pledge = room.into_pledge().or_else(|| {
+        let account = state.maker.account()?;
+        Some(pledges.pledge(account, state.length.unwrap_or(0)))
+    });
     let unfinished = unfinished(&*store.disk)?;
     state.boot = unfinished.boot();
-    unfinished.begin(&state.write()).map_err(|error| disk_fault(&error, "begin an upload"))
+    let begun = unfinished.begin(&state.write()).map_err(|error| disk_fault(&error, "begin an upload"))?;
+    Ok((begun, pledge))
+}
+
+/// There are too many after all: what was begun goes again.
+fn give_up(store: Store, id: PartialId, fault: Fault) -> Reply<Site> {
+    Reply::offload_write(move || {
+        let given_up = unfinished(&*store.disk).map(|unfinished| unfinished.give_up(id));
+        if let Ok(Err(error)) = given_up {
+            log::error!("the upload {id:?}, of which there were too many, stays: {error}");
+        }
+        move |_: &mut Site, _: &mut Context<'_>| refused(&fault)
+    })
 }
 
 /// Takes a new upload in; many may have been begun in the same moment.
-fn take_in(site: &mut Site, id: PartialId, state: State) -> Result<(), Fault> {
+fn take_in(site: &mut Site, id: PartialId, state: State, pledge: Option<Pledge>) -> Result<(), Fault> {
     let files = files(site)?;
     files.partials.admit(&state.maker).map_err(too_many)?;
-    files.partials.insert(id, state, false);
+    files.partials.insert(id, state, pledge);
     Ok(())
 }
 

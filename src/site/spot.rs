@@ -413,6 +413,7 @@ pub fn remove_home(
     id: i64,
     then: impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> + Send + 'static,
 ) -> Reply<Site> {
+    look_for_unfinished(site, cx);
     let places = home_places(id);
     match take(site, cx, &places) {
         Taken::Now(lock) => held(site, cx, lock, move |site, _| {
@@ -433,6 +434,14 @@ pub fn remove_home(
     }
 }
 
+/// What an account that is gone has left unfinished goes soon.
+fn look_for_unfinished(site: &mut Site, cx: &mut Context<'_>) {
+    if let Some(files) = &mut site.files {
+        files.partials.look_at = cx.now;
+        cx.wake_at(cx.now);
+    }
+}
+
 fn home_places(id: i64) -> Vec<Place> {
     let area = Area::Home { id, name: "".into() };
     vec![area.place(&area.root())]
@@ -440,6 +449,7 @@ fn home_places(id: i64) -> Vec<Place> {
 
 /// Has homes of accounts that are gone removed as soon as nobody changes anything there.
 pub fn remove_homes_later(site: &mut Site, cx: &mut Context<'_>, ids: impl IntoIterator<Item = i64>) {
+    look_for_unfinished(site, cx);
     if let Some(files) = site.files.as_mut().filter(|files| files.homes.is_some()) {
         files.doomed.extend(ids);
         cx.wake_at(cx.now);

@@ -28,7 +28,7 @@ use crate::site::receive::{
 use crate::site::spot::{Actor, Area, early_right, keep, locked, owner_name, private_area, when_known};
 use crate::site::state::{Lots, Site};
 use crate::site::way::Unplaced;
-use crate::store::disk::{Draft, Existing};
+use crate::store::disk::{Draft, Existing, FileFacts};
 use crate::store::locks::Place;
 use crate::store::tree::{OnConflict, check_name, check_place, generated_name};
 
@@ -239,7 +239,8 @@ fn store_json(
     allowance: Option<Allowance>,
     right: &Result<(), Fault>,
 ) -> Result<Stored, Fault> {
-    check_right(store, path, on_conflict, right)?;
+    let current = check_right(store, path, on_conflict, right)?;
+    let allowance = allowance.map(|allowance| allowance.in_place_of(store, path, current.as_ref()));
     let mut draft = fill(store, body, allowance)?;
     let placed = store.place_at(path, || store.commit(&mut *draft, path, on_conflict, right));
     placed.map(|(stored, _)| stored).map_err(Unplaced::into_fault)
@@ -248,7 +249,7 @@ fn store_json(
 /// A file of these bytes that has no name yet.
 fn fill(store: &Store, body: &[u8], allowance: Option<Allowance>) -> Result<Box<dyn Draft>, Fault> {
     let length = Some(body.len() as u64);
-    Room::new(store, length, allowance)?;
+    let _room = Room::new(store, length, allowance)?;
     let root = store.area.root();
     let filled = store.draft(&root, length).and_then(|mut draft| draft.write(body).map(|()| draft));
     filled.map_err(|error| store.fault(&error, &root))
@@ -273,17 +274,18 @@ fn store_unnamed(
     Err(Fault::new(Status::INTERNAL_SERVER_ERROR, "no_name", "no name was free for the file"))
 }
 
-/// Whether a file may come to stand at `path`; if it replaces another, whether that may be replaced.
+/// Whether a file may come to stand at `path`; if it replaces another, whether that may be replaced, and which that is.
 fn check_right(
     store: &Store,
     path: &RelPath<'_>,
     on_conflict: OnConflict,
     right: &Result<(), Fault>,
-) -> Result<(), Fault> {
-    match store.look(path, on_conflict)? {
-        Some(_) if on_conflict == OnConflict::Overwrite => right.clone(),
-        _ => Ok(()),
+) -> Result<Option<FileFacts>, Fault> {
+    let current = store.look(path, on_conflict)?.filter(|_| on_conflict == OnConflict::Overwrite);
+    if current.is_some() {
+        right.clone()?;
     }
+    Ok(current)
 }
 
 /// The bytes of one file.
@@ -320,10 +322,11 @@ fn prepare_raw(
     early: Result<(), Fault>,
     sender: Sender,
 ) -> Result<FileSink, Fault> {
-    check_right(&store, &path, on_conflict, &early)?;
+    let current = check_right(&store, &path, on_conflict, &early)?;
+    let allowance = allowance.map(|allowance| allowance.in_place_of(&store, &path, current.as_ref()));
     let room = Room::new(&store, length, allowance)?;
     let draft = store.draft(&path, length).map_err(|error| store.fault(&error, &path))?;
-    Ok(FileSink::new(draft, room, move |site, cx, mut draft, bytes| {
+    Ok(FileSink::new(draft, room, move |site, cx, mut whole| {
         when_known(site, cx, move |site, cx| {
             let places = [place(&store.area, &path, on_conflict)].into_iter();
             let places = places.chain(allowance_place(site, &sender.actor)).collect();
@@ -332,12 +335,17 @@ fn prepare_raw(
                 let allowance = Allowance::of(site, &sender.actor);
                 Reply::offload_write(move || {
                     let stored = check_right(&store, &path, on_conflict, &right)
-                        .and_then(|()| allowance.map_or(Ok(()), |allowance| allowance.check(bytes)))
+                        .and_then(|current| {
+                            let fits = |allowance: Allowance| {
+                                allowance.in_place_of(&store, &path, current.as_ref()).check(whole.bytes)
+                            };
+                            allowance.map_or(Ok(()), fits)
+                        })
                         .and_then(|()| {
-                            let commit = || store.commit(&mut *draft, &path, on_conflict, &right);
+                            let commit = || store.commit(&mut *whole.draft, &path, on_conflict, &right);
                             store.place_at(&path, commit).map(|(stored, _)| stored).map_err(Unplaced::into_fault)
                         });
-                    drop(draft);
+                    drop(whole);
                     answer_one(stored, store.area, sender)
                 })
             })

@@ -25,6 +25,7 @@ pub mod owners;
 pub mod partial;
 #[cfg(feature = "accounts")]
 pub mod password;
+pub mod pledges;
 pub mod scopes;
 #[cfg(feature = "_ledger")]
 pub mod search;

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::clock::{Moment, Wall};
 use crate::path::RelPath;
 use crate::store::disk::PartialId;
+use crate::store::pledges::{Pledge, Pledges};
 use crate::store::tree::OnConflict;
 
 /// How long an unfinished upload is waited for after it was made or a piece of it came.
@@ -51,6 +52,14 @@ impl Maker {
             Some(("account", id)) => Some(Maker::Account(id.parse().ok()?)),
             Some(("guest", ip)) => Some(Maker::Guest(ip.parse().ok()?)),
             _ => None,
+        }
+    }
+
+    /// Its number, if it is an account.
+    pub fn account(&self) -> Option<i64> {
+        match self {
+            Maker::Account(id) => Some(*id),
+            Maker::Operator | Maker::Guest(_) => None,
         }
     }
 
@@ -174,6 +183,8 @@ pub struct Held {
     pub claim: Option<Weak<dyn Any + Send + Sync>>,
     /// Another process may have been at it since its state was read.
     pub is_doubtful: bool,
+    /// What it counts for among its maker's files as long as it is unfinished: its length, or what has come of it.
+    pub pledge: Option<Pledge>,
 }
 
 /// The turn of one writer.
@@ -229,6 +240,8 @@ pub struct Partial {
 #[derive(Debug, Default)]
 pub struct Partials {
     all: HashMap<PartialId, Partial>,
+    /// What is under way to the files of whom.
+    pub pledges: Pledges,
     /// When it is to be looked next whose time is over.
     pub look_at: Moment,
 }
@@ -263,10 +276,11 @@ impl Partials {
         Ok(())
     }
 
-    /// Takes one in.
-    pub fn insert(&mut self, id: PartialId, state: State, is_finished: bool) -> &mut Partial {
-        let partial = Partial { state, hold: Hold::default(), is_finished };
-        self.all.entry(id).insert_entry(partial).into_mut()
+    /// Takes one in that has just begun, with what was pledged for it.
+    pub fn insert(&mut self, id: PartialId, state: State, pledge: Option<Pledge>) {
+        let hold = Hold::default();
+        hold.lock().pledge = pledge;
+        self.all.insert(id, Partial { state, hold, is_finished: false });
     }
 
     /// One of them, as long as it is waited for.
@@ -274,8 +288,11 @@ impl Partials {
         self.all.get(&id).filter(|partial| partial.state.until > now)
     }
 
-    /// Takes in one as it was found on the disk, if nobody here is at it. Another process may still be, or have been since.
-    pub fn found(&mut self, id: PartialId, state: State, is_finished: bool) {
+    /// Takes in one as it was found on the disk, if nobody here is at it. Another process may still be, or have been since. So much
+    /// of it has come.
+    pub fn found(&mut self, id: PartialId, state: State, came: u64, is_finished: bool) {
+        let pledge = state.maker.account().filter(|_| !is_finished);
+        let pledge = pledge.map(|account| self.pledges.pledge(account, state.length.unwrap_or(came)));
         let partial = self.all.entry(id).or_insert_with(|| {
             let hold = Hold::default();
             Partial { state: state.clone(), hold, is_finished }
@@ -284,6 +301,7 @@ impl Partials {
         let Some(mut held) = hold.try_lock() else { return };
         if held.claim.as_ref().and_then(Weak::upgrade).is_none() {
             held.is_doubtful = !is_finished;
+            held.pledge = pledge;
             partial.state = state;
             partial.is_finished |= is_finished;
         }
@@ -308,12 +326,12 @@ impl Partials {
         self.all.entry(id).or_insert(partial);
     }
 
-    /// Takes out those that nobody waits for any more, and of the finished ones more than are remembered.
-    pub fn expire(&mut self, now: Wall) -> Vec<(PartialId, Partial)> {
+    /// Takes out those that nobody waits for any more, also since their maker is gone, and of the finished ones more than are remembered.
+    pub fn expire(&mut self, now: Wall, is_gone: impl Fn(&Maker) -> bool) -> Vec<(PartialId, Partial)> {
         let mut finished: Vec<(Wall, PartialId)> = Vec::new();
         let mut gone: Vec<PartialId> = Vec::new();
         for (&id, partial) in &self.all {
-            if partial.state.until <= now {
+            if partial.state.until <= now || is_gone(&partial.state.maker) {
                 gone.push(id);
             } else if partial.is_finished {
                 finished.push((partial.state.until, id));
@@ -405,7 +423,7 @@ mod tests {
         let now = Wall::from_millis(0);
         for number in 0..MAKER_MAX as u32 {
             assert_eq!(partials.admit(&guest(1)), Ok(()));
-            partials.insert(id(number), state(guest(1), 1), false);
+            partials.insert(id(number), state(guest(1), 1), None);
         }
         assert_eq!(partials.admit(&guest(1)), Err(TooMany::Own));
         assert_eq!(partials.admit(&guest(2)), Ok(()));
@@ -413,7 +431,7 @@ mod tests {
         partials.note(id(0), done, true);
         assert_eq!(partials.admit(&guest(1)), Ok(()), "a finished one does not count");
         for number in 1000..1000 + (UNFINISHED_MAX - MAKER_MAX + 1) as u32 {
-            partials.insert(id(number), state(Maker::Account(number.into()), 1), false);
+            partials.insert(id(number), state(Maker::Account(number.into()), 1), None);
         }
         assert_eq!(partials.admit(&guest(2)), Err(TooMany::All));
         assert_eq!(partials.unfinished(), UNFINISHED_MAX);
@@ -422,36 +440,54 @@ mod tests {
     #[test]
     fn who_is_not_waited_for_any_more_is_not_found_and_goes() {
         let mut partials = Partials::default();
-        partials.insert(id(1), state(guest(1), 100), false);
-        partials.insert(id(2), state(guest(1), 200), true);
+        partials.insert(id(1), state(guest(1), 100), None);
+        partials.found(id(2), state(guest(1), 200), 0, true);
         assert!(partials.get(id(1), Wall::from_millis(99)).is_some());
         assert!(partials.get(id(1), Wall::from_millis(100)).is_none());
         let gone = |partials: &mut Partials, now| -> Vec<PartialId> {
-            partials.expire(Wall::from_millis(now)).into_iter().map(|(id, _)| id).collect()
+            partials.expire(Wall::from_millis(now), |_| false).into_iter().map(|(id, _)| id).collect()
         };
         assert_eq!(gone(&mut partials, 100), [id(1)]);
         assert_eq!(gone(&mut partials, 100), []);
         for number in 10..10 + FINISHED_MAX as u32 {
-            partials.insert(id(number), state(guest(1), 1000), true);
+            partials.found(id(number), state(guest(1), 1000), 0, true);
         }
         assert_eq!(gone(&mut partials, 100), [id(2)], "the oldest of too many finished ones");
+        partials.insert(id(3), state(Maker::Account(7), 1000), None);
+        let gone = partials.expire(Wall::from_millis(100), |maker| *maker == Maker::Account(7));
+        assert_eq!(gone.into_iter().map(|(id, _)| id).collect::<Vec<_>>(), [id(3)], "its maker was deleted");
     }
 
     #[test]
     fn what_is_found_on_the_disk_holds_unless_somebody_here_is_at_it() {
         let mut partials = Partials::default();
         let now = Wall::from_millis(0);
-        partials.found(id(1), state(guest(1), 100), false);
+        partials.found(id(1), state(guest(1), 100), 0, false);
         let hold = partials.get(id(1), now).unwrap().hold.clone();
         assert!(hold.lock().is_doubtful);
         let claim: Arc<dyn Any + Send + Sync> = Arc::new(());
         *hold.lock() = Held { claim: Some(Arc::downgrade(&claim)), ..Held::default() };
-        partials.found(id(1), state(guest(1), 200), false);
+        partials.found(id(1), state(guest(1), 200), 0, false);
         assert_eq!(partials.get(id(1), now).unwrap().state.until, Wall::from_millis(100), "one of ours writes");
         drop(claim);
-        partials.found(id(1), state(guest(1), 300), true);
+        partials.found(id(1), state(guest(1), 300), 0, true);
         let partial = partials.get(id(1), now).unwrap();
         assert_eq!((partial.state.until, partial.is_finished), (Wall::from_millis(300), true));
+    }
+
+    #[test]
+    fn what_is_unfinished_counts_for_its_maker_from_the_start() {
+        let mut partials = Partials::default();
+        let ada = Maker::Account(7);
+        partials.found(id(1), state(ada, 1), 4, false);
+        partials.found(id(2), State { length: None, ..state(ada, 1) }, 4, false);
+        partials.found(id(3), state(ada, 1), 10, true);
+        partials.found(id(4), state(guest(1), 1), 4, false);
+        assert_eq!(partials.pledges.of(7), 14, "one by its length, one by what has come, and not what is finished");
+        partials.found(id(2), State { length: None, ..state(ada, 1) }, 6, false);
+        assert_eq!(partials.pledges.of(7), 16);
+        drop(partials.remove(id(1)));
+        assert_eq!(partials.pledges.of(7), 6);
     }
 
     #[test]

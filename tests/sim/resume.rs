@@ -11,7 +11,7 @@ use hythe::reactor::slot::Brought;
 use hythe::reactor::system::{Entrance, Peer};
 use hythe::server::connection::Done;
 use hythe::server::context::Context;
-use hythe::site::resume;
+use hythe::site::resume::{self, Left};
 use hythe::site::state::Site;
 use sha2::{Digest, Sha256};
 
@@ -141,8 +141,8 @@ impl Play {
         self.uploads.set_odds(&self.setting.odds);
         let (house, _) = stage.reactor.parts();
         let files = house.state.parts().files.as_mut().expect("there are files");
-        for (id, state, is_finished) in left {
-            files.partials.found(id, state, is_finished);
+        for Left { id, state, came, is_finished } in left {
+            files.partials.found(id, state, came, is_finished);
         }
         self.stage = Some(stage);
     }

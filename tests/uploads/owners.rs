@@ -508,9 +508,7 @@ fn pieces_count_together_and_so_does_what_comes_at_once() {
     assert_eq!(piece(0, "X-None: 1", 600).status, 204);
     assert!(piece(600, "X-None: 1", 600).is(507, "over_quota"));
     assert_eq!(piece(600, "X-None: 1", 400).status, 204);
-    assert_eq!(put(&share, "ada", "a", "x").status, 201, "what has no place yet counts for nobody");
-    assert!(piece(1000, "Upload-Length: 1000", 0).is(507, "over_quota"), "but it is not given one");
-    assert_eq!(ask(&share, "ada", "DELETE /files/a").status, 200);
+    assert!(put(&share, "ada", "a", "x").is(507, "over_quota"), "what is unfinished counts");
     assert_eq!(piece(1000, "Upload-Length: 1000", 0).status, 204);
 
     let one = form(&[("name=\"file\"; filename=\"form\"", &[b'x'; 600])]);
@@ -525,17 +523,111 @@ fn pieces_count_together_and_so_does_what_comes_at_once() {
         let mut wire = share.connect();
         let length = format!("Content-Length: {}", body.len());
         wire.send(&share.head(line, &[kind, &bob, &length, "Expect: 100-continue"]));
-        // All are let begin, since nothing has its place yet.
-        assert_eq!(wire.hear(false).unwrap().status, 100, "{line}");
-        wire
+        (wire.hear(false).unwrap(), wire)
     });
-    let ends = wires.iter_mut().zip(ways).map(|(wire, (_, _, body))| {
-        wire.send(body);
-        wire.hear(false).unwrap()
+    // The first is let begin, and counts from then on.
+    assert_eq!(wires[0].0.status, 100, "{:?}", wires[0].0);
+    for (answer, _) in &wires[1..] {
+        assert!(answer.is(507, "over_quota"), "{answer:?}");
+    }
+    let chunked = || share.send_chunked("PUT /files/chunked?create=1", &[BYTES, &bob], &[b'x'; 600], 100);
+    assert!(chunked().is(507, "over_quota"), "of which nobody knows how long it will be");
+    wires[0].1.send(ways[0].2);
+    assert_eq!(wires[0].1.hear(false).unwrap().status, 201);
+    assert!(chunked().is(507, "over_quota"));
+    // What replaces one's own needs no more room than it adds.
+    assert_eq!(put(&share, "bob", "put", &"y".repeat(1000)).status, 200);
+    assert!(put(&share, "bob", "put", &"y".repeat(1001)).is(507, "over_quota"));
+    let raw = share.send("POST /upload?name=put&on_conflict=overwrite", &[BYTES, &bob], [b'z'; 1000]);
+    assert_eq!(raw.status, 201, "{raw:?}");
+    let json = format!("\"{}\"", "j".repeat(998));
+    assert_eq!(share.send("POST /upload?name=put&on_conflict=overwrite", &[JSON, &bob], json).status, 201);
+    // One that breaks off counts no more.
+    assert_eq!(ask(&share, "bob", "DELETE /files/put").status, 200);
+    let mut wire = share.connect();
+    wire.send(&share.head("PUT /files/half?create=1", &[BYTES, &bob, "Content-Length: 1000"]));
+    let is_full = || put(&share, "bob", "a", "x").is(507, "over_quota");
+    assert!((0..200).any(|_| is_full()), "it counts");
+    drop(wire);
+    assert!((0..500).any(|_| !is_full()), "and does no more");
+}
+
+#[test]
+fn an_upload_in_pieces_counts_from_the_first_moment_until_it_is_gone() {
+    let mut share = inhabited(&["--quota", "1000"]);
+    let (ada, version, media) = (shows("ada"), "Tus-Resumable: 1.0.0", "Content-Type: application/offset+octet-stream");
+    let begin = |share: &Share, fields: &[&str]| {
+        let begun = share.send("POST /tus", &[&[version, &ada], fields].concat(), "");
+        begun.field("location").map(str::to_owned).ok_or(begun)
+    };
+    let piece = |share: &Share, place: &str, offset: usize, length: usize| {
+        let offset = format!("Upload-Offset: {offset}");
+        share.send(&format!("PATCH {place}"), &[version, media, &offset, &ada], "x".repeat(length))
+    };
+    let fits = |share: &Share, bytes: usize| {
+        let answer = share.send("PUT /files/probe?create=1", &[BYTES, &ada], "x".repeat(bytes));
+        if answer.status == 201 {
+            assert_eq!(ask(share, "ada", "DELETE /files/probe").status, 200);
+        } else {
+            assert!(answer.is(507, "over_quota"), "{answer:?}");
+        }
+        answer.status == 201
+    };
+    // One of a known length counts by that, and the next finds what is left.
+    let first = begin(&share, &["Upload-Length: 600", "Upload-Metadata: filename Zmlyc3Q="]).unwrap();
+    assert!(begin(&share, &["Upload-Length: 401"]).unwrap_err().is(507, "over_quota"));
+    let second = begin(&share, &["Upload-Defer-Length: 1"]).unwrap();
+    assert!(fits(&share, 400) && !fits(&share, 401));
+    assert_eq!(piece(&share, &second, 0, 300).status, 204);
+    assert!(fits(&share, 100) && !fits(&share, 101), "one of an unknown length by what has come");
+    assert!(piece(&share, &second, 300, 101).is(507, "over_quota"));
+    assert!(fits(&share, 100), "what was not let come does not count");
+    // All of it counts after a kill as it did before.
+    share.house.kill_and_restart();
+    assert!(fits(&share, 100) && !fits(&share, 101));
+    assert_eq!(put(&share, "bob", "bobs", &"x".repeat(1000)).status, 201, "for its maker alone");
+    // It has its room: what is promised comes, whatever else was tried.
+    assert_eq!(piece(&share, &first, 0, 600).status, 204);
+    assert!(fits(&share, 100) && !fits(&share, 101), "it counts once, now that it has its place");
+    assert_eq!(ask(&share, "ada", "DELETE /files/first").status, 200);
+    assert!(fits(&share, 700) && !fits(&share, 701));
+    assert_eq!(share.ask(&format!("DELETE {second}"), &[version, &ada]).status, 204);
+    assert!(fits(&share, 1000));
+    // A piece in chunks grows with what comes, and one that breaks off counts for what has come.
+    let third = begin(&share, &["Upload-Defer-Length: 1"]).unwrap();
+    let fields = [version, media, "Upload-Offset: 0", &ada];
+    let chunked = share.send_chunked(&format!("PATCH {third}"), &fields, &[b'x'; 500], 100);
+    assert_eq!(chunked.status, 204, "{chunked:?}");
+    assert!(fits(&share, 500) && !fits(&share, 501));
+    let mut wire = share.connect();
+    let fields = [version, media, "Upload-Offset: 500", &ada, "Content-Length: 500"];
+    wire.send(&share.head(&format!("PATCH {third}"), &fields));
+    assert!((0..200).any(|_| !fits(&share, 1)), "it counts while it comes");
+    wire.send(&[b'x'; 200]);
+    wire.end_our_half();
+    assert!((0..500).any(|_| fits(&share, 300)), "and then for what has come");
+    assert!(!fits(&share, 301));
+}
+
+#[test]
+fn what_a_deleted_account_has_left_unfinished_goes_with_its_home() {
+    let share = inhabited(&[]);
+    let metadata = "Upload-Metadata: filename YQ==,private MQ==";
+    for (who, metadata) in [("ada", metadata), ("ada", "Upload-Metadata: filename YQ=="), ("bob", metadata)] {
+        let fields = ["Tus-Resumable: 1.0.0", "Upload-Length: 5", metadata, &shows(who)];
+        assert_eq!(share.send("POST /tus", &fields, "").status, 201);
+    }
+    let homes = share.house.folder().join("data/home/.hythe-tus");
+    let count = |folder: &std::path::Path| fs::read_dir(folder).map_or(0, Iterator::count);
+    let before = (count(&homes), count(&share.folder().join(".hythe-tus")));
+    assert!(before.0 > 0 && before.1 > 0, "{before:?}");
+    assert_eq!(ask(&share, "operator", "DELETE /admin/users/ada").status, 200);
+    let is_gone = || (count(&homes), count(&share.folder().join(".hythe-tus"))) == (before.0 / 2, 0);
+    let came = (0..300).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        is_gone()
     });
-    let ends: Vec<_> = ends.collect();
-    assert_eq!(ends[0].status, 201, "{ends:?}");
-    assert!(ends[1..].iter().all(|end| end.is(507, "over_quota")), "{ends:?}");
+    assert!(came, "{} and {}", count(&homes), count(&share.folder().join(".hythe-tus")));
 }
 
 #[test]
