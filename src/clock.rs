@@ -46,6 +46,11 @@ impl Wall {
         Wall(seconds.saturating_mul(1000))
     }
 
+    /// Milliseconds from `earlier` to this; 0 if it is not earlier.
+    pub const fn since(self, earlier: Wall) -> u64 {
+        self.0.saturating_sub(earlier.0)
+    }
+
     /// Whole milliseconds since the epoch.
     pub const fn as_millis(self) -> u64 {
         self.0

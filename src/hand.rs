@@ -41,10 +41,6 @@ const TRIM_EVERY: usize = 1_000;
 /// So many messages are put into the index in one go, while new ones may be waiting.
 const INDEXED_AT_ONCE: usize = 4_096;
 
-/// When nothing was kept for so many looks, the ledger's memory goes back to the system.
-#[cfg(feature = "accounts")]
-const QUIET_LOOKS: u32 = 5;
-
 /// How much of the chat is kept.
 #[derive(Clone, Copy)]
 struct Measure {
@@ -160,11 +156,6 @@ pub struct Hand {
     has_told: bool,
     #[cfg(feature = "accounts")]
     version: Option<i64>,
-    #[cfg(feature = "accounts")]
-    looks: u32,
-    /// Looks since something was kept.
-    #[cfg(feature = "accounts")]
-    quiet_looks: u32,
     /// Whether another process works on the ledger by now.
     has_passed_on: bool,
 }
@@ -180,10 +171,6 @@ impl Hand {
             has_told: false,
             #[cfg(feature = "accounts")]
             version: None,
-            #[cfg(feature = "accounts")]
-            looks: 0,
-            #[cfg(feature = "accounts")]
-            quiet_looks: 0,
             has_passed_on: false,
         }
     }
@@ -207,10 +194,6 @@ impl Hand {
             return keep_the_rest(ledger, batch);
         }
         self.since_trim += batch.len();
-        #[cfg(feature = "accounts")]
-        {
-            self.quiet_looks = 0;
-        }
         let verdicts = ledger.keep(batch);
         if let Some(error) = ledger.shut_by()
             && !std::mem::replace(&mut self.has_told, true)
@@ -218,6 +201,12 @@ impl Hand {
             log::error!("the ledger takes nothing more: {error}");
         }
         verdicts.into_iter().map(told).collect()
+    }
+
+    fn let_go(&self) {
+        if let Some(Err(error)) = self.ledger.as_ref().map(Ledger::let_go) {
+            log::warn!("the ledger keeps its memory: {error}");
+        }
     }
 
     fn rest(&mut self) -> bool {
@@ -246,7 +235,7 @@ impl Hand {
         self.version.replace(version) != Some(version)
     }
 
-    fn look(&mut self) -> Option<Step<Site>> {
+    fn look(&mut self, is_round: bool) -> Option<Step<Site>> {
         if self.ledger.is_none() {
             self.ledger = self.opened.try_recv().ok();
         }
@@ -266,14 +255,8 @@ impl Hand {
                 }
             };
         }
-        self.quiet_looks = self.quiet_looks.saturating_add(1);
-        if self.quiet_looks == QUIET_LOOKS
-            && let Some(Err(error)) = self.ledger.as_ref().map(Ledger::let_go)
-        {
-            log::warn!("the ledger keeps its memory: {error}");
-        }
-        self.looks = self.looks.wrapping_add(1);
-        if self.looks.is_multiple_of(60) { Some(Box::new(upkeep::each_minute)) } else { None }
+        // What has come together with a change is done a minute later.
+        is_round.then(|| -> Step<Site> { Box::new(upkeep::each_minute) })
     }
 }
 
@@ -301,15 +284,15 @@ const SHARED_WITHIN: Duration = Duration::from_micros(500);
 /// The hand among a program's own: each entry goes to whom it is for.
 pub struct Keeping<S: State> {
     hand: Hand,
-    /// Whether others may change accounts beside us, or something comes to its end by itself.
-    looks: bool,
+    /// What others may write beside us. Where there is something, things come to an end by themselves too.
+    watched: Option<PathBuf>,
     own: Option<Own<S>>,
 }
 
 impl<S: State> Keeping<S> {
     /// Our hand, and maybe the program's own.
-    pub fn new(hand: Hand, looks: bool, own: Option<Own<S>>) -> Keeping<S> {
-        Keeping { hand, looks, own }
+    pub fn new(hand: Hand, watched: Option<PathBuf>, own: Option<Own<S>>) -> Keeping<S> {
+        Keeping { hand, watched, own }
     }
 }
 
@@ -343,8 +326,8 @@ impl<S: Lend<Site>> Keeper<S::Entry, Brought<Done<S>>> for Keeping<S> {
         self.hand.rest() || own
     }
 
-    fn looks(&self) -> bool {
-        self.looks
+    fn watched(&self) -> Option<PathBuf> {
+        self.watched.clone()
     }
 
     fn patience(&self) -> Duration {
@@ -359,8 +342,12 @@ impl<S: Lend<Site>> Keeper<S::Entry, Brought<Done<S>>> for Keeping<S> {
         self.hand.pass_on();
     }
 
+    fn let_go(&mut self) {
+        self.hand.let_go();
+    }
+
     #[cfg(feature = "accounts")]
-    fn look(&mut self) -> Option<Brought<Done<S>>> {
-        self.hand.look().map(|step| Brought::News(Done::Step(lent_step(step))))
+    fn look(&mut self, is_round: bool) -> Option<Brought<Done<S>>> {
+        self.hand.look(is_round).map(|step| Brought::News(Done::Step(lent_step(step))))
     }
 }

@@ -119,7 +119,7 @@ pub(crate) struct Mounts<S: State> {
     lend: fn(&mut S) -> &mut Site,
     task: fn(Task<Site>) -> Task<S>,
     #[cfg(feature = "_ledger")]
-    keeping: fn(Hand, bool, Option<Own<S>>) -> Own<S>,
+    keeping: MakeKeeper<S>,
     /// Where files, chat and accounts stand.
     place: Option<String>,
     /// Their data folder, and our hold on it.
@@ -135,7 +135,7 @@ impl<S: Lend<Site>> Mounts<S> {
             lend: S::lend,
             task: lent_task::<Site, S>,
             #[cfg(feature = "_ledger")]
-            keeping: |hand, has_accounts, own| Box::new(Keeping::<S>::new(hand, has_accounts, own)),
+            keeping: |hand, watched, own| Box::new(Keeping::<S>::new(hand, watched, own)),
             place: None,
             data: None,
             folders: Vec::new(),
@@ -143,6 +143,10 @@ impl<S: Lend<Site>> Mounts<S> {
         }
     }
 }
+
+/// Makes the ledger's keeper: of our hand, the file that others may write, and the program's own keeper.
+#[cfg(feature = "_ledger")]
+type MakeKeeper<S> = fn(Hand, Option<PathBuf>, Option<Own<S>>) -> Own<S>;
 
 /// What a server with mounts begins with, and what it needs as long as it lives.
 pub(crate) struct Begun<S: State> {
@@ -190,7 +194,7 @@ impl<S: State> Mounts<S> {
         let tasks = tasks.chain(start::opening(site, opener));
         #[cfg(feature = "_ledger")]
         let keeper = match &site.books {
-            Some(_) => Some((self.keeping)(hand, site.accounts.is_some() || site.files.is_some(), keeper)),
+            Some(_) => Some((self.keeping)(hand, start::watched(site), keeper)),
             None => keeper,
         };
         let tasks = tasks.map(|(lane, task)| (lane, (self.task)(task))).collect();

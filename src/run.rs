@@ -173,7 +173,9 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) 
     #[cfg(feature = "_ledger")]
     let (hand, opener) = hand::hand(&config);
     #[cfg(feature = "_ledger")]
-    let keeper = Keeping::<Site>::new(hand, config.has_accounts || config.has_files, None);
+    let watched = start::watched(&site);
+    #[cfg(feature = "_ledger")]
+    let keeper = Keeping::<Site>::new(hand, watched, None);
     #[cfg(not(feature = "_ledger"))]
     let keeper = NoKeeper;
     let server = site::server(site, hub).map_err(|error| other("make the table of routes", io::Error::other(error)))?;
@@ -210,7 +212,7 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) 
     process::tell_ready();
     serve_first(&mut reactor)?;
     note.begin();
-    log.begin().map_err(|error| other("begin the log", error))?;
+    log.begin();
     let site = &reactor.parts().0.state;
     let tasks = start::tasks(site).into_iter();
     #[cfg(feature = "_ledger")]

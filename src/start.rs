@@ -99,6 +99,16 @@ pub fn books(data: &Path, hub: &mut Hub) -> Result<Books, Unusable> {
     Ok(Books::new(path, hub.topic()))
 }
 
+/// The file that changes whenever somebody writes in the database: its log (<https://sqlite.org/wal.html>). Others than the server
+/// change accounts only.
+#[cfg(feature = "_ledger")]
+pub fn watched(site: &Site) -> Option<PathBuf> {
+    site.accounts.as_ref()?;
+    let mut path = site.books.as_ref()?.database.clone().into_os_string();
+    path.push("-wal");
+    Some(path.into())
+}
+
 /// The chat, before its ledger is open.
 #[cfg(feature = "chat")]
 pub fn chat(config: &Config, books: &Books, hub: &mut Hub) -> Chat {

@@ -29,6 +29,8 @@ pub struct Tuning {
     pub congestion: Option<&'static str>,
     /// `SO_ZEROCOPY`: pages may leave with `MSG_ZEROCOPY`.
     pub is_zerocopy: bool,
+    /// `SO_TIMESTAMPNS`: the kernel notes when what comes has come.
+    pub is_stamped: bool,
 }
 
 /// A listener with a long queue.
@@ -99,6 +101,16 @@ pub fn take(socket: &OwnedFd, into: &mut [u8], flags: RecvFlags) -> Moved {
     }
 }
 
+/// The same, with the time at which it came, for sockets that are stamped.
+#[inline]
+pub fn take_stamped(socket: &OwnedFd, into: &mut [u8]) -> (Moved, Option<u64>) {
+    match crate::raw::take_stamped(socket.as_fd(), into) {
+        Ok((0, _)) => (Moved::End, None),
+        Ok((taken, stamp)) => (Moved::Bytes(taken), stamp),
+        Err(error) => (failed(error), None),
+    }
+}
+
 /// One `send`; `more` says that more follows at once.
 #[inline]
 pub fn give(socket: &OwnedFd, bytes: &[u8], more: bool) -> Moved {
@@ -138,6 +150,9 @@ fn tune(socket: &OwnedFd, tuning: Tuning) -> io::Result<()> {
     }
     if tuning.is_zerocopy {
         crate::raw::set_zerocopy(socket.as_fd())?;
+    }
+    if tuning.is_stamped {
+        crate::raw::set_stamps(socket.as_fd())?;
     }
     Ok(())
 }

@@ -74,6 +74,14 @@ impl Others {
     }
 }
 
+/// How much of all cores the host has kept for itself since the start, in nanoseconds; to a hundredth of a second.
+#[must_use]
+pub fn stolen_ns() -> u64 {
+    let text = fs::read_to_string("/proc/stat").unwrap_or_default();
+    let ticks = text.lines().next().and_then(|line| line.split_whitespace().nth(8)?.parse::<u64>().ok()).unwrap_or(0);
+    ticks * 10_000_000
+}
+
 /// How long a process's first thread has been ready to run and did not, in nanoseconds.
 #[must_use]
 pub fn delay_ns(pid: u32) -> u64 {

@@ -29,6 +29,49 @@ pub fn set_zerocopy(socket: BorrowedFd<'_>) -> io::Result<()> {
     set_number(socket, libc::SOL_SOCKET, libc::SO_ZEROCOPY, 1)
 }
 
+/// `SO_TIMESTAMPNS`: the kernel notes when what comes has come, for [`take_stamped`].
+///
+/// # Errors
+/// What the kernel said.
+pub fn set_stamps(socket: BorrowedFd<'_>) -> io::Result<()> {
+    set_number(socket, libc::SOL_SOCKET, libc::SO_TIMESTAMPNS, 1)
+}
+
+/// One `recvmsg`: how many bytes there were, and when the last packet of them came, in nanoseconds of the system's clock.
+///
+/// # Errors
+/// What the kernel said.
+pub fn take_stamped(socket: BorrowedFd<'_>, into: &mut [u8]) -> Result<(usize, Option<u64>), rustix::io::Errno> {
+    let mut control = [0u64; 16];
+    let mut vector = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
+    // SAFETY: all zeroes is a valid msghdr: no name, no vectors, no control.
+    let mut header: libc::msghdr = unsafe { std::mem::zeroed() };
+    header.msg_iov = &raw mut vector;
+    header.msg_iovlen = 1;
+    header.msg_control = control.as_mut_ptr().cast();
+    header.msg_controllen = size_of_val(&control) as _;
+    // SAFETY: the header points at one vector, which describes `into`, and at `control` with its true length; all outlive the call.
+    let got = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut header, libc::MSG_DONTWAIT) };
+    let got = usize::try_from(got).map_err(|_| last_errno())?;
+    // SAFETY: the kernel has filled in the header, whose control still points at `control`.
+    let mut note = unsafe { libc::CMSG_FIRSTHDR(&raw const header) };
+    let mut stamp = None;
+    while !note.is_null() {
+        // SAFETY: the two of them only give notes that lie whole in what the kernel has filled in.
+        let (is_stamp, data, next) = unsafe {
+            let is_stamp = (*note).cmsg_level == libc::SOL_SOCKET && (*note).cmsg_type == libc::SCM_TIMESTAMPNS;
+            (is_stamp, libc::CMSG_DATA(note), libc::CMSG_NXTHDR(&raw const header, note))
+        };
+        if is_stamp {
+            // SAFETY: what such a note holds is a timespec; it need not be aligned.
+            let time = unsafe { data.cast::<libc::timespec>().read_unaligned() };
+            stamp = u64::try_from(time.tv_sec * 1_000_000_000 + time.tv_nsec).ok();
+        }
+        note = next;
+    }
+    Ok((got, stamp))
+}
+
 fn set_number(socket: BorrowedFd<'_>, level: i32, name: i32, value: u32) -> io::Result<()> {
     let size = libc::socklen_t::try_from(size_of::<u32>()).unwrap_or(4);
     // SAFETY: the descriptor is open, and the pointer and the length describe `value`, which outlives the call.

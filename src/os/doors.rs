@@ -110,11 +110,16 @@ impl Doors {
         !self.known.is_empty()
     }
 
-    /// Closes those of whom no proxy has spoken in time; says when the next will be.
-    pub fn expire(&mut self, now: Moment) -> Option<Moment> {
-        let vestibule = self.vestibule.as_mut()?;
-        vestibule.expire(now);
-        vestibule.due()
+    /// Closes those of whom no proxy has spoken in time.
+    pub fn expire(&mut self, now: Moment) {
+        if let Some(vestibule) = &mut self.vestibule {
+            vestibule.expire(now);
+        }
+    }
+
+    /// When the next will be closed.
+    pub fn due(&self) -> Option<Moment> {
+        self.vestibule.as_ref()?.due()
     }
 
     /// The listeners once more, for a successor; those that only lead elsewhere last.

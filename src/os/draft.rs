@@ -21,7 +21,7 @@ pub(super) const RESERVE_FIRST: u64 = 256 << 10;
 /// And later at most so much more than has come.
 pub(super) const RESERVE_AHEAD: u64 = 8 << 20;
 /// The disk is told to begin when so much has been written.
-const PUSH_BYTES: u64 = 1 << 20;
+const PUSH_BYTES: u64 = 2 << 20;
 /// How many random names are tried before we believe that something else is wrong.
 const FRESH_NAMES_MAX: usize = 16;
 /// What is copied at a time.

@@ -1,7 +1,12 @@
 //! The ledger's thread: it owns what keeps entries, gives it all that waits as one batch, and brings its verdicts home.
+//!
+//! It begins with the first order and ends when none has come for a while: each further thread of a process makes every look-up of
+//! a descriptor dearer for the loop (the kernel then counts references to it), and holds memory.
 
-use std::sync::Arc;
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::collections::VecDeque;
+use std::mem;
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,9 +21,6 @@ const REST_AT_LEAST: Duration = Duration::from_millis(500);
 /// Where fewer were kept together nobody waits for company: they come back too thinly spread.
 const MANY: usize = 32;
 
-/// How often a keeper that wants to looks around.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
 /// Whom news is for: nobody who asked.
 const NOBODY: Key = Key { index: u32::MAX, age: 0 };
 
@@ -31,9 +33,10 @@ pub trait Keeper<E, D>: Send {
     /// is more of it.
     fn rest(&mut self) -> bool;
 
-    /// Whether it wants to look around once a second.
-    fn looks(&self) -> bool {
-        false
+    /// The file that changes whenever another process writes what this one keeps. Where there is one, the keeper
+    /// [looks](Keeper::look) around soon after it has changed, and once a minute.
+    fn watched(&self) -> Option<PathBuf> {
+        None
     }
 
     /// How long a batch may wait to be kept together with what comes next.
@@ -44,138 +47,356 @@ pub trait Keeper<E, D>: Send {
     /// Another process is about to work on what this one keeps.
     fn pass_on(&mut self) {}
 
-    /// Looks around, and says what there is to be told: whatever the batches before have done is told before it.
-    fn look(&mut self) -> Option<D> {
+    /// Looks around, and says what there is to be told: whatever the batches before have done is told before it. Once a minute it is a
+    /// round, for what ends by time alone.
+    fn look(&mut self, _is_round: bool) -> Option<D> {
         None
     }
+
+    /// Nothing has come for a while: what it holds only to be faster goes back to the system.
+    fn let_go(&mut self) {}
 }
 
 /// What the ledger's thread is asked.
 pub(super) enum Order<E> {
     /// To keep a batch.
     Keep(Vec<E>),
+    /// To have its keeper look around.
+    Look {
+        /// Whether it is a round.
+        is_round: bool,
+    },
     /// To tell its keeper that another process is about to work on the same, and then, that one.
     PassOn(Ready),
 }
 
-/// The ledger's thread, and what it is given. It is started when there is something for it: nobody waits for that at a start.
-pub(super) enum Ledger<E, D> {
-    /// Nothing has been given to it yet.
-    Idle(Box<dyn Keeper<E, D>>),
-    /// It works.
-    Busy(Sender<Order<E>>, thread::JoinHandle<()>),
-    /// It cannot, or not any more.
-    Over,
+/// Where the loop and the ledger's thread meet.
+struct Desk<E, D> {
+    held: Mutex<Held<E, D>>,
+    /// There is an order, or it is over.
+    bell: Condvar,
+    /// The thread ends when no order has come for so long.
+    idle_max: Duration,
+}
+
+struct Held<E, D> {
+    orders: VecDeque<Order<E>>,
+    /// Here while there is no thread.
+    keeper: Option<Box<dyn Keeper<E, D>>>,
+    has_thread: bool,
+    is_over: bool,
+}
+
+/// The ledger's thread, and what it is given.
+pub(super) struct Ledger<E, D> {
+    desk: Arc<Desk<E, D>>,
+    thread: Option<thread::JoinHandle<()>>,
 }
 
 impl<E: Send + 'static, D: Send + 'static> Ledger<E, D> {
-    /// One that has not begun.
-    pub(super) fn new(keeper: Box<dyn Keeper<E, D>>) -> Ledger<E, D> {
-        Ledger::Idle(keeper)
+    /// One that has not begun; its thread ends when no order has come for so long.
+    pub(super) fn new(keeper: Box<dyn Keeper<E, D>>, idle_max: Duration) -> Ledger<E, D> {
+        let held = Held { orders: VecDeque::new(), keeper: Some(keeper), has_thread: false, is_over: false };
+        Ledger { desk: Arc::new(Desk { held: Mutex::new(held), bell: Condvar::new(), idle_max }), thread: None }
     }
 
-    /// Where its orders go; it begins with the first that asks. `None` if there is no thread to be had.
-    pub(super) fn sender(&mut self, tray: &Arc<Tray<D>>) -> Option<&Sender<Order<E>>> {
-        if matches!(self, Ledger::Idle(_))
-            && let Ledger::Idle(keeper) = std::mem::replace(self, Ledger::Over)
-        {
-            let (ledger, orders) = mpsc::channel();
-            let theirs = tray.clone();
-            let started = thread::Builder::new()
-                .name("hythe-ledger".into())
-                .stack_size(2 * STACK)
-                .spawn(move || keep_all(&orders, keeper, &theirs));
-            match started {
-                Ok(thread) => *self = Ledger::Busy(ledger, thread),
-                Err(error) => log::error!("no thread for the ledger: {error}"),
+    /// Gives it an order; what follows from it comes by the tray.
+    ///
+    /// # Errors
+    /// The order, if there is no thread to be had, or it is over.
+    pub(super) fn give(&mut self, order: Order<E>, tray: &Arc<Tray<D>>) -> Result<(), Order<E>> {
+        let mut held = self.desk.lock();
+        if held.is_over {
+            return Err(order);
+        }
+        held.orders.push_back(order);
+        if mem::replace(&mut held.has_thread, true) {
+            drop(held);
+            self.desk.bell.notify_one();
+            return Ok(());
+        }
+        // The one before has ended, or is about to without touching anything any more.
+        let (desk, tray) = (self.desk.clone(), tray.clone());
+        let begun = thread::Builder::new()
+            .name("hythe-ledger".into())
+            .stack_size(2 * STACK)
+            .spawn(move || keep_all(&desk, &tray));
+        match begun {
+            Ok(thread) => self.thread = Some(thread),
+            Err(error) => {
+                log::error!("no thread for the ledger: {error}");
+                held.has_thread = false;
+                return held.orders.pop_back().map_or(Ok(()), Err);
             }
         }
-        match self {
-            Ledger::Busy(sender, _) => Some(sender),
-            _ => None,
-        }
+        Ok(())
     }
 }
 
 impl<E, D> Ledger<E, D> {
-    /// Without a sender the thread ends, and with it the ledger is closed in good order. That is waited for.
+    /// What was ordered is still done, then the ledger is closed in good order. That is waited for.
     pub(super) fn end(&mut self) {
-        if let Ledger::Busy(sender, thread) = std::mem::replace(self, Ledger::Over) {
-            drop(sender);
+        self.desk.lock().is_over = true;
+        self.desk.bell.notify_one();
+        if let Some(thread) = self.thread.take() {
             let _ = thread.join();
+        }
+        let keeper = self.desk.lock().keeper.take();
+        drop(keeper);
+    }
+}
+
+impl<E, D> Desk<E, D> {
+    fn lock(&self) -> MutexGuard<'_, Held<E, D>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next order, if one comes within so long. Without one the caller holds the desk, and knows that none is there.
+    fn next(&self, within: Duration) -> Result<Order<E>, MutexGuard<'_, Held<E, D>>> {
+        let until = Instant::now() + within;
+        let mut held = self.lock();
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            match held.orders.pop_front() {
+                Some(order) => return Ok(order),
+                None if held.is_over || left.is_zero() => return Err(held),
+                None => held = self.bell.wait_timeout(held, left).unwrap_or_else(PoisonError::into_inner).0,
+            }
         }
     }
 }
 
-/// The ledger's thread: takes all that waits, makes one batch of it, and puts the verdicts on the tray.
-fn keep_all<D, E>(orders: &Receiver<Order<E>>, mut keeper: Box<dyn Keeper<E, D>>, tray: &Tray<D>) {
-    let mut rested = Instant::now();
-    let mut looked = Instant::now();
-    let mut has_more = false;
-    let mut kept_last = 0;
-    let (looks, patience) = (keeper.looks(), keeper.patience());
-    loop {
-        if looks && looked.elapsed() >= LOOK_EVERY {
-            looked = Instant::now();
-            if let Some(done) = keeper.look() {
-                tray.put(Happening::Done { key: NOBODY, done });
+/// Who sits at the desk. A keeper that panics is out of order for good, and whoever waits for a verdict hears that.
+struct Seat<'a, E, D> {
+    desk: &'a Desk<E, D>,
+    tray: &'a Tray<D>,
+    /// How many entries the keeper has in hand.
+    in_hand: usize,
+}
+
+impl<E, D> Drop for Seat<'_, E, D> {
+    fn drop(&mut self) {
+        if !thread::panicking() {
+            return;
+        }
+        log::error!("the ledger's keeper panicked: nothing more is kept");
+        let mut held = self.desk.lock();
+        held.is_over = true;
+        let orders = mem::take(&mut held.orders);
+        drop(held);
+        let mut lost = self.in_hand;
+        for order in orders {
+            match order {
+                Order::Keep(batch) => lost += batch.len(),
+                Order::PassOn(ready) => ready.say_go(),
+                Order::Look { .. } => {}
             }
         }
+        self.tray.put(Happening::Verdicts(vec![Verdict::Lost; lost]));
+    }
+}
+
+/// The ledger's thread: takes all that waits, makes one batch of it, and puts the verdicts on the tray.
+fn keep_all<E, D>(desk: &Desk<E, D>, tray: &Tray<D>) {
+    let Some(mut keeper) = desk.lock().keeper.take() else { return };
+    let mut seat = Seat { desk, tray, in_hand: 0 };
+    let mut rested = Instant::now();
+    let mut has_more = false;
+    let mut kept_last = 0;
+    // What was come upon while company was waited for.
+    let mut next = None;
+    let patience = keeper.patience();
+    loop {
         // Who is busy without a break rests all the same.
         if has_more && rested.elapsed() >= REST_AT_LEAST {
             has_more = keeper.rest();
             rested = Instant::now();
         }
-        let next = match (has_more, looks) {
-            (true, _) => orders.recv_timeout(REST_AFTER),
-            (false, true) => orders.recv_timeout(LOOK_EVERY.saturating_sub(looked.elapsed())),
-            (false, false) => orders.recv().map_err(Into::into),
+        let order = match next.take() {
+            Some(order) => Ok(order),
+            None => desk.next(if has_more { REST_AFTER } else { desk.idle_max }),
         };
-        let mut batch = match next {
+        let mut batch = match order {
             Ok(Order::Keep(batch)) => batch,
+            Ok(Order::Look { is_round }) => {
+                if let Some(done) = keeper.look(is_round) {
+                    tray.put(Happening::Done { key: NOBODY, done });
+                }
+                continue;
+            }
             Ok(Order::PassOn(ready)) => {
                 keeper.pass_on();
                 ready.say_go();
                 continue;
             }
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                if has_more {
-                    has_more = keeper.rest();
-                    rested = Instant::now();
+            Err(held) if has_more && !held.is_over => {
+                drop(held);
+                has_more = keeper.rest();
+                rested = Instant::now();
+                continue;
+            }
+            Err(mut held) => {
+                if !held.is_over {
+                    drop(held);
+                    keeper.let_go();
+                    held = desk.lock();
+                }
+                // Whatever has come meanwhile is done first.
+                if held.orders.is_empty() {
+                    held.keeper = Some(keeper);
+                    held.has_thread = false;
+                    return;
                 }
                 continue;
             }
-            Err(mpsc::RecvTimeoutError::Disconnected) => return,
         };
         if !has_more {
             rested = Instant::now();
             has_more = true;
         }
-        let mut successor = None;
-        while successor.is_none() {
-            match orders.try_recv() {
-                Ok(Order::Keep(mut more)) => batch.append(&mut more),
-                Ok(Order::PassOn(ready)) => successor = Some(ready),
-                Err(_) => break,
-            }
-        }
         // Those who were answered together speak again together, as a rule, and a few turns of the loop bring them all.
         let until = Instant::now() + patience;
-        while successor.is_none() && kept_last >= MANY && batch.len() < kept_last {
-            match orders.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        while next.is_none() {
+            let has_company = kept_last < MANY || batch.len() >= kept_last;
+            let within = if has_company { Duration::ZERO } else { until.saturating_duration_since(Instant::now()) };
+            match desk.next(within) {
                 Ok(Order::Keep(mut more)) => batch.append(&mut more),
-                Ok(Order::PassOn(ready)) => successor = Some(ready),
+                Ok(other) => next = Some(other),
                 Err(_) => break,
             }
         }
-        let count = batch.len();
-        kept_last = count;
+        kept_last = batch.len();
+        seat.in_hand = kept_last;
         let mut verdicts = keeper.keep(batch);
-        verdicts.resize(count, Verdict::Lost);
+        verdicts.resize(kept_last, Verdict::Lost);
         tray.put(Happening::Verdicts(verdicts));
-        if let Some(ready) = successor {
-            keeper.pass_on();
-            ready.say_go();
+        seat.in_hand = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reactor::system::Verdict::{Kept, Lost};
+
+    /// Gives running numbers; an entry of 0 is too much for it.
+    #[derive(Default)]
+    struct Clerk {
+        kept: i64,
+        looks: Arc<Mutex<u32>>,
+        has_let_go: Arc<Mutex<u32>>,
+    }
+
+    impl Keeper<u32, u32> for Clerk {
+        fn keep(&mut self, batch: Vec<u32>) -> Vec<Verdict> {
+            assert!(!batch.contains(&0), "nothing can be kept of nothing");
+            let last = self.kept;
+            self.kept += batch.len() as i64;
+            (last + 1..=self.kept).map(Kept).collect()
         }
+
+        fn rest(&mut self) -> bool {
+            false
+        }
+
+        fn look(&mut self, _: bool) -> Option<u32> {
+            *self.looks.lock().unwrap() += 1;
+            None
+        }
+
+        fn let_go(&mut self) {
+            *self.has_let_go.lock().unwrap() += 1;
+        }
+    }
+
+    struct Room {
+        ledger: Ledger<u32, u32>,
+        tray: Arc<Tray<u32>>,
+        verdicts: Vec<Verdict>,
+        _poll: mio::Poll,
+    }
+
+    impl Room {
+        fn with(clerk: Clerk, idle_max: Duration) -> Room {
+            let poll = mio::Poll::new().unwrap();
+            let tray = Arc::new(Tray::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap()));
+            Room { ledger: Ledger::new(Box::new(clerk), idle_max), tray, verdicts: Vec::new(), _poll: poll }
+        }
+
+        fn keep(&mut self, batch: &[u32]) -> bool {
+            self.ledger.give(Order::Keep(batch.to_vec()), &self.tray).is_ok()
+        }
+
+        /// All verdicts, when there are so many.
+        fn heard(&mut self, count: usize) -> &[Verdict] {
+            wait_for(|| {
+                let mut happened = Vec::new();
+                self.tray.take(&mut happened);
+                for happening in happened {
+                    let Happening::Verdicts(verdicts) = happening else { panic!("nothing else is told") };
+                    self.verdicts.extend(verdicts);
+                }
+                self.verdicts.len() >= count
+            });
+            &self.verdicts
+        }
+
+        fn has_thread(&self) -> bool {
+            self.ledger.desk.lock().has_thread
+        }
+    }
+
+    fn wait_for(mut is_so: impl FnMut() -> bool) {
+        let since = Instant::now();
+        while !is_so() {
+            assert!(since.elapsed() < Duration::from_secs(10), "it never is");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    #[test]
+    fn the_thread_ends_when_nothing_comes_and_the_next_order_has_a_new_one_with_the_same_keeper() {
+        let clerk = Clerk::default();
+        let (looks, has_let_go) = (clerk.looks.clone(), clerk.has_let_go.clone());
+        let mut room = Room::with(clerk, Duration::from_millis(5));
+        assert!(!room.has_thread());
+        for round in 1..=3 {
+            assert!(room.keep(&[7, 7]));
+            assert_eq!(room.heard(2 * round).last(), Some(&Kept(2 * round as i64)));
+            assert!(room.ledger.give(Order::Look { is_round: false }, &room.tray).is_ok());
+            wait_for(|| *looks.lock().unwrap() == round as u32);
+            wait_for(|| !room.has_thread());
+            assert_eq!(*has_let_go.lock().unwrap(), round as u32);
+        }
+    }
+
+    #[test]
+    fn no_order_is_lost_though_the_thread_ends_all_the_time() {
+        let mut room = Room::with(Clerk::default(), Duration::from_micros(50));
+        for round in 0..500u64 {
+            assert!(room.keep(&[1]));
+            thread::sleep(Duration::from_micros(round % 150));
+        }
+        let expected: Vec<Verdict> = (1..=500).map(Kept).collect();
+        assert_eq!(room.heard(500), expected);
+    }
+
+    #[test]
+    fn what_was_ordered_before_the_end_is_kept_and_nothing_after_it() {
+        let mut room = Room::with(Clerk::default(), Duration::from_secs(60));
+        assert!(room.keep(&[1]) && room.keep(&[2, 3]));
+        room.ledger.end();
+        assert_eq!(room.heard(3), [1, 2, 3].map(Kept));
+        assert!(!room.keep(&[4]));
+    }
+
+    #[test]
+    fn whoever_waits_for_a_keeper_that_panics_hears_that_it_is_lost() {
+        let mut room = Room::with(Clerk::default(), Duration::from_secs(60));
+        assert!(room.keep(&[1]));
+        assert_eq!(room.heard(1), [Kept(1)]);
+        assert!(room.keep(&[0, 5]));
+        assert_eq!(room.heard(3)[1..], [Lost, Lost]);
+        assert!(!room.keep(&[6]), "it says at once that nothing is kept");
     }
 }

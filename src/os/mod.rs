@@ -22,6 +22,7 @@ use crate::os::scribe::Scribe;
 use crate::os::signals::Signals;
 use crate::os::succession::{Ready, Successor};
 use crate::os::vestibule::{Proxies, Vestibule};
+use crate::os::watch::{Look, Watch};
 use crate::os::wire::Wire;
 use crate::reactor::system::{Happening, Job, Key, LANES, Lane, Peer, Signal, System, Verdict};
 
@@ -48,6 +49,7 @@ pub mod sys;
 #[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
 pub mod tls;
 pub mod vestibule;
+mod watch;
 pub mod wire;
 
 /// How many events one sleep may bring.
@@ -131,6 +133,8 @@ pub struct Os<D: Send + 'static, E> {
     pool: Pool<D>,
     tray: Arc<Tray<D>>,
     ledger: Ledger<E, D>,
+    /// Of what other processes may write in the ledger.
+    watch: Option<Watch>,
     signals: Option<Signals>,
     succession: Succession,
     access_log: Option<Scribe>,
@@ -175,7 +179,8 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
             doors,
             pool: Pool::new(lanes(parts.file_threads), IDLE_MAX, tray.clone()),
             tray,
-            ledger: Ledger::new(parts.keeper),
+            watch: parts.keeper.watched().map(|path| Watch::new(path, START)),
+            ledger: Ledger::new(parts.keeper, IDLE_MAX),
             signals,
             succession: parts
                 .successor
@@ -300,15 +305,44 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
         };
     }
 
+    fn do_what_is_due(&mut self) {
+        if let Some((every, due)) = &mut self.watchdog
+            && *due <= self.now
+        {
+            let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
+            *due = self.now.plus(*every);
+        }
+        let is_due = self.lines_since.plus(LOG_KEPT_MS) <= self.now || self.lines.len() >= LOG_BYTES;
+        if is_due && !self.lines.is_empty() {
+            self.hand_over_lines();
+        }
+        if let Succession::Ready(_, since) = &self.succession
+            && since.plus(SETTLE_MAX_MS) <= self.now
+        {
+            self.pass_on();
+        }
+        if let Some(watch) = &mut self.watch
+            && watch.due() <= self.now
+            && let Some(look) = watch.ask(self.now, self.wall)
+        {
+            // Without a thread it is tried again in a while.
+            let _ = self.ledger.give(Order::Look { is_round: look == Look::Round }, &self.tray);
+        }
+        self.doors.expire(self.now);
+        if self.rest.is_due(self.now) {
+            sys::let_go_of_memory();
+            if self.pool.has_shrunk() {
+                sys::let_go_of_code();
+            }
+        }
+    }
+
     /// Lets the successor serve, after what the ledger has in hand.
     fn pass_on(&mut self) {
         match std::mem::replace(&mut self.succession, Succession::Done) {
             Succession::Ready(ready, _) => {
-                let order = Order::PassOn(ready);
                 // Without a ledger's thread there is nothing to wait for.
-                if let Some(Err(mpsc::SendError(Order::PassOn(ready)))) =
-                    self.ledger.sender(&self.tray).map(|to| to.send(order))
-                {
+                if let Err(Order::PassOn(ready)) = self.ledger.give(Order::PassOn(ready), &self.tray) {
                     ready.say_go();
                 }
             }
@@ -337,37 +371,21 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
         process::thread_busy_us()
     }
 
+    fn due(&self) -> Option<Moment> {
+        let watchdog = self.watchdog.map(|(_, due)| due);
+        let lines = (!self.lines.is_empty()).then(|| self.lines_since.plus(LOG_KEPT_MS));
+        let succession = match &self.succession {
+            // Whether anything is in hand is asked after each turn.
+            Succession::Ready(..) => Some(self.now.plus(SETTLE_MS)),
+            _ => None,
+        };
+        let watch = self.watch.as_ref().map(Watch::due);
+        [watchdog, lines, succession, watch, self.doors.due(), self.rest.due()].into_iter().flatten().min()
+    }
+
     fn wait(&mut self, until: Option<Moment>, happened: &mut Vec<Happening<D>>) -> io::Result<()> {
         tls::new_turn();
-        let mut until = until;
-        if let Some((every, due)) = &mut self.watchdog {
-            if *due <= self.now {
-                let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
-                *due = self.now.plus(*every);
-            }
-            until = Some(until.map_or(*due, |until| until.min(*due)));
-        }
-        if !self.lines.is_empty() {
-            let due = self.lines_since.plus(LOG_KEPT_MS);
-            if due <= self.now || self.lines.len() >= LOG_BYTES {
-                self.hand_over_lines();
-            } else {
-                until = Some(until.map_or(due, |until| until.min(due)));
-            }
-        }
-        if let Succession::Ready(_, since) = &self.succession {
-            let due = since.plus(SETTLE_MAX_MS);
-            if due <= self.now {
-                self.pass_on();
-            } else {
-                // Whether anything is in hand is asked after each turn.
-                let next = self.now.plus(SETTLE_MS);
-                until = Some(until.map_or(next, |until| until.min(next)));
-            }
-        }
-        for due in [self.doors.expire(self.now), self.rest.doze(self.now)].into_iter().flatten() {
-            until = Some(until.map_or(due, |until| until.min(due)));
-        }
+        self.do_what_is_due();
         // The loop's time is the time since its last turn began: a deadline that has come meanwhile is not slept past, since
         // the sleep is reckoned from the clock as it is.
         let timeout = until.map(|until| {
@@ -470,18 +488,13 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
     }
 
     fn spawn(&mut self, lane: Lane, key: Key, job: Job<D>) {
-        if lane == Lane::Hash {
-            // Whoever opens the ledger comes by this lane, and its keeper looks around from then on.
-            self.ledger.sender(&self.tray);
-        }
         self.pool.spawn(lane, key, job);
     }
 
     fn keep(&mut self, entries: &mut Vec<E>) {
         let batch = std::mem::take(entries);
         let count = batch.len();
-        let taken = self.ledger.sender(&self.tray).is_some_and(|ledger| ledger.send(Order::Keep(batch)).is_ok());
-        if !taken {
+        if self.ledger.give(Order::Keep(batch), &self.tray).is_err() {
             self.tray.put(Happening::Verdicts(vec![Verdict::Lost; count]));
         }
     }

@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{Advice, AtFlags, FileType, StatxFlags};
 use rustix::io::{Errno, ReadWriteFlags};
+use rustix::path::Arg;
 
 use crate::clock::Wall;
 use crate::content::Content;
@@ -29,7 +30,7 @@ pub(super) fn facts_at(folder: impl AsFd, name: &str) -> io::Result<FileFacts> {
     facts_by(folder, name, AtFlags::SYMLINK_NOFOLLOW)
 }
 
-pub(super) fn facts_by(fd: impl AsFd, name: &str, flags: AtFlags) -> io::Result<FileFacts> {
+pub(super) fn facts_by(fd: impl AsFd, name: impl Arg, flags: AtFlags) -> io::Result<FileFacts> {
     let stat = rustix::fs::statx(fd, name, flags, StatxFlags::BASIC_STATS)?;
     let kind = match FileType::from_raw_mode(stat.stx_mode.into()) {
         FileType::RegularFile => Kind::File,

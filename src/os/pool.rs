@@ -5,6 +5,7 @@
 //! What a job brings home waits in a tray; the loop is woken once for a full tray, however many jobs filled it.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,8 +16,11 @@ use crate::reactor::system::{Happening, Job, Key, LANES, Lane};
 /// Stacks of helpers: file work and SQLite need a fraction of it, and a router has little memory.
 pub const STACK: usize = 256 << 10;
 
-/// A helper with nothing to do for so long ends.
-pub const IDLE_MAX: Duration = Duration::from_secs(10);
+/// A thread with nothing to do for so long ends. While the loop is the only one, each look-up of a descriptor costs the kernel less.
+pub const IDLE_MAX: Duration = Duration::from_secs(2);
+
+/// One that has hashed stays as long as this: its memory is dear to get, and people come together.
+const HASHER_IDLE_MAX: Duration = Duration::from_secs(10);
 
 /// By so much a patient lane lets others go first (`nice(2)`): beside the loop on one core it gets a tenth.
 const PATIENCE: i32 = 10;
@@ -112,6 +116,8 @@ struct LaneOf<D> {
     threads_max: usize,
     idle_max: Duration,
     lane: Lane,
+    /// Whether a helper has ended since this was last asked.
+    has_ended: AtomicBool,
 }
 
 /// All lanes.
@@ -126,9 +132,21 @@ impl<D: Send + 'static> Pool<D> {
         let lane = |lane: Lane| {
             let queue = Queue { jobs: VecDeque::new(), idle: 0, threads: 0, is_over: false };
             let (bell, threads_max) = (Condvar::new(), threads_max[lane as usize].max(1));
-            Arc::new(LaneOf { queue: Mutex::new(queue), bell, threads_max, idle_max, lane })
+            Arc::new(LaneOf {
+                queue: Mutex::new(queue),
+                bell,
+                threads_max,
+                idle_max,
+                lane,
+                has_ended: AtomicBool::new(false),
+            })
         };
         Pool { lanes: [Lane::Files, Lane::Writes, Lane::Bodies, Lane::Hash].map(lane), tray }
+    }
+
+    /// Whether helpers have ended since this was last asked: what they ran through is not needed while nobody asks for it.
+    pub fn has_shrunk(&self) -> bool {
+        self.lanes.iter().filter(|lane| lane.has_ended.swap(false, Relaxed)).count() > 0
     }
 
     /// Gives a helper work.
@@ -191,15 +209,11 @@ fn help<D>(lane: &LaneOf<D>, tray: &Tray<D>) {
                 return;
             }
             // Whoever is rung for has a job, also when it comes at the last moment: the queue was looked at first.
-            let left = lane.idle_max.saturating_sub(since.elapsed());
+            let idle_max = if has_hashed { lane.idle_max.max(HASHER_IDLE_MAX) } else { lane.idle_max };
+            let left = idle_max.saturating_sub(since.elapsed());
             if left.is_zero() {
                 queue.threads -= 1;
-                let was_last = queue.threads == 0;
-                drop(queue);
-                if was_last {
-                    // What it ran through is not needed while nobody asks for it.
-                    sys::let_go_of_code();
-                }
+                lane.has_ended.store(true, Relaxed);
                 return;
             }
             queue.idle += 1;

@@ -2,10 +2,9 @@
 //! crowd that has gone, would otherwise be held for days.
 
 use crate::clock::Moment;
-use crate::os::sys;
 
-/// After so long without an event it is quiet.
-const QUIET_MS: u64 = 10_000;
+/// After so long without an event it is quiet, and no helper is left.
+const QUIET_MS: u64 = 12_000;
 
 /// When it was last busy, and whether what was left of that is still held.
 #[derive(Default)]
@@ -19,12 +18,13 @@ impl Rest {
         self.due = Some(now.plus(QUIET_MS));
     }
 
-    /// Before a sleep: lets go if it has been quiet for long enough, once. Otherwise says when it will have been.
-    pub(super) fn doze(&mut self, now: Moment) -> Option<Moment> {
-        if self.due.is_some_and(|due| due <= now) {
-            self.due = None;
-            sys::let_go_of_memory();
-        }
+    /// Before a sleep: whether it has been quiet for long enough. That is said once.
+    pub(super) fn is_due(&mut self, now: Moment) -> bool {
+        self.due.take_if(|due| *due <= now).is_some()
+    }
+
+    /// When it will have been.
+    pub(super) fn due(&self) -> Option<Moment> {
         self.due
     }
 }
@@ -37,11 +37,12 @@ mod tests {
     fn it_lets_go_once_and_not_before_it_has_been_quiet() {
         let at = Moment::from_millis;
         let mut rest = Rest::default();
-        assert_eq!(rest.doze(at(5)), None, "nothing has happened yet");
+        assert!(!rest.is_due(at(5)) && rest.due().is_none(), "nothing has happened yet");
         rest.stir(at(1_000));
         rest.stir(at(4_000));
-        assert_eq!(rest.doze(at(13_999)), Some(at(14_000)));
-        assert_eq!(rest.doze(at(14_000)), None);
-        assert_eq!(rest.doze(at(99_000)), None, "it does not wake an idle server again and again");
+        assert!(!rest.is_due(at(15_999)));
+        assert_eq!(rest.due(), Some(at(16_000)));
+        assert!(rest.is_due(at(16_000)));
+        assert!(!rest.is_due(at(99_000)) && rest.due().is_none(), "it does not wake an idle server again and again");
     }
 }

@@ -1,14 +1,16 @@
-//! The scribe: a thread that writes lines to a file, so that a full disk or a stopped console never stalls the loop.
+//! The scribe: a thread that writes lines to a file, so that a full disk or a stopped console never stalls the loop. It begins when
+//! there are lines, and ends when none have come for a while.
 //!
 //! Lines are handed over as one buffer; the scribe takes all that waits and writes it in one piece. What would wait beyond
 //! `WAITING_MAX` is dropped and counted, and the count is told in the log itself when there is room again.
 
 use std::io::{self, Write};
+use std::mem;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::os::pool::STACK;
+use crate::os::pool::{IDLE_MAX, STACK};
 
 /// How much may wait for a slow disk.
 const WAITING_MAX: usize = 8 << 20;
@@ -19,12 +21,17 @@ const LAST_WORDS: Duration = Duration::from_secs(2);
 /// Where lines go; asked for again when the log is reopened.
 pub type Sink = Box<dyn FnMut() -> io::Result<Box<dyn Write + Send>> + Send>;
 
-#[derive(Default)]
+/// What lies where the two sides meet.
 struct Desk {
     lines: Vec<u8>,
     dropped: u64,
     reopens: bool,
     closes: bool,
+    /// What writes, while there is no thread.
+    hand: Option<Hand>,
+    /// Whether there is to be a thread whenever there are lines.
+    has_begun: bool,
+    has_thread: bool,
     /// Whether the thread is at what it has taken.
     is_writing: bool,
 }
@@ -62,31 +69,30 @@ impl Hand {
 }
 
 /// Where the two sides meet.
-#[derive(Default)]
 struct Meeting {
-    /// What will write when there is a thread.
-    hand: Mutex<Option<Hand>>,
     desk: Mutex<Desk>,
     /// There is something to do.
     bell: Condvar,
     /// What was taken has been written.
     done: Condvar,
+    /// The thread ends when nothing has come for so long.
+    idle_max: Duration,
 }
 
-/// A handle to the thread; handles are cheap to copy.
+/// A handle to the log; handles are cheap to copy.
 #[derive(Clone)]
 pub struct Scribe {
     meeting: Arc<Meeting>,
 }
 
 impl Scribe {
-    /// Opens the log and begins to write.
+    /// Opens the log and writes what comes.
     ///
     /// # Errors
-    /// If it cannot be opened, or no thread can be had.
+    /// If it cannot be opened.
     pub fn start(sink: Sink) -> io::Result<Scribe> {
         let scribe = Scribe::prepare(sink)?;
-        scribe.begin()?;
+        scribe.begin();
         Ok(scribe)
     }
 
@@ -95,34 +101,29 @@ impl Scribe {
     ///
     /// # Errors
     /// If it cannot be opened.
-    pub fn prepare(mut sink: Sink) -> io::Result<Scribe> {
-        let out = sink()?;
-        let hand = Mutex::new(Some(Hand { sink, out, lost: 0 }));
-        Ok(Scribe { meeting: Arc::new(Meeting { hand, ..Meeting::default() }) })
+    pub fn prepare(sink: Sink) -> io::Result<Scribe> {
+        Scribe::with_patience(sink, IDLE_MAX)
     }
 
-    /// Begins to write, if that has not begun.
-    ///
-    /// # Errors
-    /// If no thread can be had.
-    pub fn begin(&self) -> io::Result<()> {
-        let Some(mut hand) = self.meeting.hand().take() else { return Ok(()) };
-        let theirs = self.meeting.clone();
-        // It is not waited for when the process ends: a pipe that nobody empties holds it for ever.
-        thread::Builder::new().name("hythe-log".into()).stack_size(STACK).spawn(move || {
-            let mut taken = Vec::new();
-            loop {
-                let (dropped, reopens, closes) = theirs.wait(&mut taken);
-                hand.write(&mut taken, dropped);
-                if reopens {
-                    hand.reopen();
-                }
-                if closes {
-                    return;
-                }
-            }
-        })?;
-        Ok(())
+    fn with_patience(mut sink: Sink, idle_max: Duration) -> io::Result<Scribe> {
+        let out = sink()?;
+        let desk = Desk {
+            lines: Vec::new(),
+            dropped: 0,
+            reopens: false,
+            closes: false,
+            hand: Some(Hand { sink, out, lost: 0 }),
+            has_begun: false,
+            has_thread: false,
+            is_writing: false,
+        };
+        let (bell, done) = (Condvar::new(), Condvar::new());
+        Ok(Scribe { meeting: Arc::new(Meeting { desk: Mutex::new(desk), bell, done, idle_max }) })
+    }
+
+    /// Writes what waits, and from now on what comes.
+    pub fn begin(&self) {
+        self.with(|desk| desk.has_begun = true);
     }
 
     /// Hands lines over; leaves `lines` empty. Never waits for the log.
@@ -132,7 +133,7 @@ impl Scribe {
                 desk.dropped += lines.len() as u64;
                 lines.clear();
             } else if desk.lines.is_empty() {
-                std::mem::swap(&mut desk.lines, lines);
+                mem::swap(&mut desk.lines, lines);
             } else {
                 desk.lines.append(lines);
             }
@@ -144,16 +145,13 @@ impl Scribe {
         self.with(|desk| desk.reopens = true);
     }
 
-    /// Waits until all that was handed over is written, unless the log takes nothing for too long. Where nobody has begun to write
-    /// it is written here.
+    /// Waits until all that was handed over is written, unless the log takes nothing for too long. Where nobody writes it is written
+    /// here.
     pub fn catch_up(&self) {
-        if let Some(hand) = &mut *self.meeting.hand() {
-            let mut desk = self.meeting.desk();
-            let (mut taken, dropped) = (std::mem::take(&mut desk.lines), std::mem::take(&mut desk.dropped));
-            drop(desk);
-            return hand.write(&mut taken, dropped);
+        let mut desk = self.meeting.desk();
+        if !desk.has_thread {
+            return desk.write();
         }
-        let desk = self.meeting.desk();
         let is_behind = |desk: &mut Desk| desk.is_writing || !desk.lines.is_empty();
         // Who comes too late to be written has been given up.
         let _ = self.meeting.done.wait_timeout_while(desk, LAST_WORDS, is_behind);
@@ -166,8 +164,18 @@ impl Scribe {
     }
 
     fn with(&self, act: impl FnOnce(&mut Desk)) {
-        act(&mut self.meeting.desk());
-        self.meeting.bell.notify_one();
+        let mut desk = self.meeting.desk();
+        act(&mut desk);
+        if desk.has_thread {
+            drop(desk);
+            self.meeting.bell.notify_one();
+        } else if desk.has_begun && desk.has_work() {
+            // It is not waited for when the process ends: a pipe that nobody empties holds it for ever.
+            let theirs = self.meeting.clone();
+            let thread = thread::Builder::new().name("hythe-log".into()).stack_size(STACK);
+            // Without a thread the lines wait for the next, or for the end.
+            desk.has_thread = thread.spawn(move || theirs.write_all()).is_ok();
+        }
     }
 }
 
@@ -176,26 +184,54 @@ fn tell_loss(out: &mut impl Write, lost: u64) -> io::Result<()> {
     out.flush()
 }
 
-impl Meeting {
-    fn hand(&self) -> MutexGuard<'_, Option<Hand>> {
-        self.hand.lock().unwrap_or_else(PoisonError::into_inner)
+impl Desk {
+    fn has_work(&self) -> bool {
+        !self.lines.is_empty() || self.reopens
     }
 
+    /// Writes what waits, where there is no thread.
+    fn write(&mut self) {
+        let (mut taken, dropped) = (mem::take(&mut self.lines), mem::take(&mut self.dropped));
+        if let Some(hand) = &mut self.hand {
+            hand.write(&mut taken, dropped);
+        }
+    }
+}
+
+impl Meeting {
     fn desk(&self) -> MutexGuard<'_, Desk> {
         self.desk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The thread's side: what was taken before is written; waits for more.
-    fn wait(&self, taken: &mut Vec<u8>) -> (u64, bool, bool) {
+    /// The thread's side.
+    fn write_all(&self) {
         let mut desk = self.desk();
-        desk.is_writing = false;
-        self.done.notify_all();
-        while desk.lines.is_empty() && !desk.reopens && !desk.closes {
-            desk = self.bell.wait(desk).unwrap_or_else(PoisonError::into_inner);
+        let Some(mut hand) = desk.hand.take() else { return };
+        let mut taken = Vec::new();
+        let mut since = Instant::now();
+        loop {
+            let left = self.idle_max.saturating_sub(since.elapsed());
+            if desk.has_work() {
+                desk.is_writing = true;
+                mem::swap(&mut desk.lines, &mut taken);
+                let (dropped, reopens) = (mem::take(&mut desk.dropped), mem::take(&mut desk.reopens));
+                drop(desk);
+                hand.write(&mut taken, dropped);
+                if reopens {
+                    hand.reopen();
+                }
+                since = Instant::now();
+                desk = self.desk();
+                desk.is_writing = false;
+                self.done.notify_all();
+            } else if desk.closes || left.is_zero() {
+                desk.hand = Some(hand);
+                desk.has_thread = false;
+                return;
+            } else {
+                desk = self.bell.wait_timeout(desk, left).unwrap_or_else(PoisonError::into_inner).0;
+            }
         }
-        desk.is_writing = true;
-        std::mem::swap(&mut desk.lines, taken);
-        (std::mem::take(&mut desk.dropped), std::mem::take(&mut desk.reopens), desk.closes)
     }
 }
 
@@ -257,11 +293,37 @@ mod tests {
         scribe.catch_up();
         assert_eq!(written(), "one\n");
         scribe.write_all(b"two\n").unwrap();
-        scribe.begin().unwrap();
-        scribe.begin().unwrap();
+        scribe.begin();
+        scribe.begin();
         scribe.write_all(b"three\n").unwrap();
         scribe.close();
         assert_eq!(written(), "one\ntwo\nthree\n");
+    }
+
+    #[test]
+    fn the_thread_ends_when_nothing_comes_and_no_line_is_lost_by_that() {
+        let paper = Paper::default();
+        let theirs = paper.clone();
+        let sink: Sink = Box::new(move || Ok(Box::new(theirs.clone())));
+        let mut scribe = Scribe::with_patience(sink, Duration::from_micros(50)).unwrap();
+        scribe.begin();
+        let has_thread = |scribe: &Scribe| scribe.meeting.desk().has_thread;
+        assert!(!has_thread(&scribe), "there is nothing to write yet");
+        let mut expected = String::new();
+        for number in 0..500u64 {
+            let line = format!("line {number}\n");
+            scribe.write_all(line.as_bytes()).unwrap();
+            expected += &line;
+            // About as long as the thread waits before it ends.
+            thread::sleep(Duration::from_micros(number % 150));
+        }
+        let since = Instant::now();
+        while has_thread(&scribe) {
+            assert!(since.elapsed() < Duration::from_secs(10), "it stays");
+            thread::sleep(Duration::from_millis(1));
+        }
+        scribe.close();
+        assert_eq!(String::from_utf8(paper.0.lock().unwrap().clone()).unwrap(), expected);
     }
 
     #[test]

@@ -219,7 +219,8 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Reactor<P, S> {
         // While the house is closing, whoever still waits outside is no reason to wake.
         let rest = (self.door.incoming && !self.slots.yard.is_closing).then_some(self.door.rests_until);
         let closing = self.closing.map(|(_, patience)| patience);
-        [self.slots.wheel.next(), rest, closing, self.slots.yard.alarm].into_iter().flatten().min()
+        let dues = [self.slots.wheel.next(), rest, closing, self.slots.yard.alarm, self.slots.system.due()];
+        dues.into_iter().flatten().min()
     }
 
     /// Whether there is something to do that no event will tell of.

@@ -168,7 +168,12 @@ pub trait System<D, E> {
         0
     }
 
-    /// Sleeps until something happens or `until` has come; no `until` means for ever. May return early.
+    /// When the world wants to be [waited](System::wait) on, for something of its own, though nothing happens.
+    fn due(&self) -> Option<Moment> {
+        None
+    }
+
+    /// Does what of its own is due, and sleeps until something happens or `until` has come; no `until` means for ever. May return early.
     fn wait(&mut self, until: Option<Moment>, happened: &mut Vec<Happening<D>>) -> io::Result<()>;
 
     /// Takes the next newcomer. `WouldBlock`: nobody waits. An error that belongs to one connection only is not told.

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use hythe_bench::args::Args;
 use hythe_bench::histogram::Histogram;
 use hythe_bench::json::Line;
-use hythe_bench::net::{Moved, RecvFlags, Tuning, caller, give, take};
+use hythe_bench::net::{Moved, RecvFlags, Tuning, caller, give, take, take_stamped};
 use hythe_bench::process::{Cpu, cpu};
 use rustix::event::epoll;
 
@@ -41,7 +41,8 @@ options
   --rate R             requests a second (10000)
   --fresh              rate: each request on a new connection
   --first              rate: go before all others of this core, if that is allowed
-  --slow US            rate: say on stderr which answers took longer: when due, sent and answered, by the monotonic clock
+  --stamped            rate: tell apart how late this load was itself: from when a request was sent until its answer had come
+  --slow US            rate: say on stderr which answers took longer: when due, sent, come (stamped) and read, by the monotonic clock
   --spin               closed: never sleep
   --copy               download: read into memory, as programs do, rather than throw away in the kernel
   --read-bytes N       download: how much at once (1m)
@@ -73,6 +74,7 @@ fn main() {
         rate: args.number("--rate").unwrap_or(10_000).max(1),
         is_fresh: args.flag("--fresh"),
         goes_first: args.flag("--first"),
+        is_stamped: args.flag("--stamped"),
         slow_ns: args.number("--slow").map_or(u64::MAX, |us| us.saturating_mul(1000)),
         is_spinning: args.flag("--spin"),
         is_copying: args.flag("--copy"),
@@ -117,6 +119,7 @@ struct Plan {
     rate: u64,
     is_fresh: bool,
     goes_first: bool,
+    is_stamped: bool,
     slow_ns: u64,
     is_spinning: bool,
     is_copying: bool,
@@ -248,8 +251,10 @@ struct Caller {
     piece: Vec<u8>,
     /// When what is owed was sent, or was due.
     since_ns: u64,
-    /// Rate: when it really was sent.
+    /// Rate: when it really was sent, or was due if it waited for the answer before it.
     sent_ns: u64,
+    /// When the last bytes came, if the kernel stamps them.
+    come_ns: u64,
     /// Rate: requests that are due but wait for the one before.
     waiting: std::collections::VecDeque<u64>,
     /// How much of the request has not been sent yet.
@@ -271,8 +276,12 @@ struct Drive<'p> {
     latency: Histogram,
     /// Rate: how late the load itself was with what it asked.
     lateness: Histogram,
+    /// Rate: from when a request was sent until its answer had come, by the kernel's word.
+    outside: Histogram,
+    /// By so much the system's clock is ahead of ours.
+    ahead_ns: u64,
     /// Rate: the slow answers, if they are to be told.
-    slow: Vec<[u64; 3]>,
+    slow: Vec<[u64; 4]>,
     trouble: Trouble,
     /// Callers that have nothing to do (rate --fresh).
     free: Vec<usize>,
@@ -296,6 +305,8 @@ fn drive(plan: &Plan, mode: Mode) -> io::Result<Line> {
         bytes: 0,
         latency: Histogram::default(),
         lateness: Histogram::default(),
+        outside: Histogram::default(),
+        ahead_ns: 0,
         slow: Vec::new(),
         trouble: Trouble::default(),
         free: Vec::new(),
@@ -309,6 +320,7 @@ fn drive(plan: &Plan, mode: Mode) -> io::Result<Line> {
             piece: Vec::new(),
             since_ns: 0,
             sent_ns: 0,
+            come_ns: 0,
             waiting: std::collections::VecDeque::new(),
             unsent: 0,
             was_answered: false,
@@ -411,12 +423,17 @@ impl Drive<'_> {
         let mut line = self.report(watch);
         line.number("offered", real(self.plan.rate)).number("elapsed", elapsed.as_secs_f64());
         line.number("late_p99_us", real(self.lateness.quantile(0.99)) / 1e3);
+        if self.plan.is_stamped {
+            for (name, share) in [("outside_p50_us", 0.5), ("outside_p99_us", 0.99)] {
+                line.number(name, real(self.outside.quantile(share)) / 1e3);
+            }
+            line.number("outside_max_us", real(self.outside.most()) / 1e3);
+        }
         // What a tracer of the kernel goes by.
         let clock = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-        let clock = u64::try_from(clock.tv_sec * 1_000_000_000 + clock.tv_nsec).unwrap_or(0);
-        let begun = clock.saturating_sub(self.now_ns());
-        for [due, sent, answered] in self.slow.iter().map(|times| times.map(|ns| begun + ns)) {
-            eprintln!("slow {due} {sent} {answered}");
+        let begun = nanoseconds(clock).saturating_sub(self.now_ns());
+        for [due, sent, come, read] in self.slow.iter().map(|times| times.map(|ns| begun + ns)) {
+            eprintln!("slow {due} {sent} {come} {read}");
         }
         Ok(line)
     }
@@ -437,10 +454,10 @@ impl Drive<'_> {
             caller.waiting.push_back(due);
         } else {
             caller.since_ns = due;
+            let now = self.now_ns();
+            self.callers[index].sent_ns = now;
+            self.lateness.add(now.saturating_sub(due));
             self.ask(index);
-            let sent = self.now_ns();
-            self.callers[index].sent_ns = sent;
-            self.lateness.add(sent.saturating_sub(due));
         }
     }
 
@@ -449,6 +466,10 @@ impl Drive<'_> {
         self.bytes = 0;
         self.latency = Histogram::default();
         self.lateness = Histogram::default();
+        self.outside = Histogram::default();
+        self.slow.clear();
+        let clock = rustix::time::clock_gettime(rustix::time::ClockId::Realtime);
+        self.ahead_ns = nanoseconds(clock).saturating_sub(self.now_ns());
         (Instant::now(), self.plan.watched.map(cpu).unwrap_or_default(), cpu(std::process::id()))
     }
 
@@ -491,7 +512,7 @@ impl Drive<'_> {
 
     fn connect(&mut self, index: usize) {
         use epoll::EventFlags as On;
-        let socket = match caller(self.plan.target, Tuning::default()) {
+        let socket = match caller(self.plan.target, Tuning { is_stamped: self.plan.is_stamped, ..Tuning::default() }) {
             Ok(socket) => socket,
             Err(_) => {
                 self.trouble.connect += 1;
@@ -515,7 +536,7 @@ impl Drive<'_> {
         caller.piece.clear();
         if is_rate && !self.plan.is_fresh && caller.owed == 0 {
             match caller.waiting.pop_front() {
-                Some(due) => caller.since_ns = due,
+                Some(due) => (caller.since_ns, caller.sent_ns) = (due, due),
                 None => return,
             }
         } else if !is_rate && caller.owed == 0 {
@@ -553,9 +574,15 @@ impl Drive<'_> {
     fn read(&mut self, index: usize, has_ended: bool) {
         loop {
             let Some(socket) = &self.callers[index].socket else { return };
-            match take(socket, &mut self.scratch, RecvFlags::empty()) {
+            let (moved, stamp) = if self.plan.is_stamped {
+                take_stamped(socket, &mut self.scratch)
+            } else {
+                (take(socket, &mut self.scratch, RecvFlags::empty()), None)
+            };
+            match moved {
                 Moved::Bytes(got) => {
                     self.bytes += got as u64;
+                    self.callers[index].come_ns = stamp.map_or(0, |stamp| stamp.saturating_sub(self.ahead_ns));
                     if self.heard(index, got).is_err() {
                         self.trouble.framing += 1;
                         self.renew(index);
@@ -635,8 +662,11 @@ impl Drive<'_> {
         caller.owed = caller.owed.saturating_sub(1);
         if caller.owed == 0 || self.plan.depth == 1 {
             self.latency.add(now.saturating_sub(caller.since_ns));
-            if now.saturating_sub(caller.since_ns) > self.plan.slow_ns {
-                self.slow.push([caller.since_ns, caller.sent_ns, now]);
+            if self.mode == Mode::Rate && !self.plan.is_fresh {
+                self.outside.add(caller.come_ns.saturating_sub(caller.sent_ns));
+                if now.saturating_sub(caller.since_ns) > self.plan.slow_ns {
+                    self.slow.push([caller.since_ns, caller.sent_ns, caller.come_ns, now]);
+                }
             }
         }
         if is_fresh {
@@ -652,7 +682,7 @@ impl Drive<'_> {
         match self.mode {
             Mode::Rate => {
                 let Some(due) = caller.waiting.pop_front() else { return };
-                caller.since_ns = due;
+                (caller.since_ns, caller.sent_ns) = (due, due);
             }
             _ => caller.since_ns = now,
         }
@@ -1032,6 +1062,10 @@ fn write_cpu(line: &mut Line, plan: &Plan, server: Cpu, client: Cpu, requests: f
     let each = |spent: Cpu| if requests > 0.0 { real(spent.total_ns) / 1e3 / requests } else { 0.0 };
     line.number("server_us", each(server)).number("server_user_share", server.user_share());
     line.number("server_cpu_s", real(server.total_ns) / 1e9).number("client_us", each(client));
+}
+
+fn nanoseconds(time: rustix::time::Timespec) -> u64 {
+    u64::try_from(time.tv_sec * 1_000_000_000 + time.tv_nsec).unwrap_or(0)
 }
 
 #[allow(clippy::cast_precision_loss)]

@@ -104,6 +104,9 @@ pub const ALL: [Scenario; 20] = [
 
 const SPEED: [&str; 6] = ["requests_per_s", "server_us", "client_us", "p50_us", "p99_us", "errors"];
 
+/// What a start leaves to be done has been done after so long (what it costs is `start`'s affair).
+const SETTLED: Duration = Duration::from_secs(5);
+
 /// Starts the contenders that are there and gives each its turn, round by round.
 fn compare(
     house: &House,
@@ -115,6 +118,7 @@ fn compare(
     for (name, start) in present(house, contenders, &mut results.remarks) {
         servers.push((name, start.run(house, None)?));
     }
+    std::thread::sleep(SETTLED);
     for _ in 0..house.rounds {
         for (name, server) in &servers {
             results.keep(name, measure(name, server)?);
