@@ -310,11 +310,6 @@ impl Exchange {
         self.writing == Writing::Idle
     }
 
-    /// Whether an answer has begun and not ended.
-    pub fn is_answering(&self) -> bool {
-        self.writing == Writing::Begun
-    }
-
     /// Whether nothing more will be read.
     pub fn is_closed(&self) -> bool {
         matches!(self.reading, Reading::Closed)

@@ -116,11 +116,6 @@ pub fn encode_path(path: &str) -> String {
     encode(path, |byte| is_unreserved(byte) || byte == b'/')
 }
 
-/// Percent-encodes one segment of a path: as [`encode_path`], slashes too.
-pub fn encode_segment(segment: &str) -> String {
-    encode(segment, is_unreserved)
-}
-
 /// Percent-encodes a name or value of a query (RFC 3986, section 3.4). A space is `%20`, which every reader takes for one.
 pub fn encode_query(value: &str) -> String {
     encode(value, is_unreserved)
@@ -229,7 +224,7 @@ mod tests {
     #[test]
     fn paths_and_values_are_encoded() {
         assert_eq!(encode_path("~ada/a b?/é%\"'.txt"), "~ada/a%20b%3F/%C3%A9%25%22%27.txt");
-        assert_eq!(encode_segment("a/b"), "a%2Fb");
+        assert_eq!(encode_query("a/b"), "a%2Fb");
         assert_eq!(encode_query("a&b=c d+#"), "a%26b%3Dc%20d%2B%23");
     }
 

@@ -7,7 +7,7 @@
 use std::mem::MaybeUninit;
 
 use crate::http::fault::Fault;
-use crate::http::headers::{Field, HEADERS_MAX, Headers, as_text, is_token_byte, tokens};
+use crate::http::headers::{Field, HEADERS_MAX, Headers, is_token_byte, tokens};
 use crate::http::host::Authority;
 use crate::http::status::Status;
 
@@ -536,16 +536,5 @@ fn expectation(headers: &Headers<'_>, is_http10: bool, body: BodyLength) -> (boo
             (body != BodyLength::None, false)
         }
         Some(_) => (false, true),
-    }
-}
-
-/// The value of a request field that must be text if it is there at all.
-pub fn text_or_fault<'a>(headers: &Headers<'a>, field: Field) -> Result<Option<&'a str>, Fault> {
-    match headers.get(field) {
-        None => Ok(None),
-        Some(value) => match as_text(value) {
-            Some(text) => Ok(Some(text)),
-            None => Err(Fault::new(Status::BAD_REQUEST, "bad_header", format!("{} is not text", field.name()))),
-        },
     }
 }

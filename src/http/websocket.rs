@@ -431,12 +431,6 @@ pub fn write_text(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// Writes a binary message.
-pub fn write_binary(bytes: &[u8], out: &mut Vec<u8>) {
-    write_head(BINARY, bytes.len(), out);
-    out.extend_from_slice(bytes);
-}
-
 /// Writes a ping without a payload.
 pub fn write_ping(out: &mut Vec<u8>) {
     write_head(PING, 0, out);

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::os::pool::{STACK, Tray};
+use crate::os::pool::{self, STACK, Tray};
 use crate::os::succession::Ready;
 use crate::reactor::system::{Happening, Key, Verdict};
 
@@ -198,6 +198,7 @@ impl<E, D> Drop for Seat<'_, E, D> {
 
 /// The ledger's thread: takes all that waits, makes one batch of it, and puts the verdicts on the tray.
 fn keep_all<E, D>(desk: &Desk<E, D>, tray: &Tray<D>) {
+    pool::be_ordinary();
     let Some(mut keeper) = desk.lock().keeper.take() else { return };
     let mut seat = Seat { desk, tray, in_hand: 0 };
     let mut rested = Instant::now();

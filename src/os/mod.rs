@@ -306,6 +306,7 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
     }
 
     fn do_what_is_due(&mut self) {
+        self.logs.iter().for_each(Scribe::rouse);
         if let Some((every, due)) = &mut self.watchdog
             && *due <= self.now
         {

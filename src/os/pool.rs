@@ -4,6 +4,7 @@
 //!
 //! What a job brings home waits in a tray; the loop is woken once for a full tray, however many jobs filled it.
 
+use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
@@ -38,6 +39,26 @@ const LOOP_TURN: Duration = Duration::from_micros(100);
 pub fn be_prompt() {
     #[cfg(target_os = "linux")]
     share_core(0, LOOP_TURN);
+}
+
+/// Tells the system that this thread is like any other, though a loop has started it.
+pub(super) fn be_ordinary() {
+    #[cfg(target_os = "linux")]
+    share_core(0, TURN);
+}
+
+thread_local! {
+    static IS_PATIENT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// From now on this thread lets others go first, and so would every thread that it starts.
+pub(super) fn be_patient() {
+    IS_PATIENT.set(true);
+}
+
+/// Whether this thread lets others go first.
+pub(super) fn is_patient() -> bool {
+    IS_PATIENT.get()
 }
 
 /// By so much nicer than it was, and with such turns. Where that cannot be said it is as it always was.
@@ -185,6 +206,9 @@ fn help<D>(lane: &LaneOf<D>, tray: &Tray<D>) {
     // A hash takes all of a core for a while, and so do uploads. On Linux this is a thread's own affair; elsewhere it would be
     // the process's.
     // Every helper says so, for a thread begins with what the one had that started it.
+    if lane.lane != Lane::Files {
+        be_patient();
+    }
     #[cfg(target_os = "linux")]
     match lane.lane {
         Lane::Files => share_core(0, TURN),

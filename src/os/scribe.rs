@@ -6,11 +6,12 @@
 
 use std::io::{self, Write};
 use std::mem;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::os::pool::{IDLE_MAX, STACK};
+use crate::os::pool::{self, IDLE_MAX, STACK};
 
 /// How much may wait for a slow disk.
 const WAITING_MAX: usize = 8 << 20;
@@ -77,6 +78,8 @@ struct Meeting {
     done: Condvar,
     /// The thread ends when nothing has come for so long.
     idle_max: Duration,
+    /// Whether there are lines and no thread for them.
+    is_owed: AtomicBool,
 }
 
 /// A handle to the log; handles are cheap to copy.
@@ -118,7 +121,15 @@ impl Scribe {
             is_writing: false,
         };
         let (bell, done) = (Condvar::new(), Condvar::new());
-        Ok(Scribe { meeting: Arc::new(Meeting { desk: Mutex::new(desk), bell, done, idle_max }) })
+        Ok(Scribe {
+            meeting: Arc::new(Meeting {
+                desk: Mutex::new(desk),
+                bell,
+                done,
+                idle_max,
+                is_owed: AtomicBool::new(false),
+            }),
+        })
     }
 
     /// Writes what waits, and from now on what comes.
@@ -163,6 +174,13 @@ impl Scribe {
         self.with(|desk| desk.closes = true);
     }
 
+    /// Sees to it that what others have handed over is written; the loop asks for it whenever it wakes.
+    pub(super) fn rouse(&self) {
+        if self.meeting.is_owed.load(Relaxed) && self.meeting.is_owed.swap(false, Relaxed) {
+            self.with(|_| {});
+        }
+    }
+
     fn with(&self, act: impl FnOnce(&mut Desk)) {
         let mut desk = self.meeting.desk();
         act(&mut desk);
@@ -170,6 +188,10 @@ impl Scribe {
             drop(desk);
             self.meeting.bell.notify_one();
         } else if desk.has_begun && desk.has_work() {
+            if pool::is_patient() {
+                // What it starts would be as patient as itself, on a busy machine for ever.
+                return self.meeting.is_owed.store(true, Relaxed);
+            }
             // It is not waited for when the process ends: a pipe that nobody empties holds it for ever.
             let theirs = self.meeting.clone();
             let thread = thread::Builder::new().name("hythe-log".into()).stack_size(STACK);
@@ -205,6 +227,7 @@ impl Meeting {
 
     /// The thread's side.
     fn write_all(&self) {
+        pool::be_ordinary();
         let mut desk = self.desk();
         let Some(mut hand) = desk.hand.take() else { return };
         let mut taken = Vec::new();
@@ -324,6 +347,25 @@ mod tests {
         }
         scribe.close();
         assert_eq!(String::from_utf8(paper.0.lock().unwrap().clone()).unwrap(), expected);
+    }
+
+    #[test]
+    fn who_lets_others_go_first_leaves_it_to_the_loop_to_begin() {
+        let paper = Paper::default();
+        let theirs = paper.clone();
+        let scribe = Scribe::start(Box::new(move || Ok(Box::new(theirs.clone())))).unwrap();
+        let has_thread = || scribe.meeting.desk().has_thread;
+        let mut patient = scribe.clone();
+        let helper = thread::spawn(move || {
+            pool::be_patient();
+            patient.write_all(b"a line\n").unwrap();
+        });
+        helper.join().unwrap();
+        assert!(!has_thread());
+        scribe.rouse();
+        assert!(has_thread());
+        scribe.close();
+        assert_eq!(*paper.0.lock().unwrap(), b"a line\n");
     }
 
     #[test]

@@ -328,7 +328,11 @@ impl<S: State> Protocol for Connection<S> {
 
     fn on_deadline(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
         match &self.phase {
-            Phase::Head if self.is_in_head => self.reject(&too_slow(), b"", house, port),
+            Phase::Head if self.is_in_head => {
+                self.reject(&too_slow(), b"", house, port);
+                // It has had its time, and gains none by sending on.
+                self.linger_for(LINGER_SILENCE_MS, port);
+            }
             // The rest of a body that is thrown away does not come, and its client may not have read its answer.
             Phase::Head if self.exchange.has_body() => self.linger(port),
             Phase::Head | Phase::Lingering(_) => port.close(),

@@ -10,10 +10,9 @@ use std::sync::Arc;
 
 use serde_json::json;
 
-use crate::http::conditions::{Representation, allows_write};
 use crate::http::fault::Fault;
 use crate::http::form::query_strict;
-use crate::http::headers::{Field, Headers};
+use crate::http::headers::Field;
 use crate::http::negotiate::prefers_html;
 use crate::http::response::Response;
 use crate::http::status::Status;
@@ -21,15 +20,15 @@ use crate::path::{PathFault, RelPath};
 use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
 use crate::site::body::{Kind as BodyKind, bad_field, missing_field, unknown_kind};
-use crate::site::files::{bad_name, describe, etag, files, shown, target};
+use crate::site::current::{check_conditions, look};
+use crate::site::files::{bad_name, describe, files, shown, target};
 use crate::site::gate::{Action, Principal, not_owner, rights_of};
 use crate::site::kept::KeptHeaders;
 use crate::site::plain::page_of;
 use crate::site::receive::{Allowance, Room, Store, allowance_place, changes_of, read_place};
 use crate::site::spot::{Actor, Area, Spot, keep, locked, owner_name, when_known};
 use crate::site::state::{Site, disk_fault};
-use crate::site::upload::{read_name, read_on_conflict, refuse_coding};
-use crate::site::variant::precondition_failed;
+use crate::site::upload::{given_twice, read_name, read_on_conflict, refuse_coding};
 use crate::site::way::Unplaced;
 use crate::store::archive::Walk;
 use crate::store::disk::{FileFacts, Kind};
@@ -42,25 +41,6 @@ pub(super) type Stands = (RelPath<'static>, FileFacts);
 
 pub(super) fn is_folder() -> Fault {
     Fault::new(Status::CONFLICT, "is_folder", "there is a folder of that name")
-}
-
-pub(super) fn look(store: &Store, path: &RelPath<'_>) -> Result<Option<FileFacts>, Fault> {
-    match store.disk.facts(path) {
-        Ok(facts) => Ok(Some(facts)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(disk_fault(&error, "look at a shared file")),
-    }
-}
-
-/// 412 unless the request's conditions hold of what stands there.
-pub(super) fn check_conditions(headers: &Headers<'_>, current: Option<&FileFacts>) -> Result<(), Fault> {
-    let tag = current.map(etag).unwrap_or_default();
-    let current = current.map(|facts| Representation {
-        etag: &tag,
-        modified: (facts.modified.as_seconds() > 0).then_some(facts.modified),
-        length: facts.size,
-    });
-    if allows_write(headers, current.as_ref()) { Ok(()) } else { Err(precondition_failed()) }
 }
 
 /// Who wants a change of names, and all that the request says beside which.
@@ -99,11 +79,11 @@ struct Change {
 impl Change {
     /// What stands there, if there is something and the request's conditions hold of it.
     fn look(&self) -> Result<FileFacts, Fault> {
-        let facts = look(&self.store, &self.from.path)?.ok_or_else(Fault::not_found)?;
+        let facts = look(&*self.store.disk, &self.from.path)?.ok_or_else(Fault::not_found)?;
         if self.from.is_root() || self.asker.is_folder && facts.kind == Kind::File {
             return Err(Fault::not_found());
         }
-        self.asker.headers.lend(|headers| check_conditions(headers, Some(&facts)))?;
+        check_conditions(&self.asker.headers, Some(&facts))?;
         Ok(facts)
     }
 
@@ -271,7 +251,7 @@ impl Renaming {
         }
         let on_conflict = match self.on_conflict {
             // What is not to be seen, or comes only now, gives way to nobody.
-            OnConflict::Overwrite if !stays && look(&self.there, to)?.is_none() => OnConflict::Error,
+            OnConflict::Overwrite if !stays && look(&*self.there.disk, to)?.is_none() => OnConflict::Error,
             OnConflict::Overwrite if !stays => self.right_there.clone().map(|()| OnConflict::Overwrite)?,
             other => other,
         };
@@ -472,8 +452,8 @@ fn query_on_conflict(call: &Call<'_>) -> Result<Option<OnConflict>, Fault> {
     let mut found = None;
     for pair in query_strict(call.query.unwrap_or_default()) {
         let (name, value) = pair?;
-        if name == "on_conflict" {
-            found = Some(read_on_conflict(&value)?);
+        if name == "on_conflict" && found.replace(read_on_conflict(&value)?).is_some() {
+            return Err(given_twice("on_conflict"));
         }
     }
     Ok(found)

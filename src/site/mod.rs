@@ -31,6 +31,8 @@ pub mod chat_page;
 pub mod cookie;
 #[cfg(feature = "accounts")]
 pub mod credentials;
+#[cfg(feature = "files")]
+pub mod current;
 #[cfg(feature = "chat")]
 pub mod draft;
 pub mod entrance;

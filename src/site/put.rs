@@ -11,14 +11,15 @@ use crate::http::status::Status;
 use crate::path::RelPath;
 use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
-use crate::site::changes::{check_conditions, is_folder, look};
+use crate::site::changes::is_folder;
+use crate::site::current::{check_conditions, look};
 use crate::site::files::{bad_name, describe, etag, files, note_stored, target, url};
 use crate::site::gate::{Principal, rights_of};
 use crate::site::kept::KeptHeaders;
 use crate::site::receive::{Allowance, FileSink, Room, Store, Stored, Whole, allowance_place, changes_of};
 use crate::site::spot::{Actor, Area, early_right, keep, locked, owner_name, when_known};
 use crate::site::state::Site;
-use crate::site::upload::{body_length, refuse_coding};
+use crate::site::upload::{body_length, given_twice, is_yes, refuse_coding};
 use crate::site::way::Unplaced;
 use crate::store::disk::{Draft, Existing, FileFacts, Kind};
 use crate::store::tree::check_place;
@@ -61,14 +62,20 @@ pub fn put(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_
     }))
 }
 
-/// Whether the query says `name=1`.
+/// Whether the query says `name=1`, or has the bare name.
 fn asks(call: &Call<'_>, name: &str) -> Result<bool, Fault> {
-    let mut asks = false;
+    let mut asks = None;
     for pair in query_strict(call.query.unwrap_or_default()) {
         let (given, value) = pair?;
-        asks |= given == name && value == "1";
+        if given != name {
+            continue;
+        }
+        let detail = || Fault::new(Status::BAD_REQUEST, "bad_query", format!("{name} is 1 or 0"));
+        if asks.replace(is_yes(value.as_bytes()).ok_or_else(detail)?).is_some() {
+            return Err(given_twice(name));
+        }
     }
-    Ok(asks)
+    Ok(asks.unwrap_or(false))
 }
 
 /// A file on its way to its place.
@@ -107,7 +114,7 @@ impl Put {
             let allowance = Allowance::of(site, &actor);
             Reply::offload_write(move || {
                 let fits = |allowance: Allowance| {
-                    let current = look(&self.store, &self.path)?;
+                    let current = look(&*self.store.disk, &self.path)?;
                     allowance.in_place_of(&self.store, &self.path, current.as_ref()).check(whole.bytes)
                 };
                 let fits = allowance.map_or(Ok(()), fits).map_err(Unplaced::from);
@@ -130,14 +137,14 @@ impl Put {
 
     /// What stands there, if the request lets it be replaced.
     fn look(&self, right: &Result<(), Fault>) -> Result<Option<FileFacts>, Fault> {
-        let current = look(&self.store, &self.path)?;
+        let current = look(&*self.store.disk, &self.path)?;
         match current {
             Some(facts) if facts.kind == Kind::Folder => return Err(is_folder()),
             Some(_) => right.clone()?,
             None if !self.may_create => return Err(Fault::not_found()),
             None => {}
         }
-        self.headers.lend(|headers| check_conditions(headers, current.as_ref()))?;
+        check_conditions(&self.headers, current.as_ref())?;
         Ok(current)
     }
 

@@ -10,8 +10,10 @@ use crate::http::status::Status;
 use crate::path::RelPath;
 use crate::server::context::Context;
 use crate::server::reply::{Reply, Sink, Step};
+use crate::site::current::{check_conditions, look};
 use crate::site::files::{bad_name, shown};
 use crate::site::gate::User;
+use crate::site::kept::KeptHeaders;
 use crate::site::spot::{Actor, Area};
 use crate::site::state::{Files, Site, disk_fault};
 use crate::site::way::{self, Unplaced};
@@ -631,16 +633,20 @@ pub struct Complete {
 
 impl Complete {
     /// Gives all files their names, or none. What was overwritten before a later file failed cannot be brought back; that
-    /// is why all are looked at first. `rights` says of each place whether what is there may be replaced. Also says which
+    /// is why all are looked at first. What the request has in `headers` must hold of each place, `rights` says of each place whether what is there may be replaced. Also says which
     /// folders were made.
     pub fn store(
         self,
         rights: &[Result<(), Fault>],
+        headers: &KeptHeaders,
         allowance: Option<Allowance>,
     ) -> Result<(Vec<Stored>, Vec<RelPath<'static>>), Unplaced> {
         let Complete { store, on_conflict, places, mut files, bytes, _room } = self;
         allowance.map_or(Ok(()), |allowance| allowance.check(bytes))?;
         for (path, right) in places.iter().zip(rights) {
+            if headers.have_conditions() {
+                check_conditions(headers, look(&*store.disk, path)?.as_ref())?;
+            }
             if store.look(path, on_conflict)?.is_some() && on_conflict == OnConflict::Overwrite {
                 right.clone()?;
             }

@@ -19,8 +19,10 @@ use crate::path::RelPath;
 use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
 use crate::site::body::check;
+use crate::site::current::{check_conditions, look};
 use crate::site::files::{bad_name, describe, files, note_stored, url};
 use crate::site::gate::{Action, Principal, rights_of};
+use crate::site::kept::KeptHeaders;
 use crate::site::plain::page_of;
 use crate::site::receive::{
     Allowance, Complete, FileSink, FormSink, Parts, Room, Store, Stored, allowance_place, changes_of,
@@ -42,7 +44,8 @@ const NAMES_MAX: usize = 8;
 pub fn upload(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     refuse_coding(call.request)?;
     let ask = Ask::of(call.query.unwrap_or_default())?;
-    let sender = Sender { actor: Actor { rights: rights_of(site, call.request), who }, ip: cx.peer.ip };
+    let actor = Actor { rights: rights_of(site, call.request), who };
+    let sender = Sender { actor, headers: KeptHeaders::of(&call.headers), ip: cx.peer.ip };
     let parts_max = site.config.limits.parts.saturating_add(PARTS_BESIDE);
     match Kind::of(call.request, Limits { parts_max, ..Limits::default() })? {
         Kind::Json => take_json(site, ask, sender),
@@ -54,6 +57,8 @@ pub fn upload(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context
 /// Who sends something.
 struct Sender {
     actor: Actor,
+    /// On which conditions.
+    headers: KeptHeaders,
     ip: IpAddr,
 }
 
@@ -68,18 +73,17 @@ struct Ask {
 impl Ask {
     fn of(query: &str) -> Result<Ask, Fault> {
         let mut ask = Ask::default();
-        let mut is_private_told = false;
+        let (mut is_private_told, mut is_conflict_told) = (false, false);
         for pair in query_strict(query) {
             let (name, value) = pair?;
             match &*name {
-                "name" if ask.name.is_some() => {
-                    return Err(Fault::new(Status::BAD_REQUEST, "bad_query", "name is given twice"));
-                }
+                "name" if ask.name.is_some() => return Err(given_twice("name")),
                 "name" => ask.name = Some(read_name(&value)?.into_owned()),
-                "on_conflict" => ask.on_conflict = read_on_conflict(&value)?,
-                "private" if std::mem::replace(&mut is_private_told, true) => {
-                    return Err(Fault::new(Status::BAD_REQUEST, "bad_query", "private is given twice"));
+                "on_conflict" if std::mem::replace(&mut is_conflict_told, true) => {
+                    return Err(given_twice("on_conflict"));
                 }
+                "on_conflict" => ask.on_conflict = read_on_conflict(&value)?,
+                "private" if std::mem::replace(&mut is_private_told, true) => return Err(given_twice("private")),
                 "private" => {
                     let detail = "private is 1 or 0";
                     ask.is_private =
@@ -107,6 +111,11 @@ pub fn is_yes(value: &[u8]) -> Option<bool> {
         b"0" => Some(false),
         _ => None,
     }
+}
+
+/// 400 for what would be one thing or the other, depending on who reads it.
+pub fn given_twice(name: &str) -> Fault {
+    Fault::new(Status::BAD_REQUEST, "bad_query", format!("{name} is given twice"))
 }
 
 /// What is to become of a name that is taken.
@@ -208,8 +217,9 @@ fn take_json(site: &mut Site, ask: Ask, sender: Sender) -> Result<Reply<Site>, F
                 let right = name.as_ref().map_or(Ok(()), |path| sender.actor.may_change(site, &area, path));
                 Reply::offload_write(move || {
                     let stored = check(&body).and_then(|()| match &name {
-                        Some(path) => store_json(&store, &body, path, on_conflict, allowance, &right),
-                        None => store_unnamed(&store, &body, &names, allowance),
+                        Some(path) => store_json(&store, &body, (path, on_conflict), allowance, &right, &sender),
+                        None => check_conditions(&sender.headers, None)
+                            .and_then(|()| store_unnamed(&store, &body, &names, allowance)),
                     });
                     answer_one(stored, area, sender)
                 })
@@ -234,12 +244,12 @@ fn place(area: &Area, path: &RelPath<'_>, on_conflict: OnConflict) -> Place {
 fn store_json(
     store: &Store,
     body: &[u8],
-    path: &RelPath<'_>,
-    on_conflict: OnConflict,
+    (path, on_conflict): (&RelPath<'_>, OnConflict),
     allowance: Option<Allowance>,
     right: &Result<(), Fault>,
+    sender: &Sender,
 ) -> Result<Stored, Fault> {
-    let current = check_right(store, path, on_conflict, right)?;
+    let current = check_right(store, path, on_conflict, right, sender)?;
     let allowance = allowance.map(|allowance| allowance.in_place_of(store, path, current.as_ref()));
     let mut draft = fill(store, body, allowance)?;
     let placed = store.place_at(path, || store.commit(&mut *draft, path, on_conflict, right));
@@ -274,13 +284,18 @@ fn store_unnamed(
     Err(Fault::new(Status::INTERNAL_SERVER_ERROR, "no_name", "no name was free for the file"))
 }
 
-/// Whether a file may come to stand at `path`; if it replaces another, whether that may be replaced, and which that is.
+/// Whether a file may come to stand at `path`, by its sender's conditions too; if it replaces another, whether that may be replaced,
+/// and which that is.
 fn check_right(
     store: &Store,
     path: &RelPath<'_>,
     on_conflict: OnConflict,
     right: &Result<(), Fault>,
+    sender: &Sender,
 ) -> Result<Option<FileFacts>, Fault> {
+    if sender.headers.have_conditions() {
+        check_conditions(&sender.headers, look(&*store.disk, path)?.as_ref())?;
+    }
     let current = store.look(path, on_conflict)?.filter(|_| on_conflict == OnConflict::Overwrite);
     if current.is_some() {
         right.clone()?;
@@ -322,7 +337,7 @@ fn prepare_raw(
     early: Result<(), Fault>,
     sender: Sender,
 ) -> Result<FileSink, Fault> {
-    let current = check_right(&store, &path, on_conflict, &early)?;
+    let current = check_right(&store, &path, on_conflict, &early, &sender)?;
     let allowance = allowance.map(|allowance| allowance.in_place_of(&store, &path, current.as_ref()));
     let room = Room::new(&store, length, allowance)?;
     let draft = store.draft(&path, length).map_err(|error| store.fault(&error, &path))?;
@@ -334,7 +349,7 @@ fn prepare_raw(
                 let right = sender.actor.may_change(site, &store.area, &path);
                 let allowance = Allowance::of(site, &sender.actor);
                 Reply::offload_write(move || {
-                    let stored = check_right(&store, &path, on_conflict, &right)
+                    let stored = check_right(&store, &path, on_conflict, &right, &sender)
                         .and_then(|current| {
                             let fits = |allowance: Allowance| {
                                 allowance.in_place_of(&store, &path, current.as_ref()).check(whole.bytes)
@@ -431,7 +446,7 @@ fn place_form(
         let rights: Vec<_> = complete.places.iter().map(|path| sender.actor.may_change(site, &area, path)).collect();
         let allowance = Allowance::of(site, &sender.actor);
         Reply::offload_write(move || {
-            let placed = complete.store(&rights, allowance);
+            let placed = complete.store(&rights, &sender.headers, allowance);
             move |site: &mut Site, cx: &mut Context<'_>| {
                 let (stored, folders) = match placed {
                     Ok(placed) => placed,

@@ -153,7 +153,8 @@ pub fn copy_into(
     let Opened { facts, content } = disk.open(from)?;
     let mut draft = other.draft(&to.parent().unwrap_or_default(), Some(facts.size))?;
     let (mut window, mut at) = (vec![0; COPY_BYTES], 0);
-    loop {
+    // What somebody goes on writing to from outside would never come to its end.
+    while at < facts.size {
         let read = content.read_at(&mut window, at)?;
         if read == 0 {
             break;

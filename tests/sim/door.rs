@@ -46,6 +46,20 @@ fn who_was_too_slow_and_does_not_go_makes_room_at_once() {
 }
 
 #[test]
+fn who_was_too_slow_keeps_its_place_no_longer_by_going_on_as_slowly() {
+    let mut scene = small(2);
+    let slow: Vec<usize> = (0..2).map(|_| scene.come("GET / HT")).collect();
+    pass(&mut scene, 9_900);
+    let newcomer = scene.come(&get("/healthz"));
+    for _ in 0..12 {
+        slow.iter().for_each(|&wire| scene.say(wire, "x"));
+        pass(&mut scene, 100);
+    }
+    assert!(is_answered(&mut scene, newcomer, 200));
+    scene.end();
+}
+
+#[test]
 fn who_sends_on_after_a_refusal_keeps_its_place_and_reads_its_answer() {
     let mut scene = small(2);
     let large =

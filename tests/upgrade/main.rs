@@ -227,3 +227,40 @@ fn without_a_server_there_is_nothing_to_replace() {
     assert!(said.contains("no hythe works in the data folder"), "{said}");
     assert!(!place.folder.join("data/hythe.pid").exists(), "whoever ends takes its note away");
 }
+
+#[test]
+fn whose_a_file_is_that_the_old_server_still_receives_the_new_one_knows() {
+    let place = Place::start("owners", &["--token", "operator-of-the-upgrade", "--shared-write", "user"]);
+    let json = "Content-Type: application/json\r\n";
+    let operator = format!("{json}Authorization: Bearer operator-of-the-upgrade\r\n");
+    let person = r#"{"username":"ada","password":"correct horse"}"#;
+    let made = place::ask_with(place.address, "POST /admin/users", &operator, person.as_bytes());
+    assert!(made.starts_with("HTTP/1.1 201 "), "{made}");
+    let person = r#"{"username":"ada","password":"correct horse","token":true}"#;
+    let came = place::ask_with(place.address, "POST /login", json, person.as_bytes());
+    let token = came.split("\"token\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a token");
+    let ada = format!("Authorization: Bearer {token}\r\n");
+    let mut socket = place::connect(place.address);
+    let head = format!(
+        "PUT /files/late.bin?create=1 HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n{ada}Content-Length: 8\r\n\r\nhalf",
+        place.address.port()
+    );
+    socket.write_all(head.as_bytes()).expect("it reads");
+    thread::sleep(Duration::from_millis(100));
+    let old = place.process();
+    let (code, said) = place.upgrade();
+    assert_eq!(code, 0, "{said}");
+    assert_ne!(place.process(), old);
+    let ask = |line: &str| place::ask_with(place.address, line, &ada, b"");
+    // The new one has read by now what is kept.
+    assert!(ask("GET /file-info/late.bin").starts_with("HTTP/1.1 404 "));
+    let answer = end_piece(socket, b"half");
+    assert!(answer.starts_with("HTTP/1.1 201 ") && answer.contains(r#""owner":"ada""#), "{answer}");
+    let latest = Instant::now() + Duration::from_secs(10);
+    while !ask("GET /file-info/late.bin").contains(r#""owner":"ada""#) {
+        assert!(Instant::now() < latest, "{}", ask("GET /file-info/late.bin"));
+        thread::sleep(Duration::from_millis(20));
+    }
+    let gone = ask("DELETE /files/late.bin");
+    assert!(gone.starts_with("HTTP/1.1 200 "), "she may change it: {gone}");
+}

@@ -1,10 +1,11 @@
 //! What is replaced, moved and removed.
 
+use std::fs;
 use std::thread;
 
 use serde_json::json;
 
-use crate::share::{BYTES, FORM, JSON, Says, Share, noise};
+use crate::share::{BYTES, FORM, JSON, MULTIPART, Says, Share, form, noise};
 
 #[test]
 fn a_put_replaces_or_creates_as_it_was_told() {
@@ -177,4 +178,62 @@ fn a_folder_is_made_once() {
         assert!(answer.is(status, code), "{path}: {answer:?}");
     }
     share.comes_to_hold(&["a", "x/", "x/y/"]);
+}
+
+#[test]
+fn an_upload_heeds_the_conditions_of_its_request_as_every_other_change_does() {
+    let share = Share::open(&[]);
+    let one = form(&[("name=\"file\"; filename=\"a\"", b"new")]);
+    let two = form(&[("name=\"file\"; filename=\"b\"", b"new"), ("name=\"file\"; filename=\"a\"", b"new")]);
+    let ways: [(&str, &str, &[u8]); 4] = [
+        ("POST /upload?name=a&on_conflict=", BYTES, b"new"),
+        ("POST /upload?name=a&on_conflict=", JSON, b"{}"),
+        ("POST /upload?on_conflict=", MULTIPART, &one),
+        ("POST /upload?on_conflict=", MULTIPART, &two),
+    ];
+    for (line, kind, body) in ways {
+        for word in ["error", "rename", "overwrite"] {
+            let _ = fs::remove_file(share.folder().join("a"));
+            share.plant("a", "old");
+            let tag = share.get("/files/a").field("etag").expect("a tag").to_owned();
+            for condition in ["If-Match: \"other\"", "If-None-Match: *", &format!("If-None-Match: {tag}")] {
+                let answer = share.send(&format!("{line}{word}"), &[kind, condition], body);
+                assert!(answer.is(412, "precondition_failed"), "{line}{word} {condition}: {answer:?}");
+            }
+            assert_eq!(share.all(), ["a"], "{line}{word}");
+            assert_eq!(share.read("a").unwrap(), b"old");
+        }
+        // Of several each must be what it was taken for.
+        if body == two {
+            continue;
+        }
+        let tag = share.get("/files/a").field("etag").expect("a tag").to_owned();
+        let answer = share.send(&format!("{line}overwrite"), &[kind, &format!("If-Match: {tag}")], body);
+        assert_eq!(answer.status, 201, "{answer:?}");
+        assert_eq!(share.send("POST /remove", &[JSON], r#"{"name":"a"}"#).status, 200);
+        let answer = share.send(&format!("{line}error"), &[kind, "If-None-Match: *"], body);
+        assert_eq!(answer.status, 201, "{answer:?}");
+    }
+    assert!(share.send("POST /upload", &[JSON, "If-Match: *"], "{}").is(412, "precondition_failed"));
+    assert_eq!(share.send("POST /upload", &[JSON, "If-None-Match: *"], "{}").status, 201);
+}
+
+#[test]
+fn a_query_that_says_one_thing_twice_or_nothing_known_changes_nothing() {
+    let share = Share::open(&[]);
+    for (line, kind, body) in [
+        ("POST /upload?name=a&on_conflict=error&on_conflict=rename", BYTES, "x"),
+        ("POST /upload?name=a&name=b", BYTES, "x"),
+        ("POST /upload?name=a&on_conflict=", BYTES, "x"),
+        ("PUT /files/a?create=yes", BYTES, "x"),
+        ("PUT /files/a?create=1&create=0", BYTES, "x"),
+        ("POST /rename?on_conflict=rename&on_conflict=error", JSON, r#"{"from":"a","to":"b"}"#),
+        ("PATCH /files/a?on_conflict=Rename", JSON, r#"{"name":"b"}"#),
+    ] {
+        let answer = share.send(line, &[kind], body);
+        assert!(answer.is(400, "bad_query"), "{line}: {answer:?}");
+    }
+    share.comes_to_hold(&[]);
+    assert_eq!(share.send("PUT /files/a?create=0", &[BYTES], "x").status, 404);
+    assert_eq!(share.send("PUT /files/a?create", &[BYTES], "x").status, 201);
 }
