@@ -63,7 +63,8 @@ impl FolderDisk {
         let has_proc = Path::new("/proc/self/fd").is_dir();
         let writing = if has_proc { Writing::Nameless } else { Writing::Hidden };
         let (is_local, is_memory, notes_reading) = (is_local(&folder), is_memory(&folder), notes_reading(&folder));
-        let root = Root { folder, place, links, way, is_local, is_memory, notes_reading, writing, modes };
+        let drafts = Arc::default();
+        let root = Root { folder, place, links, way, is_local, is_memory, drafts, notes_reading, writing, modes };
         Ok(FolderDisk { root: Arc::new(root) })
     }
 

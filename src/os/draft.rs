@@ -20,6 +20,8 @@ use crate::store::disk::{Draft, Existing, FileFacts, Kind};
 pub(super) const RESERVE_FIRST: u64 = 256 << 10;
 /// And later at most so much more than has come.
 pub(super) const RESERVE_AHEAD: u64 = 8 << 20;
+/// A root and one draft of it hold what counts them.
+const ALONE: usize = 2;
 /// The disk is told to begin when so much has been written.
 const PUSH_BYTES: u64 = 2 << 20;
 /// How many random names are tried before we believe that something else is wrong.
@@ -42,12 +44,25 @@ pub(super) struct FolderDraft {
     /// How long it is going to be, if that is known; and so far it has a place on the disk.
     length: Option<u64>,
     reserved: u64,
+    /// Held by every draft of this root, and by the root.
+    counted: Arc<()>,
 }
 
 impl FolderDraft {
     /// A draft of which so much is there, and which is to be so long if that is known.
     pub fn new(root: Arc<Root>, file: File, hidden: Option<Hidden>, written: u64, length: Option<u64>) -> FolderDraft {
-        FolderDraft { root, file, hidden, is_synced: false, written, pushed: written, length, reserved: written }
+        let counted = Arc::clone(&root.drafts);
+        FolderDraft {
+            root,
+            file,
+            hidden,
+            is_synced: false,
+            written,
+            pushed: written,
+            length,
+            reserved: written,
+            counted,
+        }
     }
 
     /// Sees to it that so many bytes more have a place, so that the disk is not full in the middle of them and lays them side by
@@ -55,10 +70,15 @@ impl FolderDraft {
     /// from the others. Who has not said how much will come is first to bring something.
     ///
     /// Memory is not laid side by side, and to reserve a MiB of it keeps a core from all others for a quarter of a millisecond: there
-    /// the writes tell that it is full.
+    /// the writes tell that it is full. One that comes alone and is large has it taken at a stretch all the same: the loop, which would
+    /// else be woken again and again in the middle of a write, then finds much that has come, and that spares a fifth of the work.
     pub fn reserve(&mut self, more: u64) -> io::Result<()> {
         if self.root.is_memory {
-            return Ok(());
+            if self.written < RESERVE_FIRST || Arc::strong_count(&self.counted) > ALONE {
+                return Ok(());
+            }
+            // What was written beside others has a place already.
+            self.reserved = self.reserved.max(self.written);
         }
         let at = self.written + more;
         let is_enough =

@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rustix::fs::{Mode, OFlags, ResolveFlags, StatVfsMountFlags};
 use rustix::io::Errno;
@@ -36,6 +37,8 @@ pub(super) struct Root {
     pub(super) notes_reading: bool,
     /// Whether it lies in memory only.
     pub(super) is_memory: bool,
+    /// Held by every draft there is as well: so many are being written at once.
+    pub(super) drafts: Arc<()>,
     pub(super) writing: Writing,
     /// The modes of new files and of new folders, of which the umask may take away.
     pub(super) modes: [Mode; 2],
