@@ -27,6 +27,11 @@ impl KeptHeaders {
         KeptHeaders(lines)
     }
 
+    /// Whether there is any condition among them.
+    pub fn have_conditions(&self) -> bool {
+        self.0.iter().any(|(name, _)| name.starts_with("if-") && *name != Field::IfRange.name())
+    }
+
     /// Lends them.
     pub fn lend<R>(&self, look: impl FnOnce(&Headers<'_>) -> R) -> R {
         let fields: Vec<httparse::Header<'_>> =

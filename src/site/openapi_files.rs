@@ -111,7 +111,7 @@ pub fn upload(config: &Config) -> Value {
     let answers = [(201, created), (303, answer("A form of a browser: back to the page."))];
     let yes_or_no = json!({"type": "string", "enum": ["1", "0"], "default": "0"});
     let private = query("private", yes_or_no, "Whether it goes to the sender's home.");
-    operation("upload", "Store files", &answers, &[400, 401, 409, 411, 413, 415, 507])
+    operation("upload", "Store files", &answers, &[400, 401, 409, 411, 412, 413, 415, 507])
         .with(
             "parameters",
             json!([query("name", name_schema(), "The file's name; not for forms."), on_conflict(), private]),

@@ -644,7 +644,9 @@ impl Complete {
         let Complete { store, on_conflict, places, mut files, bytes, _room } = self;
         allowance.map_or(Ok(()), |allowance| allowance.check(bytes))?;
         for (path, right) in places.iter().zip(rights) {
-            check_conditions(headers, look(&*store.disk, path)?.as_ref())?;
+            if headers.have_conditions() {
+                check_conditions(headers, look(&*store.disk, path)?.as_ref())?;
+            }
             if store.look(path, on_conflict)?.is_some() && on_conflict == OnConflict::Overwrite {
                 right.clone()?;
             }

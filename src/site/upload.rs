@@ -293,7 +293,9 @@ fn check_right(
     right: &Result<(), Fault>,
     sender: &Sender,
 ) -> Result<Option<FileFacts>, Fault> {
-    check_conditions(&sender.headers, look(&*store.disk, path)?.as_ref())?;
+    if sender.headers.have_conditions() {
+        check_conditions(&sender.headers, look(&*store.disk, path)?.as_ref())?;
+    }
     let current = store.look(path, on_conflict)?.filter(|_| on_conflict == OnConflict::Overwrite);
     if current.is_some() {
         right.clone()?;
