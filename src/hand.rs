@@ -251,6 +251,8 @@ impl Hand {
                 })),
                 Err(error) => {
                     log::error!("what others have changed cannot be read: {error}");
+                    // At the next look it is tried again.
+                    self.version = None;
                     None
                 }
             };

@@ -99,11 +99,13 @@ pub fn books(data: &Path, hub: &mut Hub) -> Result<Books, Unusable> {
     Ok(Books::new(path, hub.topic()))
 }
 
-/// The file that changes whenever somebody writes in the database: its log (<https://sqlite.org/wal.html>). Others than the server
-/// change accounts only.
+/// The file that changes whenever somebody writes in the database: its log (<https://sqlite.org/wal.html>). Others than this server
+/// change accounts, and the server before it may still be keeping whose its last files are.
 #[cfg(feature = "_ledger")]
 pub fn watched(site: &Site) -> Option<PathBuf> {
-    site.accounts.as_ref()?;
+    if site.accounts.is_none() && site.files.is_none() {
+        return None;
+    }
     let mut path = site.books.as_ref()?.database.clone().into_os_string();
     path.push("-wal");
     Some(path.into())

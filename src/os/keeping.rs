@@ -91,55 +91,93 @@ struct Held<E, D> {
 pub(super) struct Ledger<E, D> {
     desk: Arc<Desk<E, D>>,
     thread: Option<thread::JoinHandle<()>>,
+    stack: usize,
+    /// Whether orders wait for a thread that was not to be had.
+    is_short: bool,
 }
 
 impl<E: Send + 'static, D: Send + 'static> Ledger<E, D> {
     /// One that has not begun; its thread ends when no order has come for so long.
     pub(super) fn new(keeper: Box<dyn Keeper<E, D>>, idle_max: Duration) -> Ledger<E, D> {
         let held = Held { orders: VecDeque::new(), keeper: Some(keeper), has_thread: false, is_over: false };
-        Ledger { desk: Arc::new(Desk { held: Mutex::new(held), bell: Condvar::new(), idle_max }), thread: None }
+        let desk = Desk { held: Mutex::new(held), bell: Condvar::new(), idle_max };
+        Ledger { desk: Arc::new(desk), thread: None, stack: 2 * STACK, is_short: false }
     }
 
-    /// Gives it an order; what follows from it comes by the tray.
+    /// Gives it an order; what follows from it comes by the tray. If no thread is to be had now it waits for one.
     ///
     /// # Errors
-    /// The order, if there is no thread to be had, or it is over.
+    /// The order, if it is over.
     pub(super) fn give(&mut self, order: Order<E>, tray: &Arc<Tray<D>>) -> Result<(), Order<E>> {
         let mut held = self.desk.lock();
         if held.is_over {
             return Err(order);
         }
-        held.orders.push_back(order);
-        if mem::replace(&mut held.has_thread, true) {
-            drop(held);
-            self.desk.bell.notify_one();
+        if let Order::Look { is_round } = order
+            && held.orders.iter().any(|order| matches!(order, Order::Look { is_round: theirs } if *theirs || !is_round))
+        {
+            // One that has not begun will see what this one is for.
             return Ok(());
         }
-        // The one before has ended, or is about to without touching anything any more.
-        let (desk, tray) = (self.desk.clone(), tray.clone());
-        let begun = thread::Builder::new()
-            .name("hythe-ledger".into())
-            .stack_size(2 * STACK)
-            .spawn(move || keep_all(&desk, &tray));
-        match begun {
-            Ok(thread) => self.thread = Some(thread),
-            Err(error) => {
-                log::error!("no thread for the ledger: {error}");
-                held.has_thread = false;
-                return held.orders.pop_back().map_or(Ok(()), Err);
-            }
+        held.orders.push_back(order);
+        let has_thread = held.has_thread;
+        drop(held);
+        if has_thread {
+            self.desk.bell.notify_one();
+        } else if !self.is_short {
+            self.begin(tray);
         }
         Ok(())
+    }
+
+    /// Tries again to have a thread, if orders wait for one.
+    pub(super) fn rouse(&mut self, tray: &Arc<Tray<D>>) {
+        if self.is_short {
+            self.begin(tray);
+        }
+    }
+
+    fn begin(&mut self, tray: &Arc<Tray<D>>) {
+        // The one before has ended, or is about to without touching anything any more.
+        let (desk, tray) = (self.desk.clone(), tray.clone());
+        self.desk.lock().has_thread = true;
+        let begun = thread::Builder::new()
+            .name("hythe-ledger".into())
+            .stack_size(self.stack)
+            .spawn(move || keep_all(&desk, &tray));
+        match begun {
+            Ok(thread) => {
+                self.thread = Some(thread);
+                if mem::take(&mut self.is_short) {
+                    log::info!("the ledger has a thread again");
+                }
+            }
+            Err(error) => {
+                self.desk.lock().has_thread = false;
+                if !mem::replace(&mut self.is_short, true) {
+                    log::error!("no thread for the ledger, which is tried again and again: {error}");
+                }
+            }
+        }
     }
 }
 
 impl<E, D> Ledger<E, D> {
+    /// Whether orders wait for a thread that was not to be had.
+    pub(super) fn is_short(&self) -> bool {
+        self.is_short
+    }
+
     /// What was ordered is still done, then the ledger is closed in good order. That is waited for.
-    pub(super) fn end(&mut self) {
+    pub(super) fn end(&mut self, tray: &Tray<D>) {
         self.desk.lock().is_over = true;
         self.desk.bell.notify_one();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
+        }
+        if mem::take(&mut self.is_short) {
+            // There was no thread for it to the last, and nobody else waits for this one any more.
+            keep_all(&self.desk, tray);
         }
         let keeper = self.desk.lock().keeper.take();
         drop(keeper);
@@ -386,9 +424,36 @@ mod tests {
     fn what_was_ordered_before_the_end_is_kept_and_nothing_after_it() {
         let mut room = Room::with(Clerk::default(), Duration::from_secs(60));
         assert!(room.keep(&[1]) && room.keep(&[2, 3]));
-        room.ledger.end();
+        room.ledger.end(&room.tray);
         assert_eq!(room.heard(3), [1, 2, 3].map(Kept));
         assert!(!room.keep(&[4]));
+    }
+
+    #[test]
+    fn where_no_thread_is_to_be_had_orders_wait_for_one_and_none_is_lost() {
+        let mut room = Room::with(Clerk::default(), Duration::from_millis(5));
+        // So much memory has no machine.
+        room.ledger.stack = 1 << 60;
+        assert!(room.keep(&[1]) && room.keep(&[2, 3]));
+        for _ in 0..3 {
+            assert!(room.ledger.give(Order::Look { is_round: false }, &room.tray).is_ok());
+        }
+        room.ledger.rouse(&room.tray);
+        assert!(room.ledger.is_short() && !room.has_thread());
+        assert_eq!(room.ledger.desk.lock().orders.len(), 3, "it looks once for all who want it to");
+        room.ledger.stack = 2 * STACK;
+        room.ledger.rouse(&room.tray);
+        assert!(!room.ledger.is_short());
+        assert_eq!(room.heard(3), [1, 2, 3].map(Kept));
+        wait_for(|| !room.has_thread());
+        room.ledger.stack = 1 << 60;
+        assert!(room.keep(&[4]));
+        room.ledger.end(&room.tray);
+        assert_eq!(
+            room.heard(4).last(),
+            Some(&Kept(4)),
+            "what was ordered is done before the end, by whoever there is"
+        );
     }
 
     #[test]

@@ -62,6 +62,9 @@ const WALL_KEPT_MS: u64 = 250;
 const LOG_KEPT_MS: u64 = 100;
 const LOG_BYTES: usize = 64 << 10;
 
+/// Where a thread was not to be had it is tried again after so long.
+const SHORT_MS: u64 = 100;
+
 const WAKER: Token = Token(usize::MAX);
 const SIGNALS: Token = Token(usize::MAX - 1);
 /// Listeners count down from here.
@@ -150,6 +153,8 @@ pub struct Os<D: Send + 'static, E> {
     /// How often the service manager wants a sign of life, and when it gets the next.
     watchdog: Option<(u64, Moment)>,
     rest: Rest,
+    /// When it was last tried again to have threads that were not to be had.
+    tried: Moment,
 }
 
 /// Moments count from here, so that "before the start" can be said.
@@ -196,6 +201,7 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
             wall_read: Moment::default(),
             watchdog: sd_notify::watchdog_enabled().map(|every| (every.as_millis() as u64 / 2, START)),
             rest: Rest::default(),
+            tried: Moment::default(),
         };
         os.refill_spare();
         os.read_clocks();
@@ -252,7 +258,7 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
 
     /// Has a thread start whoever is to take our place.
     fn start_successor(&mut self) {
-        let mut successor = match std::mem::replace(&mut self.succession, Succession::Never) {
+        let successor = match std::mem::replace(&mut self.succession, Succession::Never) {
             Succession::Possible(successor) => successor,
             other => {
                 self.succession = other;
@@ -269,14 +275,22 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
         log::info!("a new server is started, to take this one's place");
         let (tell, told) = mpsc::channel();
         let tray = self.tray.clone();
+        let (give, given) = mpsc::channel::<Box<Successor>>();
         let begun = thread::Builder::new().name("hythe-upgrade".into()).stack_size(2 * STACK).spawn(move || {
+            let Ok(mut successor) = given.recv() else { return };
             let outcome = successor.start(&listeners);
             let _ = tell.send((successor, outcome));
             tray.ring();
         });
         match begun {
-            Ok(_) => self.succession = Succession::Starting(told),
-            Err(error) => log::error!("no thread to start a new server: {error}"),
+            Ok(_) => {
+                let _ = give.send(successor);
+                self.succession = Succession::Starting(told);
+            }
+            Err(error) => {
+                log::error!("no thread to start a new server; this one goes on: {error}");
+                self.succession = Succession::Possible(successor);
+            }
         }
     }
 
@@ -326,8 +340,13 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
             && watch.due() <= self.now
             && let Some(look) = watch.ask(self.now, self.wall)
         {
-            // Without a thread it is tried again in a while.
+            // Where nothing is kept any more nothing is looked for.
             let _ = self.ledger.give(Order::Look { is_round: look == Look::Round }, &self.tray);
+        }
+        if self.is_short() && self.tried.plus(SHORT_MS) <= self.now {
+            self.tried = self.now;
+            self.pool.rouse();
+            self.ledger.rouse(&self.tray);
         }
         self.doors.expire(self.now);
         if self.rest.is_due(self.now) {
@@ -338,11 +357,16 @@ impl<D: Send + 'static, E: Send + 'static> Os<D, E> {
         }
     }
 
+    /// Whether work waits for threads that were not to be had.
+    fn is_short(&self) -> bool {
+        self.ledger.is_short() || self.pool.is_short()
+    }
+
     /// Lets the successor serve, after what the ledger has in hand.
     fn pass_on(&mut self) {
         match std::mem::replace(&mut self.succession, Succession::Done) {
             Succession::Ready(ready, _) => {
-                // Without a ledger's thread there is nothing to wait for.
+                // Where nothing is kept any more there is nothing to wait for.
                 if let Err(Order::PassOn(ready)) = self.ledger.give(Order::PassOn(ready), &self.tray) {
                     ready.say_go();
                 }
@@ -381,7 +405,8 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
             _ => None,
         };
         let watch = self.watch.as_ref().map(Watch::due);
-        [watchdog, lines, succession, watch, self.doors.due(), self.rest.due()].into_iter().flatten().min()
+        let short = self.is_short().then(|| self.tried.plus(SHORT_MS));
+        [watchdog, lines, succession, watch, short, self.doors.due(), self.rest.due()].into_iter().flatten().min()
     }
 
     fn wait(&mut self, until: Option<Moment>, happened: &mut Vec<Happening<D>>) -> io::Result<()> {
@@ -525,7 +550,7 @@ impl<D: Send + 'static, E> Drop for Os<D, E> {
             log.take(&mut self.lines);
             log.close();
         }
-        self.ledger.end();
+        self.ledger.end(&self.tray);
         self.tray.close();
     }
 }

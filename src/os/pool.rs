@@ -7,7 +7,7 @@
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -139,12 +139,15 @@ struct LaneOf<D> {
     lane: Lane,
     /// Whether a helper has ended since this was last asked.
     has_ended: AtomicBool,
+    /// Whether a helper was not to be had, and is still to come.
+    is_short: AtomicBool,
 }
 
 /// All lanes.
 pub struct Pool<D: Send + 'static> {
     lanes: [Arc<LaneOf<D>>; LANES],
     tray: Arc<Tray<D>>,
+    stack: usize,
 }
 
 impl<D: Send + 'static> Pool<D> {
@@ -160,9 +163,10 @@ impl<D: Send + 'static> Pool<D> {
                 idle_max,
                 lane,
                 has_ended: AtomicBool::new(false),
+                is_short: AtomicBool::new(false),
             })
         };
-        Pool { lanes: [Lane::Files, Lane::Writes, Lane::Bodies, Lane::Hash].map(lane), tray }
+        Pool { lanes: [Lane::Files, Lane::Writes, Lane::Bodies, Lane::Hash].map(lane), tray, stack: STACK }
     }
 
     /// Whether helpers have ended since this was last asked: what they ran through is not needed while nobody asks for it.
@@ -175,21 +179,53 @@ impl<D: Send + 'static> Pool<D> {
         let lane = &self.lanes[lane as usize];
         let mut queue = lane.queue.lock().unwrap_or_else(PoisonError::into_inner);
         queue.jobs.push_back((key, job));
-        if queue.idle >= queue.jobs.len() || queue.threads >= lane.threads_max {
+        if !lane.wants_more(&queue) {
             drop(queue);
             lane.bell.notify_one();
-            return;
+        } else if !lane.is_short.load(Relaxed) {
+            self.begin(lane, queue);
         }
+    }
+
+    /// Whether helpers were not to be had that are still to come.
+    pub fn is_short(&self) -> bool {
+        self.lanes.iter().any(|lane| lane.is_short.load(Relaxed))
+    }
+
+    /// Tries again to have the helpers that are still to come.
+    pub fn rouse(&self) {
+        for lane in self.lanes.iter().filter(|lane| lane.is_short.load(Relaxed)) {
+            let queue = lane.queue.lock().unwrap_or_else(PoisonError::into_inner);
+            if lane.wants_more(&queue) {
+                self.begin(lane, queue);
+            } else {
+                // Those there are have done it.
+                lane.is_short.store(false, Relaxed);
+            }
+        }
+    }
+
+    fn begin(&self, lane: &Arc<LaneOf<D>>, mut queue: MutexGuard<'_, Queue<D>>) {
         queue.threads += 1;
         drop(queue);
         let (theirs, tray) = (lane.clone(), self.tray.clone());
-        let born =
-            thread::Builder::new().name("hythe-helper".into()).stack_size(STACK).spawn(move || help(&theirs, &tray));
+        let helper = thread::Builder::new().name("hythe-helper".into()).stack_size(self.stack);
+        let born = helper.spawn(move || help(&theirs, &tray));
+        let was_short = lane.is_short.swap(born.is_err(), Relaxed);
         if let Err(error) = born {
-            // The job waits for a helper there is; if there is none, it waits until a thread can be had.
-            log::error!("no thread for a helper: {error}");
+            // The job waits for a helper there is, or until one can be had.
             lane.queue.lock().unwrap_or_else(PoisonError::into_inner).threads -= 1;
+            if !was_short {
+                log::error!("no thread for a helper, which is tried again and again: {error}");
+            }
         }
+    }
+}
+
+impl<D> LaneOf<D> {
+    /// Whether more wait than there are helpers for, and there may be one more.
+    fn wants_more(&self, queue: &Queue<D>) -> bool {
+        queue.idle < queue.jobs.len() && queue.threads < self.threads_max
     }
 }
 
@@ -295,6 +331,29 @@ mod tests {
                 thread::sleep(Duration::from_millis(1));
             }
         }
+    }
+
+    #[test]
+    fn where_no_helper_is_to_be_had_jobs_wait_for_one() {
+        let poll = mio::Poll::new().unwrap();
+        let tray = Arc::new(Tray::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap()));
+        let mut pool = Pool::new([2, 2, 2, 1], Duration::from_millis(30), tray);
+        // So much memory has no machine.
+        pool.stack = 1 << 60;
+        let (say, hear) = mpsc::channel();
+        for lane in [Lane::Files, Lane::Files, Lane::Hash] {
+            let say = say.clone();
+            pool.spawn(lane, NOBODY, Box::new(move || say.send(lane).unwrap()));
+        }
+        pool.rouse();
+        assert!(pool.is_short() && hear.try_recv().is_err());
+        assert_eq!(threads(&pool, Lane::Files) + threads(&pool, Lane::Hash), 0);
+        pool.stack = STACK;
+        pool.rouse();
+        let told: Vec<Lane> = (0..3).map(|_| hear.recv_timeout(Duration::from_secs(60)).unwrap()).collect();
+        assert_eq!(told.iter().filter(|lane| **lane == Lane::Hash).count(), 1);
+        pool.rouse();
+        assert!(!pool.is_short());
     }
 
     #[cfg(target_os = "linux")]

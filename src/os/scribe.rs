@@ -160,6 +160,10 @@ impl Scribe {
     /// here.
     pub fn catch_up(&self) {
         let mut desk = self.meeting.desk();
+        if desk.has_begun && !desk.has_thread && desk.has_work() {
+            // The log may take nothing, and this one is not to be held by that.
+            self.start_thread(&mut desk);
+        }
         if !desk.has_thread {
             return desk.write();
         }
@@ -192,12 +196,16 @@ impl Scribe {
                 // What it starts would be as patient as itself, on a busy machine for ever.
                 return self.meeting.is_owed.store(true, Relaxed);
             }
-            // It is not waited for when the process ends: a pipe that nobody empties holds it for ever.
-            let theirs = self.meeting.clone();
-            let thread = thread::Builder::new().name("hythe-log".into()).stack_size(STACK);
-            // Without a thread the lines wait for the next, or for the end.
-            desk.has_thread = thread.spawn(move || theirs.write_all()).is_ok();
+            self.start_thread(&mut desk);
         }
+    }
+
+    fn start_thread(&self, desk: &mut Desk) {
+        // It is not waited for when the process ends: a pipe that nobody empties holds it for ever.
+        let theirs = self.meeting.clone();
+        let thread = thread::Builder::new().name("hythe-log".into()).stack_size(STACK);
+        // Without a thread the lines wait for the next, or for the end.
+        desk.has_thread = thread.spawn(move || theirs.write_all()).is_ok();
     }
 }
 
@@ -412,13 +420,27 @@ mod tests {
             }
         }
 
-        let (_holds, held) = std::sync::mpsc::channel();
-        let mut stuck = Some(Stuck(held));
-        let mut scribe =
-            Scribe::start(Box::new(move || Ok(Box::new(stuck.take().ok_or(io::ErrorKind::NotFound)?)))).unwrap();
-        scribe.write_all(b"a line\n").unwrap();
-        let begun = std::time::Instant::now();
-        scribe.close();
-        assert!(begun.elapsed() < 2 * LAST_WORDS);
+        for is_patient in [false, true] {
+            let (holds, held) = std::sync::mpsc::channel();
+            let mut stuck = Some(Stuck(held));
+            let scribe =
+                Scribe::start(Box::new(move || Ok(Box::new(stuck.take().ok_or(io::ErrorKind::NotFound)?)))).unwrap();
+            let mut theirs = scribe.clone();
+            let writer = thread::spawn(move || {
+                if is_patient {
+                    // The last line is a helper's, and nobody has begun to write it.
+                    pool::be_patient();
+                }
+                theirs.write_all(b"a line\n").unwrap();
+            });
+            writer.join().unwrap();
+            let (say, hear) = std::sync::mpsc::channel();
+            thread::spawn(move || {
+                scribe.close();
+                say.send(()).unwrap();
+            });
+            assert!(hear.recv_timeout(30 * LAST_WORDS).is_ok(), "it is held, {is_patient}");
+            drop(holds);
+        }
     }
 }

@@ -262,17 +262,29 @@ impl Piece {
         }
         let known = asked.body.unwrap_or(0);
         let wanted = state.length.unwrap_or(end.saturating_add(known));
+        let before = held.pledge.as_ref().map_or(0, Pledge::bytes);
         let left = count(&mut held, end.saturating_add(known), wanted, allowance)?;
-        let room = Room::new(&store, asked.body, None)?;
-        let mut file = unfinished.resume(asked.id).map_err(fault)?;
-        if end < size {
-            file.cut(end).map_err(fault)?;
-        }
         state.until = now.plus(LIFETIME_MS);
         state.unchecked_from = asked.checksum.is_some().then_some(end);
-        if state.unchecked_from.is_some() || held.unchecked_from.is_some() {
-            unfinished.mark(asked.id, &state.write()).map_err(fault)?;
+        let begin = || -> Result<(Room, Box<dyn Growing>), Fault> {
+            let room = Room::new(&store, asked.body, None)?;
+            let mut file = unfinished.resume(asked.id).map_err(fault)?;
+            if end < size {
+                file.cut(end).map_err(fault)?;
+            }
+            if state.unchecked_from.is_some() || held.unchecked_from.is_some() {
+                unfinished.mark(asked.id, &state.write()).map_err(fault)?;
+            }
+            Ok((room, file))
+        };
+        let begun = begin();
+        if begun.is_err()
+            && let Some(pledge) = &mut held.pledge
+        {
+            // Nothing comes of it, so it counts as it did.
+            pledge.set(before);
         }
+        let (room, file) = begun?;
         held.unchecked_from = state.unchecked_from;
         let turn = hold.take_over(&mut held);
         drop(held);

@@ -261,8 +261,7 @@ fn create_now(site: &mut Site, call: &Call<'_>, who: &Principal, cx: &Context<'_
     let lot = (files.lots.draw() >> 32) as u32;
     let wish = Wish::of(metadata, who, || generated_name(cx.wall, lot, "bin"))?;
     let maker = maker(who, cx.peer.ip);
-    let gone = files.partials.expire(cx.wall, |_| false);
-    files.partials.admit(&maker).map_err(too_many)?;
+    files.partials.admit(&maker, cx.wall).map_err(too_many)?;
     let pledges = files.partials.pledges.clone();
     let store = Store::of(files, &wish.area, limits.min_free_bytes)?;
     let disks = Disks::of(site)?;
@@ -270,6 +269,8 @@ fn create_now(site: &mut Site, call: &Call<'_>, who: &Principal, cx: &Context<'_
     actor.may_use(Action::SharedWrite, &wish.area)?;
     let allowance = Allowance::of(site, &actor);
     let early = early_right(site, &actor, &wish.area, &wish.path);
+    // Nothing is refused from here to the helper that removes them.
+    let gone = self::files(site)?.partials.expire(cx.wall, |_| false);
     let mut state = State {
         maker,
         length,
@@ -290,7 +291,7 @@ fn create_now(site: &mut Site, call: &Call<'_>, who: &Principal, cx: &Context<'_
             put_back(site, held, cx.wall);
             told(begun.and_then(|(id, pledge)| {
                 let is_whole = state.length == Some(0);
-                if let Err(fault) = take_in(site, id, state, pledge) {
+                if let Err(fault) = take_in(site, id, state, pledge, cx.wall) {
                     return Ok(give_up(store, id, fault));
                 }
                 cx.wake_at(cx.now.plus(LOOK_EVERY_MS));
@@ -411,9 +412,9 @@ fn give_up(store: Store, id: PartialId, fault: Fault) -> Reply<Site> {
 }
 
 /// Takes a new upload in; many may have been begun in the same moment.
-fn take_in(site: &mut Site, id: PartialId, state: State, pledge: Option<Pledge>) -> Result<(), Fault> {
+fn take_in(site: &mut Site, id: PartialId, state: State, pledge: Option<Pledge>, now: Wall) -> Result<(), Fault> {
     let files = files(site)?;
-    files.partials.admit(&state.maker).map_err(too_many)?;
+    files.partials.admit(&state.maker, now).map_err(too_many)?;
     files.partials.insert(id, state, pledge);
     Ok(())
 }

@@ -265,8 +265,9 @@ impl Partials {
     ///
     /// # Errors
     /// Which limit forbids it.
-    pub fn admit(&self, maker: &Maker) -> Result<(), TooMany> {
-        let unfinished = || self.all.values().filter(|partial| !partial.is_finished);
+    pub fn admit(&self, maker: &Maker, now: Wall) -> Result<(), TooMany> {
+        // What nobody waits for any more is only still to be removed.
+        let unfinished = || self.all.values().filter(|partial| !partial.is_finished && partial.state.until > now);
         if unfinished().filter(|partial| partial.state.maker == *maker).count() >= MAKER_MAX {
             return Err(TooMany::Own);
         }
@@ -422,19 +423,20 @@ mod tests {
         let mut partials = Partials::default();
         let now = Wall::from_millis(0);
         for number in 0..MAKER_MAX as u32 {
-            assert_eq!(partials.admit(&guest(1)), Ok(()));
+            assert_eq!(partials.admit(&guest(1), now), Ok(()));
             partials.insert(id(number), state(guest(1), 1), None);
         }
-        assert_eq!(partials.admit(&guest(1)), Err(TooMany::Own));
-        assert_eq!(partials.admit(&guest(2)), Ok(()));
+        assert_eq!(partials.admit(&guest(1), now), Err(TooMany::Own));
+        assert_eq!(partials.admit(&guest(2), now), Ok(()));
         let done = partials.get(id(0), now).unwrap().state.clone();
         partials.note(id(0), done, true);
-        assert_eq!(partials.admit(&guest(1)), Ok(()), "a finished one does not count");
+        assert_eq!(partials.admit(&guest(1), now), Ok(()), "a finished one does not count");
         for number in 1000..1000 + (UNFINISHED_MAX - MAKER_MAX + 1) as u32 {
             partials.insert(id(number), state(Maker::Account(number.into()), 1), None);
         }
-        assert_eq!(partials.admit(&guest(2)), Err(TooMany::All));
+        assert_eq!(partials.admit(&guest(2), now), Err(TooMany::All));
         assert_eq!(partials.unfinished(), UNFINISHED_MAX);
+        assert_eq!(partials.admit(&guest(2), Wall::from_millis(1)), Ok(()), "one whose time is over does not count");
     }
 
     #[test]

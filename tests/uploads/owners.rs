@@ -555,6 +555,20 @@ fn pieces_count_together_and_so_does_what_comes_at_once() {
 }
 
 #[test]
+fn a_piece_that_is_refused_for_want_of_room_on_the_disk_does_not_count() {
+    let share = inhabited(&["--quota", "1000TiB", "--upload-limit", "1000TiB", "--min-free", "1"]);
+    let (ada, version, media) = (shows("ada"), "Tus-Resumable: 1.0.0", "Content-Type: application/offset+octet-stream");
+    let begun = share.send("POST /tus", &[version, "Upload-Defer-Length: 1", &ada], "");
+    let line = format!("PATCH {}", begun.field("location").unwrap());
+    let most = (1000u64 << 40) - 10;
+    let length = format!("Content-Length: {most}");
+    let fields = [version, media, "Upload-Offset: 0", "Expect: 100-continue", &ada, &length];
+    assert!(share.ask(&line, &fields).is(507, "storage_full"));
+    let answer = put(&share, "ada", "probe", "more than ten bytes");
+    assert_eq!(answer.status, 201, "{answer:?}");
+}
+
+#[test]
 fn an_upload_in_pieces_counts_from_the_first_moment_until_it_is_gone() {
     let mut share = inhabited(&["--quota", "1000"]);
     let (ada, version, media) = (shows("ada"), "Tus-Resumable: 1.0.0", "Content-Type: application/offset+octet-stream");
