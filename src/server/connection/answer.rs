@@ -60,12 +60,14 @@ impl<S: State> Connection<S> {
     #[inline]
     pub(super) fn answer(
         &mut self,
-        response: Response,
+        mut response: Response,
         source: Asked<'_, '_>,
         house: &mut House<S>,
         port: &mut Port<'_, Self>,
     ) {
-        let response = if self.stamp == 0 { response } else { house.stamped(self.stamp, response) };
+        if self.stamp != 0 {
+            house.stamp(self.stamp, &mut response);
+        }
         let length = response.body.length().map_or(Length::Chunked, Length::Known);
         let (encoder, head) = self.write_head(&response, length, house, port);
         let mut given = Given { status: response.status, head, body: 0, is_drawn: false };
