@@ -132,8 +132,9 @@ pub fn accounts(config: &Config, books: &Books, hub: &mut Hub) -> Accounts {
 pub fn load_partials(site: &mut Site) {
     let Some(files) = &mut site.files else { return };
     for disk in files.disks() {
-        for Left { id, state, came, is_finished } in resume::find_left(&*disk, process::wall()) {
+        for Left { id, state, came, is_finished, is_elsewhere } in resume::find_left(&*disk, process::wall()) {
             files.partials.found(id, state, came, is_finished);
+            files.partials.elsewhere.extend(is_elsewhere.then_some(id));
         }
     }
 }

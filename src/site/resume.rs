@@ -119,6 +119,8 @@ pub struct Left {
     pub came: u64,
     /// Whether it is whole and lies where it should.
     pub is_finished: bool,
+    /// Whether another process is at it.
+    pub is_elsewhere: bool,
 }
 
 /// What an earlier run, or a process that is still ending, has left on a disk. It may block.
@@ -137,7 +139,8 @@ pub fn find_left(disk: &dyn Disk, now: Wall) -> Vec<Left> {
         match find_one(unfinished, id, &text, &boot, now) {
             Ok(found) => left.extend(found.map(|(state, is_finished)| {
                 let came = unfinished.size(id).unwrap_or(0);
-                Left { id, state, came, is_finished }
+                let is_elsewhere = !is_finished && matches!(unfinished.claim(id), Ok(None));
+                Left { id, state, came, is_finished, is_elsewhere }
             })),
             Err(error) => log::error!("the unfinished upload {id:?} is out of reach: {error}"),
         }
@@ -310,7 +313,26 @@ fn create_now(site: &mut Site, call: &Call<'_>, who: &Principal, cx: &Context<'_
 /// While uploads are unfinished it is seen so often whether the time of one is over.
 const LOOK_EVERY_MS: u64 = 60_000;
 
-/// Uploads whose time is over, to be removed by a helper; as long as there are others, it is looked again later.
+/// And so often what has become of those at which another process was.
+const ELSEWHERE_MS: u64 = 2_000;
+
+/// Uploads at which the process before this one was when they were found: what it has finished lies where it should, and counts there.
+/// Those at which it still is are given back.
+fn follow_elsewhere(disks: &Disks, asked: Vec<(PartialId, State, Hold)>) -> (Vec<(PartialId, State)>, Vec<PartialId>) {
+    let (mut finished, mut still) = (Vec::new(), Vec::new());
+    for (id, state, hold) in asked {
+        let Some(unfinished) = disks.unfinished(&state) else { continue };
+        if matches!(unfinished.claim(id), Ok(None)) {
+            still.push(id);
+        } else if let Ok((state, _, true)) = look(unfinished, id, state, &hold) {
+            finished.push((id, state));
+        }
+    }
+    (finished, still)
+}
+
+/// Uploads whose time is over, to be removed by a helper, and those at which another process was; as long as there are others, it is
+/// looked again later.
 pub fn look_around(site: &mut Site, cx: &mut Context<'_>) -> Option<(Lane, Task<Site>)> {
     let disks = Disks::of(site).ok()?;
     let users = site.accounts.as_ref().filter(|accounts| accounts.unread.is_none()).map(|accounts| &accounts.users);
@@ -327,16 +349,25 @@ pub fn look_around(site: &mut Site, cx: &mut Context<'_>) -> Option<(Lane, Task<
         cx.wake_at(partials.look_at);
         return None;
     }
-    partials.look_at = cx.now.plus(LOOK_EVERY_MS);
-    cx.wake_at(partials.look_at);
     let gone = partials.expire(cx.wall, is_gone);
-    if gone.is_empty() {
+    let elsewhere: Vec<_> = std::mem::take(&mut partials.elsewhere)
+        .into_iter()
+        .filter_map(|id| partials.get(id, cx.wall).map(|partial| (id, partial.state.clone(), partial.hold.clone())))
+        .collect();
+    partials.look_at = cx.now.plus(if elsewhere.is_empty() { LOOK_EVERY_MS } else { ELSEWHERE_MS });
+    cx.wake_at(partials.look_at);
+    if gone.is_empty() && elsewhere.is_empty() {
         return None;
     }
     let task = move || -> Step<Site> {
         let held = clear_away(&disks, gone, true);
+        let (finished, still) = follow_elsewhere(&disks, elsewhere);
         Box::new(move |site: &mut Site, cx: &mut Context<'_>| {
             put_back(site, held, cx.wall);
+            if let Ok(files) = files(site) {
+                files.partials.elsewhere.extend(still);
+                finished.into_iter().for_each(|(id, state)| files.partials.note(id, state, true));
+            }
             Fault::not_found().into()
         })
     };
@@ -469,7 +500,7 @@ fn status_now(
 
 /// How much of an upload there is, and whether it is finished: another process may have seen to that.
 fn look(unfinished: &dyn Unfinished, id: PartialId, state: State, hold: &Hold) -> std::io::Result<(State, u64, bool)> {
-    let held = hold.lock();
+    let mut held = hold.lock();
     match unfinished.size(id) {
         // It may just have been given its place, here or by another process, and the loop has still to hear of it.
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
@@ -477,6 +508,8 @@ fn look(unfinished: &dyn Unfinished, id: PartialId, state: State, hold: &Hold) -
             if state.place.is_none() && !held.is_doubtful {
                 return Err(error);
             }
+            // Whoever gave it its place: it counts as what it is.
+            held.pledge = None;
             let size = state.length.unwrap_or(0);
             Ok((state, size, true))
         }

@@ -242,6 +242,8 @@ pub struct Partials {
     all: HashMap<PartialId, Partial>,
     /// What is under way to the files of whom.
     pub pledges: Pledges,
+    /// Those at which another process was when it was last looked.
+    pub elsewhere: Vec<PartialId>,
     /// When it is to be looked next whose time is over.
     pub look_at: Moment,
 }

@@ -141,8 +141,9 @@ impl Play {
         self.uploads.set_odds(&self.setting.odds);
         let (house, _) = stage.reactor.parts();
         let files = house.state.parts().files.as_mut().expect("there are files");
-        for Left { id, state, came, is_finished } in left {
+        for Left { id, state, came, is_finished, is_elsewhere } in left {
             files.partials.found(id, state, came, is_finished);
+            files.partials.elsewhere.extend(is_elsewhere.then_some(id));
         }
         self.stage = Some(stage);
     }

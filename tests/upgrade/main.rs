@@ -228,9 +228,8 @@ fn without_a_server_there_is_nothing_to_replace() {
     assert!(!place.folder.join("data/hythe.pid").exists(), "whoever ends takes its note away");
 }
 
-#[test]
-fn whose_a_file_is_that_the_old_server_still_receives_the_new_one_knows() {
-    let place = Place::start("owners", &["--token", "operator-of-the-upgrade", "--shared-write", "user"]);
+/// Makes an account; says how it shows itself.
+fn sign_in(place: &Place) -> String {
     let json = "Content-Type: application/json\r\n";
     let operator = format!("{json}Authorization: Bearer operator-of-the-upgrade\r\n");
     let person = r#"{"username":"ada","password":"correct horse"}"#;
@@ -239,7 +238,54 @@ fn whose_a_file_is_that_the_old_server_still_receives_the_new_one_knows() {
     let person = r#"{"username":"ada","password":"correct horse","token":true}"#;
     let came = place::ask_with(place.address, "POST /login", json, person.as_bytes());
     let token = came.split("\"token\":\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a token");
-    let ada = format!("Authorization: Bearer {token}\r\n");
+    format!("Authorization: Bearer {token}\r\n")
+}
+
+const OWNED: [&str; 4] = ["--token", "operator-of-the-upgrade", "--shared-write", "user"];
+
+#[test]
+fn what_the_old_server_finishes_counts_once_for_the_new_one() {
+    let place = Place::start("counts", &[&OWNED[..], &["--quota", "3000"]].concat());
+    let ada = sign_in(&place);
+    let fields = format!("{TUS}{ada}Upload-Length: 2000\r\nUpload-Metadata: filename YQ==\r\n");
+    let created = place::ask_with(place.address, "POST /tus", &fields, b"");
+    let upload = field(&created, "Location").expect("a place");
+    let mut socket = place::connect(place.address);
+    let head = format!(
+        "PATCH {upload} HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n{TUS}{ada}Upload-Offset: 0\r\n\
+         Content-Type: application/offset+octet-stream\r\nContent-Length: 2000\r\n\r\n",
+        place.address.port()
+    );
+    socket.write_all(head.as_bytes()).expect("it reads");
+    socket.write_all(&[b'a'; 1000]).expect("it reads");
+    thread::sleep(Duration::from_millis(100));
+    let (code, said) = place.upgrade();
+    assert_eq!(code, 0, "{said}");
+    let fits = |bytes: usize| {
+        let put = place::ask_with(place.address, "PUT /files/b?create=1", &ada, &vec![b'b'; bytes]);
+        assert!(put.starts_with("HTTP/1.1 20") || put.contains("\"over_quota\""), "{put}");
+        put.starts_with("HTTP/1.1 20")
+    };
+    assert!(!fits(1001), "what the old one is receiving counts");
+    let answer = end_piece(socket, &[b'a'; 1000]);
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
+    let latest = Instant::now() + Duration::from_secs(20);
+    while !place::ask_with(place.address, "GET /file-info/a", &ada, b"").contains(r#""owner":"ada""#) {
+        assert!(Instant::now() < latest, "it is hers");
+        thread::sleep(Duration::from_millis(20));
+    }
+    // Nobody asks the new one for the upload.
+    while !fits(1000) {
+        assert!(Instant::now() < latest, "it counts for what it was and for what it is");
+        thread::sleep(Duration::from_millis(100));
+    }
+    assert!(!fits(1001));
+}
+
+#[test]
+fn whose_a_file_is_that_the_old_server_still_receives_the_new_one_knows() {
+    let place = Place::start("owners", &OWNED);
+    let ada = sign_in(&place);
     let mut socket = place::connect(place.address);
     let head = format!(
         "PUT /files/late.bin?create=1 HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n{ada}Content-Length: 8\r\n\r\nhalf",
