@@ -277,15 +277,16 @@ impl<'a> Request<'a> {
         let (Some(method_text), Some(target), Some(minor)) = (parsed.method, parsed.path, parsed.version) else {
             return Err(Fault::malformed("the request line is incomplete"));
         };
+        let method = Method::of(method_text);
+        // First what is wrong with the first line, as where lines are judged one by one.
+        let (authority, path, query) = split_target(method_text, method, target)?;
         let fields: &'a [httparse::Header<'i>] = parsed.headers;
         if fields.len() > limits.headers {
             return Err(too_many_fields());
         }
         let headers = Headers::new(fields);
         let is_http10 = minor == 0;
-        let method = Method::of(method_text);
         let body = body_length(&headers, is_http10)?;
-        let (authority, path, query) = split_target(method_text, method, target)?;
         let host = host(&headers, authority, is_http10)?;
         let keeps = wants_more(&headers, is_http10);
         let (expects, expects_unknown) = expectation(&headers, is_http10, body);

@@ -251,6 +251,27 @@ fn what_is_wrong_with_a_line_is_told_at_its_end() {
 }
 
 #[test]
+fn of_several_things_wrong_the_first_is_told_however_the_head_is_cut() {
+    let fault = |pieces: &[&[u8]]| {
+        let (mut exchange, mut seen) = (Exchange::default(), Vec::new());
+        for piece in pieces {
+            seen.extend_from_slice(piece);
+            if let Err(fault) = exchange.read(&seen, &mut HeaderTable::new(), &HeadLimits::default()) {
+                return fault.detail.into_owned();
+            }
+        }
+        unreachable!("it is refused");
+    };
+    let many = format!("GET /> HTTP/1.1\r\nHost: x\r\n{}\r\n", "A: b\r\n".repeat(100));
+    for head in
+        [&b"POST http://x>80/up HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: ch\xd4unked\r\n\r\n"[..], many.as_bytes()]
+    {
+        let end = head.iter().position(|&byte| byte == b'\n').unwrap() + 1;
+        assert_eq!(fault(&[head]), fault(&[&head[..end], &head[end..]]));
+    }
+}
+
+#[test]
 fn a_higher_minor_version_is_read_as_the_highest_that_is_spoken() {
     for minor in 2..=9 {
         let head = format!("GET /a?b HTTP/1.{minor}\r\nHost: x\r\nConnection: close\r\n\r\n");
