@@ -633,8 +633,8 @@ pub struct Complete {
 
 impl Complete {
     /// Gives all files their names, or none. What was overwritten before a later file failed cannot be brought back; that
-    /// is why all are looked at first. What the request has in `headers` must hold of each place, `rights` says of each place whether what is there may be replaced. Also says which
-    /// folders were made.
+    /// is why all are looked at first. The conditions in `headers` must hold of each place; `rights` says of each whether what is
+    /// there may be replaced. Also says which folders were made.
     pub fn store(
         self,
         rights: &[Result<(), Fault>],
