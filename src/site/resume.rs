@@ -29,7 +29,10 @@ use crate::site::piece::{
     Asked, Bearer, Piece, answer, created, held_elsewhere, imf, note, refused, take_up, too_large, unfinished, whole,
     written_state, wrong_offset,
 };
-use crate::site::receive::{Allowance, Room, Store, read_folder};
+use crate::site::receive::name::read_folder;
+use crate::site::receive::quota::Allowance;
+use crate::site::receive::room::Room;
+use crate::site::receive::store::Store;
 use crate::site::spot::{Actor, Area, early_right, private_area};
 use crate::site::state::{Site, disk_fault};
 use crate::site::upload::{is_yes, read_on_conflict, refuse_coding};
