@@ -118,7 +118,7 @@ fn fetch(site: &mut Site, at: usize, call: &Call<'_>, known: Option<Shelved>, cx
         move |site: &mut Site, cx: &mut Context<'_>| match (found, known) {
             // It cannot be looked at now; as it was a moment ago it can still be had.
             (Err(error), Some(known)) if is_shortage(&error) => ask.present(&known),
-            (Err(error), _) => disk_fault(&error, "read a page").into(),
+            (Err(error), _) => disk_fault(&error, &format!("read the page {}", ask.path)).into(),
             (Ok((page, weight)), _) => {
                 if let Some(www) = site.www.get_mut(at).filter(|www| www.shelf.era() == era) {
                     shelve(&mut www.shelf, &key, &page, weight, cx);
