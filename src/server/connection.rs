@@ -198,13 +198,19 @@ impl<S: State> Protocol for Connection<S> {
     }
 
     fn on_drained(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
-        match &self.phase {
+        match &mut self.phase {
             Phase::Head if self.exchange.is_between() && !self.is_in_head => {
                 port.deadline(port.now().plus(house.rules.keepalive_ms));
             }
             Phase::Sending(_) => self.send_on(house, port),
             Phase::Stream(_) => self.stream_on(house, port),
             Phase::Talk(_) => self.talk_on(house, port),
+            Phase::Discarding(until) | Phase::Lingering(until) => {
+                // While the answer was leaving nothing may have been read; the client's time to be silent begins now.
+                let silent = port.now().plus(LINGER_SILENCE_MS);
+                *until = silent.max(*until);
+                port.deadline(silent);
+            }
             _ => {}
         }
         self.release_lines(house, port);
@@ -245,7 +251,7 @@ impl<S: State> Protocol for Connection<S> {
                 self.drop_talk(house, port);
                 port.close();
             }
-            Phase::Head | Phase::Lingering(_) => port.close(),
+            Phase::Head | Phase::Discarding(_) | Phase::Lingering(_) => port.close(),
         }
     }
 
@@ -334,7 +340,7 @@ impl<S: State> Protocol for Connection<S> {
                 self.linger_for(LINGER_SILENCE_MS, port);
             }
             // The rest of a body that is thrown away does not come, and its client may not have read its answer.
-            Phase::Head if self.exchange.has_body() => self.linger(port),
+            Phase::Discarding(until) => self.linger_until(*until, port),
             Phase::Head | Phase::Lingering(_) => port.close(),
             Phase::Busy(busy) => match busy.work {
                 Work::Wait { until, .. } => self.wake(port.now() >= until, house, port),
@@ -452,7 +458,7 @@ impl<S: State> Protocol for Connection<S> {
             Phase::Stream(_) => "on streams",
             Phase::Talk(_) => "on WebSockets",
             Phase::Sending(_) => "being sent",
-            Phase::Lingering(_) => "lingering",
+            Phase::Discarding(_) | Phase::Lingering(_) => "lingering",
             Phase::Busy(busy) => match &busy.work {
                 Work::Collect { .. } | Work::Receive(_) => "sending a body",
                 Work::Wait { .. } => "waiting for news",
@@ -469,6 +475,6 @@ impl<S: State> Protocol for Connection<S> {
     }
 
     fn only_lingers(&self, left_ms: u64) -> bool {
-        matches!(self.phase, Phase::Lingering(_)) && left_ms <= LINGER_SILENCE_MS - LINGER_SENDING_MS
+        matches!(self.phase, Phase::Discarding(_) | Phase::Lingering(_)) && left_ms <= LINGER_SILENCE_MS - LINGER_SENDING_MS
     }
 }

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::clock::Moment;
 use crate::http::exchange::{Length, Next};
 use crate::http::fault::Fault;
 use crate::http::framing::Encoder;
@@ -266,7 +267,11 @@ impl<S: State> Connection<S> {
         }
         match next {
             Next::Again => port.deadline(port.now().plus(house.rules.keepalive_ms)),
-            Next::Discard => port.deadline(port.now().plus(house.rules.body_idle_ms)),
+            // What is left of the body is little, but its client has no more time for it than one that is told to close.
+            Next::Discard => {
+                self.phase = Phase::Discarding(port.now().plus(LINGER_MS));
+                port.deadline(port.now().plus(LINGER_SILENCE_MS));
+            }
             Next::Close => port.close(),
             Next::Linger => self.linger(port),
         }
@@ -280,13 +285,18 @@ impl<S: State> Connection<S> {
 
     /// The same, for no longer than this.
     pub(super) fn linger_for(&mut self, most_ms: u64, port: &mut Port<'_, Self>) {
+        self.linger_until(port.now().plus(most_ms), port);
+    }
+
+    /// The same, until then at the latest.
+    pub(super) fn linger_until(&mut self, until: Moment, port: &mut Port<'_, Self>) {
         if port.has_ended() {
             return port.close();
         }
-        self.phase = Phase::Lingering(port.now().plus(most_ms));
+        self.phase = Phase::Lingering(until);
         port.resume();
         port.finish();
-        port.deadline(port.now().plus(LINGER_SILENCE_MS));
+        port.deadline(until.min(port.now().plus(LINGER_SILENCE_MS)));
     }
 
     /// Refuses; if nothing can be answered any more, ends.
