@@ -10,7 +10,7 @@ use crate::http::websocket::CloseCode;
 use crate::reactor::slot::{Port, Protocol, Yard};
 use crate::reactor::system::{Entrance, Key, Lane, Peer, Signal, Verdict};
 use crate::server::access::Line;
-use crate::server::connection::answer::{LINGER_SENDING_MS, LINGER_SILENCE_MS};
+use crate::server::connection::answer::{LINGER_SENDING_MS, LINGER_SILENCE_MS, shown};
 use crate::server::connection::state::{
     Asked, DESK_HIGH, Phase, Work, context, done_there, drop_there, follow_orphan, too_large, too_slow,
 };
@@ -233,6 +233,9 @@ impl<S: State> Protocol for Connection<S> {
             // A body that ends too early, a stream whose listener is gone, a head that stays half: nothing to answer.
             // But answers to what came before may still be leaving.
             Phase::Busy(busy) => {
+                if self.exchange.has_body() {
+                    log::info!("{} ends its half in the middle of a body, after {} bytes", self.peer.ip, busy.received);
+                }
                 if let Work::Receive(pump) = &mut busy.work
                     && pump.must_wait()
                 {
@@ -251,7 +254,15 @@ impl<S: State> Protocol for Connection<S> {
                 self.drop_talk(house, port);
                 port.close();
             }
-            Phase::Head | Phase::Discarding(_) | Phase::Lingering(_) => port.close(),
+            Phase::Head => {
+                if self.is_in_head {
+                    self.is_in_head = false;
+                    let shown = shown(port.unused());
+                    log::info!("{} ends its half in the middle of a head: \"{shown}\"", self.peer.ip);
+                }
+                port.close();
+            }
+            Phase::Discarding(_) | Phase::Lingering(_) => port.close(),
         }
     }
 
@@ -377,6 +388,11 @@ impl<S: State> Protocol for Connection<S> {
     fn on_close(self, key: Key, unsent: u64, house: &mut House<S>, yard: &mut Yard<Self>) {
         if let Some(access) = &mut house.access {
             access.release(key, unsent, yard.wall, &mut yard.log);
+        }
+        if self.is_in_head && !yard.is_closing {
+            log::info!("{} breaks off in the middle of a head", self.peer.ip);
+        } else if matches!(self.phase, Phase::Busy(_)) && self.exchange.has_body() && !yard.is_closing {
+            log::info!("{} breaks off in the middle of a body", self.peer.ip);
         }
         log::debug!("{} is gone", self.peer.ip);
         let nobody = Key { index: u32::MAX, age: 0 };

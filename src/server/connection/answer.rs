@@ -39,6 +39,14 @@ fn beginning(input: &[u8]) -> &[u8] {
     &line[..shown]
 }
 
+/// The same, for a line of the log.
+#[cold]
+pub(super) fn shown(input: &[u8]) -> String {
+    let mut shown = Vec::new();
+    write_escaped(beginning(input), &mut shown);
+    String::from_utf8_lossy(&shown).into_owned()
+}
+
 /// What has been given of an answer, in bytes.
 #[derive(Clone, Copy)]
 pub(super) struct Given {
@@ -321,15 +329,13 @@ impl<S: State> Connection<S> {
     /// The message itself is wrong: nothing of what follows can be read.
     #[cold]
     pub(super) fn reject(&mut self, fault: &Fault, input: &[u8], house: &mut House<S>, port: &mut Port<'_, Self>) {
-        let mut shown = Vec::new();
-        write_escaped(beginning(input), &mut shown);
         log::info!(
             "{} is refused with {} {}: {} in \"{}\"",
             self.peer.ip,
             fault.status.code(),
             fault.code,
             fault.detail,
-            String::from_utf8_lossy(&shown)
+            shown(input)
         );
         self.is_in_head = false;
         let line = self.take_work(port);
