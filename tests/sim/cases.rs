@@ -392,6 +392,36 @@ fn a_refusal_reaches_a_client_that_reads_slowly_and_goes_on_sending() {
 }
 
 #[test]
+fn a_long_last_answer_arrives_whole_though_its_client_has_sent_more() {
+    let mut scene = Scene::new(&Setting::calm());
+    scene.0.pace_ms = 100;
+    scene.0.net.borrow_mut().odds.room = 40 << 10;
+    let wire = scene.come(&[get("/healthz").repeat(99), get("/vast.bin")].concat());
+    let (mut heard, mut ended) = (0, Ended::No);
+    let mut is_sent = false;
+    for _ in 0..400 {
+        scene.turns(1);
+        let (bytes, end) = scene.0.net.borrow_mut().take(wire, usize::MAX);
+        heard += bytes.len();
+        ended = end;
+        if heard > 1_000_000 && !is_sent {
+            scene.say(wire, &get("/healthz"));
+            is_sent = true;
+        }
+        if end != Ended::No {
+            break;
+        }
+    }
+    assert_eq!(ended, Ended::Fin, "{heard} bytes have come");
+    assert!(heard > 2_500_000, "{heard}");
+    scene.say(wire, "more");
+    scene.turns(3);
+    assert!(!scene.0.net.borrow().is_closed(wire), "it has its time to fall silent");
+    scene.turns(30);
+    assert!(scene.0.net.borrow().is_closed(wire));
+}
+
+#[test]
 fn a_house_that_closes_does_not_wait_for_who_has_been_answered() {
     let mut scene = guests();
     let wire = scene.come("POST /hello HTTP/1.1\r\nHost: sim\r\nContent-Length: 9\r\n\r\nhalf");
