@@ -252,9 +252,7 @@ fn is_same(headers: &Headers<'_>, current: &Representation<'_>) -> bool {
     }
     let given = as_text(value).and_then(date::parse);
     match (given, current.modified) {
-        (Some(given), Some(modified)) => {
-            given == seconds(modified) && !own.is_some_and(|own| own.is_weak)
-        }
+        (Some(given), Some(modified)) => given == seconds(modified) && !own.is_some_and(|own| own.is_weak),
         _ => false,
     }
 }
