@@ -491,6 +491,7 @@ impl<S: State> Protocol for Connection<S> {
     }
 
     fn only_lingers(&self, left_ms: u64) -> bool {
-        matches!(self.phase, Phase::Discarding(_) | Phase::Lingering(_)) && left_ms <= LINGER_SILENCE_MS - LINGER_SENDING_MS
+        matches!(self.phase, Phase::Discarding(_) | Phase::Lingering(_))
+            && left_ms <= LINGER_SILENCE_MS - LINGER_SENDING_MS
     }
 }
