@@ -63,6 +63,19 @@ fn who_comes_goes_and_is_refused_is_told_in_plain_letters_and_with_the_time() {
         (b"POST /send HTTP/1.1\r\nHost: {host}\r\nOrigin: http://evil.example\r\nContent-Length: 0\r\n\r\n", 403),
         (b"GET /\x1b[31m\r2026-01-01 [ERROR] forged HTTP/1.1\r\nHost: {host}\r\n\r\n", 400),
         (b"GET /%1b%0a\xc2\x85 HTTP/1.1\r\nHost: {host}\r\n\r\n", 400),
+        (b"GET /a%00b HTTP/1.1\r\nHost: {host}\r\n\r\n", 400),
+        (b"GET /c HTTP/1.1\r\nHost: [::zz]\r\n\r\n", 400),
+        (b"BREW /d HTTP/1.1\r\nHost: {host}\r\n\r\n", 501),
+        (b"GET /file-list?limit=many HTTP/1.1\r\nHost: {host}\r\n\r\n", 400),
+        (
+            b"POST /upload HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: 3\r\n\r\n{a}",
+            400,
+        ),
+        (
+            b"POST /upload HTTP/1.1\r\nHost: {host}\r\nContent-Type: multipart/form-data; boundary=x\r\n\
+              Content-Length: 3\r\n\r\n{a}",
+            400,
+        ),
         (b"GET /b HTTP/1.1\r\nAuthorization: Bearer hush\r\nHost: a\r\nHost: b\r\n\r\n", 400),
         (b"{\"password\":\"hush\"}\r\n\r\n", 400),
     ] {
@@ -79,6 +92,12 @@ fn who_comes_goes_and_is_refused_is_told_in_plain_letters_and_with_the_time() {
         "127.0.0.1 is refused with 403 path_forbidden: \"GET /a/../../b\" of 127.0.0.1:",
         "127.0.0.1 is refused with 403 cross_site: \"POST /send\" of 127.0.0.1:",
         "\\x1b[31m\\x0d2026-01-01 [ERROR] forged",
+        "127.0.0.1 is refused with 400 bad_path: \"GET /a%00b\" of 127.0.0.1:",
+        "127.0.0.1 is refused with 400 bad_host: \"GET /c\" of [::zz]",
+        "127.0.0.1 is refused with 501 method_not_implemented: \"BREW /d\" of 127.0.0.1:",
+        "127.0.0.1 is refused with 400 bad_query: \"GET /file-list?limit=many\" of 127.0.0.1:",
+        "127.0.0.1 is refused with 400 invalid_json: ",
+        "127.0.0.1 is refused with 400 bad_multipart: ",
         "in \"GET /b HTTP/1.1\\x0d\"",
         "127.0.0.1 is gone",
     ] {

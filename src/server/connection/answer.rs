@@ -342,6 +342,15 @@ impl<S: State> Connection<S> {
         self.refuse(fault, line, house, port);
     }
 
+    /// A line of the log for a body that makes no sense; its head, which did, has gone.
+    #[cold]
+    pub(super) fn tell_bad_body(&self, fault: &Fault) {
+        let mut shown = Vec::new();
+        write_escaped(fault.detail.as_bytes(), &mut shown);
+        let (ip, status, code) = (self.peer.ip, fault.status.code(), fault.code);
+        log::info!("{ip} is refused with {status} {code}: {}", String::from_utf8_lossy(&shown));
+    }
+
     /// Drops what was being done; what it holds goes where dropping may block. Gives its line back.
     pub(super) fn take_work(&mut self, port: &mut Port<'_, Self>) -> Option<Box<Line>> {
         match std::mem::replace(&mut self.phase, Phase::Head) {

@@ -10,7 +10,7 @@ use crate::server::connection::state::{
 };
 use crate::server::house::House;
 use crate::server::pump::Sunk;
-use crate::server::reply::State;
+use crate::server::reply::{Reply, State};
 
 impl<S: State> Connection<S> {
     /// Content of a body has come.
@@ -154,7 +154,7 @@ impl<S: State> Connection<S> {
             }
             (Phase::Busy(_), Sunk::Refused(fault)) => {
                 let line = self.take_work(port);
-                self.refuse(&fault, line, house, port);
+                self.follow(Reply::Refuse(fault), line, house, port);
             }
             // The upload was refused or given up while the sink was away.
             (_, Sunk::Home(sink, _)) => port.spawn(Lane::Writes, move || drop_there(sink)),

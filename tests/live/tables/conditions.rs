@@ -2,6 +2,8 @@
 //!
 //! Every file was last changed at [`CHANGED_TEXT`], so dates can stand here as they are.
 
+use std::time::SystemTime;
+
 use crate::case::{Case, case};
 use crate::expect::{Expect, any, is};
 use crate::house::{HELLO, PAGE, STYLE, STYLE_GZ, data};
@@ -479,6 +481,14 @@ pub fn cases() -> Vec<Case> {
         get_with("/hello.txt", &["X-Row: state"]),
         is(200).body(HELLO).header("Last-Modified", SAME).header_like("ETag", "a tag, and a strong one", |tag| {
             tag.len() > 2 && tag.starts_with('"') && tag.ends_with('"')
+        }),
+    ));
+    cases.push(case(
+        "A file whose time is yet to come has changed no later than now",
+        "RFC 9110 section 8.8.2.1",
+        get_with("/ahead.txt", &["X-Row: ahead"]),
+        is(200).body(HELLO).header_like("Last-Modified", "no later than now", |date| {
+            httpdate::parse_http_date(date).is_ok_and(|date| date <= SystemTime::now())
         }),
     ));
     cases
