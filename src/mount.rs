@@ -254,13 +254,13 @@ impl<S: Lend<Site>> Server<S> {
         self.take_folder(taken);
         self.inner.state().lend().files = Some(files);
         self.inner.add_alarm(|state, cx| {
-            site::resume::look_around(state.lend(), cx).map(|(lane, task)| (lane, lent_task(task)))
+            site::resume::expiration::look_around(state.lend(), cx).map(|(lane, task)| (lane, lent_task(task)))
         });
         self.inner.add_alarm(|state, cx| {
             site::spot::remove_doomed(state.lend(), cx).map(|(lane, task)| (lane, lent_task(task)))
         });
         self.inner.state().lend().chimes.push(site::spot::let_in);
-        self.inner.add_stamp(site::resume::stamp(&place));
+        self.inner.add_stamp(site::resume::answer::stamp(&place));
         self.add_homes()?;
         #[cfg(feature = "ui")]
         self.add_parts(&place, |table| site::show(table, site::entrance::Page::Files))?;

@@ -23,7 +23,7 @@ use crate::site::built;
 #[cfg(feature = "accounts")]
 use crate::site::held::Held;
 #[cfg(feature = "files")]
-use crate::site::resume::{self, Left};
+use crate::site::resume::recovery::{Left, find_left};
 #[cfg(feature = "chat")]
 use crate::site::rooms::Rooms;
 #[cfg(feature = "accounts")]
@@ -132,7 +132,7 @@ pub fn accounts(config: &Config, books: &Books, hub: &mut Hub) -> Accounts {
 pub fn load_partials(site: &mut Site) {
     let Some(files) = &mut site.files else { return };
     for disk in files.disks() {
-        for Left { id, state, came, is_finished, is_elsewhere } in resume::find_left(&*disk, process::wall()) {
+        for Left { id, state, came, is_finished, is_elsewhere } in find_left(&*disk, process::wall()) {
             files.partials.found(id, state, came, is_finished);
             files.partials.elsewhere.extend(is_elsewhere.then_some(id));
         }

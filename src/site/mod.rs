@@ -79,8 +79,6 @@ pub mod pages;
 #[cfg(feature = "accounts")]
 pub mod people;
 #[cfg(feature = "files")]
-pub mod piece;
-#[cfg(feature = "files")]
 pub mod plain;
 #[cfg(feature = "accounts")]
 pub mod post;
@@ -156,8 +154,8 @@ fn mount(server: &mut Server<Site>) -> Result<(), BadPattern> {
     #[cfg(feature = "files")]
     if has_files {
         site.chimes.push(spot::let_in);
-        server.add_stamp(resume::stamp(""));
-        server.add_alarm(resume::look_around);
+        server.add_stamp(resume::answer::stamp(""));
+        server.add_alarm(resume::expiration::look_around);
         server.add_alarm(spot::remove_doomed);
     }
     let put: &mut Table<'_> = &mut |method, pattern, handler| server.add_handler(method, pattern, handler);
@@ -212,13 +210,13 @@ pub fn files(put: &mut Table<'_>) -> Result<(), BadPattern> {
     route_for(put, Post, "/rename", SharedWrite, plain::form(changes::rename))?;
     route_for(put, Post, "/remove", SharedWrite, plain::form(changes::remove))?;
     route_for(put, Post, "/dirs", SharedWrite, plain::form(changes::make_folder))?;
-    route(put, Options, "/tus", Open, resume::options)?;
-    route_for(put, Post, "/tus", SharedWrite, resume::create)?;
-    route(put, Options, "/tus/:id", Open, resume::options)?;
-    route_for(put, Get, "/tus/:id", SharedWrite, resume::status)?;
-    route_for(put, Post, "/tus/:id", SharedWrite, resume::overridden)?;
-    route_for(put, Patch, "/tus/:id", SharedWrite, resume::patch)?;
-    route_for(put, Delete, "/tus/:id", SharedWrite, resume::delete)
+    route(put, Options, "/tus", Open, resume::methods::options)?;
+    route_for(put, Post, "/tus", SharedWrite, resume::creation::create)?;
+    route(put, Options, "/tus/:id", Open, resume::methods::options)?;
+    route_for(put, Get, "/tus/:id", SharedWrite, resume::status::status)?;
+    route_for(put, Post, "/tus/:id", SharedWrite, resume::methods::overridden)?;
+    route_for(put, Patch, "/tus/:id", SharedWrite, resume::patch::patch)?;
+    route_for(put, Delete, "/tus/:id", SharedWrite, resume::termination::delete)
 }
 
 /// The chat, and its page.

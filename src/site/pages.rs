@@ -104,7 +104,7 @@ fn fetch(site: &mut Site, at: usize, call: &Call<'_>, known: Option<Known>, cx: 
     let Some(path) = call.path.strip(&www.place) else { return Fault::not_found().into() };
     let key = key(prefix, call, &path);
     let (is_folder, has_built_in) = (call.is_folder, www.has_built_in);
-    let look = Looker::of(&site.config);
+    let look = Looker::of(&site.config, cx.wall);
     // Whatever kept it from being found at once, a helper takes its time to tell.
     if let Ok((page, weight)) = look.find(www.disk.as_deref(), has_built_in, &path, is_folder, known.clone()) {
         shelve(&mut www.shelf, &key, &page, weight, cx);

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::clock::Wall;
 use crate::config::Config;
 use crate::config::access::Access as Right;
 use crate::content::Content;
@@ -128,14 +129,15 @@ pub struct Looker {
     attach: Vec<String>,
     lists_folders: bool,
     caching: &'static str,
+    now: Wall,
 }
 
 impl Looker {
-    /// What the configuration says of pages. It looks promptly.
-    pub fn of(config: &Config) -> Looker {
+    /// What the configuration says of pages, and what time it is. It looks promptly.
+    pub fn of(config: &Config, now: Wall) -> Looker {
         let caching = if config.rights().www_read == Right::Anyone { "no-cache" } else { "private, no-cache" };
         let (attach, lists_folders) = (config.attach.clone(), config.lists_folders);
-        Looker { pace: Pace::Prompt, attach, lists_folders, caching }
+        Looker { pace: Pace::Prompt, attach, lists_folders, caching, now }
     }
 
     /// The same for a helper, which may wait.
@@ -212,8 +214,8 @@ impl Looker {
             return Ok((page, Weight::Unchanged));
         }
         let has_siblings = !siblings.is_empty();
-        let modified = opened.facts;
-        let make = |opened, coding, varies| self.variant(path, opened, in_memory, modified, coding, varies);
+        let original = opened.facts.not_after(self.now);
+        let make = |opened, coding, varies| self.variant(path, opened, in_memory, original, coding, varies);
         let plain = make(opened, None, has_siblings)?;
         let mut coded = Vec::new();
         for (coding, opened) in siblings {
@@ -260,7 +262,7 @@ impl Looker {
         let facts = FileFacts {
             kind: crate::store::disk::Kind::File,
             size: bytes.len() as u64,
-            modified: crate::clock::Wall::default(),
+            modified: Wall::default(),
             version,
         };
         let plain = self.make(path, Source::Memory(Bytes::from_static(bytes)), facts, facts, None, false);

@@ -24,9 +24,11 @@ use crate::site::files::{bad_name, describe, files, note_stored, url};
 use crate::site::gate::{Action, Principal, rights_of};
 use crate::site::kept::KeptHeaders;
 use crate::site::plain::page_of;
-use crate::site::receive::{
-    Allowance, Complete, FileSink, FormSink, Parts, Room, Store, Stored, allowance_place, changes_of,
-};
+use crate::site::receive::file::FileSink;
+use crate::site::receive::form::{Complete, FormSink, Parts};
+use crate::site::receive::quota::{Allowance, allowance_place};
+use crate::site::receive::room::Room;
+use crate::site::receive::store::{Store, Stored, changes_of};
 use crate::site::spot::{Actor, Area, early_right, keep, locked, owner_name, private_area, when_known};
 use crate::site::state::{Lots, Site};
 use crate::site::way::Unplaced;

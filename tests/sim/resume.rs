@@ -11,7 +11,7 @@ use hythe::reactor::slot::Brought;
 use hythe::reactor::system::{Entrance, Peer};
 use hythe::server::connection::Done;
 use hythe::server::context::Context;
-use hythe::site::resume::{self, Left};
+use hythe::site::resume::recovery::{Left, find_left};
 use hythe::site::state::Site;
 use sha2::{Digest, Sha256};
 
@@ -136,7 +136,7 @@ impl Play {
         // What a start finds it finds before the loop begins.
         self.uploads.calm();
         IN_JOB.set(true);
-        let left = resume::find_left(&self.uploads, wall);
+        let left = find_left(&self.uploads, wall);
         IN_JOB.set(false);
         self.uploads.set_odds(&self.setting.odds);
         let (house, _) = stage.reactor.parts();

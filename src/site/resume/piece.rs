@@ -1,72 +1,36 @@
-//! A piece of an upload that continues another day, on its way to the disk; and what is said of it. The routes are
-//! [`resume`](crate::site::resume)'s.
+//! A piece of an upload on its way to the disk. The last one gives the whole its place.
 
 use std::io;
 use std::net::IpAddr;
-use std::sync::{Arc, Weak};
-
-use sha1::Sha1;
-use sha2::{Digest, Sha256};
+use std::sync::Arc;
 
 use crate::clock::Wall;
-use crate::http::date;
 use crate::http::fault::Fault;
-use crate::http::response::Response;
 use crate::http::status::Status;
-use crate::http::tus::{self, Algorithm};
+use crate::http::tus::Algorithm;
 use crate::path::RelPath;
 use crate::server::context::Context;
-use crate::server::problem;
 use crate::server::reply::{Reply, Sink, Step};
-use crate::site::files::{files, note_stored, url};
-use crate::site::receive::{Allowance, Room, Store, Stored, allowance_place, changes_of, over_quota};
-use crate::site::spot::{Actor, Area, keep, locked, when_known};
+use crate::site::files::note_stored;
+use crate::site::receive::quota::{Allowance, allowance_place, over_quota};
+use crate::site::receive::room::Room;
+use crate::site::receive::store::{Store, Stored, changes_of};
+use crate::site::resume::answer::{
+    answer, created, held_elsewhere, imf, refused, taken_over, too_large, whole, wrong_offset,
+};
+use crate::site::resume::checksum::Check;
+use crate::site::resume::recovery::claim;
+use crate::site::resume::upload::{note, unfinished};
+use crate::site::spot::{Actor, keep, locked, when_known};
 use crate::site::state::{Site, disk_fault};
 use crate::site::way::Unplaced;
-use crate::store::disk::{Claim, Disk, Growing, PartialId, Unfinished};
+use crate::store::disk::{Claim, Growing, PartialId};
 use crate::store::partial::{Held, Hold, LIFETIME_MS, State, Turn};
 use crate::store::pledges::Pledge;
 use crate::store::tree::OnConflict;
 
 /// After so many bytes of one piece what has come is synced, so that a loss of power costs no more than that.
 const SYNC_EVERY: u64 = 64 << 20;
-
-/// An answer as tus has them.
-pub fn answer(status: Status) -> Response {
-    Response::new(status).header("Tus-Resumable", tus::VERSION).header("Cache-Control", "no-store")
-}
-
-/// A refusal as tus has them.
-pub fn refused(fault: &Fault) -> Reply<Site> {
-    let mut response = problem::answer(fault, false).header("Tus-Resumable", tus::VERSION);
-    if fault.status == Status::PRECONDITION_FAILED {
-        response.add_header("Tus-Version", tus::VERSION);
-    }
-    response.into()
-}
-
-/// 201 with where the upload is.
-pub fn created(site: &Site, id: PartialId, offset: u64, until: Wall) -> Response {
-    answer(Status::CREATED)
-        .header("Location", &site.address(&format!("/tus/{id}")))
-        .header("Upload-Offset", &offset.to_string())
-        .header("Upload-Expires", &imf(until))
-}
-
-/// A moment as header fields have it.
-pub fn imf(at: Wall) -> String {
-    String::from_utf8_lossy(&date::imf(at)).into_owned()
-}
-
-/// What a disk offers to unfinished uploads.
-pub fn unfinished(disk: &dyn Disk) -> Result<&dyn Unfinished, Fault> {
-    disk.unfinished().ok_or_else(Fault::not_found)
-}
-
-/// 413 with what would be taken.
-pub fn too_large(most: u64) -> Fault {
-    Fault::new(Status::CONTENT_TOO_LARGE, "too_large", format!("an upload may have at most {most} bytes"))
-}
 
 /// A piece that somebody wants to send.
 pub struct Asked {
@@ -84,107 +48,18 @@ pub struct Asked {
     pub is_new: bool,
 }
 
-/// 409 with where the upload goes on.
-pub fn wrong_offset(offset: u64) -> Fault {
-    Fault::new(Status::CONFLICT, "wrong_offset", format!("the upload goes on at byte {offset}"))
-}
-
-fn taken_over() -> Fault {
-    Fault::new(Status::CONFLICT, "taken_over", "another request goes on with this upload, or it was removed")
-}
-
-/// 423: nobody can be made to let go of it in another process, and that one is about to end.
-pub fn held_elsewhere() -> Fault {
-    let detail = "the server before this one is still receiving a piece of this upload: ask again soon";
-    Fault::new(Status::LOCKED, "upload_locked", detail).retry_after(1)
-}
-
-/// The state of an upload as it is written down now.
-pub fn written_state(unfinished: &dyn Unfinished, id: PartialId) -> io::Result<State> {
-    State::read(&unfinished.state(id)?).ok_or_else(|| io::ErrorKind::NotFound.into())
-}
-
-/// Takes an upload up that another run has left: what cannot be relied on is cut away. Says whether it is finished. Nobody else may
-/// be at it.
-pub fn take_up(unfinished: &dyn Unfinished, id: PartialId, mut state: State, boot: &str) -> io::Result<(State, bool)> {
-    let size = match unfinished.size(id) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((state, true)),
-        size => size?,
-    };
-    let reliable = state.reliable(size, boot);
-    if reliable < size {
-        unfinished.resume(id)?.cut(reliable)?;
-    }
-    if state.boot != boot || state.unchecked_from.is_some() {
-        state = State { boot: boot.to_owned(), synced: state.synced.min(reliable), unchecked_from: None, ..state };
-        unfinished.mark(id, &state.write())?;
-    }
-    Ok((state, false))
-}
-
-/// Keeps other processes from an upload; `None` if one of them is at it. What one of them has left in the meantime is taken up.
-pub fn claim(
-    unfinished: &dyn Unfinished,
-    id: PartialId,
-    state: &mut State,
-    held: &mut Held,
-) -> io::Result<Option<Claim>> {
-    if let Some(claim) = held.claim.as_ref().and_then(Weak::upgrade) {
-        return Ok(Some(claim));
-    }
-    let Some(claim) = unfinished.claim(id)? else { return Ok(None) };
-    held.claim = Some(Arc::downgrade(&claim));
-    if held.is_doubtful {
-        let written = written_state(unfinished, id)?;
-        *state = take_up(unfinished, id, written, &unfinished.boot())?.0;
-        held.is_doubtful = false;
-    }
-    Ok(Some(claim))
-}
-
-/// Counts an upload of which so many bytes are there or about to come, and so many are wanted in all. Says what is left of the
-/// allowance of who sends them. Blocks.
-fn count(held: &mut Held, bytes: u64, wanted: u64, allowance: Option<Allowance>) -> Result<Option<u64>, Fault> {
-    let before = held.pledge.as_ref().map_or(0, Pledge::bytes);
-    let pledged = held.pledge.as_mut().filter(|_| wanted > before).map(|pledge| pledge.raise(wanted));
-    let Some(allowance) = allowance else { return Ok(None) };
-    let left = allowance.left();
-    if pledged.unwrap_or(bytes) <= left {
-        return Ok(Some(left));
-    }
-    if let Some(pledge) = held.pledge.as_mut().filter(|_| pledged.is_some()) {
-        pledge.set(before);
-    }
-    Err(over_quota())
-}
-
-/// What a piece must come to.
-enum Check {
-    Sha1(Sha1, Vec<u8>),
-    Sha256(Sha256, Vec<u8>),
-}
-
-impl Check {
-    fn new((algorithm, digest): (Algorithm, Vec<u8>)) -> Check {
-        match algorithm {
-            Algorithm::Sha1 => Check::Sha1(Sha1::new(), digest),
-            Algorithm::Sha256 => Check::Sha256(Sha256::new(), digest),
-        }
-    }
-
-    fn update(&mut self, bytes: &[u8]) {
-        match self {
-            Check::Sha1(hash, _) => hash.update(bytes),
-            Check::Sha256(hash, _) => hash.update(bytes),
-        }
-    }
-
-    fn holds(self) -> bool {
-        match self {
-            Check::Sha1(hash, digest) => hash.finalize()[..] == digest,
-            Check::Sha256(hash, digest) => hash.finalize()[..] == digest,
-        }
-    }
+/// Who brings a piece, and what they are allowed.
+pub struct Bearer {
+    /// The most bytes of an upload.
+    pub limit: u64,
+    /// When.
+    pub now: Wall,
+    /// Where from.
+    pub ip: IpAddr,
+    /// Who, under which rights.
+    pub actor: Actor,
+    /// What is left for them.
+    pub allowance: Option<Allowance>,
 }
 
 /// A piece on its way to the disk.
@@ -208,20 +83,6 @@ pub struct Piece {
     is_new: bool,
     ip: IpAddr,
     actor: Actor,
-}
-
-/// Who brings a piece, and what they are allowed.
-pub struct Bearer {
-    /// The most bytes of an upload.
-    pub limit: u64,
-    /// When.
-    pub now: Wall,
-    /// Where from.
-    pub ip: IpAddr,
-    /// Who, under which rights.
-    pub actor: Actor,
-    /// What is left for them.
-    pub allowance: Option<Allowance>,
 }
 
 impl Piece {
@@ -410,13 +271,6 @@ impl Piece {
     }
 }
 
-/// Notes what is known of an upload now.
-pub fn note(site: &mut Site, id: PartialId, state: &State, is_finished: bool) {
-    if let Ok(files) = files(site) {
-        files.partials.note(id, state.clone(), is_finished);
-    }
-}
-
 impl Sink<Site> for Piece {
     fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         let turn = self.turn.clone();
@@ -486,17 +340,6 @@ struct Ended {
     at: u64,
 }
 
-/// The answer to the last piece, with where the file came to lie.
-pub fn whole(site: &Site, area: &Area, state: &State, mut response: Response, offset: u64) -> Response {
-    if response.status != Status::CREATED {
-        response.add_header("Upload-Offset", &offset.to_string());
-    }
-    if let Some(place) = &state.place {
-        response.add_header("Content-Location", &url(&site.config.path_prefix, &area.show(place)));
-    }
-    response
-}
-
 impl Drop for Piece {
     fn drop(&mut self) {
         let is_unchecked = self.check.is_some();
@@ -520,4 +363,20 @@ impl Drop for Piece {
             log::error!("a piece of the upload {:?} that was not checked stays: {error}", self.id);
         }
     }
+}
+
+/// Counts an upload of which so many bytes are there or about to come, and so many are wanted in all. Says what is left of the
+/// allowance of who sends them. Blocks.
+fn count(held: &mut Held, bytes: u64, wanted: u64, allowance: Option<Allowance>) -> Result<Option<u64>, Fault> {
+    let before = held.pledge.as_ref().map_or(0, Pledge::bytes);
+    let pledged = held.pledge.as_mut().filter(|_| wanted > before).map(|pledge| pledge.raise(wanted));
+    let Some(allowance) = allowance else { return Ok(None) };
+    let left = allowance.left();
+    if pledged.unwrap_or(bytes) <= left {
+        return Ok(Some(left));
+    }
+    if let Some(pledge) = held.pledge.as_mut().filter(|_| pledged.is_some()) {
+        pledge.set(before);
+    }
+    Err(over_quota())
 }
