@@ -113,6 +113,47 @@ fn who_comes_goes_and_is_refused_is_told_in_plain_letters_and_with_the_time() {
 }
 
 #[test]
+fn who_ends_in_the_middle_of_a_request_is_told_of_once_and_who_ends_between_two_is_not() {
+    let house = House::open(&["--log-file", "hythe.log"]);
+    let scene = Scene::of(&house);
+    let log = house.folder().join("hythe.log");
+    let post = "POST /send HTTP/1.1\r\nHost: $host\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\nhus";
+    let get = "GET /hello.txt HTTP/1.1\r\nHost: $host\r\n\r\n";
+    for (said, told) in [
+        ("", 0),
+        (get, 0),
+        ("GET /half HTTP/1.1\r\nAuthorization: Bearer hush", 1),
+        (&format!("{get}GET /half"), 1),
+        (post, 1),
+    ] {
+        let before = fs::read_to_string(&log).expect("a log").lines().count();
+        let mut wire = Wire::connect(house.address());
+        wire.send(&scene.fill(said.as_bytes()));
+        wire.end_our_half();
+        let (_, end) = wire.drain_within(PATIENCE);
+        assert!(end.is_some(), "it is closed");
+        // A line that is surely behind those that are looked for.
+        is_refused(&house, &scene);
+        let latest = Instant::now() + PATIENCE;
+        let lines = loop {
+            let text = fs::read_to_string(&log).expect("a log");
+            let lines: Vec<String> = text.lines().skip(before).map(str::to_owned).collect();
+            if lines.last().is_some_and(|line| line.contains("is refused with 400")) {
+                break lines;
+            }
+            assert!(Instant::now() < latest, "{text}");
+            thread::sleep(Duration::from_millis(10));
+        };
+        assert_eq!(lines.len(), told + 1, "{said:?}: {lines:#?}");
+        assert!(!lines.concat().contains("hus"), "{lines:#?}");
+    }
+    let all = fs::read_to_string(&log).expect("a log");
+    assert!(all.contains("127.0.0.1 ends its half in the middle of a head: \"GET /half HTTP/1.1\\x0d\""), "{all}");
+    assert!(all.contains("127.0.0.1 ends its half in the middle of a head: \"GET /half\"\n"), "{all}");
+    assert!(all.contains("127.0.0.1 ends its half in the middle of a body, after 3 bytes"), "{all}");
+}
+
+#[test]
 fn logs_that_nobody_reads_stop_nobody() {
     let pipes = ["log", "access"].map(|log| env::temp_dir().join(format!("hythe-live-{}-{log}", std::process::id())));
     let held = pipes.each_ref().map(|pipe| {

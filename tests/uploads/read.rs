@@ -149,7 +149,9 @@ fn lists_are_sorted_paged_and_searched() {
         }
         assert_eq!(paged, first(sort), "{sort}");
     }
-    for query in ["limit=0", "limit=a", "sort=x", "order=x", "prefix=../", "after=x&sort=size", "q=%zz"] {
+    for query in
+        ["limit=0", "limit=a", "sort=x", "order=x", "prefix=../", "after=x&sort=size", "q=%zz", "limit=1&limit=2"]
+    {
         assert!(share.get(&format!("/file-list?{query}")).is(400, "bad_query"), "{query}");
     }
     for query in ["prefix=nothing", "prefix=b.txt", "prefix=.git", "prefix=~ada"] {

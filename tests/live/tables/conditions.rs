@@ -215,6 +215,18 @@ pub fn cases() -> Vec<Case> {
             field("If-Unmodified-Since", "Thu, 01 Jan 1970 00:00:00 GMT"),
             failed(),
         ),
+        case(
+            "Unchanged since before the epoch fails",
+            UNSINCE,
+            field("If-Unmodified-Since", "Fri, 13 Dec 1901 20:45:52 GMT"),
+            failed(),
+        ),
+        case(
+            "Changed since before the epoch is sent",
+            SINCE,
+            field("If-Modified-Since", "Wed Dec 31 23:59:59 1969"),
+            whole(),
+        ),
         case("Unchanged since the future passes", UNSINCE, field("If-Unmodified-Since", FUTURE), whole()),
         case("Unchanged since no date at all passes", UNSINCE, field("If-Unmodified-Since", "yesterday"), whole()),
         case(
