@@ -93,7 +93,7 @@ fn is_as_expected(headers: &Headers<'_>, current: Option<&Representation<'_>>) -
         };
     }
     match (date(headers, Field::IfUnmodifiedSince), current.and_then(|current| current.modified)) {
-        (Some(since), Some(modified)) => modified.as_seconds() <= since.as_seconds(),
+        (Some(since), Some(modified)) => seconds(modified) <= since,
         // Section 13.1.4: without a readable date, or a date to compare it with, the field is as if it were not there.
         _ => true,
     }
@@ -123,14 +123,18 @@ fn is_known(headers: &Headers<'_>, current: &Representation<'_>) -> bool {
     }
     // Section 13.1.3 no longer makes an exception for dates in the future, so no clock is asked.
     match (date(headers, Field::IfModifiedSince), current.modified) {
-        (Some(since), Some(modified)) => modified.as_seconds() <= since.as_seconds(),
+        (Some(since), Some(modified)) => seconds(modified) <= since,
         _ => false,
     }
 }
 
-/// A date field that stands there once and can be read.
-fn date(headers: &Headers<'_>, field: Field) -> Option<Wall> {
+/// A date field that stands there once and can be read, in seconds since 1970.
+fn date(headers: &Headers<'_>, field: Field) -> Option<i64> {
     if headers.is_repeated(field) { None } else { headers.text(field).and_then(date::parse) }
+}
+
+fn seconds(at: Wall) -> i64 {
+    i64::try_from(at.as_seconds()).unwrap_or(i64::MAX)
 }
 
 /// An entity tag (RFC 9110, section 8.8.3).
@@ -248,9 +252,7 @@ fn is_same(headers: &Headers<'_>, current: &Representation<'_>) -> bool {
     }
     let given = as_text(value).and_then(date::parse);
     match (given, current.modified) {
-        (Some(given), Some(modified)) => {
-            given.as_seconds() == modified.as_seconds() && !own.is_some_and(|own| own.is_weak)
-        }
+        (Some(given), Some(modified)) => given == seconds(modified) && !own.is_some_and(|own| own.is_weak),
         _ => false,
     }
 }

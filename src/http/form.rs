@@ -51,6 +51,20 @@ pub fn query_strict(query: &str) -> impl Iterator<Item = Result<(Cow<'_, str>, C
     pairs(query.as_bytes()).map(|(name, value)| Ok((strict(name)?, strict(value)?)))
 }
 
+/// The first of these names to which a query string gives a second value: it would mean one thing or the other, depending on who
+/// reads it. An empty value counts for none, for a form sends its empty fields too.
+pub fn given_twice<'n>(text: &str, names: &[&'n str]) -> Option<&'n str> {
+    let mut given: Vec<&str> = Vec::new();
+    query(text).filter(|(_, value)| !value.is_empty()).find_map(|(name, _)| {
+        let known = names.iter().copied().find(|known| *known == name)?;
+        if given.contains(&known) {
+            return Some(known);
+        }
+        given.push(known);
+        None
+    })
+}
+
 fn pairs(text: &[u8]) -> impl Iterator<Item = (&[u8], &[u8])> {
     text.split(|&byte| byte == b'&').filter(|pair| !pair.is_empty()).map(|pair| {
         let mut halves = pair.splitn(2, |&byte| byte == b'=');
@@ -164,6 +178,20 @@ mod tests {
 
     fn pairs_of(text: &str) -> Vec<(String, String)> {
         query(text).map(|(name, value)| (name.into_owned(), value.into_owned())).collect()
+    }
+
+    #[test]
+    fn a_name_that_is_given_two_values_is_found() {
+        for (query, found) in [
+            ("", None),
+            ("a=1&b=1&c=2", None),
+            ("a=1&b=2&a=1", Some("a")),
+            ("%61=1&b=2&b=2&a=1", Some("b")),
+            ("a=&a=1&a=", None),
+            ("c=1&c=2&d&d", None),
+        ] {
+            assert_eq!(given_twice(query, &["a", "b"]), found, "{query}");
+        }
     }
 
     #[test]

@@ -534,6 +534,11 @@ impl<P: Protocol> Port<'_, P> {
         self.io.deadline = Tick::NONE;
     }
 
+    /// Input that has come and could not be used yet.
+    pub fn unused(&self) -> &[u8] {
+        self.io.inbox.as_deref().map_or(&[], Vec::as_slice)
+    }
+
     /// Whether the client has ended its half.
     pub fn has_ended(&self) -> bool {
         self.io.is(flag::ENDED)

@@ -10,7 +10,7 @@ use crate::http::websocket::CloseCode;
 use crate::reactor::slot::{Port, Protocol, Yard};
 use crate::reactor::system::{Entrance, Key, Lane, Peer, Signal, Verdict};
 use crate::server::access::Line;
-use crate::server::connection::answer::{LINGER_SENDING_MS, LINGER_SILENCE_MS};
+use crate::server::connection::answer::{LINGER_SENDING_MS, LINGER_SILENCE_MS, shown};
 use crate::server::connection::state::{
     Asked, DESK_HIGH, Phase, Work, context, done_there, drop_there, follow_orphan, too_large, too_slow,
 };
@@ -198,13 +198,19 @@ impl<S: State> Protocol for Connection<S> {
     }
 
     fn on_drained(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
-        match &self.phase {
+        match &mut self.phase {
             Phase::Head if self.exchange.is_between() && !self.is_in_head => {
                 port.deadline(port.now().plus(house.rules.keepalive_ms));
             }
             Phase::Sending(_) => self.send_on(house, port),
             Phase::Stream(_) => self.stream_on(house, port),
             Phase::Talk(_) => self.talk_on(house, port),
+            Phase::Discarding(until) | Phase::Lingering(until) => {
+                // While the answer was leaving nothing may have been read; the client's time to be silent begins now.
+                let silent = port.now().plus(LINGER_SILENCE_MS);
+                *until = silent.max(*until);
+                port.deadline(silent);
+            }
             _ => {}
         }
         self.release_lines(house, port);
@@ -227,6 +233,9 @@ impl<S: State> Protocol for Connection<S> {
             // A body that ends too early, a stream whose listener is gone, a head that stays half: nothing to answer.
             // But answers to what came before may still be leaving.
             Phase::Busy(busy) => {
+                if self.exchange.has_body() {
+                    log::info!("{} ends its half in the middle of a body, after {} bytes", self.peer.ip, busy.received);
+                }
                 if let Work::Receive(pump) = &mut busy.work
                     && pump.must_wait()
                 {
@@ -245,7 +254,15 @@ impl<S: State> Protocol for Connection<S> {
                 self.drop_talk(house, port);
                 port.close();
             }
-            Phase::Head | Phase::Lingering(_) => port.close(),
+            Phase::Head => {
+                if self.is_in_head {
+                    self.is_in_head = false;
+                    let shown = shown(port.unused());
+                    log::info!("{} ends its half in the middle of a head: \"{shown}\"", self.peer.ip);
+                }
+                port.close();
+            }
+            Phase::Discarding(_) | Phase::Lingering(_) => port.close(),
         }
     }
 
@@ -334,7 +351,7 @@ impl<S: State> Protocol for Connection<S> {
                 self.linger_for(LINGER_SILENCE_MS, port);
             }
             // The rest of a body that is thrown away does not come, and its client may not have read its answer.
-            Phase::Head if self.exchange.has_body() => self.linger(port),
+            Phase::Discarding(until) => self.linger_until(*until, port),
             Phase::Head | Phase::Lingering(_) => port.close(),
             Phase::Busy(busy) => match busy.work {
                 Work::Wait { until, .. } => self.wake(port.now() >= until, house, port),
@@ -371,6 +388,11 @@ impl<S: State> Protocol for Connection<S> {
     fn on_close(self, key: Key, unsent: u64, house: &mut House<S>, yard: &mut Yard<Self>) {
         if let Some(access) = &mut house.access {
             access.release(key, unsent, yard.wall, &mut yard.log);
+        }
+        if self.is_in_head && !yard.is_closing {
+            log::info!("{} breaks off in the middle of a head", self.peer.ip);
+        } else if matches!(self.phase, Phase::Busy(_)) && self.exchange.has_body() && !yard.is_closing {
+            log::info!("{} breaks off in the middle of a body", self.peer.ip);
         }
         log::debug!("{} is gone", self.peer.ip);
         let nobody = Key { index: u32::MAX, age: 0 };
@@ -452,7 +474,7 @@ impl<S: State> Protocol for Connection<S> {
             Phase::Stream(_) => "on streams",
             Phase::Talk(_) => "on WebSockets",
             Phase::Sending(_) => "being sent",
-            Phase::Lingering(_) => "lingering",
+            Phase::Discarding(_) | Phase::Lingering(_) => "lingering",
             Phase::Busy(busy) => match &busy.work {
                 Work::Collect { .. } | Work::Receive(_) => "sending a body",
                 Work::Wait { .. } => "waiting for news",
@@ -469,6 +491,7 @@ impl<S: State> Protocol for Connection<S> {
     }
 
     fn only_lingers(&self, left_ms: u64) -> bool {
-        matches!(self.phase, Phase::Lingering(_)) && left_ms <= LINGER_SILENCE_MS - LINGER_SENDING_MS
+        matches!(self.phase, Phase::Discarding(_) | Phase::Lingering(_))
+            && left_ms <= LINGER_SILENCE_MS - LINGER_SENDING_MS
     }
 }

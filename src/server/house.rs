@@ -226,7 +226,7 @@ impl<S: State> House<S> {
         self.state.on_request(request, cx);
         let reply = self.find(request, cx).unwrap_or_else(Reply::Refuse);
         if let Reply::Refuse(fault) = &reply
-            && fault.status == Status::FORBIDDEN
+            && [Status::BAD_REQUEST, Status::FORBIDDEN, Status::NOT_IMPLEMENTED].contains(&fault.status)
         {
             tell_refusal(fault, request, cx.peer.ip);
         }
@@ -385,7 +385,7 @@ pub const EXPOSED_HEADERS: &str = "accept-ranges, allow, content-disposition, co
      repr-digest, retry-after, tus-extension, tus-max-size, tus-resumable, tus-version, upload-defer-length, upload-expires, \
      upload-length, upload-metadata, upload-offset, www-authenticate";
 
-/// A line of the log for somebody who asked for what is not theirs.
+/// A line of the log for somebody who asked for what is not theirs, or for nothing that can be understood.
 #[cold]
 fn tell_refusal(fault: &Fault, request: &Request<'_>, ip: IpAddr) {
     let mut shown = Vec::new();
@@ -395,7 +395,8 @@ fn tell_refusal(fault: &Fault, request: &Request<'_>, ip: IpAddr) {
         shown.extend_from_slice(before.as_bytes());
         write_escaped(&bytes[..bytes.len().min(SHOWN_MAX)], &mut shown);
     }
-    log::info!("{ip} is refused with 403 {}: {}", fault.code, String::from_utf8_lossy(&shown));
+    let (status, code) = (fault.status.code(), fault.code);
+    log::info!("{ip} is refused with {status} {code}: {}", String::from_utf8_lossy(&shown));
 }
 
 /// 405 with what is allowed.

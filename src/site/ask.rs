@@ -49,7 +49,11 @@ impl Ask {
     /// What a request asks for.
     pub fn of(request: &Request<'_>) -> Result<Ask, Fault> {
         let mut ask = Ask::newest(LOBBY, prefers_html(request.headers.all(Field::Accept)));
-        for (name, value) in form::query(request.query.unwrap_or_default()) {
+        let query = request.query.unwrap_or_default();
+        if let Some(name) = form::given_twice(query, &["room", "since", "before", "limit", "wait", "q"]) {
+            return Err(bad_query(name, "is given twice"));
+        }
+        for (name, value) in form::query(query) {
             let number = || whole(&value).ok_or_else(|| bad_query(&name, "is not a number"));
             let id = || number().and_then(|id| i64::try_from(id).map_err(|_| bad_query(&name, "is no id")));
             match &*name {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::http::date;
 use crate::http::fault::Fault;
-use crate::http::form::{encode_query, query_strict};
+use crate::http::form::{self, encode_query, query_strict};
 use crate::http::headers::Field;
 use crate::http::negotiate::prefers_html;
 use crate::http::response::Response;
@@ -23,6 +23,7 @@ use crate::site::gate::{Action, Principal, rights_of};
 use crate::site::spot::{Actor, Spot, owner_name, when_known};
 use crate::site::state::{Site, disk_fault};
 use crate::site::table::{size, time};
+use crate::site::upload::given_twice;
 use crate::store::disk::Disk;
 use crate::store::tree::{self, ListAsk, Listing, Order, Sort};
 
@@ -50,6 +51,9 @@ impl Ask {
             after: None,
             search: None,
         };
+        if let Some(name) = form::given_twice(query, &["prefix", "sort", "order", "limit", "after", "q"]) {
+            return Err(given_twice(name));
+        }
         for pair in query_strict(query) {
             let (name, value) = pair?;
             // A form sends its empty fields too.

@@ -126,7 +126,7 @@ impl Wish {
 }
 
 /// `GET /files/<path>`: the file itself, or a folder as an archive.
-pub fn download(site: &mut Site, call: &Call<'_>, who: Principal, _: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
+pub fn download(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context<'_>) -> Result<Reply<Site>, Fault> {
     let spot = target(call, &who)?;
     let wish = Wish::of(call.query.unwrap_or_default())?;
     if let Some(format) = wish.archive {
@@ -139,9 +139,10 @@ pub fn download(site: &mut Site, call: &Call<'_>, who: Principal, _: &mut Contex
     let caching = if is_public { "no-cache" } else { "private, no-cache" };
     let (method, headers) = (call.method, KeptHeaders::of(&call.headers));
     let disk = spot.area.disk(files(site)?)?;
-    let path = spot.path;
+    let (path, now) = (spot.path, cx.wall);
     Ok(Reply::offload(move || {
-        let found = disk.open(&path).map(|opened| (variant(&path, opened.clone(), wish.inline, caching), opened));
+        let sent = |opened: &Opened| Opened { facts: opened.facts.not_after(now), content: opened.content.clone() };
+        let found = disk.open(&path).map(|opened| (variant(&path, sent(&opened), wish.inline, caching), opened));
         move |site: &mut Site, _: &mut Context<'_>| {
             let (variant, opened) = match found {
                 Ok(found) => found,

@@ -16,7 +16,7 @@ use crate::server::context::{Call, Context};
 use crate::server::house::wrong_method;
 use crate::server::reply::Reply;
 use crate::site::kept::KeptHeaders;
-use crate::site::shelved::{Looker, Page, Shelved, Weight};
+use crate::site::shelved::{Known, Looker, Page, Shelved, Weight};
 use crate::site::state::{Site, disk_fault};
 use crate::store::disk::is_shortage;
 use crate::store::shelf::{Look, Shelf};
@@ -32,8 +32,8 @@ pub fn page(site: &mut Site, at: usize, call: &Call<'_>, cx: &mut Context<'_>) -
     let key = key(prefix, call, &path);
     match www.shelf.look(&key, cx.now) {
         Look::Fresh(page) => present(page, &Ask::of(call)),
-        Look::Stale(page) => {
-            let known = page.clone();
+        Look::Stale(page, asked) => {
+            let known = Known { page: page.clone(), asked, room: www.shelf.room() };
             fetch(site, at, call, Some(known), cx)
         }
         Look::Unknown => fetch(site, at, call, None, cx),
@@ -98,13 +98,13 @@ impl KeptAsk {
 }
 
 /// Looks, or has a helper look where the disk would have to be waited for; then presents what was found.
-fn fetch(site: &mut Site, at: usize, call: &Call<'_>, known: Option<Shelved>, cx: &Context<'_>) -> Reply<Site> {
+fn fetch(site: &mut Site, at: usize, call: &Call<'_>, known: Option<Known>, cx: &Context<'_>) -> Reply<Site> {
     let prefix = site.config.path_prefix.len();
     let Some(www) = site.www.get_mut(at) else { return Fault::not_found().into() };
     let Some(path) = call.path.strip(&www.place) else { return Fault::not_found().into() };
     let key = key(prefix, call, &path);
     let (is_folder, has_built_in) = (call.is_folder, www.has_built_in);
-    let look = Looker::of(&site.config);
+    let look = Looker::of(&site.config, cx.wall);
     // Whatever kept it from being found at once, a helper takes its time to tell.
     if let Ok((page, weight)) = look.find(www.disk.as_deref(), has_built_in, &path, is_folder, known.clone()) {
         shelve(&mut www.shelf, &key, &page, weight, cx);
@@ -117,8 +117,8 @@ fn fetch(site: &mut Site, at: usize, call: &Call<'_>, known: Option<Shelved>, cx
         let found = look.find(disk.as_deref(), has_built_in, &path, is_folder, known.clone());
         move |site: &mut Site, cx: &mut Context<'_>| match (found, known) {
             // It cannot be looked at now; as it was a moment ago it can still be had.
-            (Err(error), Some(known)) if is_shortage(&error) => ask.present(&known),
-            (Err(error), _) => disk_fault(&error, "read a page").into(),
+            (Err(error), Some(known)) if is_shortage(&error) => ask.present(&known.page),
+            (Err(error), _) => disk_fault(&error, &format!("read the page {}", ask.path)).into(),
             (Ok((page, weight)), _) => {
                 if let Some(www) = site.www.get_mut(at).filter(|www| www.shelf.era() == era) {
                     shelve(&mut www.shelf, &key, &page, weight, cx);

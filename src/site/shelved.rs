@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::clock::Wall;
 use crate::config::Config;
 use crate::config::access::Access as Right;
 use crate::content::Content;
@@ -27,6 +28,16 @@ use crate::store::disk::{Disk, FileFacts, Item, Opened, is_shortage};
 
 /// Files up to this size are kept in memory; larger ones are kept open and sent by the kernel.
 const SMALL: u64 = 32 << 10;
+
+/// Files up to this size are kept in memory too while they are in demand and nothing else has to go for them: to copy so much is
+/// cheaper than to have the kernel look up and hand over its pages one by one. What is read once gains nothing by being copied.
+const MIDDLING: u64 = 128 << 10;
+
+/// A file is in demand that was asked for so often since it was last looked at, which is a second ago or more.
+const DEMAND: u32 = 8;
+
+/// What is in memory stays there as long as it was asked for more often than this.
+const DEMAND_OVER: u32 = 1;
 
 /// What stands on the shelf for a path.
 pub type Shelved = Arc<Page>;
@@ -53,6 +64,17 @@ pub struct File {
     plain: Variant,
     /// Its pre-compressed siblings.
     coded: Vec<(Coding, Variant)>,
+}
+
+/// What the shelf knew of a path that is looked up again.
+#[derive(Clone)]
+pub struct Known {
+    /// What stood there.
+    pub page: Shelved,
+    /// How often it was asked for since the last look.
+    pub asked: u32,
+    /// How many bytes of the shelf are not taken.
+    pub room: usize,
 }
 
 /// How a page takes its place on the shelf.
@@ -107,14 +129,15 @@ pub struct Looker {
     attach: Vec<String>,
     lists_folders: bool,
     caching: &'static str,
+    now: Wall,
 }
 
 impl Looker {
-    /// What the configuration says of pages. It looks promptly.
-    pub fn of(config: &Config) -> Looker {
+    /// What the configuration says of pages, and what time it is. It looks promptly.
+    pub fn of(config: &Config, now: Wall) -> Looker {
         let caching = if config.rights().www_read == Right::Anyone { "no-cache" } else { "private, no-cache" };
         let (attach, lists_folders) = (config.attach.clone(), config.lists_folders);
-        Looker { pace: Pace::Prompt, attach, lists_folders, caching }
+        Looker { pace: Pace::Prompt, attach, lists_folders, caching, now }
     }
 
     /// The same for a helper, which may wait.
@@ -132,7 +155,7 @@ impl Looker {
         has_built_in: bool,
         path: &RelPath<'_>,
         is_folder: bool,
-        known: Option<Shelved>,
+        known: Option<Known>,
     ) -> io::Result<(Shelved, Weight)> {
         let index = RelPath::from_plain("index.html").unwrap_or(RelPath::ROOT);
         let file = if is_folder { path.join(&index) } else { path.borrow().into_owned() };
@@ -166,7 +189,7 @@ impl Looker {
         disk: &dyn Disk,
         path: &RelPath<'_>,
         opened: Opened,
-        known: Option<Shelved>,
+        known: Option<Known>,
     ) -> io::Result<(Shelved, Weight)> {
         let mut siblings = Vec::new();
         for coding in Coding::ALL {
@@ -178,18 +201,25 @@ impl Looker {
                 Err(_) => {}
             }
         }
-        if let Some(page) = known
+        let sizes = || {
+            std::iter::once(&opened).chain(siblings.iter().map(|(_, opened)| opened)).map(|opened| opened.facts.size)
+        };
+        let is_in_demand = known.as_ref().is_some_and(|known| known.is_in_demand(sizes().sum()));
+        let in_memory = if is_in_demand && sizes().all(|size| size <= MIDDLING) { MIDDLING } else { SMALL };
+        if let Some(Known { page, .. }) = known
             && let Page::File(file) = &*page
             && file.is_still(&opened, &siblings)
+            && file.is_in_memory() == sizes().all(|size| size <= in_memory)
         {
             return Ok((page, Weight::Unchanged));
         }
         let has_siblings = !siblings.is_empty();
-        let modified = opened.facts;
-        let plain = self.variant(path, opened, modified, None, has_siblings)?;
+        let original = opened.facts.not_after(self.now);
+        let make = |opened, coding, varies| self.variant(path, opened, in_memory, original, coding, varies);
+        let plain = make(opened, None, has_siblings)?;
         let mut coded = Vec::new();
         for (coding, opened) in siblings {
-            coded.push((coding, self.variant(path, opened, modified, Some(coding), true)?));
+            coded.push((coding, make(opened, Some(coding), true)?));
         }
         let file = File { plain, coded };
         let weight = match file.weight() {
@@ -203,12 +233,13 @@ impl Looker {
         &self,
         path: &RelPath<'_>,
         opened: Opened,
+        in_memory: u64,
         original: FileFacts,
         coding: Option<Coding>,
         varies: bool,
     ) -> io::Result<Variant> {
         let Opened { facts, content } = opened;
-        let source = if facts.size <= SMALL {
+        let source = if facts.size <= in_memory {
             let mut bytes = vec![0; facts.size as usize];
             let mut filled = 0;
             while filled < bytes.len() {
@@ -231,7 +262,7 @@ impl Looker {
         let facts = FileFacts {
             kind: crate::store::disk::Kind::File,
             size: bytes.len() as u64,
-            modified: crate::clock::Wall::default(),
+            modified: Wall::default(),
             version,
         };
         let plain = self.make(path, Source::Memory(Bytes::from_static(bytes)), facts, facts, None, false);
@@ -295,7 +326,22 @@ fn listing(path: &RelPath<'_>, items: Vec<Item>) -> Page {
     Page::Listing { html: html.into(), json: json.into() }
 }
 
+impl Known {
+    /// Whether so many bytes of files beyond the usual size may take memory.
+    fn is_in_demand(&self, bytes: u64) -> bool {
+        let weight = if let Page::File(file) = &*self.page { file.weight() } else { None };
+        match weight {
+            Some(weight) => self.asked > DEMAND_OVER && bytes <= (self.room + weight) as u64,
+            None => self.asked >= DEMAND && bytes <= self.room as u64,
+        }
+    }
+}
+
 impl File {
+    fn is_in_memory(&self) -> bool {
+        self.weight().is_some()
+    }
+
     fn is_still(&self, opened: &Opened, siblings: &[(Coding, Opened)]) -> bool {
         self.plain.facts().version == opened.facts.version
             && self.coded.len() == siblings.len()
@@ -319,5 +365,18 @@ impl File {
         let best = accepted_codings(headers.all(Field::AcceptEncoding)).best(set);
         best.and_then(|best| self.coded.iter().find(|(coding, _)| *coding == best))
             .map_or(&self.plain, |(_, variant)| variant)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_goes_for_a_middling_file() {
+        let known = |asked| Known { page: Arc::new(Page::Absent), asked, room: 100_000 };
+        assert!(known(DEMAND).is_in_demand(100_000));
+        assert!(!known(DEMAND).is_in_demand(100_001));
+        assert!(!known(DEMAND - 1).is_in_demand(100_000));
     }
 }

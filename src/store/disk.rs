@@ -44,6 +44,14 @@ pub struct FileFacts {
     pub version: u64,
 }
 
+impl FileFacts {
+    /// The same, but of a file that was last changed by `now`: nobody is told of a change that is yet to come (RFC 9110, section
+    /// 8.8.2.1), though a file's time may say so.
+    pub fn not_after(self, now: Wall) -> FileFacts {
+        FileFacts { modified: self.modified.min(now), ..self }
+    }
+}
+
 /// A file that has been opened.
 #[derive(Clone)]
 pub struct Opened {

@@ -44,8 +44,9 @@ impl Default for ShelfLimits {
 pub enum Look<'s, V> {
     /// Checked lately, or being checked: to be used.
     Fresh(&'s V),
-    /// To be checked, by whoever was told this; it then says [`Shelf::confirm`], [`Shelf::put`] or [`Shelf::forget`].
-    Stale(&'s V),
+    /// To be checked, by whoever was told this; it then says [`Shelf::confirm`], [`Shelf::put`] or [`Shelf::forget`]. The number
+    /// says how often it was asked for since it was last to be checked, or put there.
+    Stale(&'s V, u32),
     /// Nothing.
     Unknown,
 }
@@ -147,6 +148,11 @@ impl<V> Shelf<V> {
         self.small.weight
     }
 
+    /// How many bytes are not taken: so much can be put without anything being given up for it, book-keeping included.
+    pub fn room(&self) -> usize {
+        self.small.weight_max - self.small.weight
+    }
+
     /// Open files held.
     pub fn open_files(&self) -> usize {
         self.large.slots.len()
@@ -178,6 +184,8 @@ struct Slot<V> {
     value: V,
     weight: usize,
     checked: Moment,
+    /// How often it was asked for since it was last to be checked.
+    asked: u32,
     /// Asked for since the hand last passed.
     is_wanted: bool,
 }
@@ -198,12 +206,13 @@ impl<V, H: BuildHasher> Board<V, H> {
     fn look(&mut self, index: usize, now: Moment, fresh_ms: u64) -> Look<'_, V> {
         let slot = &mut self.slots[index];
         slot.is_wanted = true;
+        slot.asked = slot.asked.saturating_add(1);
         if now.since(slot.checked) <= fresh_ms {
             return Look::Fresh(&slot.value);
         }
         // The claim: who asks next finds it fresh, until the verdict or until that should long have come.
         slot.checked = now;
-        Look::Stale(&slot.value)
+        Look::Stale(&slot.value, std::mem::take(&mut slot.asked))
     }
 
     /// The path must not be here.
@@ -215,7 +224,7 @@ impl<V, H: BuildHasher> Board<V, H> {
             self.evict();
         }
         let path: Arc<str> = path.into();
-        let slot = Slot { path: Arc::clone(&path), value, weight, checked: now, is_wanted: false };
+        let slot = Slot { path: Arc::clone(&path), value, weight, checked: now, asked: 0, is_wanted: false };
         self.places.insert(path, self.slots.insert(slot));
         self.weight += weight;
     }
@@ -351,20 +360,23 @@ mod tests {
         let mut shelf = Shelf::new(SMALL);
         shelf.put("a", 1, 10, at(0));
         assert_eq!(shelf.look("a", at(1000)), Look::Fresh(&1));
-        assert_eq!(shelf.look("a", at(1001)), Look::Stale(&1));
+        assert_eq!(shelf.look("a", at(1001)), Look::Stale(&1, 2));
         assert_eq!(shelf.look("a", at(1001)), Look::Fresh(&1));
         shelf.confirm("a", at(1500));
+        assert_eq!(shelf.look("a", at(2499)), Look::Fresh(&1));
         assert_eq!(shelf.look("a", at(2500)), Look::Fresh(&1));
-        assert_eq!(shelf.look("a", at(2501)), Look::Stale(&1));
+        assert_eq!(shelf.look("a", at(2501)), Look::Stale(&1, 4), "it is told how much it is in demand");
+        shelf.put("a", 2, 10, at(2501));
+        assert_eq!(shelf.look("a", at(4000)), Look::Stale(&2, 1));
     }
 
     #[test]
     fn a_verdict_that_never_comes_leaves_another_to_ask() {
         let mut shelf = Shelf::new(SMALL);
         shelf.put_absent("a", 1, at(0));
-        assert_eq!(shelf.look("a", at(1001)), Look::Stale(&1));
+        assert_eq!(shelf.look("a", at(1001)), Look::Stale(&1, 1));
         assert_eq!(shelf.look("a", at(2001)), Look::Fresh(&1));
-        assert_eq!(shelf.look("a", at(2002)), Look::Stale(&1));
+        assert_eq!(shelf.look("a", at(2002)), Look::Stale(&1, 2));
     }
 
     #[test]
@@ -502,8 +514,9 @@ mod tests {
                                 prop_assert_eq!(value, put);
                                 prop_assert!(now - *checked <= 1000);
                             }
-                            (Look::Stale(value), Some((put, checked))) => {
+                            (Look::Stale(value, asked), Some((put, checked))) => {
                                 prop_assert_eq!(value, put);
+                                prop_assert!(asked > 0);
                                 prop_assert!(now - *checked > 1000);
                                 *checked = now;
                             }
@@ -544,6 +557,7 @@ mod tests {
                     Act::Wait(ms) => now += ms,
                 }
                 prop_assert!(shelf.bytes() <= limits.bytes_max);
+                prop_assert_eq!(shelf.bytes() + shelf.room(), limits.bytes_max);
                 prop_assert!(shelf.open_files() <= limits.open_files_max);
                 prop_assert!(shelf.absences() <= limits.absences_max);
                 for board in [&shelf.small, &shelf.large] {

@@ -67,9 +67,18 @@ fn pages_of_the_history_follow_the_contract() {
         assert_eq!(crate::place::ids(&answer["messages"]), expected, "{query}");
         assert_eq!((&answer["last"], &answer["gap"]), (&json!(last), &json!(false)), "{query}");
     }
-    for query in
-        ["since=x", "since=-1", "limit=0", "limit=1001", "wait=61", "since=1&before=3", "before=x", "since=%2B1"]
-    {
+    for query in [
+        "since=x",
+        "since=-1",
+        "limit=0",
+        "limit=1001",
+        "wait=61",
+        "since=1&before=3",
+        "before=x",
+        "since=%2B1",
+        "limit=1&limit=2",
+        "room=lobby&room=b",
+    ] {
         let answer = place.get(&format!("/messages?{query}"));
         assert_eq!((answer.status, &*answer.code()), (400, "bad_query"), "{query}");
     }

@@ -300,6 +300,9 @@ fn furnish(folder: &Path) {
     }
     put(&www.join("data.bin"), &data());
     put(&www.join("big.bin"), &big());
+    put(&www.join("ahead.txt"), HELLO.as_bytes());
+    let ahead = File::options().append(true).open(www.join("ahead.txt")).expect("a file of the house");
+    ahead.set_modified(SystemTime::now() + Duration::from_secs(86_400)).expect("a time to come");
     put(&folder.join("outside.html"), SECRET.as_bytes());
     put(&folder.join("outside/page.html"), SECRET.as_bytes());
 

@@ -63,6 +63,19 @@ fn who_comes_goes_and_is_refused_is_told_in_plain_letters_and_with_the_time() {
         (b"POST /send HTTP/1.1\r\nHost: {host}\r\nOrigin: http://evil.example\r\nContent-Length: 0\r\n\r\n", 403),
         (b"GET /\x1b[31m\r2026-01-01 [ERROR] forged HTTP/1.1\r\nHost: {host}\r\n\r\n", 400),
         (b"GET /%1b%0a\xc2\x85 HTTP/1.1\r\nHost: {host}\r\n\r\n", 400),
+        (b"GET /a%00b HTTP/1.1\r\nHost: {host}\r\n\r\n", 400),
+        (b"GET /c HTTP/1.1\r\nHost: [::zz]\r\n\r\n", 400),
+        (b"BREW /d HTTP/1.1\r\nHost: {host}\r\n\r\n", 501),
+        (b"GET /file-list?limit=many HTTP/1.1\r\nHost: {host}\r\n\r\n", 400),
+        (
+            b"POST /upload HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nContent-Length: 3\r\n\r\n{a}",
+            400,
+        ),
+        (
+            b"POST /upload HTTP/1.1\r\nHost: {host}\r\nContent-Type: multipart/form-data; boundary=x\r\n\
+              Content-Length: 3\r\n\r\n{a}",
+            400,
+        ),
         (b"GET /b HTTP/1.1\r\nAuthorization: Bearer hush\r\nHost: a\r\nHost: b\r\n\r\n", 400),
         (b"{\"password\":\"hush\"}\r\n\r\n", 400),
     ] {
@@ -79,6 +92,12 @@ fn who_comes_goes_and_is_refused_is_told_in_plain_letters_and_with_the_time() {
         "127.0.0.1 is refused with 403 path_forbidden: \"GET /a/../../b\" of 127.0.0.1:",
         "127.0.0.1 is refused with 403 cross_site: \"POST /send\" of 127.0.0.1:",
         "\\x1b[31m\\x0d2026-01-01 [ERROR] forged",
+        "127.0.0.1 is refused with 400 bad_path: \"GET /a%00b\" of 127.0.0.1:",
+        "127.0.0.1 is refused with 400 bad_host: \"GET /c\" of [::zz]",
+        "127.0.0.1 is refused with 501 method_not_implemented: \"BREW /d\" of 127.0.0.1:",
+        "127.0.0.1 is refused with 400 bad_query: \"GET /file-list?limit=many\" of 127.0.0.1:",
+        "127.0.0.1 is refused with 400 invalid_json: ",
+        "127.0.0.1 is refused with 400 bad_multipart: ",
         "in \"GET /b HTTP/1.1\\x0d\"",
         "127.0.0.1 is gone",
     ] {
@@ -91,6 +110,47 @@ fn who_comes_goes_and_is_refused_is_told_in_plain_letters_and_with_the_time() {
         let is_timed = line.len() > 24 && line[4] == b'-' && line[10] == b'T' && line[23] == b'Z';
         assert!(is_timed, "{}", line.escape_ascii());
     }
+}
+
+#[test]
+fn who_ends_in_the_middle_of_a_request_is_told_of_once_and_who_ends_between_two_is_not() {
+    let house = House::open(&["--log-file", "hythe.log"]);
+    let scene = Scene::of(&house);
+    let log = house.folder().join("hythe.log");
+    let post = "POST /send HTTP/1.1\r\nHost: $host\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\nhus";
+    let get = "GET /hello.txt HTTP/1.1\r\nHost: $host\r\n\r\n";
+    for (said, told) in [
+        ("", 0),
+        (get, 0),
+        ("GET /half HTTP/1.1\r\nAuthorization: Bearer hush", 1),
+        (&format!("{get}GET /half"), 1),
+        (post, 1),
+    ] {
+        let before = fs::read_to_string(&log).expect("a log").lines().count();
+        let mut wire = Wire::connect(house.address());
+        wire.send(&scene.fill(said.as_bytes()));
+        wire.end_our_half();
+        let (_, end) = wire.drain_within(PATIENCE);
+        assert!(end.is_some(), "it is closed");
+        // A line that is surely behind those that are looked for.
+        is_refused(&house, &scene);
+        let latest = Instant::now() + PATIENCE;
+        let lines = loop {
+            let text = fs::read_to_string(&log).expect("a log");
+            let lines: Vec<String> = text.lines().skip(before).map(str::to_owned).collect();
+            if lines.last().is_some_and(|line| line.contains("is refused with 400")) {
+                break lines;
+            }
+            assert!(Instant::now() < latest, "{text}");
+            thread::sleep(Duration::from_millis(10));
+        };
+        assert_eq!(lines.len(), told + 1, "{said:?}: {lines:#?}");
+        assert!(!lines.concat().contains("hus"), "{lines:#?}");
+    }
+    let all = fs::read_to_string(&log).expect("a log");
+    assert!(all.contains("127.0.0.1 ends its half in the middle of a head: \"GET /half HTTP/1.1\\x0d\""), "{all}");
+    assert!(all.contains("127.0.0.1 ends its half in the middle of a head: \"GET /half\"\n"), "{all}");
+    assert!(all.contains("127.0.0.1 ends its half in the middle of a body, after 3 bytes"), "{all}");
 }
 
 #[test]

@@ -392,6 +392,32 @@ fn a_refusal_reaches_a_client_that_reads_slowly_and_goes_on_sending() {
 }
 
 #[test]
+fn after_a_long_last_answer_its_client_has_two_seconds() {
+    let mut scene = Scene::new(&Setting::calm());
+    scene.0.pace_ms = 100;
+    scene.0.net.borrow_mut().odds.room = 40 << 10;
+    let wire = scene.come(&[get("/healthz").repeat(99), get("/vast.bin")].concat());
+    let wait = |scene: &mut Scene, ms: u64| {
+        let until = scene.0.now() + ms;
+        while scene.0.now() < until {
+            scene.turns(1);
+        }
+    };
+    let (mut heard, mut ended) = (0, Ended::No);
+    while ended == Ended::No && heard <= 3_000_000 {
+        wait(&mut scene, 50);
+        let (bytes, end) = scene.0.net.borrow_mut().take(wire, usize::MAX);
+        heard += bytes.len();
+        ended = end;
+    }
+    assert!(scene.0.now() > 3_000 && heard > 2_500_000, "{heard} bytes have come");
+    wait(&mut scene, 1_500);
+    assert!(!scene.0.net.borrow().is_closed(wire), "its time begins when it has been answered");
+    wait(&mut scene, 1_000);
+    assert!(scene.0.net.borrow().is_closed(wire), "and is over soon");
+}
+
+#[test]
 fn a_house_that_closes_does_not_wait_for_who_has_been_answered() {
     let mut scene = guests();
     let wire = scene.come("POST /hello HTTP/1.1\r\nHost: sim\r\nContent-Length: 9\r\n\r\nhalf");

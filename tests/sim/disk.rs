@@ -99,6 +99,14 @@ impl MemoryDisk {
         room.files.insert(path.to_owned(), Arc::new(file));
     }
 
+    /// Somebody makes the file shorter in place: who has it open sees that too.
+    pub fn cut(&self, path: &str, length: usize) {
+        if let Some(file) = lock(&self.room).files.get(path) {
+            let mut bytes = lock(&file.bytes);
+            *bytes = bytes[..length.min(bytes.len())].into();
+        }
+    }
+
     /// What lies at a path.
     pub fn get(&self, path: &str) -> Option<Vec<u8>> {
         let file = lock(&self.room).files.get(path).cloned()?;

@@ -82,19 +82,66 @@ fn who_sends_on_after_a_refusal_keeps_its_place_and_reads_its_answer() {
     scene.end();
 }
 
+/// A small body that is refused, of which nothing has come but two bytes.
+const REFUSED: &str = "POST /page.html HTTP/1.1\r\nHost: sim\r\nContent-Length: 30000\r\n\r\nhi";
+
 #[test]
 fn who_does_not_send_the_rest_of_what_is_thrown_away_is_let_go_without_a_reset() {
     let mut scene = small(10);
-    let post = "POST /page.html HTTP/1.1\r\nHost: sim\r\nContent-Length: 9\r\n\r\nhi";
-    let wire = scene.come(post);
-    pass(&mut scene, 29_000);
-    assert!(scene.0.net.borrow().waiting(wire) > 0, "it has been answered");
+    let wire = scene.come(REFUSED);
     pass(&mut scene, 1_500);
-    scene.say(wire, "x");
-    pass(&mut scene, 200);
     let (heard, ended) = scene.heard(wire);
     assert!(heard.starts_with("HTTP/1.1 405 "), "{heard}");
-    assert_eq!(ended, Ended::Fin, "it may read its answer first");
+    assert_eq!(ended, Ended::No, "it may go on");
+    pass(&mut scene, 1_000);
+    scene.say(wire, "x");
+    pass(&mut scene, 200);
+    assert_eq!(scene.heard(wire).1, Ended::Fin, "it may read its answer first");
+    pass(&mut scene, 2_500);
+    assert_eq!(scene.0.reactor.connections(), 0, "however small its body was, it holds its place no longer");
+    scene.end();
+}
+
+#[test]
+fn who_drips_what_is_thrown_away_is_let_go_in_time() {
+    let mut scene = small(10);
+    let wire = scene.come(REFUSED);
+    for _ in 0..29 {
+        pass(&mut scene, 1_000);
+        scene.say(wire, "x");
+    }
+    assert_eq!(scene.0.reactor.connections(), 1);
+    pass(&mut scene, 1_500);
+    scene.say(wire, "x");
+    pass(&mut scene, 1_500);
+    assert_eq!(scene.0.reactor.connections(), 0, "30 s in all");
+    scene.end();
+}
+
+#[test]
+fn who_sends_the_rest_of_what_is_thrown_away_goes_on() {
+    let mut scene = small(10);
+    let wire = scene.come(REFUSED);
+    pass(&mut scene, 1_500);
+    scene.say(wire, &"x".repeat(29_998));
+    pass(&mut scene, 20_000);
+    scene.say(wire, &get("/healthz"));
+    pass(&mut scene, 200);
+    let (heard, ended) = scene.heard(wire);
+    assert!(heard.starts_with("HTTP/1.1 405 ") && heard.contains("HTTP/1.1 200 OK\r\n"), "{heard}");
+    assert_eq!(ended, Ended::No);
+    scene.end();
+}
+
+#[test]
+fn who_lingers_in_silence_makes_room_whatever_it_was_to_send() {
+    let mut scene = small(2);
+    let slow: Vec<usize> = (0..2).map(|_| scene.come(REFUSED)).collect();
+    pass(&mut scene, 300);
+    let newcomer = scene.come(&get("/healthz"));
+    pass(&mut scene, 700);
+    assert!(is_answered(&mut scene, newcomer, 200));
+    assert!(slow.iter().all(|&wire| is_answered(&mut scene, wire, 405)));
     scene.end();
 }
 

@@ -22,6 +22,7 @@ mod net;
 mod owners;
 mod people;
 mod resume;
+mod shelf;
 mod site;
 mod stage;
 mod talk;

@@ -85,6 +85,7 @@ fn pages() -> Vec<(&'static str, usize, bool)> {
         ("index.html", 900, false),
         ("tiny.txt", 1, false),
         ("page.html", 20_000, false),
+        ("middling.css", 60_000, false),
         ("sub/index.html", 300, false),
         ("large.bin", 150_000, false),
         ("huge.bin", 700_000, false),

@@ -149,7 +149,9 @@ fn lists_are_sorted_paged_and_searched() {
         }
         assert_eq!(paged, first(sort), "{sort}");
     }
-    for query in ["limit=0", "limit=a", "sort=x", "order=x", "prefix=../", "after=x&sort=size", "q=%zz"] {
+    for query in
+        ["limit=0", "limit=a", "sort=x", "order=x", "prefix=../", "after=x&sort=size", "q=%zz", "limit=1&limit=2"]
+    {
         assert!(share.get(&format!("/file-list?{query}")).is(400, "bad_query"), "{query}");
     }
     for query in ["prefix=nothing", "prefix=b.txt", "prefix=.git", "prefix=~ada"] {
@@ -251,4 +253,16 @@ fn a_digest_comes_with_the_file_that_asks_for_it() {
     assert!(share.get("/files/a.txt?hash=md5").is(400, "bad_query"));
     share.plant("a.txt", "other");
     assert_ne!(share.get("/files/a.txt?hash=sha256").field("repr-digest"), Some(digest));
+}
+
+#[test]
+fn a_file_whose_time_is_yet_to_come_has_changed_no_later_than_now() {
+    let share = Share::open(&[]);
+    share.plant("a.txt", "hello");
+    let file = fs::File::options().append(true).open(share.folder().join("a.txt")).unwrap();
+    file.set_modified(SystemTime::now() + Duration::from_secs(86_400)).unwrap();
+    let answer = share.get("/files/a.txt");
+    // RFC 9110, section 8.8.2.1.
+    let told = httpdate::parse_http_date(answer.field("last-modified").unwrap()).unwrap();
+    assert!(told <= SystemTime::now(), "{answer:?}");
 }

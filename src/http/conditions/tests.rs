@@ -110,6 +110,12 @@ fn dates_count_by_the_second_and_only_when_they_can_be_read() {
         let dateless = Representation { modified: None, ..FILE };
         assert_eq!(outcome(&[(field, value)], &dateless, Access::Get), Whole, "{field}: {value}");
     }
+    // Before the first second that a file can be of.
+    const BEFORE_1970: &str = "Wed, 31 Dec 1969 23:59:59 GMT";
+    let oldest = Representation { modified: Some(Wall::from_seconds(0)), ..FILE };
+    assert_eq!(outcome(&[("If-Unmodified-Since", BEFORE_1970)], &oldest, Access::Get), PreconditionFailed);
+    assert_eq!(outcome(&[("If-Modified-Since", BEFORE_1970)], &oldest, Access::Get), Whole);
+    assert_eq!(outcome(&[("If-Range", BEFORE_1970), ("Range", "bytes=0-0")], &oldest, Access::Get), Whole);
     assert_eq!(get(&[("If-Modified-Since", DATE), ("If-Modified-Since", DATE)]), Whole);
     assert_eq!(get(&[("If-Unmodified-Since", EARLIER), ("If-Unmodified-Since", EARLIER)]), Whole);
     assert_eq!(outcome(&[("If-Modified-Since", DATE)], &FILE, Access::Change), Whole);

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 
+use crate::clock::Moment;
 use crate::http::exchange::{Length, Next};
 use crate::http::fault::Fault;
 use crate::http::framing::Encoder;
@@ -36,6 +37,14 @@ fn beginning(input: &[u8]) -> &[u8] {
     let is_request = method > 0 && (line[method..].starts_with(b" /") || line[method..].starts_with(b" *"));
     let shown = if is_request { line.len() } else { line.iter().take_while(|byte| !byte.is_ascii_graphic()).count() };
     &line[..shown]
+}
+
+/// The same, for a line of the log.
+#[cold]
+pub(super) fn shown(input: &[u8]) -> String {
+    let mut shown = Vec::new();
+    write_escaped(beginning(input), &mut shown);
+    String::from_utf8_lossy(&shown).into_owned()
 }
 
 /// What has been given of an answer, in bytes.
@@ -266,7 +275,11 @@ impl<S: State> Connection<S> {
         }
         match next {
             Next::Again => port.deadline(port.now().plus(house.rules.keepalive_ms)),
-            Next::Discard => port.deadline(port.now().plus(house.rules.body_idle_ms)),
+            // What is left of the body is little, but its client has no more time for it than one that is told to close.
+            Next::Discard => {
+                self.phase = Phase::Discarding(port.now().plus(LINGER_MS));
+                port.deadline(port.now().plus(LINGER_SILENCE_MS));
+            }
             Next::Close => port.close(),
             Next::Linger => self.linger(port),
         }
@@ -280,13 +293,18 @@ impl<S: State> Connection<S> {
 
     /// The same, for no longer than this.
     pub(super) fn linger_for(&mut self, most_ms: u64, port: &mut Port<'_, Self>) {
+        self.linger_until(port.now().plus(most_ms), port);
+    }
+
+    /// The same, until then at the latest.
+    pub(super) fn linger_until(&mut self, until: Moment, port: &mut Port<'_, Self>) {
         if port.has_ended() {
             return port.close();
         }
-        self.phase = Phase::Lingering(port.now().plus(most_ms));
+        self.phase = Phase::Lingering(until);
         port.resume();
         port.finish();
-        port.deadline(port.now().plus(LINGER_SILENCE_MS));
+        port.deadline(until.min(port.now().plus(LINGER_SILENCE_MS)));
     }
 
     /// Refuses; if nothing can be answered any more, ends.
@@ -311,19 +329,26 @@ impl<S: State> Connection<S> {
     /// The message itself is wrong: nothing of what follows can be read.
     #[cold]
     pub(super) fn reject(&mut self, fault: &Fault, input: &[u8], house: &mut House<S>, port: &mut Port<'_, Self>) {
-        let mut shown = Vec::new();
-        write_escaped(beginning(input), &mut shown);
         log::info!(
             "{} is refused with {} {}: {} in \"{}\"",
             self.peer.ip,
             fault.status.code(),
             fault.code,
             fault.detail,
-            String::from_utf8_lossy(&shown)
+            shown(input)
         );
         self.is_in_head = false;
         let line = self.take_work(port);
         self.refuse(fault, line, house, port);
+    }
+
+    /// A line of the log for a body that makes no sense; its head, which did, has gone.
+    #[cold]
+    pub(super) fn tell_bad_body(&self, fault: &Fault) {
+        let mut shown = Vec::new();
+        write_escaped(fault.detail.as_bytes(), &mut shown);
+        let (ip, status, code) = (self.peer.ip, fault.status.code(), fault.code);
+        log::info!("{ip} is refused with {status} {code}: {}", String::from_utf8_lossy(&shown));
     }
 
     /// Drops what was being done; what it holds goes where dropping may block. Gives its line back.

@@ -4,17 +4,22 @@ use crate::http::exchange::Event;
 use crate::http::request::HeaderTable;
 use crate::reactor::slot::Port;
 use crate::reactor::system::Lane;
+use crate::server::connection::answer::LINGER_SILENCE_MS;
 use crate::server::connection::state::{
     Busy, Connection, Done, Phase, Work, context, drop_there, follow_orphan, orphans_context, too_large, too_slow,
 };
 use crate::server::house::House;
 use crate::server::pump::Sunk;
-use crate::server::reply::State;
+use crate::server::reply::{Reply, State};
 
 impl<S: State> Connection<S> {
     /// Content of a body has come.
     pub(super) fn take_body(&mut self, bytes: &[u8], house: &mut House<S>, port: &mut Port<'_, Self>) {
-        let Phase::Busy(busy) = &mut self.phase else { return };
+        let busy = match &mut self.phase {
+            Phase::Busy(busy) => busy,
+            Phase::Discarding(until) => return port.deadline((*until).min(port.now().plus(LINGER_SILENCE_MS))),
+            _ => return,
+        };
         busy.received += bytes.len() as u64;
         let fits = match &mut busy.work {
             Work::Collect { bytes: collected, most, .. } => {
@@ -92,9 +97,11 @@ impl<S: State> Connection<S> {
                 Work::Wait { .. } => {}
             },
             // What was to be thrown away has been.
-            Phase::Head if self.exchange.is_between() && port.yard.is_closing => port.close(),
-            Phase::Head if self.exchange.is_between() => port.deadline(port.now().plus(house.rules.keepalive_ms)),
-            Phase::Head if self.exchange.is_closed() => self.linger(port),
+            Phase::Discarding(_) if port.yard.is_closing => port.close(),
+            Phase::Discarding(_) => {
+                self.phase = Phase::Head;
+                port.deadline(port.now().plus(house.rules.keepalive_ms));
+            }
             _ => {}
         }
     }
@@ -147,7 +154,7 @@ impl<S: State> Connection<S> {
             }
             (Phase::Busy(_), Sunk::Refused(fault)) => {
                 let line = self.take_work(port);
-                self.refuse(&fault, line, house, port);
+                self.follow(Reply::Refuse(fault), line, house, port);
             }
             // The upload was refused or given up while the sink was away.
             (_, Sunk::Home(sink, _)) => port.spawn(Lane::Writes, move || drop_there(sink)),

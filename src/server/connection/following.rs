@@ -27,7 +27,12 @@ impl<S: State> Connection<S> {
     ) {
         match reply {
             Reply::Send(response) => self.answer(response, Asked::Kept(line), house, port),
-            Reply::Refuse(fault) => self.refuse(&fault, line, house, port),
+            Reply::Refuse(fault) => {
+                if fault.status == Status::BAD_REQUEST {
+                    self.tell_bad_body(&fault);
+                }
+                self.refuse(&fault, line, house, port);
+            }
             Reply::Collect { most, then } => {
                 if !self.exchange.has_body() {
                     let reply = then(&mut house.state, Vec::new(), &mut context(port.yard, self.peer));

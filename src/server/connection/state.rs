@@ -58,7 +58,7 @@ pub enum Promise<S: State> {
 
 /// What is going on.
 pub(super) enum Phase<S: State> {
-    /// Between requests, inside a head, or throwing the rest of a body away. Owns nothing.
+    /// Between requests or inside a head. Owns nothing.
     Head,
     /// A helper or the ledger has the work; input waits.
     Away(Option<Box<Line>>),
@@ -70,6 +70,8 @@ pub(super) enum Phase<S: State> {
     Sending(Box<Pull>),
     /// A conversation over a WebSocket; it never comes back to HTTP.
     Talk(Box<Talking<S>>),
+    /// The answer has been given, and the little that is left of the request's body is thrown away, until this moment at most.
+    Discarding(Moment),
     /// The last answer has been given and our half is shut: what still arrives is thrown away, until this moment at most.
     Lingering(Moment),
     /// A body is being received, or the request waits for something to be said.

@@ -2,6 +2,8 @@
 //!
 //! Every file was last changed at [`CHANGED_TEXT`], so dates can stand here as they are.
 
+use std::time::SystemTime;
+
 use crate::case::{Case, case};
 use crate::expect::{Expect, any, is};
 use crate::house::{HELLO, PAGE, STYLE, STYLE_GZ, data};
@@ -212,6 +214,18 @@ pub fn cases() -> Vec<Case> {
             UNSINCE,
             field("If-Unmodified-Since", "Thu, 01 Jan 1970 00:00:00 GMT"),
             failed(),
+        ),
+        case(
+            "Unchanged since before the epoch fails",
+            UNSINCE,
+            field("If-Unmodified-Since", "Fri, 13 Dec 1901 20:45:52 GMT"),
+            failed(),
+        ),
+        case(
+            "Changed since before the epoch is sent",
+            SINCE,
+            field("If-Modified-Since", "Wed Dec 31 23:59:59 1969"),
+            whole(),
         ),
         case("Unchanged since the future passes", UNSINCE, field("If-Unmodified-Since", FUTURE), whole()),
         case("Unchanged since no date at all passes", UNSINCE, field("If-Unmodified-Since", "yesterday"), whole()),
@@ -467,6 +481,14 @@ pub fn cases() -> Vec<Case> {
         get_with("/hello.txt", &["X-Row: state"]),
         is(200).body(HELLO).header("Last-Modified", SAME).header_like("ETag", "a tag, and a strong one", |tag| {
             tag.len() > 2 && tag.starts_with('"') && tag.ends_with('"')
+        }),
+    ));
+    cases.push(case(
+        "A file whose time is yet to come has changed no later than now",
+        "RFC 9110 section 8.8.2.1",
+        get_with("/ahead.txt", &["X-Row: ahead"]),
+        is(200).body(HELLO).header_like("Last-Modified", "no later than now", |date| {
+            httpdate::parse_http_date(date).is_ok_and(|date| date <= SystemTime::now())
         }),
     ));
     cases
