@@ -37,8 +37,8 @@ install: $(BUILD)
 test:
 	cargo test --workspace --no-fail-fast
 
-# Without any feature, with each alone, without each, and the pairs that share code: all of them build, without a warning. The
-# examples that stand on a feature are built where it is. Tests need all of them.
+# Without any feature, with each alone, without each, and the pairs that share code: all of them build, their tests and examples too,
+# without a warning. What stands on a feature is built where it is. The tests that need none then run without any.
 FEATURES = "" accounts chat client compress files tls ui \
 	chat,client,compress,files,tls,ui accounts,client,compress,files,tls,ui accounts,chat,compress,files,tls,ui \
 	accounts,chat,client,files,tls,ui accounts,chat,client,compress,tls,ui accounts,chat,client,compress,files,ui \
@@ -47,8 +47,9 @@ FEATURES = "" accounts chat client compress files tls ui \
 
 features:
 	for set in $(FEATURES); do \
-		echo "-- features: $$set" && cargo clippy --quiet --lib --bins --examples --no-default-features --features "$$set" -- -D warnings || exit 1; \
+		echo "-- features: $$set" && cargo clippy --quiet --all-targets --no-default-features --features "$$set" -- -D warnings || exit 1; \
 	done
+	cargo test --no-default-features
 
 # The examples as programs of somebody else's: each in a crate outside of this workspace, with the features it needs, built, run, asked.
 foreign:

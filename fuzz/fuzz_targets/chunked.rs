@@ -39,6 +39,8 @@ fn naive(input: &[u8]) -> Option<(Vec<u8>, usize)> {
     loop {
         let (head, after) = line(rest)?;
         let digits = head.split(|&byte| byte == b';').next()?;
+        // Blanks before an extension are borne.
+        let digits = if digits.len() < head.len() { digits.trim_ascii_end() } else { digits };
         let size = u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()?;
         rest = after;
         if size == 0 {

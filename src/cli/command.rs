@@ -407,8 +407,11 @@ mod tests {
             ("cert --days 0", "--days: 0 is not in 1..=36500"),
             ("--www a --www b", "--www may be given only once"),
             ("8080 9090", "one port is enough"),
+            #[cfg(feature = "accounts")]
             ("users add ada", "\"users\" is neither a port nor a command; the nearest command is user"),
+            #[cfg(feature = "accounts")]
             ("user", "a command is missing; see hythe user --help"),
+            #[cfg(feature = "accounts")]
             ("user add", "<NAME> is missing; see hythe user add --help"),
             ("--header-timeout -5s", "no value here is below 0"),
             ("--max-connections -5", "no value here is below 0"),

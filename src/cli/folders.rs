@@ -187,7 +187,8 @@ mod tests {
     }
 
     fn config(room: &Path, www: &str, uploads: &str, data: &str) -> Config {
-        Config { www: room.join(www), uploads: room.join(uploads), data: room.join(data), ..Config::default() }
+        let (www, uploads, data) = (room.join(www), room.join(uploads), room.join(data));
+        Config { www, uploads, data, has_files: true, ..Config::default() }
     }
 
     #[test]

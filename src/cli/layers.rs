@@ -238,7 +238,7 @@ mod tests {
         assert!(settle_all("--config h.toml", &[], &[file]).unwrap().config.lists_folders);
         let settled = settle_all("--config h.toml --list=false", &[("HYTHE_NO_CHAT", "0")], &[file]).unwrap();
         assert!(!settled.config.lists_folders);
-        assert!(settled.config.has_chat);
+        assert_eq!(settled.config.has_chat, cfg!(feature = "chat"));
     }
 
     #[test]

@@ -77,7 +77,7 @@ fn the_documented_configuration_is_the_one_there_is() {
 }
 
 /// The man page: what `--help` tells, in the place where people look for it.
-#[cfg(feature = "client")]
+#[cfg(all(feature = "accounts", feature = "chat", feature = "client", feature = "files", feature = "tls"))]
 fn man_page() -> String {
     let mut command = crate::cli::command::command();
     command.build();
@@ -122,7 +122,7 @@ fn man_page() -> String {
     text
 }
 
-#[cfg(feature = "client")]
+#[cfg(all(feature = "accounts", feature = "chat", feature = "client", feature = "files", feature = "tls"))]
 #[test]
 fn the_man_page_is_the_one_there_is() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/packaging/hythe.1");

@@ -137,7 +137,13 @@ mod tests {
     use crate::config::secret::{OperatorToken, Secret};
 
     fn resolved() -> Config {
-        Config { www: "/srv/www".into(), uploads: "/srv/uploads".into(), data: "/srv/data".into(), ..Config::default() }
+        let config = Config {
+            www: "/srv/www".into(),
+            uploads: "/srv/uploads".into(),
+            data: "/srv/data".into(),
+            ..Config::default()
+        };
+        Config { has_accounts: true, has_chat: true, has_files: true, ..config }
     }
 
     fn bound(config: &Config) -> Vec<SocketAddr> {

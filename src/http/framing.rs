@@ -46,6 +46,8 @@ enum Place {
     #[default]
     SizeStart,
     Size,
+    /// Behind a size, in blanks that a semicolon must follow.
+    SizeBlank,
     Extension,
     SizeLf,
     Data,
@@ -135,15 +137,15 @@ impl Chunks {
                 self.extension = 0;
                 Place::Extension
             }
-            (Place::Extension, b'\r') => Place::SizeLf,
-            (Place::Extension, b'\t' | b' '..=b'~') => {
-                self.extension += 1;
-                self.extensions += 1;
-                if self.extension > EXTENSION_MAX || self.extensions > EXTENSIONS_MAX {
-                    return Err(Fault::malformed("the chunk extensions are too long"));
-                }
-                Place::Extension
+            // RFC 9110, section 5.6.3: bad whitespace is bad and has to be borne, where the grammar has a place for it.
+            (Place::Size, b'\t' | b' ') => {
+                self.extension = 0;
+                self.extension(Place::SizeBlank)?
             }
+            (Place::SizeBlank, b'\t' | b' ') => self.extension(Place::SizeBlank)?,
+            (Place::SizeBlank, b';') => self.extension(Place::Extension)?,
+            (Place::Extension, b'\r') => Place::SizeLf,
+            (Place::Extension, b'\t' | b' '..=b'~') => self.extension(Place::Extension)?,
             (Place::SizeLf, b'\n') => {
                 self.digits = 0;
                 if self.size == 0 { Place::TrailerStart } else { Place::Data }
@@ -160,7 +162,7 @@ impl Chunks {
                 self.trailer(Place::TrailerStart)?
             }
             (Place::LastLf, b'\n') => Place::End,
-            (Place::SizeStart | Place::Size | Place::Extension | Place::SizeLf, _) => {
+            (Place::SizeStart | Place::Size | Place::SizeBlank | Place::Extension | Place::SizeLf, _) => {
                 return Err(Fault::malformed("a chunk has no valid size line"));
             }
             (Place::DataCr | Place::DataLf, _) => return Err(Fault::malformed("a chunk is longer than its size")),
@@ -172,6 +174,15 @@ impl Chunks {
     /// How many bytes of the present chunk are still to come.
     pub fn announced(&self) -> u64 {
         if self.place == Place::Data { self.size } else { 0 }
+    }
+
+    fn extension(&mut self, next: Place) -> Result<Place, Fault> {
+        self.extension += 1;
+        self.extensions += 1;
+        if self.extension > EXTENSION_MAX || self.extensions > EXTENSIONS_MAX {
+            return Err(Fault::malformed("the chunk extensions are too long"));
+        }
+        Ok(next)
     }
 
     fn trailer(&mut self, next: Place) -> Result<Place, Fault> {
@@ -289,11 +300,13 @@ mod tests {
 
     #[test]
     fn good_chunks_give_their_content() {
-        let cases: [(&[u8], &[u8], &[u8]); 8] = [
+        let cases: [(&[u8], &[u8], &[u8]); 10] = [
             (b"0\r\n\r\n", b"", b""),
             (b"5\r\nhello\r\n0\r\n\r\nGET", b"hello", b"GET"),
             (b"5;a=b\r\nhello\r\n0;x\r\n\r\n", b"hello", b""),
             (b"5;q=\"a b\"\r\nhello\r\n0\r\n\r\n", b"hello", b""),
+            (b"5 ; a = b\r\nhello\r\n0\t ;x\r\n\r\n", b"hello", b""),
+            (b"5 ;\r\nhello\r\n0\r\n\r\n", b"hello", b""),
             (b"00005\r\nhello\r\n1\r\n!\r\n0\r\n\r\n", b"hello!", b""),
             (b"A\r\n0123456789\r\n0\r\n\r\n", b"0123456789", b""),
             (b"1\r\nx\r\n0\r\nX-Sum: 12\r\nY:\r\n\r\n", b"x", b""),
@@ -308,8 +321,13 @@ mod tests {
     fn bad_chunks_are_refused() {
         let long = [b"1;".as_slice(), &[b'a'; 300], b"\r\nx\r\n"].concat();
         let many_trailers = [b"0\r\n".as_slice(), &b"A: 12345678\r\n".repeat(2000), b"\r\n"].concat();
-        let cases: [&[u8]; 25] = [
+        let blanks = [b"1".as_slice(), &[b' '; 300], b";a\r\nx\r\n"].concat();
+        let cases: [&[u8]; 29] = [
             b"\r\n",
+            b"5 5;a\r\nhello",
+            b"5 \n;a\r\nhello",
+            b"5\t\r\nhello",
+            &blanks,
             b" 5\r\nhello",
             b"5 \r\nhello",
             b"5\nhello",

@@ -530,12 +530,13 @@ fn wants_more(headers: &Headers<'_>, is_http10: bool) -> bool {
 
 /// Whether the client waits for `100 Continue`, and whether it expects anything else. HTTP/1.0 has no expectations.
 fn expectation(headers: &Headers<'_>, is_http10: bool, body: BodyLength) -> (bool, bool) {
-    match headers.get(Field::Expect) {
-        None => (false, false),
-        Some(_) if is_http10 => (false, false),
-        Some(value) if value.eq_ignore_ascii_case(b"100-continue") && !headers.is_repeated(Field::Expect) => {
-            (body != BodyLength::None, false)
-        }
-        Some(_) => (false, true),
+    if !headers.has(Field::Expect) || is_http10 {
+        return (false, false);
     }
+    // A list (RFC 9110, section 10.1.1): each of its members counts, and an empty one is none.
+    let (known, unknown): (Vec<&[u8]>, _) = headers
+        .all(Field::Expect)
+        .flat_map(tokens)
+        .partition(|expectation| expectation.eq_ignore_ascii_case(b"100-continue"));
+    (!known.is_empty() && unknown.is_empty() && body != BodyLength::None, !unknown.is_empty())
 }

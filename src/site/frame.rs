@@ -113,6 +113,7 @@ pub fn sentence(detail: &str) -> String {
 mod tests {
     use super::*;
 
+    #[cfg(feature = "ui")]
     #[test]
     fn every_page_has_the_same_frame_and_its_own_place_in_it() {
         for (here, link) in [

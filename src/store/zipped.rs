@@ -47,12 +47,12 @@ impl Zipped {
 
     /// A file, whose content follows.
     pub fn begin_file(&mut self, name: &str, bytes: u64, modified: Wall) -> io::Result<()> {
-        let level = if is_packed(name) { 0 } else { 1 };
-        let options = options(modified)
-            .compression_method(CompressionMethod::Deflated)
-            .compression_level(Some(level))
-            .large_file(bytes >= LONG_BYTES);
-        Ok(self.0.start_file(name, options.unix_permissions(0o644))?)
+        let (method, level) = match is_packed(name) {
+            true => (CompressionMethod::Stored, None),
+            false => (CompressionMethod::Deflated, Some(1)),
+        };
+        let options = options(modified).compression_method(method).compression_level(level);
+        Ok(self.0.start_file(name, options.large_file(bytes >= LONG_BYTES).unix_permissions(0o644))?)
     }
 
     /// Its next bytes.
@@ -99,10 +99,30 @@ fn is_packed(name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{Cursor, Read};
+
     use super::*;
 
     #[test]
     fn what_is_packed_already_is_not_packed_again() {
         assert!(is_packed("a.JPG") && is_packed("b.tar.gz") && !is_packed("jpg") && !is_packed("a.txt"));
+    }
+
+    #[test]
+    fn every_file_comes_out_as_it_went_in_whether_it_is_packed_or_not() {
+        let text = "the same again and ".repeat(1000);
+        let mut zip = Zipped::default();
+        for name in ["photo.jpg", "notes.txt"] {
+            zip.begin_file(name, text.len() as u64, Wall::default()).unwrap();
+            zip.write(text.as_bytes()).unwrap();
+        }
+        let mut archive = zip::ZipArchive::new(Cursor::new(zip.finish().unwrap())).unwrap();
+        for (name, is_smaller) in [("photo.jpg", false), ("notes.txt", true)] {
+            let mut entry = archive.by_name(name).unwrap();
+            assert_eq!(entry.compressed_size() < entry.size(), is_smaller, "{name}");
+            let mut came = String::new();
+            entry.read_to_string(&mut came).unwrap();
+            assert_eq!(came, text, "{name}");
+        }
     }
 }

@@ -1,8 +1,6 @@
 //! The client as one who uses it sees it: each command against the real server, each number it may end with, with a terminal and
 //! without, over connections that are cut and from servers that are none.
 
-#![cfg(feature = "client")]
-
 mod commands;
 mod cuts;
 mod endings;

@@ -3,6 +3,7 @@
 //! `docs/architecture.md` has the plan in words. Each breach is a sentence with its file and line; a change of the plan is a
 //! change of the tables here, and of the words there.
 
+#[cfg(all(feature = "accounts", feature = "chat", feature = "files", feature = "ui"))]
 mod described;
 mod pages;
 mod secrets;

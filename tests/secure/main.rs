@@ -1,7 +1,6 @@
 //! Encrypted connections as their clients see them: the real binary, rustls as a client, and the clients people have.
 //!
 //! `keys` makes certificates, `ours` is our own client, `client` is a connection whose every record a test can cut as it likes.
-#![cfg(feature = "tls")]
 
 #[path = "../live/house.rs"]
 #[allow(dead_code, reason = "the live suite asks more of it")]

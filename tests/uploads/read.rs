@@ -192,6 +192,7 @@ fn a_folder_is_to_be_had_as_one_file() {
     let share = Share::open(&[]);
     let big = noise(3_000_000);
     share.plant("trips/may/big.bin", &big);
+    share.plant("trips/photo.jpg", &big);
     share.plant("trips/é.txt", "text");
     share.plant("trips/.hidden", "hidden");
     share.plant("other", "other");
@@ -199,7 +200,7 @@ fn a_folder_is_to_be_had_as_one_file() {
     symlink("../other", share.folder().join("trips/link")).unwrap();
     symlink("..", share.folder().join("trips/up")).unwrap();
     mknodat(CWD, share.folder().join("trips/pipe"), FileType::Fifo, Mode::RUSR, 0).unwrap();
-    let names = ["trips/empty/", "trips/may/", "trips/may/big.bin", "trips/é.txt"];
+    let names = ["trips/empty/", "trips/may/", "trips/may/big.bin", "trips/photo.jpg", "trips/é.txt"];
     let tar = share.get("/files/trips?archive=tar");
     assert_eq!((tar.status, tar.field("transfer-encoding")), (200, Some("chunked")));
     assert_eq!(tar.field("content-type"), Some("application/x-tar"));
@@ -208,7 +209,7 @@ fn a_folder_is_to_be_had_as_one_file() {
     assert_eq!((zip.status, zip.field("content-type")), (200, Some("application/zip")));
     for entries in [untar(&tar.body), unzip(&zip.body)] {
         assert_eq!(entries.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), names);
-        assert!(entries[2].1 == big && entries[3].1 == b"text");
+        assert!(entries[2].1 == big && entries[3].1 == big && entries[4].1 == b"text");
     }
     let all = share.get("/files/?archive=tar");
     assert_eq!(all.field("content-disposition"), Some("attachment; filename=\"files.tar\""));

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::case::{Case, Move, case, talk};
-use crate::expect::{any, is, said_hi};
+use crate::expect::{is, said_hi};
 use crate::house::HELLO;
 use crate::request::{FORM, JSON, SAY_HI, ask, say, say_old, say_raw};
 
@@ -167,12 +167,25 @@ pub fn cases() -> Vec<Case> {
         )
         .keeps_word(),
     );
+    cases.push(case(
+        "An empty list of expectations expects nothing",
+        EXPECT,
+        ask("GET", "/hello.txt", &["Expect:"]),
+        is(200).body(HELLO),
+    ));
+    cases.push(case("A list of commas expects nothing", EXPECT, ask("GET", "/hello.txt", &["Expect: ,,"]), is(200)));
+    for (name, fields) in [
+        ("The word may be waited for twice", &["Expect: 100-continue", "Expect: 100-Continue"][..]),
+        ("The word may stand in a list", &["Expect: , 100-continue, 100-continue"]),
+    ] {
+        cases.push(coaxed(name, ask("POST", "/send", &[&[FORM, "Content-Length: 10"], fields].concat()), "message=hi"));
+    }
     cases.push(
         case(
-            "An empty expectation expects nothing, or cannot be met",
-            EXPECT,
-            ask("GET", "/hello.txt", &["Expect:"]),
-            any(&[200, 417]),
+            "An expectation that nobody knows behind one that is known cannot be met",
+            "RFC 9110 section 15.5.18",
+            say(&["Expect: 100-continue", "Expect: wonders"], "message=hi"),
+            is(417),
         )
         .keeps_word(),
     );
