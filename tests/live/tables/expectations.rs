@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::case::{Case, Move, case, talk};
-use crate::expect::{any, is, said_hi};
+use crate::expect::{is, said_hi};
 use crate::house::HELLO;
 use crate::request::{FORM, JSON, SAY_HI, ask, say, say_old, say_raw};
 
