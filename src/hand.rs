@@ -60,8 +60,9 @@ impl Measure {
             return;
         }
         let age_ms = u64::from(self.days).saturating_mul(24 * 60 * 60 * 1000);
-        let since = Wall::from_millis(process::wall().as_millis().saturating_sub(age_ms));
-        if let Err(error) = ledger.trim(self.messages, since) {
+        let now = process::wall();
+        let since = Wall::from_millis(now.as_millis().saturating_sub(age_ms));
+        if let Err(error) = ledger.trim(self.messages, since, now) {
             log::warn!("old messages cannot be removed: {error}");
         }
     }

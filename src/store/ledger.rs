@@ -171,8 +171,8 @@ impl Ledger {
     }
 
     /// Removes the oldest messages, all but the newest `keep` ids and what was said before `since`; says how many went.
-    pub fn trim(&mut self, keep: usize, since: Wall) -> Result<usize, Error> {
-        messages::trim(&mut self.connection, keep, since)
+    pub fn trim(&mut self, keep: usize, since: Wall, now: Wall) -> Result<usize, Error> {
+        messages::trim(&mut self.connection, keep, since, now)
     }
 
     /// Everybody there is.

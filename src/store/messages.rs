@@ -102,14 +102,33 @@ pub fn rooms(connection: &Connection) -> Result<Vec<(String, i64)>, Error> {
     Ok(rooms)
 }
 
+/// How far a time may lie ahead and still be believed: a clock that is put right is not off by more, as a rule.
+const AHEAD_MS: i64 = 24 * 60 * 60 * 1000;
+
 /// Removes the oldest messages, all but the newest `keep` ids and what was said before `since`; says how many went. No id is
 /// given again for that.
-pub fn trim(connection: &mut Connection, keep: usize, since: Wall) -> Result<usize, Error> {
+///
+/// What is too old is what comes before some id. Ids and times grow together only as long as nobody puts the clock right. So what
+/// a machine says before it knows the time, and has of 1970, takes nothing with it that was said before, in later years; what is of a
+/// time yet to come keeps nothing that was said after it; and if the last message is of such a time, it is the clock that is wrong,
+/// and nothing is too old.
+pub fn trim(connection: &mut Connection, keep: usize, since: Wall, now: Wall) -> Result<usize, Error> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let since = i64::try_from(since.as_millis()).unwrap_or(i64::MAX);
-    // Ids and times grow together, so what is too old is what comes before some id.
-    let too_old: Option<i64> =
-        transaction.query_row("SELECT max(id) FROM messages WHERE ts < ?1", [since], |row| row.get(0))?;
+    let [since, now] = [since, now].map(|wall| i64::try_from(wall.as_millis()).unwrap_or(i64::MAX));
+    let latest = now.saturating_add(AHEAD_MS);
+    let last: Option<i64> =
+        transaction.query_row("SELECT ts FROM messages ORDER BY id DESC LIMIT 1", [], |row| row.get(0)).optional()?;
+    let fresh: Option<i64> =
+        transaction
+            .query_row("SELECT min(id) FROM messages WHERE ts BETWEEN ?1 AND ?2", [since, latest], |row| row.get(0))?;
+    let too_old: Option<i64> = match last {
+        Some(last) if last <= latest => transaction.query_row(
+            "SELECT max(id) FROM messages WHERE ts < ?1 AND id < ?2",
+            [since, fresh.unwrap_or(i64::MAX)],
+            |row| row.get(0),
+        )?,
+        _ => None,
+    };
     let too_many = meta(&transaction, "last_message")?.saturating_sub(count(keep));
     let upto = too_many.max(too_old.unwrap_or(0));
     let of_rooms = "INSERT INTO trimmed SELECT room, max(id) FROM messages WHERE id <= ?1 GROUP BY room

@@ -452,3 +452,31 @@ fn the_minute_that_sweeps_takes_what_nobody_goes_on_with() {
     assert_eq!(play.ask(&request(&format!("HEAD {target}"), &[], b"")).status(), 404);
     play.stage.take().expect("the server runs").strike();
 }
+
+#[test]
+fn a_piece_that_was_not_checked_does_not_count_though_the_disk_will_not_let_go_of_it() {
+    let mut play = Play::begin(1, Setting::calm());
+    let mut upload = Upload { name: "a".into(), source: filling(600_000, 1), ..Upload::new(&mut Dice::new(1), 1) };
+    upload.defers = false;
+    create(&mut play, &mut upload);
+    // What is more than one window is on the disk when the last one does not come through.
+    let piece = upload.piece(0, upload.source.len(), Some(true));
+    let wire = play.come();
+    assert!(play.say(wire, &piece[..550_000]).is_none());
+    (0..5).for_each(|_| play.stage().turn());
+    play.uploads.set_odds(&Odds { disk_fails: 100, ..Odds::calm() });
+    let _ = play.say(wire, &piece[550_000..]);
+    let answer = (0..100).find_map(|_| {
+        play.stage().turn();
+        play.hear(wire)
+    });
+    assert_eq!(answer.expect("it is answered").status(), 500);
+    play.uploads.calm();
+    look(&mut play, &mut upload);
+    assert_eq!(upload.offset, Some(0));
+    // And it is gone from the disk before another comes in its place.
+    let whole = play.ask(&upload.piece(0, upload.source.len(), Some(true)));
+    assert_eq!(whole.status(), 204, "{whole:?}");
+    assert_eq!(play.uploads.get("a"), Some(upload.source));
+    play.stage.take().expect("the server runs").strike();
+}

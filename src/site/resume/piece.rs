@@ -200,12 +200,14 @@ impl Piece {
         let turn = self.turn.clone();
         let mut held = turn.keep().ok_or_else(taken_over)?;
         if let Some(check) = self.check.take() {
-            held.unchecked_from = None;
             if !check.holds() {
+                // As long as it is still there it does not count.
                 self.take_back().map_err(|error| disk_fault(&error, "take a piece of an upload back"))?;
+                held.unchecked_from = None;
                 let detail = "the piece does not come to the checksum that was sent with it";
                 return Err(Fault::new(Status::CHECKSUM_MISMATCH, "checksum_mismatch", detail));
             }
+            held.unchecked_from = None;
         }
         self.state.unchecked_from = None;
         self.mark()?;
@@ -358,9 +360,10 @@ impl Drop for Piece {
         if !is_unchecked {
             return;
         }
-        held.unchecked_from = None;
-        if let Err(error) = self.take_back() {
-            log::error!("a piece of the upload {:?} that was not checked stays: {error}", self.id);
+        match self.take_back() {
+            Ok(()) => held.unchecked_from = None,
+            // It is cut off when the upload goes on, and does not count until then.
+            Err(error) => log::error!("a piece of the upload {:?} that was not checked stays: {error}", self.id),
         }
     }
 }

@@ -38,8 +38,12 @@ impl Drop for Room {
 }
 
 fn said(room: &str, text: &str) -> Entry {
+    said_at(room, Wall::from_millis(1_234), text)
+}
+
+fn said_at(room: &str, ts: Wall, text: &str) -> Entry {
     let (room, text) = (room.to_owned(), text.to_owned());
-    Entry::Chat(Saying::Said { room, ts: Wall::from_millis(1_234), user: Some("ada".into()), name: "Ada".into(), text })
+    Entry::Chat(Saying::Said { room, ts, user: Some("ada".into()), name: "Ada".into(), text })
 }
 
 fn erase(id: i64) -> Entry {
@@ -113,7 +117,7 @@ fn words_are_found_once_the_index_has_followed_and_not_what_is_gone() {
     }
     ledger.keep(vec![erase(2), said("lobby", "a harbour again")]);
     assert_eq!(ids("harbour", None, None, 9), [1]);
-    ledger.trim(2, Wall::default()).unwrap();
+    ledger.trim(2, Wall::default(), Wall::default()).unwrap();
     ledger.index(9).unwrap();
     assert_eq!(ids("harbour", None, None, 9), [6]);
     assert_eq!(reader.get(6).unwrap().unwrap().text, "a harbour again");
@@ -187,12 +191,12 @@ fn no_id_is_given_twice_though_all_messages_have_gone() {
     let mut ledger = room.ledger();
     ledger.keep(vec![said("lobby", "one"), said("lobby", "two"), said("lobby", "three")]);
     assert_eq!(ledger.keep(vec![erase(3), erase(3)]), [Kept(3), Refused]);
-    assert_eq!(ledger.trim(0, Wall::default()).unwrap(), 2);
+    assert_eq!(ledger.trim(0, Wall::default(), Wall::default()).unwrap(), 2);
     drop(ledger);
     let mut ledger = room.ledger();
     assert_eq!(ledger.keep(vec![said("lobby", "four")]), [Kept(4)]);
     assert_eq!(Reader::open(&room.path()).unwrap().first_id().unwrap(), 4);
-    assert_eq!(ledger.trim(9, Wall::default()).unwrap(), 0);
+    assert_eq!(ledger.trim(9, Wall::default(), Wall::default()).unwrap(), 0);
     assert_eq!(Reader::open(&room.path()).unwrap().first_id().unwrap(), 4);
 }
 
@@ -201,18 +205,18 @@ fn what_was_trimmed_is_known_of_each_room_and_of_all_where_that_is_not_known() {
     let room = Room::new();
     let mut ledger = room.ledger();
     ledger.keep(vec![said("lobby", "one"), said("den", "two"), said("lobby", "three"), said("hall", "four")]);
-    assert_eq!(ledger.trim(2, Wall::default()).unwrap(), 2);
+    assert_eq!(ledger.trim(2, Wall::default(), Wall::default()).unwrap(), 2);
     let reader = Reader::open(&room.path()).unwrap();
     let trimmed = |rooms: &[&str]| reader.trimmed(rooms).unwrap();
     assert_eq!([trimmed(&["lobby"]), trimmed(&["den"]), trimmed(&["hall"]), trimmed(&["attic"])], [1, 2, 0, 0]);
     assert_eq!(trimmed(&["hall", "lobby", "den"]), 2);
-    assert_eq!(ledger.trim(1, Wall::default()).unwrap(), 1);
+    assert_eq!(ledger.trim(1, Wall::default(), Wall::default()).unwrap(), 1);
     assert_eq!([trimmed(&["lobby"]), trimmed(&["den"]), trimmed(&["hall"])], [3, 2, 0]);
     // As many rooms as there may be names must not be remembered for ever.
     for number in 0..1100 {
         ledger.keep(vec![said(&format!("r{number}"), "x")]);
     }
-    ledger.trim(0, Wall::default()).unwrap();
+    ledger.trim(0, Wall::default(), Wall::default()).unwrap();
     let rows: i64 = ledger.connection.query_row("SELECT count(*) FROM trimmed", [], |row| row.get(0)).unwrap();
     assert_eq!((rows, trimmed(&["r1099"])), (1024, 1104));
     assert!((3..100).contains(&trimmed(&["attic"])), "of whom nothing is known any more, it may have been");
@@ -231,16 +235,43 @@ fn what_was_trimmed_is_known_of_each_room_and_of_all_where_that_is_not_known() {
 fn what_is_too_old_is_forgotten_though_there_is_room() {
     let room = Room::new();
     let mut ledger = room.ledger();
-    let at = |seconds, text: &str| match said("lobby", text) {
-        Entry::Chat(Saying::Said { room, user, name, text, .. }) => {
-            Entry::Chat(Saying::Said { room, ts: Wall::from_seconds(seconds), user, name, text })
-        }
-        other => other,
-    };
+    let at = |seconds, text: &str| said_at("lobby", Wall::from_seconds(seconds), text);
     ledger.keep(vec![at(10, "old"), at(20, "older than it looks"), at(30, "new")]);
-    assert_eq!(ledger.trim(9, Wall::from_seconds(20)).unwrap(), 1);
-    assert_eq!(ledger.trim(9, Wall::from_seconds(21)).unwrap(), 1);
+    assert_eq!(ledger.trim(9, Wall::from_seconds(20), Wall::from_seconds(40)).unwrap(), 1);
+    assert_eq!(ledger.trim(9, Wall::from_seconds(21), Wall::from_seconds(40)).unwrap(), 1);
     assert_eq!(Reader::open(&room.path()).unwrap().first_id().unwrap(), 3);
+}
+
+#[test]
+fn a_clock_that_is_put_right_takes_nothing_with_it_that_is_not_too_old() {
+    const YEAR: u64 = 365 * 24 * 60 * 60;
+    // When each was said, in years, which is the id of the first that stays when it is a certain year, and for how long they are kept.
+    for (years, now, days, first) in [
+        (&[20, 21, 30, 31][..], 31, 365, Some(3)),
+        // A machine says something before it knows the time.
+        (&[30, 31, 0, 31], 31, 365, Some(1)),
+        (&[20, 30, 0, 31], 31, 365, Some(2)),
+        (&[30, 31, 0], 31, 365, Some(1)),
+        // And now it does not know it.
+        (&[30, 31, 31], 0, 365, Some(1)),
+        (&[30, 0, 31], 5, 365, Some(1)),
+        // It was ahead for a while.
+        (&[20, 50, 20, 31], 31, 365, Some(4)),
+        (&[30, 50, 31], 31, 365, Some(1)),
+        // All are too old, as far as anybody can tell.
+        (&[20, 50, 21], 31, 365, None),
+        (&[20, 21], 31, 365, None),
+        (&[], 31, 365, None),
+    ] {
+        let room = Room::new();
+        let mut ledger = room.ledger();
+        ledger.keep(years.iter().map(|year| said_at("lobby", Wall::from_seconds(year * YEAR), "x")).collect());
+        let now = Wall::from_seconds(now * YEAR);
+        let since = Wall::from_millis(now.as_millis().saturating_sub(days * 24 * 60 * 60 * 1000));
+        ledger.trim(100, since, now).unwrap();
+        let left = ledger.recent(9).unwrap();
+        assert_eq!(left.first().map(|message| message.id), first, "{years:?} in {now:?}");
+    }
 }
 
 #[test]
