@@ -29,7 +29,7 @@ use crate::store::disk::{Disk, FileFacts, Item, Opened, is_shortage};
 /// Files up to this size are kept in memory; larger ones are kept open and sent by the kernel.
 const SMALL: u64 = 32 << 10;
 
-/// Files up to this size are kept in memory too while they are in demand and nothing else has to go for them: to copy so much is
+/// Files up to this size are kept in memory too while they are in demand and half of the shelf is free: to copy so much is
 /// cheaper than to have the kernel look up and hand over its pages one by one. What is read once gains nothing by being copied.
 const MIDDLING: u64 = 128 << 10;
 
@@ -73,7 +73,7 @@ pub struct Known {
     pub page: Shelved,
     /// How often it was asked for since the last look.
     pub asked: u32,
-    /// How many bytes of the shelf are not taken.
+    /// How many bytes of the shelf such a file may take.
     pub room: usize,
 }
 
@@ -373,7 +373,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_goes_for_a_middling_file() {
+    fn a_middling_file_takes_no_more_than_the_shelf_can_spare() {
         let known = |asked| Known { page: Arc::new(Page::Absent), asked, room: 100_000 };
         assert!(known(DEMAND).is_in_demand(100_000));
         assert!(!known(DEMAND).is_in_demand(100_001));

@@ -454,7 +454,11 @@ fn who_is_told_to_come_later_and_floods_us_is_told_it_later_and_nobody_else_is()
     assert!(*status == 429 && *took > Duration::from_millis(450), "{told:?}");
     let quick = told.iter().filter(|(status, took)| *status == 429 && *took < Duration::from_millis(400)).count();
     assert!(quick >= 20, "whoever comes again a few times is answered at once: {told:?}");
-    let since = Instant::now();
-    assert_eq!(place.get("/healthz", &[]).status, 200);
-    assert!(since.elapsed() < Duration::from_millis(400), "only tries to come in are kept waiting");
+    // A busy machine may hold up one of them, but not each.
+    let is_quick = (0..5).any(|_| {
+        let since = Instant::now();
+        assert_eq!(place.get("/healthz", &[]).status, 200);
+        since.elapsed() < Duration::from_millis(400)
+    });
+    assert!(is_quick, "only tries to come in are kept waiting");
 }

@@ -77,7 +77,7 @@ impl Place {
     pub fn log_tells(&self, line: &str) {
         let since = Instant::now();
         while !self.house.log().contains(line) {
-            assert!(since.elapsed() < Duration::from_secs(5), "no {line:?} in the log:\n{}", self.house.log());
+            assert!(since.elapsed() < Duration::from_secs(20), "no {line:?} in the log:\n{}", self.house.log());
             std::thread::sleep(Duration::from_millis(20));
         }
     }

@@ -5,6 +5,7 @@
 
 #[cfg(all(feature = "accounts", feature = "chat", feature = "files", feature = "ui"))]
 mod described;
+mod packaged;
 mod pages;
 mod secrets;
 mod source;

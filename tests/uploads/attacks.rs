@@ -214,7 +214,7 @@ fn statuses(share: &Share, count: usize) -> Vec<String> {
     let since = Instant::now();
     loop {
         let text = fs::read_to_string(log).unwrap_or_default();
-        if text.lines().count() >= count || since.elapsed() > Duration::from_secs(5) {
+        if text.lines().count() >= count || since.elapsed() > Duration::from_secs(20) {
             // A moment more, should there be one too many.
             std::thread::sleep(Duration::from_millis(200));
             let text = fs::read_to_string(log).unwrap_or_default();
