@@ -22,9 +22,6 @@ use crate::reactor::system::{Entrance, Peer};
 /// What the kernel may hold unsent for one client.
 const UNSENT_MAX: i32 = 128 << 10;
 
-/// Within which a client's first bytes must come for the kernel to hold its connection back.
-const DEFER_SECONDS: i32 = 1;
-
 /// A listener, and how those it lets in are spoken with.
 #[derive(Debug)]
 pub struct Door {
@@ -214,7 +211,7 @@ pub fn listen(address: SocketAddr, backlog: u32) -> io::Result<OwnedFd> {
     // What follows is inherited by the connections it hands out, and only makes things faster: a kernel may refuse it.
     let _ = sockopt::set_tcp_nodelay(&socket, true);
     #[cfg(target_os = "linux")]
-    let _ = sys::defer_accept(socket.as_fd(), DEFER_SECONDS);
+    let _ = sys::defer_accept(socket.as_fd());
     let _ = sys::limit_unsent(socket.as_fd(), UNSENT_MAX);
     if address.ip().is_loopback() {
         // A congestion control that paces (bbr) drives every large answer by a timer: twice the CPU a byte, for a link that

@@ -16,10 +16,29 @@ fn set_option(socket: BorrowedFd<'_>, level: libc::c_int, name: libc::c_int, val
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Has a listener hand out a connection only when its first bytes are there, or after `seconds` (`tcp(7)`, Linux).
+/// Within which a client's first bytes must come for the kernel to hold its connection back.
 #[cfg(target_os = "linux")]
-pub fn defer_accept(listener: BorrowedFd<'_>, seconds: libc::c_int) -> io::Result<()> {
-    set_option(listener, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, seconds)
+pub const DEFER_SECONDS: libc::c_int = 1;
+
+/// Has a listener hand out a connection only when its first bytes are there, or after [`DEFER_SECONDS`] (`tcp(7)`, Linux).
+#[cfg(target_os = "linux")]
+pub fn defer_accept(listener: BorrowedFd<'_>) -> io::Result<()> {
+    set_option(listener, libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, DEFER_SECONDS)
+}
+
+/// Whether a connection that has sent nothing was asked for its last word of the handshake again, as the kernel does at the end of the
+/// time for which [`defer_accept`] holds it back: what has been repeated so far is told by `TCP_INFO` (`tcp(7)`, Linux).
+#[cfg(target_os = "linux")]
+pub fn was_asked_again(socket: BorrowedFd<'_>) -> bool {
+    let mut info = std::mem::MaybeUninit::<libc::tcp_info>::zeroed();
+    let mut size = size_of_val(&info) as libc::socklen_t;
+    // SAFETY: the descriptor is borrowed and so open; the kernel writes at most the size that is given. What it does not know stays
+    // zero, and zeros are a `tcp_info`.
+    let told = unsafe {
+        libc::getsockopt(socket.as_raw_fd(), libc::IPPROTO_TCP, libc::TCP_INFO, info.as_mut_ptr().cast(), &raw mut size)
+    };
+    // SAFETY: it was zeroed, and numbers may be anything.
+    told == 0 && unsafe { info.assume_init() }.tcpi_total_retrans > 0
 }
 
 /// Bounds what the kernel buffers unsent for a socket, and for those a listener hands out (`tcp(7)`): a client that does not

@@ -10,6 +10,8 @@ use rustix::net::Shutdown;
 
 use crate::content::FileSpan;
 use crate::os::bytes::{receive, transmit};
+#[cfg(target_os = "linux")]
+use crate::os::sys::{self, DEFER_SECONDS};
 use crate::os::tls::Session;
 use crate::reactor::system::{Socket, Took};
 
@@ -81,6 +83,13 @@ impl Socket for Wire {
     #[inline]
     fn owes(&self) -> bool {
         self.session.as_ref().is_some_and(|session| session.owes())
+    }
+
+    /// The kernel hands out a silent client when the first packet of its handshake has been repeated, after a second
+    /// (`TCP_DEFER_ACCEPT`). One that was handed out at once had sent something, or no listener held it back.
+    #[cfg(target_os = "linux")]
+    fn waited_ms(&self) -> u64 {
+        if sys::was_asked_again(self.fd.as_fd()) { u64::from(DEFER_SECONDS.unsigned_abs()) * 1000 } else { 0 }
     }
 
     fn finish(&mut self) -> io::Result<()> {

@@ -217,6 +217,9 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
             }
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 io.unset(flag::READABLE);
+                if !io.is(flag::WATCHED) {
+                    self.count_the_wait(index);
+                }
                 return;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return,
@@ -243,6 +246,17 @@ impl<P: Protocol, S: System<Brought<P::Done>, P::Entry>> Slots<P, S> {
                 self.slab[index as usize].io.inbox = Some(Box::new(scratch[used..bytes].to_vec()));
             }
             self.scratch = scratch;
+        }
+    }
+
+    /// A newcomer has brought nothing: its time began when it came, not when it was let in.
+    #[cold]
+    fn count_the_wait(&mut self, index: u32) {
+        let Slot { io, socket, .. } = &mut self.slab[index as usize];
+        if io.deadline.is_some() {
+            let due = io.deadline.moment().as_millis().saturating_sub(socket.waited_ms());
+            io.deadline = Tick::at(Moment::from_millis(due));
+            self.wheel.hang(index, io.deadline);
         }
     }
 

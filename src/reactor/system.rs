@@ -72,6 +72,12 @@ pub trait Socket {
         false
     }
 
+    /// For how long its client had been silent before it was let in, in milliseconds; asked of one that has brought nothing. Who says
+    /// nothing then gains no time by having been kept outside.
+    fn waited_ms(&self) -> u64 {
+        0
+    }
+
     /// Says that nothing more will be written (`shutdown(2)`); reading goes on.
     fn finish(&mut self) -> io::Result<()>;
 

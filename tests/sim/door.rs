@@ -146,6 +146,22 @@ fn who_lingers_in_silence_makes_room_whatever_it_was_to_send() {
 }
 
 #[test]
+fn who_says_nothing_gains_no_time_by_having_been_held_back() {
+    let mut scene = small(10);
+    scene.0.net.borrow_mut().held_back_ms = 1_000;
+    let silent = scene.come("");
+    let half = scene.come("GET / HT");
+    pass(&mut scene, 8_500);
+    assert_eq!(scene.heard(silent).1, Ended::No);
+    pass(&mut scene, 1_000);
+    assert_eq!(scene.heard(silent), (String::new(), Ended::Fin), "ten seconds after it came");
+    assert_eq!(scene.heard(half), (String::new(), Ended::No), "its time began when it was let in");
+    pass(&mut scene, 1_000);
+    assert!(is_answered(&mut scene, half, 408));
+    scene.end();
+}
+
+#[test]
 fn where_descriptors_run_out_some_are_kept_for_files() {
     let mut scene = small(100);
     scene.0.net.borrow_mut().odds.descriptors = Some(40);

@@ -93,6 +93,8 @@ pub struct Net {
     pub trace: u64,
     /// Where the trace is to be printed while it is made.
     pub is_loud: bool,
+    /// For how long the kernel holds back who says nothing.
+    pub held_back_ms: u64,
 }
 
 /// The net as it is held by those who use it.
@@ -122,6 +124,7 @@ impl Net {
             has_worked: false,
             trace: 0,
             is_loud: false,
+            held_back_ms: 0,
         }))
     }
 
@@ -523,6 +526,10 @@ impl Socket for Link {
             0 => Ok(0),
             read => self.net.borrow_mut().write(self.at, &[IoSlice::new(&buffer[..read])]),
         }
+    }
+
+    fn waited_ms(&self) -> u64 {
+        self.net.borrow().held_back_ms
     }
 
     fn finish(&mut self) -> io::Result<()> {
