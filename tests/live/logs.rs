@@ -2,11 +2,14 @@
 
 use std::env;
 use std::fs::{self, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::net::sockopt;
 
 use crate::expect::is;
 use crate::house::House;
@@ -151,6 +154,26 @@ fn who_ends_in_the_middle_of_a_request_is_told_of_once_and_who_ends_between_two_
     assert!(all.contains("127.0.0.1 ends its half in the middle of a head: \"GET /half HTTP/1.1\\x0d\""), "{all}");
     assert!(all.contains("127.0.0.1 ends its half in the middle of a head: \"GET /half\"\n"), "{all}");
     assert!(all.contains("127.0.0.1 ends its half in the middle of a body, after 3 bytes"), "{all}");
+}
+
+#[test]
+fn who_breaks_off_in_the_middle_of_a_request_is_told_of() {
+    let house = House::open(&["--log-file", "hythe.log"]);
+    let scene = Scene::of(&house);
+    let get = "GET /hello.txt HTTP/1.1\r\nHost: $host\r\n\r\n";
+    let post = "POST /send HTTP/1.1\r\nHost: $host\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\nhus";
+    for (half, told) in [
+        ("GET /half", "127.0.0.1 breaks off in the middle of a head\n"),
+        (post, "127.0.0.1 breaks off in the middle of a body\n"),
+    ] {
+        let mut stream = TcpStream::connect(house.address()).expect("a connection");
+        stream.write_all(&scene.fill(format!("{get}{half}").as_bytes())).expect("it is taken");
+        // What came with the request that is answered has been read.
+        stream.read_exact(&mut [0; 15]).expect("an answer");
+        sockopt::set_socket_linger(&stream, Some(Duration::ZERO)).expect("a reset at the end");
+        drop(stream);
+        comes_to_hold(&house.folder().join("hythe.log"), told);
+    }
 }
 
 #[test]
