@@ -480,3 +480,11 @@ fn a_piece_that_was_not_checked_does_not_count_though_the_disk_will_not_let_go_o
     assert_eq!(play.uploads.get("a"), Some(upload.source));
     play.stage.take().expect("the server runs").strike();
 }
+
+#[test]
+fn stories_that_ended_badly_once_end_well() {
+    // A piece that could not be taken back counted; what was cut off counted as synced.
+    for seed in [608, 1436, 1775] {
+        story(seed, false);
+    }
+}

@@ -115,13 +115,16 @@ impl Piece {
         let left = count(&mut held, end.saturating_add(known), wanted, allowance)?;
         state.until = now.plus(LIFETIME_MS);
         state.unchecked_from = asked.checksum.is_some().then_some(end);
+        // What is cut off is not safe from a loss of power, and neither is what comes in its place.
+        let is_cut_below = end < state.synced;
+        state.synced = state.synced.min(end);
         let begin = || -> Result<(Room, Box<dyn Growing>), Fault> {
             let room = Room::new(&store, asked.body, None)?;
             let mut file = unfinished.resume(asked.id).map_err(fault)?;
             if end < size {
                 file.cut(end).map_err(fault)?;
             }
-            if state.unchecked_from.is_some() || held.unchecked_from.is_some() {
+            if state.unchecked_from.is_some() || held.unchecked_from.is_some() || is_cut_below {
                 unfinished.mark(asked.id, &state.write()).map_err(fault)?;
             }
             Ok((room, file))
