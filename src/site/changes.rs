@@ -115,15 +115,10 @@ impl Change {
                     Ok(()) => {
                         let Change { from, asker, .. } = change;
                         log::info!("removed {}, for {}", shown(from.show().as_str()), asker.ip);
-                        keep(
-                            site,
-                            from.area.is_shared(),
-                            vec![owners::Change::Gone(from.path.clone())],
-                            cx,
-                            move |_, _| {
-                                answer(asker.page, || json!({"status": "success", "deleted": from.show().as_str()}))
-                            },
-                        )
+                        let changes = vec![owners::Change::Gone(from.path.clone())];
+                        keep(site, from.area.is_shared(), changes, cx, move |_, _| {
+                            answer(asker.page, || json!({"status": "success", "deleted": from.show().as_str()}))
+                        })
                     }
                 }
             })

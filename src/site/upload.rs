@@ -24,7 +24,7 @@ use crate::site::files::{bad_name, describe, files, note_stored, url};
 use crate::site::gate::{Action, Principal, rights_of};
 use crate::site::kept::KeptHeaders;
 use crate::site::plain::page_of;
-use crate::site::receive::file::FileSink;
+use crate::site::receive::file::{FileSink, Whole};
 use crate::site::receive::form::{Complete, FormSink, Parts};
 use crate::site::receive::quota::{Allowance, allowance_place};
 use crate::site::receive::room::Room;
@@ -321,9 +321,9 @@ fn take_raw(site: &mut Site, call: &Call<'_>, ask: Ask, sender: Sender) -> Resul
     let store = Store::of(files(site)?, &area, min_free)?;
     let path = area.root().join(&name);
     let (allowance, early) = (Allowance::of(site, &sender.actor), early_right(site, &sender.actor, &area, &path));
-    let on_conflict = ask.on_conflict;
+    let raw = Raw { store, path, on_conflict: ask.on_conflict, sender };
     Ok(Reply::offload_write(move || {
-        let prepared = prepare_raw(store, path, on_conflict, (length, allowance), early, sender);
+        let prepared = raw.prepare(length, allowance, &early);
         move |_: &mut Site, _: &mut Context<'_>| match prepared {
             Ok(sink) => Reply::Receive { most, sink: Box::new(sink) },
             Err(fault) => fault.into(),
@@ -331,43 +331,64 @@ fn take_raw(site: &mut Site, call: &Call<'_>, ask: Ask, sender: Sender) -> Resul
     }))
 }
 
-fn prepare_raw(
+/// A file whose bytes are the body, on its way to the name that its sender has chosen.
+struct Raw {
     store: Store,
     path: RelPath<'static>,
     on_conflict: OnConflict,
-    (length, allowance): (Option<u64>, Option<Allowance>),
-    early: Result<(), Fault>,
     sender: Sender,
-) -> Result<FileSink, Fault> {
-    let current = check_right(&store, &path, on_conflict, &early, &sender)?;
-    let allowance = allowance.map(|allowance| allowance.in_place_of(&store, &path, current.as_ref()));
-    let room = Room::new(&store, length, allowance)?;
-    let draft = store.draft(&path, length).map_err(|error| store.fault(&error, &path))?;
-    Ok(FileSink::new(draft, room, move |site, cx, mut whole| {
-        when_known(site, cx, move |site, cx| {
-            let places = [place(&store.area, &path, on_conflict)].into_iter();
-            let places = places.chain(allowance_place(site, &sender.actor)).collect();
-            locked(site, cx, &sender.actor.clone(), places, move |site, _| {
-                let right = sender.actor.may_change(site, &store.area, &path);
-                let allowance = Allowance::of(site, &sender.actor);
-                Reply::offload_write(move || {
-                    let stored = check_right(&store, &path, on_conflict, &right, &sender)
-                        .and_then(|current| {
-                            let fits = |allowance: Allowance| {
-                                allowance.in_place_of(&store, &path, current.as_ref()).check(whole.bytes)
-                            };
-                            allowance.map_or(Ok(()), fits)
-                        })
-                        .and_then(|()| {
-                            let commit = || store.commit(&mut *whole.draft, &path, on_conflict, &right);
-                            store.place_at(&path, commit).map(|(stored, _)| stored).map_err(Unplaced::into_fault)
-                        });
-                    drop(whole);
-                    answer_one(stored, store.area, sender)
-                })
+}
+
+impl Raw {
+    /// What it may replace, if it replaces anything.
+    fn look(&self, right: &Result<(), Fault>) -> Result<Option<FileFacts>, Fault> {
+        check_right(&self.store, &self.path, self.on_conflict, right, &self.sender)
+    }
+
+    fn prepare(
+        self,
+        length: Option<u64>,
+        allowance: Option<Allowance>,
+        early: &Result<(), Fault>,
+    ) -> Result<FileSink, Fault> {
+        let current = self.look(early)?;
+        let allowance = allowance.map(|allowance| allowance.in_place_of(&self.store, &self.path, current.as_ref()));
+        let room = Room::new(&self.store, length, allowance)?;
+        let draft = self.store.draft(&self.path, length).map_err(|error| self.store.fault(&error, &self.path))?;
+        Ok(FileSink::new(draft, room, move |site, cx, whole| {
+            when_known(site, cx, move |site, cx| self.finish(site, cx, whole))
+        }))
+    }
+
+    /// All of it has come: it takes its place, if it may.
+    fn finish(self, site: &mut Site, cx: &mut Context<'_>, mut whole: Whole) -> Reply<Site> {
+        let place = place(&self.store.area, &self.path, self.on_conflict);
+        let places = [place].into_iter().chain(allowance_place(site, &self.sender.actor)).collect();
+        locked(site, cx, &self.sender.actor.clone(), places, move |site, _| {
+            let right = self.sender.actor.may_change(site, &self.store.area, &self.path);
+            let allowance = Allowance::of(site, &self.sender.actor);
+            Reply::offload_write(move || {
+                let stored = self.place(&mut whole, &right, allowance);
+                drop(whole);
+                answer_one(stored, self.store.area, self.sender)
             })
         })
-    }))
+    }
+
+    fn place(
+        &self,
+        whole: &mut Whole,
+        right: &Result<(), Fault>,
+        allowance: Option<Allowance>,
+    ) -> Result<Stored, Fault> {
+        let Raw { store, path, on_conflict, .. } = self;
+        let current = self.look(right)?;
+        if let Some(allowance) = allowance {
+            allowance.in_place_of(store, path, current.as_ref()).check(whole.bytes)?;
+        }
+        let placed = store.place_at(path, || store.commit(&mut *whole.draft, path, *on_conflict, right));
+        placed.map(|(stored, _)| stored).map_err(Unplaced::into_fault)
+    }
 }
 
 /// 201 for the one file that was sent.

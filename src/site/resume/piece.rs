@@ -104,19 +104,7 @@ impl Piece {
             return Err(wrong_offset(from));
         }
         let end = asked.offset;
-        match (state.length, asked.length) {
-            (None, Some(length)) if length > limit => return Err(too_large(limit)),
-            (None, Some(length)) if length >= end => state.length = Some(length),
-            (Some(known), Some(length)) if known == length => {}
-            (_, Some(_)) => {
-                return Err(Fault::new(
-                    Status::BAD_REQUEST,
-                    "bad_header",
-                    "Upload-Length is not what it was or can be",
-                ));
-            }
-            (_, None) => {}
-        }
+        state.length = told_length(state.length, asked.length, end, limit)?;
         let most = state.length.unwrap_or(limit);
         if asked.body.is_some_and(|body| body > most - end.min(most)) {
             return Err(too_large(most));
@@ -364,6 +352,20 @@ impl Drop for Piece {
             Ok(()) => held.unchecked_from = None,
             // It is cut off when the upload goes on, and does not count until then.
             Err(error) => log::error!("a piece of the upload {:?} that was not checked stays: {error}", self.id),
+        }
+    }
+}
+
+/// The length of an upload that has come to `end`, with what a piece of it tells of that: what is known already stays.
+fn told_length(known: Option<u64>, told: Option<u64>, end: u64, limit: u64) -> Result<Option<u64>, Fault> {
+    match (known, told) {
+        (known, None) => Ok(known),
+        (None, Some(length)) if length > limit => Err(too_large(limit)),
+        (None, Some(length)) if length >= end => Ok(Some(length)),
+        (Some(known), Some(length)) if known == length => Ok(Some(known)),
+        _ => {
+            let detail = "Upload-Length is not what it was or can be";
+            Err(Fault::new(Status::BAD_REQUEST, "bad_header", detail))
         }
     }
 }
