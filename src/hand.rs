@@ -38,6 +38,10 @@ use crate::store::users::Users;
 /// The ledger forgets what is beyond its measure after so many new messages at most, and after a tenth of the measure.
 const TRIM_EVERY: usize = 1_000;
 
+/// And what grows too old while nothing is said, after so many minutes.
+#[cfg(feature = "accounts")]
+const TRIM_ROUNDS: u32 = 60;
+
 /// So many messages are put into the index in one go, while new ones may be waiting.
 const INDEXED_AT_ONCE: usize = 4_096;
 
@@ -157,6 +161,9 @@ pub struct Hand {
     has_told: bool,
     #[cfg(feature = "accounts")]
     version: Option<i64>,
+    /// Minutes since it was last looked what is too old.
+    #[cfg(feature = "accounts")]
+    rounds: u32,
     /// Whether another process works on the ledger by now.
     has_passed_on: bool,
 }
@@ -172,6 +179,8 @@ impl Hand {
             has_told: false,
             #[cfg(feature = "accounts")]
             version: None,
+            #[cfg(feature = "accounts")]
+            rounds: 0,
             has_passed_on: false,
         }
     }
@@ -259,7 +268,31 @@ impl Hand {
             };
         }
         // What has come together with a change is done a minute later.
-        is_round.then(|| -> Step<Site> { Box::new(upkeep::each_minute) })
+        if !is_round {
+            return None;
+        }
+        let trimmed = self.trim_each_hour();
+        Some(Box::new(move |site, cx| {
+            #[cfg(not(feature = "chat"))]
+            let _ = trimmed;
+            #[cfg(feature = "chat")]
+            if let (Some(until), Some(chat)) = (trimmed, &mut site.chat) {
+                chat.history.forget_until(until);
+            }
+            upkeep::each_minute(site, cx)
+        }))
+    }
+
+    /// Once in so many rounds it forgets what has grown too old; says up to which id all is gone.
+    fn trim_each_hour(&mut self) -> Option<i64> {
+        self.rounds += 1;
+        let ledger = self.ledger.as_mut().filter(|_| !self.has_passed_on)?;
+        if self.rounds < TRIM_ROUNDS || self.measure.days == u32::MAX {
+            return None;
+        }
+        self.rounds = 0;
+        self.measure.apply(ledger);
+        ledger.trimmed_until().ok()
     }
 }
 
@@ -352,5 +385,25 @@ impl<S: Lend<Site>> Keeper<S::Entry, Brought<Done<S>>> for Keeping<S> {
     #[cfg(feature = "accounts")]
     fn look(&mut self, is_round: bool) -> Option<Brought<Done<S>>> {
         self.hand.look(is_round).map(|step| Brought::News(Done::Step(lent_step(step))))
+    }
+}
+
+#[cfg(all(test, feature = "accounts"))]
+mod tests {
+    use super::*;
+    use crate::store::entry::Saying;
+
+    #[test]
+    fn what_grows_too_old_while_nothing_is_said_is_gone_within_an_hour() {
+        let mut ledger = Ledger::open("file:/hand-grows-old?vfs=memdb".as_ref(), ledger::Sync::Full).unwrap();
+        let said = |ts| Saying::Said { room: "lobby".into(), ts, user: None, name: "ada".into(), text: "x".into() };
+        ledger.keep(vec![Entry::Chat(said(Wall::from_seconds(1))), Entry::Chat(said(process::wall()))]);
+        let (give, opened) = mpsc::channel();
+        give.send(ledger).unwrap();
+        let mut hand = Hand::new(opened, Measure { messages: usize::MAX, days: 1 }, ledger::Sync::Full);
+        hand.look(false);
+        let trims: Vec<Option<i64>> = (0..=TRIM_ROUNDS).map(|_| hand.trim_each_hour()).collect();
+        assert_eq!(trims.iter().filter(|trim| trim.is_some()).collect::<Vec<_>>(), [&Some(1)]);
+        assert_eq!(hand.ledger.unwrap().recent(9).unwrap().len(), 1);
     }
 }

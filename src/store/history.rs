@@ -98,6 +98,14 @@ impl History {
         }
     }
 
+    /// Forgets all up to `id`, which are not kept any more.
+    pub fn forget_until(&mut self, id: i64) {
+        while let Some(oldest) = self.ring.pop_front_if(|oldest| oldest.id <= id) {
+            self.bytes -= oldest.weight();
+        }
+        self.first_id = self.first_id.max(id.saturating_add(1));
+    }
+
     /// The message of that id, if it is here.
     pub fn get(&self, id: i64) -> Option<&Message> {
         self.ring.get(self.place_of(id)?)
@@ -221,6 +229,24 @@ mod tests {
         assert_eq!(ids(&history.newest("attic", 2)), Vec::<i64>::new());
         assert_eq!(ids(&history.newest("lobby", 0)), Vec::<i64>::new());
         assert_eq!(ids(&history.since_any(&["lobby", "den"], 7, 100)), [8, 9, 10]);
+    }
+
+    #[test]
+    fn what_is_too_old_is_not_here_either_and_is_asked_of_the_ledger() {
+        let mut history = History::new(10, 100_000);
+        for id in 3..=6 {
+            history.push(message(id, "lobby"));
+        }
+        history.forget_until(1);
+        assert_eq!(ids(&history.since("lobby", 0, 9)), [3, 4, 5, 6]);
+        history.forget_until(4);
+        assert_eq!(ids(&history.since("lobby", 0, 9)), [5, 6]);
+        assert!(!history.reaches(3) && history.reaches(4));
+        history.forget_until(6);
+        assert!(history.reaches(6) && history.get(6).is_none());
+        history.push(message(7, "lobby"));
+        assert_eq!(ids(&history.since("lobby", 0, 9)), [7]);
+        assert_eq!(history.bytes, message(7, "lobby").weight());
     }
 
     #[test]

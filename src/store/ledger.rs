@@ -175,6 +175,11 @@ impl Ledger {
         messages::trim(&mut self.connection, keep, since, now)
     }
 
+    /// The last of the messages that were removed for being too old or too many; 0 if none was.
+    pub fn trimmed_until(&self) -> Result<i64, Error> {
+        messages::trimmed_until(&self.connection)
+    }
+
     /// Everybody there is.
     pub fn users(&self) -> Result<Users, Error> {
         accounts::load(&self.connection)

@@ -146,6 +146,11 @@ pub fn trim(connection: &mut Connection, keep: usize, since: Wall, now: Wall) ->
     Ok(gone)
 }
 
+/// The last id that was removed for being too old or too many; 0 if none was.
+pub fn trimmed_until(connection: &Connection) -> Result<i64, Error> {
+    Ok(meta(connection, "trimmed_message")?)
+}
+
 /// Of all but so many rooms, the latest, it is forgotten what was trimmed in which.
 fn forget_rooms(transaction: &Transaction<'_>, most: usize) -> Result<(), rusqlite::Error> {
     let oldest = "SELECT room FROM trimmed ORDER BY upto DESC LIMIT -1 OFFSET ?1";
