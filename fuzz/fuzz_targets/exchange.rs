@@ -68,6 +68,11 @@ fn story(parts: &[&[u8]], ways: Ways) -> Vec<Told> {
                 Ok((_, Event::Paused)) => panic!("each request is answered, and still it waits"),
                 Ok((used, Event::Head(request))) => {
                     told.push(Told::Head(format!("{} {} {:?}", request.method_text, request.target, request.body)));
+                    if request.expects && ways.answers_early {
+                        // Whether the connection goes on depends on whether the client has begun to send, and so on the cut
+                        // (RFC 9110, section 10.1.1).
+                        return told;
+                    }
                     (used, request.body == BodyLength::None || ways.answers_early)
                 }
                 Ok((used, Event::Body(range))) => {

@@ -20,7 +20,7 @@
 
 use std::ops::Range;
 
-use memchr::{memchr, memrchr};
+use memchr::{memchr, memchr2, memrchr};
 
 use crate::http::fault::Fault;
 use crate::http::framing::{Chunks, Encoder, Piece, take_known};
@@ -441,22 +441,20 @@ impl Exchange {
 }
 
 /// Where a head ends, if its end has come. One pass over the line ends, from where the last look ended. A line that is none is
-/// refused as soon as its end has come, whatever follows.
+/// refused as soon as its end has come, whatever follows, and a CR that ends none as soon as that shows: its line may have no end.
 #[inline(never)]
 fn find_end(head: &[u8], scanned: &mut u32, has_line: &mut bool, limits: &HeadLimits) -> Result<Option<usize>, Fault> {
     let mut from = *scanned as usize;
     while let Some(at) = memchr(b'\n', &head[from..]).map(|at| from + at) {
-        // First of all: had less come at once, this would have been told without the line's end.
+        // First of all: had less come at once, these would have been told without the line's end.
+        let begun = memrchr(b'\n', &head[..at]).map_or(0, |end| end + 1);
+        refuse_bare_cr(head, begun, *has_line, limits)?;
         if let Some(fault) = too_large(&head[..=at], *has_line, limits) {
             return Err(fault);
         }
         if at == 0 || head[at - 1] != b'\r' {
             return Err(Fault::malformed("a line ends with LF alone"));
         }
-        if at >= 2 && head[at - 2] == b'\r' {
-            return Err(Fault::malformed("a line holds a CR that does not end it"));
-        }
-        let begun = memrchr(b'\n', &head[..at]).map_or(0, |end| end + 1);
         match &head[begun..at - 1] {
             [] if *has_line => return Ok(Some(at + 1)),
             line if *has_line => check_field_line(line)?,
@@ -465,12 +463,27 @@ fn find_end(head: &[u8], scanned: &mut u32, has_line: &mut bool, limits: &HeadLi
         *has_line = true;
         from = at + 1;
     }
+    // The next look begins at the first byte that was not there; the CR of a cut line end is looked back at.
+    let unseen = if from > 0 && head[from - 1] == b'\r' { from - 1 } else { from };
+    refuse_bare_cr(head, unseen, *has_line, limits)?;
     if let Some(fault) = too_large(head, *has_line, limits) {
         return Err(fault);
     }
-    // The next look begins at the first byte that was not there; the CR of a cut line end is looked back at.
     *scanned = u32::try_from(head.len()).unwrap_or(u32::MAX);
     Ok(None)
+}
+
+/// Refuses a CR that something else than LF follows, in the line that `from` lies in (RFC 9112, section 2.2).
+fn refuse_bare_cr(head: &[u8], from: usize, has_line: bool, limits: &HeadLimits) -> Result<(), Fault> {
+    let Some(cr) = memchr2(b'\r', b'\n', &head[from..]).map(|at| from + at).filter(|&at| head[at] == b'\r') else {
+        return Ok(());
+    };
+    match head.get(cr + 1) {
+        None | Some(b'\n') => Ok(()),
+        // Of a line that is too long as well, what came first.
+        Some(_) => Err(too_large(&head[..cr + 2], has_line, limits)
+            .unwrap_or_else(|| Fault::malformed("a line holds a CR that does not end it"))),
+    }
 }
 
 /// What is wrong with the length of what has come of a head. The request line has its own limit, and does not count for the other.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::place::{FORM, HTML, JSON, OPERATOR, PASSWORD, Place, Says, TOKEN, cookie};
+use crate::place::{FORM, HTML, JSON, OPERATOR, PASSWORD, Place, TOKEN, cookie};
 use crate::wire::Wire;
 
 #[test]

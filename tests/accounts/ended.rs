@@ -3,7 +3,7 @@
 
 use serde_json::json;
 
-use crate::place::{JSON, OPERATOR, PASSWORD, Place, Says};
+use crate::place::{JSON, OPERATOR, PASSWORD, Place};
 use crate::wire::Wire;
 
 const BODY: &str = "hello";

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::place::{FORM, JSON, OPERATOR, Place, Says};
+use crate::place::{FORM, JSON, OPERATOR, Place};
 
 const TUS: &str = "Tus-Resumable: 1.0.0";
 

@@ -8,7 +8,7 @@
 use serde_json::{Value, json};
 
 use crate::mortal::{self, Dice, Line, kills_and_seed, live_through};
-use crate::place::{JSON, Place, Says, cookie};
+use crate::place::{JSON, Place, cookie};
 use crate::wire::Answer;
 
 const CLIENTS: u64 = 4;

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use crate::place::{OPERATOR, PASSWORD, Place, Says};
+use crate::place::{OPERATOR, PASSWORD, Place};
 
 /// What a command said, and the number it ended with.
 #[derive(Debug)]

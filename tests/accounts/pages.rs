@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::Read;
 
-use crate::place::{HTML, Place, Says, cookie};
+use crate::place::{HTML, Place, cookie};
 
 /// Every page there is.
 pub const PAGES: [&str; 7] = ["/files-ui", "/chat", "/login", "/register", "/reset-password", "/account", "/admin"];

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use crate::place::{FORM, HTML, JSON, OPERATOR, PASSWORD, Place, Says, cookie};
+use crate::place::{FORM, HTML, JSON, OPERATOR, PASSWORD, Place, cookie};
 use crate::wire::Answer;
 
 #[test]

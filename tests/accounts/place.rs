@@ -108,24 +108,3 @@ pub fn cookie(answer: &Answer) -> String {
     let set = answer.field("Set-Cookie").unwrap_or_else(|| panic!("a cookie: {answer:?}"));
     format!("Cookie: {}", set.split(';').next().expect("a pair"))
 }
-
-/// What an answer says, as JSON.
-pub trait Says {
-    fn json(&self) -> Value;
-    fn code(&self) -> String;
-    fn text(&self) -> String;
-}
-
-impl Says for Answer {
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-
-    fn code(&self) -> String {
-        self.json()["code"].as_str().unwrap_or_default().to_owned()
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-}

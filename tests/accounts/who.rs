@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use serde_json::{Value, json};
 
-use crate::place::{JSON, OPERATOR, Place, Says};
+use crate::place::{JSON, OPERATOR, Place};
 use crate::wire::Answer;
 
 /// What a route asks of whoever comes.

@@ -151,24 +151,3 @@ impl Listener {
         (0..count).map(|_| self.next().and_then(|event| event.id).expect("a message")).collect()
     }
 }
-
-/// What an answer says, as JSON.
-pub trait Says {
-    fn json(&self) -> Value;
-    fn code(&self) -> String;
-    fn text(&self) -> String;
-}
-
-impl Says for Answer {
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-
-    fn code(&self) -> String {
-        self.json()["code"].as_str().unwrap_or_default().to_owned()
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-}

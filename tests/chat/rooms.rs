@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::place::{FORM, HTML, JSON, Place, Says};
+use crate::place::{FORM, HTML, JSON, Place};
 
 #[test]
 fn a_room_appears_on_its_first_use_and_has_its_own_history() {

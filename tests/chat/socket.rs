@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::place::{FORM, JSON, PATIENCE, Place, Says, TOKEN, comes_to_be};
+use crate::place::{FORM, JSON, PATIENCE, Place, TOKEN, comes_to_be};
 
 const HANDSHAKE: &str = "Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";

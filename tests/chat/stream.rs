@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::place::{FORM, Place, Says, comes_to_be};
+use crate::place::{FORM, Place, comes_to_be};
 use crate::socket::{HANDSHAKE_FIELDS, Socket};
 
 #[test]

@@ -7,6 +7,8 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
+
 /// How long an answer, or a close, may take.
 pub const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -44,6 +46,27 @@ impl Answer {
 
     pub fn says_close(&self) -> bool {
         self.lists("connection", "close")
+    }
+
+    /// What it says, as JSON.
+    #[track_caller]
+    pub fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The `code` of a problem document; nothing where there is none.
+    #[track_caller]
+    pub fn code(&self) -> String {
+        self.json()["code"].as_str().unwrap_or_default().to_owned()
+    }
+
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
+    /// Whether it has this status and this code, if there is one, for a table.
+    pub fn is(&self, status: u16, code: &str) -> bool {
+        self.status == status && (code.is_empty() || self.code() == code)
     }
 }
 

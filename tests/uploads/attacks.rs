@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::share::{BYTES, JSON, MULTIPART, Says, Share, form};
+use crate::share::{BYTES, JSON, MULTIPART, Share, form};
 
 /// What is asked, with which body of which kind, and what is answered: a status and a code.
 type Case<'a> = (&'a str, &'a str, &'a [u8], u16, &'a str);

@@ -5,7 +5,7 @@ use std::thread;
 
 use serde_json::json;
 
-use crate::share::{BYTES, FORM, JSON, MULTIPART, Says, Share, form, noise};
+use crate::share::{BYTES, FORM, JSON, MULTIPART, Share, form, noise};
 
 #[test]
 fn a_put_replaces_or_creates_as_it_was_told() {

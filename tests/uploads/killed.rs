@@ -12,7 +12,7 @@ use std::time::Duration;
 use base64::Engine;
 
 use crate::mortal::{self, Dice, Line, kills_and_seed, live_through};
-use crate::share::{BYTES, MULTIPART, Says, Share, form};
+use crate::share::{BYTES, MULTIPART, Share, form};
 use crate::wire::Answer;
 
 const CLIENTS: u64 = 4;

@@ -7,7 +7,7 @@ use rusqlite::{Connection, params};
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-use crate::share::{BYTES, JSON, MULTIPART, Says, Share, form};
+use crate::share::{BYTES, JSON, MULTIPART, Share, form};
 use crate::wire::Answer;
 
 const OPERATOR: &str = "an-operators-token-0123456789";

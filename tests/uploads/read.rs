@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 use serde_json::json;
 
-use crate::share::{Says, Share, noise};
+use crate::share::{Share, noise};
 
 #[test]
 fn a_file_is_a_download_and_runs_nothing() {

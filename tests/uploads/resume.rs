@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::json;
 
-use crate::share::{Says, Share, noise};
+use crate::share::{Share, noise};
 use crate::wire::Answer;
 
 const TUS: &str = "Tus-Resumable: 1.0.0";

@@ -4,8 +4,6 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde_json::Value;
-
 use crate::house::House;
 use crate::wire::{Answer, Wire};
 
@@ -163,26 +161,4 @@ pub fn noise(length: usize) -> Vec<u8> {
     }
     bytes.truncate(length);
     bytes
-}
-
-/// What an answer says, as JSON.
-pub trait Says {
-    fn json(&self) -> Value;
-    fn code(&self) -> String;
-    /// Status and code, for a table.
-    fn is(&self, status: u16, code: &str) -> bool;
-}
-
-impl Says for Answer {
-    fn json(&self) -> Value {
-        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
-    }
-
-    fn code(&self) -> String {
-        self.json()["code"].as_str().unwrap_or_default().to_owned()
-    }
-
-    fn is(&self, status: u16, code: &str) -> bool {
-        self.status == status && (code.is_empty() || self.code() == code)
-    }
 }

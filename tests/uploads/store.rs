@@ -3,7 +3,7 @@
 use std::thread;
 use std::time::Duration;
 
-use crate::share::{BYTES, JSON, MULTIPART, Says, Share, form, noise};
+use crate::share::{BYTES, JSON, MULTIPART, Share, form, noise};
 
 #[test]
 fn json_is_stored_byte_for_byte_under_a_name_of_its_own() {

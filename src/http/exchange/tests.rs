@@ -269,6 +269,31 @@ fn of_several_things_wrong_the_first_is_told_however_the_head_is_cut() {
         let end = head.iter().position(|&byte| byte == b'\n').unwrap() + 1;
         assert_eq!(fault(&[head]), fault(&[&head[..end], &head[end..]]));
     }
+    // A CR that ends no line is told when it has shown itself, before all else that is wrong with its line, and in its place.
+    let long = |before: usize| format!("GET /{}\rb HTTP/2.0\r\nHost: x\r\n\r\n", "a".repeat(before));
+    let field = |before: usize| format!("GET / HTTP/1.1\r\nHost: x\r\nA : {}\rb\r\n\r\n", "a".repeat(before));
+    let limit = HeadLimits::default();
+    let (line, head) = (limit.request_line_bytes, limit.header_bytes);
+    for (head, told) in [
+        (long(3), "a line holds a CR"),
+        (long(line - 7), "a line holds a CR"),
+        (long(line - 6), "the request line is longer"),
+        (field(0), "a line holds a CR"),
+        (field(head - 15), "a line holds a CR"),
+        (field(head - 14), "the header lines are larger"),
+        ("GET / HTTP/1.1\r\nHost: x\r\r\n\r\n".to_owned(), "a line holds a CR"),
+        ("GET / HTTP/1.1\r\nA : b\r\nHost: x\r\r\n".to_owned(), "a header field has no valid name"),
+    ] {
+        let head = head.as_bytes();
+        let cuts = (1..head.len()).filter(|at| head.len() < 100 || at % 97 == 0 || head[at - 1] == b'\r');
+        for detail in cuts.map(|at| fault(&[&head[..at], &head[at..]])).chain([fault(&[head])]) {
+            assert!(detail.starts_with(told), "{detail}, not {told}");
+        }
+        let bytes: Vec<&[u8]> = head.chunks(1).collect();
+        assert!(fault(&bytes).starts_with(told), "byte by byte");
+    }
+    assert_eq!(story(&[b"GET / HTTP/1.1\rH"]), ["fault 400"], "its line may never end");
+    assert_eq!(story(&[b"GET / HTTP/1.1\r\nHost: x\r", b"\n\r", b"\n"]), ["GET / None", "Again"]);
 }
 
 #[test]

@@ -314,6 +314,15 @@ pub fn cases() -> Vec<Case> {
     ] {
         cases.push(case(format!("{what} makes no request line"), LINE, line(bad), is(400)).closes());
     }
+    cases.push(
+        case(
+            "A CR in place of each line end is told, though no line ends",
+            "RFC 9112 section 2.2",
+            "GET /hello.txt HTTP/1.1\rHost: $host\r\r",
+            is(400),
+        )
+        .closes(),
+    );
     for (what, bad) in [
         ("A fragment", &b"GET /hello.txt#part HTTP/1.1"[..]),
         ("A fragment behind a query", b"GET /hello.txt?a#part HTTP/1.1"),
