@@ -170,6 +170,18 @@ impl Doors {
         Came::Nobody
     }
 
+    /// Whether somebody may be waiting to be let in.
+    pub fn someone_waits(&self) -> bool {
+        use rustix::event::{PollFd, PollFlags, poll};
+        let at_once = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
+        !self.known.is_empty()
+            || self.listeners.iter().filter(|listener| listener.is_ready).any(|listener| {
+                let mut asked = [PollFd::new(&listener.door.socket, PollFlags::IN)];
+                // Who cannot tell says yes: it is found out by accepting.
+                poll(&mut asked, Some(&at_once)) != Ok(0)
+            })
+    }
+
     fn let_in(&mut self, socket: OwnedFd, peer: Peer) -> Came {
         let session = match (peer.entrance, &mut self.keys) {
             (Entrance::Secure, Some(keys)) => match keys.open() {

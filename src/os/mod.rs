@@ -466,6 +466,10 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
         Ok(())
     }
 
+    fn someone_waits(&mut self) -> bool {
+        !matches!(self.succession, Succession::Ready(..) | Succession::Done) && self.doors.someone_waits()
+    }
+
     fn accept(&mut self) -> io::Result<(Wire, Peer)> {
         if matches!(self.succession, Succession::Ready(..) | Succession::Done) {
             // The listeners live on: whoever waits there is the successor's.

@@ -64,7 +64,12 @@ impl Door {
             if slots.slab.len() >= slots.marks.connections_max.min(fits) {
                 // Whoever has left already makes room at the end of this turn.
                 if slots.dead.is_empty() {
-                    self.make_room(slots);
+                    if slots.system.someone_waits() {
+                        self.make_room(slots);
+                    } else {
+                        self.incoming = false;
+                        self.evictions = 1;
+                    }
                 }
                 return;
             }

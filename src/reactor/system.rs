@@ -185,6 +185,9 @@ pub trait System<D, E> {
     /// Takes the next newcomer. `WouldBlock`: nobody waits. An error that belongs to one connection only is not told.
     fn accept(&mut self) -> io::Result<(Self::Socket, Peer)>;
 
+    /// Whether [`accept`](System::accept) would find somebody. Asked when there is no place left.
+    fn someone_waits(&mut self) -> bool;
+
     /// Asks for events of a socket from now on, in both directions, edge-triggered.
     fn watch(&mut self, socket: &mut Self::Socket, key: Key) -> io::Result<()>;
 

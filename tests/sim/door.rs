@@ -162,6 +162,25 @@ fn who_says_nothing_gains_no_time_by_having_been_held_back() {
 }
 
 #[test]
+fn nobody_goes_for_a_newcomer_that_is_not_there() {
+    let mut scene = small(3);
+    let evicted = |scene: &mut Scene| scene.0.reactor.parts().1.counts.evicted;
+    for open in 1..=3 {
+        let wire = scene.come(&get("/healthz"));
+        pass(&mut scene, 200);
+        assert!(is_answered(&mut scene, wire, 200));
+        assert_eq!((scene.0.reactor.connections(), evicted(&mut scene)), (open, 0), "the last place may be taken");
+    }
+    pass(&mut scene, 2_000);
+    assert_eq!(scene.0.reactor.connections(), 3);
+    let newcomer = scene.come(&get("/healthz"));
+    pass(&mut scene, 200);
+    assert!(is_answered(&mut scene, newcomer, 200));
+    assert_eq!((scene.0.reactor.connections(), evicted(&mut scene)), (3, 1), "the longest idle has gone");
+    scene.end();
+}
+
+#[test]
 fn where_descriptors_run_out_some_are_kept_for_files() {
     let mut scene = small(100);
     scene.0.net.borrow_mut().odds.descriptors = Some(40);

@@ -318,6 +318,11 @@ impl Net {
         (due(&mut self.incoming), ready)
     }
 
+    /// Whether there is a next: one that has broken off meanwhile waits too, as for `poll(2)`.
+    pub fn someone_waits(&self) -> bool {
+        !self.queue.is_empty()
+    }
+
     /// The next of the queue, as `accept(2)` hands it out.
     pub fn accept(this: &Shared) -> io::Result<(Link, Peer)> {
         let mut net = this.borrow_mut();

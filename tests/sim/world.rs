@@ -264,6 +264,10 @@ impl<D, E> System<D, E> for World<D, E> {
         Net::accept(&self.net)
     }
 
+    fn someone_waits(&mut self) -> bool {
+        self.net.borrow().someone_waits()
+    }
+
     fn watch(&mut self, socket: &mut Link, key: Key) -> io::Result<()> {
         socket.watch(key)
     }
