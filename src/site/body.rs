@@ -287,7 +287,12 @@ fn check_depth(body: &[u8]) -> Result<(), Fault> {
 }
 
 fn invalid(error: &serde_json::Error) -> Fault {
-    Fault::new(Status::BAD_REQUEST, "invalid_json", format!("the body is not the JSON that is wanted here: {error}"))
+    // JSON of another kind is shown by its error, and this goes to the log: it may be a password.
+    let detail = match error.is_data() {
+        true => "the body is not a JSON object".to_owned(),
+        false => format!("the body is not the JSON that is wanted here: {error}"),
+    };
+    Fault::new(Status::BAD_REQUEST, "invalid_json", detail)
 }
 
 /// 400 `bad_field` with the member's name.
@@ -325,6 +330,23 @@ mod tests {
             assert_eq!(object(body).unwrap_err().code, "invalid_json", "{}", body.escape_ascii());
         }
         assert_eq!(object(br#"{"a":1,"a":2}"#).unwrap_err().code, "bad_field");
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_body_is_told_without_what_stands_in_it() {
+        for body in [
+            "\"hunter2\"",
+            "[\"hunter2\"]",
+            "\"hunter2",
+            "{\"password\":hunter2}",
+            "{\"password\":\"hunter2\"",
+            "hunter2",
+        ] {
+            for fault in [object(body.as_bytes()).err(), check(body.as_bytes()).err()].into_iter().flatten() {
+                assert!(!fault.detail.contains("hunter2"), "{body}: {}", fault.detail);
+            }
+        }
+        assert!(!object(b"12345678").unwrap_err().detail.contains("12345678"));
     }
 
     #[test]
