@@ -204,8 +204,10 @@ impl Looker {
         let sizes = || {
             std::iter::once(&opened).chain(siblings.iter().map(|(_, opened)| opened)).map(|opened| opened.facts.size)
         };
-        let is_in_demand = known.as_ref().is_some_and(|known| known.is_in_demand(sizes().sum()));
-        let in_memory = if is_in_demand && sizes().all(|size| size <= MIDDLING) { MIDDLING } else { SMALL };
+        // Only sizes that are small are added up: a sparse file may have any.
+        let may_stay = sizes().all(|size| size <= MIDDLING)
+            && known.as_ref().is_some_and(|known| known.is_in_demand(sizes().sum()));
+        let in_memory = if may_stay { MIDDLING } else { SMALL };
         if let Some(Known { page, .. }) = known
             && let Page::File(file) = &*page
             && file.is_still(&opened, &siblings)

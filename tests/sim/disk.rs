@@ -48,6 +48,8 @@ struct MemoryFile {
     chance: Arc<Mutex<Chance>>,
     bytes: Mutex<Arc<[u8]>>,
     version: u64,
+    /// How long it says it is, if it is all hole.
+    hole: Option<u64>,
     shrinks: bool,
     /// Whether it was read ahead.
     is_warm: Mutex<bool>,
@@ -87,12 +89,22 @@ impl MemoryDisk {
 
     /// Lays a file down.
     pub fn put(&self, path: &str, bytes: &[u8], shrinks: bool) {
+        self.lay(path, bytes, None, shrinks);
+    }
+
+    /// Lays a file down that has a length and no bytes.
+    pub fn put_hole(&self, path: &str, length: u64) {
+        self.lay(path, &[], Some(length), false);
+    }
+
+    fn lay(&self, path: &str, bytes: &[u8], hole: Option<u64>, shrinks: bool) {
         let mut room = lock(&self.room);
         room.version += 1;
         let file = MemoryFile {
             chance: self.chance.clone(),
             bytes: Mutex::new(bytes.into()),
             version: room.version,
+            hole,
             shrinks,
             is_warm: Mutex::new(false),
         };
@@ -173,7 +185,7 @@ impl MemoryDisk {
 
 impl MemoryFile {
     fn facts(&self) -> FileFacts {
-        let size = lock(&self.bytes).len() as u64;
+        let size = self.hole.unwrap_or(lock(&self.bytes).len() as u64);
         FileFacts {
             kind: Kind::File,
             size,

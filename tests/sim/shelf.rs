@@ -100,3 +100,25 @@ fn a_large_file_is_never_kept_in_memory() {
     assert!(!whole(&mut scene));
     scene.end();
 }
+
+#[test]
+fn files_that_are_all_hole_may_have_any_size() {
+    const SIZE: u64 = i64::MAX as u64;
+    let mut scene = scene();
+    for path in ["hole.bin", "hole.bin.gz", "hole.bin.br"] {
+        scene.0.disks[0].put_hole(path, SIZE);
+    }
+    for _ in 0..2 {
+        for _ in 0..9 {
+            let wire = scene.come("HEAD /hole.bin HTTP/1.1\r\nHost: sim\r\n\r\n");
+            scene.turns(5);
+            let (head, _) = scene.heard(wire);
+            assert!(
+                head.starts_with("HTTP/1.1 200 OK\r\n") && head.contains(&format!("Content-Length: {SIZE}")),
+                "{head}"
+            );
+        }
+        wait(&mut scene);
+    }
+    scene.end();
+}
