@@ -11,10 +11,16 @@ async function slow(page, bytesPerSecond) {
   await session.send('Network.emulateNetworkConditions', { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: bytesPerSecond });
 }
 
+/** Where an upload is, once the page has written it down. The one before it may be there still: a file takes its place before the page hears so. */
+async function placeOf(page, name) {
+  const all = await page.evaluate(() => JSON.parse(localStorage['hythe.uploads'] || '[]'));
+  return all.find((one) => one.name === name)?.url;
+}
+
 /** How much of an upload has come, as the server has it. */
-async function offset(page) {
-  const [one] = await page.evaluate(() => JSON.parse(localStorage['hythe.uploads'] || '[]'));
-  return one ? page.evaluate((url) => fetch(url).then((answer) => answer.json()).then(({ offset }) => offset), one.url) : 0;
+async function offset(page, name) {
+  const url = await placeOf(page, name);
+  return url ? page.evaluate((url) => fetch(url).then((answer) => answer.json()).then(({ offset }) => offset), url) : 0;
 }
 
 await play(async () => {
@@ -29,7 +35,7 @@ await play(async () => {
     await slow(page, 60 << 20);
     await page.setInputFiles(CHOOSER, file);
     await page.getByText(/ % of 209/).waitFor();
-    await until('a good part has come', async () => (await offset(page)) > 40 << 20);
+    await until('a good part has come', async () => (await offset(page, 'large.bin')) > 40 << 20);
     await house.kill();
     await page.getByText('the connection was lost, trying again').waitFor();
     await slow(page, -1);
@@ -44,7 +50,7 @@ await play(async () => {
     const file = made('paused.bin', 40 << 20);
     await slow(page, 10 << 20);
     await page.setInputFiles(CHOOSER, file);
-    await until('some of it has come', async () => (await offset(page)) > 1 << 20);
+    await until('some of it has come', async () => (await offset(page, 'paused.bin')) > 1 << 20);
     await page.getByRole('button', { name: 'Pause' }).click();
     await page.getByText('paused', { exact: false }).first().waitFor();
     const before = offsets.length;
@@ -61,7 +67,7 @@ await play(async () => {
     const file = made('reloaded.bin', 40 << 20);
     await slow(page, 10 << 20);
     await page.setInputFiles(CHOOSER, file);
-    await until('some of it has come', async () => (await offset(page)) > 1 << 20);
+    await until('some of it has come', async () => (await offset(page, 'reloaded.bin')) > 1 << 20);
     await page.reload();
     await page.getByText('had come through.').waitFor();
     await slow(page, -1);
@@ -74,8 +80,8 @@ await play(async () => {
   await step('an upload that is given up leaves nothing', async () => {
     await slow(page, 5 << 20);
     await page.setInputFiles(CHOOSER, made('cancelled.bin', 40 << 20));
-    await until('some of it has come', async () => (await offset(page)) > 1 << 20);
-    const [{ url }] = await page.evaluate(() => JSON.parse(localStorage['hythe.uploads']));
+    await until('some of it has come', async () => (await offset(page, 'cancelled.bin')) > 1 << 20);
+    const url = await placeOf(page, 'cancelled.bin');
     await page.getByRole('button', { name: 'Cancel' }).click();
     await until('the server has forgotten it', async () => (await fetch(house.at(url))).status === 404);
     same(await page.locator('#upload-list li', { hasText: 'cancelled.bin' }).count(), 0);
