@@ -86,7 +86,7 @@ impl Drop for Running {
 
 fn ask(mut client: impl Read + Write) -> String {
     client
-        .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost:1\r\nConnection: close\r\n\r\n")
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         .expect("the server reads");
     let mut answer = String::new();
     client.read_to_string(&mut answer).expect("it answers and closes");
