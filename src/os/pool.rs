@@ -26,6 +26,13 @@ const HASHER_IDLE_MAX: Duration = Duration::from_secs(10);
 /// By so much a patient lane lets others go first (`nice(2)`): beside the loop on one core it gets a tenth.
 const PATIENCE: i32 = 10;
 
+/// A helper that gives way and stood so long before a core has come to a machine that is busy with something else. The loop alone
+/// does not keep it so long: it sleeps between two clients.
+const STARVED: Duration = Duration::from_millis(20);
+
+/// For so long windows then go to helpers that have turns of their own.
+const RELIEF: Duration = Duration::from_secs(10);
+
 /// How long a turn on a core a helper asks for: what the system gives by itself, some milliseconds.
 #[cfg(target_os = "linux")]
 const TURN: Duration = Duration::from_millis(3);
@@ -125,10 +132,13 @@ impl<D> Tray<D> {
 }
 
 struct Queue<D> {
-    jobs: VecDeque<(Key, Job<D>)>,
+    /// Each with the moment it came.
+    jobs: VecDeque<(Key, Job<D>, Instant)>,
     idle: usize,
     threads: usize,
     is_over: bool,
+    /// When a helper that gives way last had to stand far too long for a core.
+    starved: Option<Instant>,
 }
 
 struct LaneOf<D> {
@@ -154,7 +164,7 @@ impl<D: Send + 'static> Pool<D> {
     /// Lanes with at most so many threads each, which end when they have had nothing to do for so long.
     pub fn new(threads_max: [usize; LANES], idle_max: Duration, tray: Arc<Tray<D>>) -> Pool<D> {
         let lane = |lane: Lane| {
-            let queue = Queue { jobs: VecDeque::new(), idle: 0, threads: 0, is_over: false };
+            let queue = Queue { jobs: VecDeque::new(), idle: 0, threads: 0, is_over: false, starved: None };
             let (bell, threads_max) = (Condvar::new(), threads_max[lane as usize].max(1));
             Arc::new(LaneOf {
                 queue: Mutex::new(queue),
@@ -176,9 +186,16 @@ impl<D: Send + 'static> Pool<D> {
 
     /// Gives a helper work.
     pub fn spawn(&self, lane: Lane, key: Key, job: Job<D>) {
-        let lane = &self.lanes[lane as usize];
+        let now = Instant::now();
+        let mut lane = &self.lanes[lane as usize];
         let mut queue = lane.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        queue.jobs.push_back((key, job));
+        if queue.starved.is_some_and(|at| now.duration_since(at) < RELIEF) {
+            // What others leave of this machine is nothing, and an upload must go on.
+            drop(queue);
+            lane = &self.lanes[Lane::Writes as usize];
+            queue = lane.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        }
+        queue.jobs.push_back((key, job, now));
         if !lane.wants_more(&queue) {
             drop(queue);
             lane.bell.notify_one();
@@ -256,12 +273,12 @@ fn help<D>(lane: &LaneOf<D>, tray: &Tray<D>) {
     }
     let (mut gives_way, mut has_hashed, mut has_carried) = (false, false, false);
     loop {
+        let since = Instant::now();
         if has_carried {
             thread::yield_now();
         }
-        let since = Instant::now();
         let mut queue = lane.queue.lock().unwrap_or_else(PoisonError::into_inner);
-        let (key, job) = loop {
+        let (key, job, asked) = loop {
             if let Some(job) = queue.jobs.pop_front() {
                 break job;
             }
@@ -281,6 +298,9 @@ fn help<D>(lane: &LaneOf<D>, tray: &Tray<D>) {
             queue.idle -= 1;
         };
         let is_last = queue.jobs.is_empty();
+        if lane.lane == Lane::Bodies && since.max(asked).elapsed() >= STARVED {
+            queue.starved = Some(Instant::now());
+        }
         drop(queue);
         // Each turn of a hash is a whole tick of the system's clock: were it given a hundredth of a core that the loop keeps busy, one
         // request in a hundred would fall into one. So it gets what is left; a sign-in takes seconds then, and as long as ever where
@@ -360,10 +380,6 @@ mod tests {
     #[test]
     fn a_hash_that_comes_alone_has_turns_of_its_own_and_those_after_it_take_what_is_left() {
         const SOMEBODY: Key = Key { index: 1, age: 1 };
-        let policy = || -> u32 {
-            let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
-            stat.rsplit_once(')').unwrap().1.split_whitespace().nth(38).unwrap().parse().unwrap()
-        };
         let policies = |jobs: &[usize]| -> Vec<u32> {
             let poll = mio::Poll::new().unwrap();
             let tray = Arc::new(Tray::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap()));
@@ -393,6 +409,55 @@ mod tests {
         assert_eq!(policies(&[3])[1..], [idle, idle]);
     }
 
+    /// What `sched(7)` calls the policy of this thread.
+    #[cfg(target_os = "linux")]
+    fn policy() -> u32 {
+        let stat = std::fs::read_to_string("/proc/thread-self/stat").unwrap();
+        stat.rsplit_once(')').unwrap().1.split_whitespace().nth(38).unwrap().parse().unwrap()
+    }
+
+    /// Has this thread, and whatever it starts, on one core alone.
+    #[cfg(target_os = "linux")]
+    fn stay_on_one_core() {
+        let mut core = rustix::thread::CpuSet::new();
+        core.set(rustix::thread::sched_getcpu());
+        rustix::thread::sched_setaffinity(None, &core).unwrap();
+    }
+
+    /// Somebody else never sleeps, and the windows come one after another as those of an upload do.
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn windows_that_stand_too_long_for_a_core_go_to_helpers_with_turns_of_their_own() {
+        let (idle, other) = (libc::SCHED_IDLE as u32, libc::SCHED_OTHER as u32);
+        let told = thread::spawn(move || {
+            stay_on_one_core();
+            let poll = mio::Poll::new().unwrap();
+            let tray = Arc::new(Tray::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap()));
+            let pool = Pool::new([1, 1, 1, 1], Duration::from_secs(10), tray);
+            let (say, hear) = mpsc::channel();
+            let carry = || {
+                let say = say.clone();
+                pool.spawn(Lane::Bodies, NOBODY, Box::new(move || say.send(policy()).unwrap()));
+            };
+            carry();
+            // While this thread sleeps, nobody else wants the core for long.
+            let mut told = vec![hear.recv_timeout(Duration::from_secs(60)).unwrap()];
+            let since = Instant::now();
+            while told.last() != Some(&other) && since.elapsed() < Duration::from_secs(60) {
+                carry();
+                while told.len() < 10_000 && since.elapsed() < Duration::from_secs(60) {
+                    if let Ok(policy) = hear.try_recv() {
+                        told.push(policy);
+                        break;
+                    }
+                }
+            }
+            told
+        });
+        let told = told.join().unwrap();
+        assert_eq!((told.first(), told.last()), (Some(&idle), Some(&other)));
+    }
+
     /// The helper is owed a little and has much to do; somebody else never sleeps. If it did not ask, it would do all in a row.
     #[cfg(target_os = "linux")]
     #[test]
@@ -404,10 +469,7 @@ mod tests {
             lines.map(|line| line.split_whitespace().last().unwrap().parse::<u64>().unwrap()).sum()
         };
         let told = thread::spawn(move || {
-            // Whoever this thread starts stays on its core.
-            let mut core = rustix::thread::CpuSet::new();
-            core.set(rustix::thread::sched_getcpu());
-            rustix::thread::sched_setaffinity(None, &core).unwrap();
+            stay_on_one_core();
             let poll = mio::Poll::new().unwrap();
             let tray = Arc::new(Tray::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap()));
             let pool = Pool::new([1, 1, 1, 1], Duration::from_secs(10), tray);

@@ -93,8 +93,8 @@ pub enum Lane {
     Files,
     /// What waits until a disk has written, likewise. Whoever only wants to look does not stand behind it.
     Writes,
-    /// Windows of large bodies on their way to a disk, likewise, and where there are many what else is written. Nobody waits for any one of them, and together they could keep a core
-    /// busy that the loop needs.
+    /// Windows of large bodies on their way to a disk, likewise, and where there are many what else is written. Nobody waits for any
+    /// one of them, and together they could keep a core busy that the loop needs.
     Bodies,
     /// Password hashing: one at a time.
     Hash,
