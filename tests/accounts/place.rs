@@ -1,12 +1,11 @@
 //! A server with the accounts it is given, and clients of few words.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::house::House;
-use crate::wire::{Answer, Wire};
+use crate::wire::{Answer, Wire, comes_to_be};
 
 pub const JSON: &str = "Content-Type: application/json";
 pub const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
@@ -75,11 +74,8 @@ impl Place {
 
     /// Waits until the log has a line.
     pub fn log_tells(&self, line: &str) {
-        let since = Instant::now();
-        while !self.house.log().contains(line) {
-            assert!(since.elapsed() < Duration::from_secs(20), "no {line:?} in the log:\n{}", self.house.log());
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let is_there = comes_to_be(|| self.house.log().contains(line));
+        assert!(is_there, "no {line:?} in the log:\n{}", self.house.log());
     }
 
     /// Makes an API token; gives the line of the head that shows it.
@@ -99,8 +95,7 @@ pub fn ask(address: SocketAddr, line: &str, fields: &[&str], body: &[u8]) -> Ans
     let head = format!("{line} HTTP/1.1\r\nHost: {address}\r\n{fields}{length}\r\n");
     let mut wire = Wire::connect(address);
     let _ = wire.send_quietly(&[head.as_bytes(), body].concat());
-    wire.hear_within(line.starts_with("HEAD"), Duration::from_secs(30))
-        .unwrap_or_else(|complaint| panic!("{complaint}, to {line}"))
+    wire.hear(line.starts_with("HEAD")).unwrap_or_else(|complaint| panic!("{complaint}, to {line}"))
 }
 
 /// The `Cookie` line for the session that an answer gave.

@@ -2,12 +2,12 @@
 //! into a line makes it find another.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
 
 use regex_lite::Regex;
 use serde_json::json;
 
 use crate::place::{JSON, Place};
+use crate::wire::comes_to_be;
 
 /// The filter's expressions, with what fail2ban puts in the place of its tag for an address.
 fn filter() -> Vec<Regex> {
@@ -77,10 +77,7 @@ fn the_filter_finds_each_failed_try_and_its_address_and_nothing_that_clients_hav
         }
         place.log_tells("stored failed sign-in: user=ada address=6.6.6.6 by=password, 1 bytes");
         let expected = BTreeMap::from([("2001:db8::7".to_owned(), 8), ("203.0.113.7".to_owned(), 8)]);
-        let since = Instant::now();
-        while found(&place.house.log(), str::to_owned) != expected && since.elapsed() < Duration::from_secs(20) {
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        comes_to_be(|| found(&place.house.log(), str::to_owned) == expected);
         let log = place.house.log();
         assert_eq!(found(&log, str::to_owned), expected, "{log}");
         assert_eq!(found(&log, |line| time.replace(line, "").into_owned()), expected, "{log}");

@@ -21,9 +21,11 @@ use rustix::fs::{CWD, FileType, Mode, mknodat};
 use rustix::process::{Pid, Signal, kill_process};
 
 /// How long a server may take until it is ready.
-const READY_WITHIN: Duration = Duration::from_secs(10);
-/// How long it may take to stop once asked.
-const STOPPED_WITHIN: Duration = Duration::from_secs(6);
+const READY_WITHIN: Duration = Duration::from_secs(60);
+/// How long it may take to stop once asked, on whatever machine.
+const STOPPED_WITHIN: Duration = Duration::from_secs(60);
+/// How long it would wait for those it still serves: longer than that, so that a server which waits for nobody's good shows itself.
+const DRAIN: [&str; 2] = ["--drain", "2m"];
 
 /// When every file of `www` was last changed: half a second past the start of 2020, so that a server which keeps more
 /// than whole seconds shows itself.
@@ -202,6 +204,9 @@ fn launch(folder: &Path, flags: &[&str], log: &Arc<Mutex<Vec<u8>>>) -> (Child, u
     command.args(["serve", "--www", "www", "--uploads", "uploads", "--data", "data"]);
     if !flags.contains(&"--listen") {
         command.args(["--listen", "127.0.0.1:0"]);
+    }
+    if !flags.contains(&"--drain") {
+        command.args(DRAIN);
     }
     command.args(flags);
     let mut child = command.spawn().expect("the server's binary starts");

@@ -7,9 +7,15 @@ use crate::expect::{Expect, any, is, said_hi};
 use crate::house::{HELLO, House, big};
 use crate::request::{FORM, JSON, SAY_HI, ask, ask_with_body, get, get_with, say, say_chunked, say_raw};
 use crate::scene::Scene;
-use crate::wire::{Answer, End, PATIENCE, Wire};
+use crate::wire::{Answer, End, PATIENCE, Wire, comes_to_be};
 
 const SECOND: Duration = Duration::from_secs(1);
+
+/// Has a house tell who comes and goes.
+const TALKS: [&str; 2] = ["--log-level", "debug"];
+
+/// How many have come and gone when a visit begins: a scene asks so often.
+const SCENE: usize = 4;
 
 /// A house with small limits, and someone who speaks to it.
 struct Visit {
@@ -38,6 +44,21 @@ impl Visit {
         let answer = wire.hear(false).unwrap_or_else(|complaint| panic!("{complaint}\n{}", wire.transcript()));
         expect.judge(&answer, &self.scene).unwrap_or_else(|complaint| panic!("{complaint}\n{}", wire.transcript()));
         answer
+    }
+
+    /// Waits until the server has let so many of those go who have come; it must log what it does (`TALKS`).
+    fn has_let_go(&self, count: usize) {
+        let is_so = comes_to_be(|| self.house.log().matches("127.0.0.1 is gone").count() >= count);
+        assert!(is_so, "{count} of them have not gone:\n{}", self.house.log());
+    }
+
+    /// Someone of whose body a part is still to come, and whom the server waits for.
+    fn begin_to_say(&self) -> Wire {
+        let mut wire = self.connect();
+        self.send(&mut wire, say_raw(&["Content-Length: 10", "Expect: 100-continue"], ""));
+        assert_eq!(wire.hear(false).map(|answer| answer.status), Ok(100), "{}", wire.transcript());
+        self.send(&mut wire, "mess");
+        wire
     }
 
     /// One request and its answer.
@@ -77,11 +98,12 @@ fn a_head_that_drips_in_gains_no_time() {
     let visit = Visit::to(&["--header-timeout", "1s"]);
     let mut wire = visit.connect();
     let since = Instant::now();
-    let is_told = b"GET /hello.txt HTTP/1.1".chunks(1).any(|byte| {
+    let head = [b"GET /hello.txt HTTP/1.1\r\nX-Long: ".as_slice(), &[b'x'; 600]].concat();
+    let is_told = head.chunks(1).any(|byte| {
         visit.send(&mut wire, byte);
         !wire.is_quiet_for(Duration::from_millis(100))
     });
-    assert!(is_told, "two seconds of drops: {}", wire.transcript());
+    assert!(is_told, "a minute of drops: {}", wire.transcript());
     visit.hear(&mut wire, is(408));
     fell_not_before(since, SECOND, &wire);
     ends(&mut wire, PATIENCE);
@@ -108,13 +130,24 @@ fn who_says_nothing_more_is_let_go_in_silence() {
 
 #[test]
 fn every_request_gains_its_connection_time() {
-    let visit = Visit::to(&["--keepalive", "1s"]);
-    let mut wire = visit.connect();
-    for _ in 0..4 {
-        visit.ask(&mut wire, get("/hello.txt"), is(200).body(HELLO));
-        assert!(wire.is_quiet_for(Duration::from_millis(600)), "{}", wire.transcript());
-    }
-    visit.ask(&mut wire, get("/hello.txt"), is(200).body(HELLO));
+    const KEPT: Duration = Duration::from_secs(2);
+    let visit = Visit::to(&["--keepalive", "2s"]);
+    // On a busy machine a pause may become longer than that, and then nothing is shown: another tries again.
+    let is_kept = (0..20).any(|_| {
+        let mut wire = visit.connect();
+        let mut last = Instant::now();
+        (0..5).all(|_| {
+            let asked = Instant::now();
+            visit.send(&mut wire, get("/hello.txt"));
+            let is_answered = wire.hear(false).is_ok_and(|answer| answer.body == HELLO.as_bytes());
+            assert!(is_answered || last.elapsed() >= KEPT, "{}", wire.transcript());
+            last = asked;
+            let is_quiet = is_answered && wire.is_quiet_for(Duration::from_millis(700));
+            assert!(is_quiet || !is_answered || last.elapsed() >= KEPT, "{}", wire.transcript());
+            is_quiet
+        })
+    });
+    assert!(is_kept, "none of twenty paused briefly enough");
 }
 
 #[test]
@@ -146,13 +179,15 @@ fn a_body_that_stops_is_told_that_its_time_is_up() {
 
 #[test]
 fn who_does_not_read_is_cut_off() {
-    let visit = Visit::to(&["--write-idle", "1s"]);
+    let visit = Visit::to(&[&TALKS[..], &["--write-idle", "1s"]].concat());
     let mut wire = visit.connect();
     let requests = 60;
+    let since = Instant::now();
     visit.send(&mut wire, get("/big.bin").repeat(requests));
-    thread::sleep(Duration::from_secs(4));
+    visit.has_let_go(SCENE + 1);
+    fell_not_before(since, SECOND, &wire);
     let (came, end) = wire.drain_within(PATIENCE);
-    assert!(came < requests * big().len(), "all {came} bytes came, though nobody had read for four seconds");
+    assert!(came < requests * big().len(), "all {came} bytes came, though nobody had read");
     assert!(matches!(end, Some(End::Closed | End::Reset)), "the connection was still open after {came} bytes");
 }
 
@@ -279,27 +314,30 @@ fn heads_pass_at_their_limits_and_not_past_them() {
 fn who_posts_too_often_is_told_when_to_come_back() {
     let house = House::with_default_rates(&[]);
     let scene = Scene::of(&house);
-    let mut wire = Wire::connect(house.address());
-    let mut statuses = Vec::new();
-    for _ in 0..14 {
+    // All in one moment: one after another, each once it is kept, they might come no oftener than they may.
+    let mut wires: Vec<Wire> = (0..30).map(|_| Wire::connect(house.address())).collect();
+    for wire in &mut wires {
         wire.send(&scene.fill(&say(&[], SAY_HI)));
+    }
+    let mut statuses = Vec::new();
+    for wire in &mut wires {
         let answer = wire.hear(false).unwrap_or_else(|complaint| panic!("{complaint}\n{}", wire.transcript()));
         any(&[201, 429])
             .judge(&answer, &scene)
             .unwrap_or_else(|complaint| panic!("{complaint}\n{}", wire.transcript()));
         statuses.push(answer.status);
     }
-    assert!(statuses[..10].iter().all(|status| *status == 201), "{statuses:?}");
-    assert!(statuses[10..].contains(&429), "{statuses:?}");
+    assert!(statuses.iter().filter(|status| **status == 201).count() >= 10, "{statuses:?}");
+    assert!(statuses.contains(&429), "{statuses:?}");
+    let wire = &mut wires[0];
     wire.send(&scene.fill(&get("/hello.txt")));
     assert_eq!(wire.hear(false).map(|answer| answer.status), Ok(200), "reading is not posting");
 }
 
 #[test]
 fn at_the_limit_the_longest_idle_makes_room() {
-    let visit = Visit::to(&["--max-connections", "8"]);
-    // The scene's own connections have closed; wait until the server has seen that too.
-    thread::sleep(Duration::from_millis(200));
+    let visit = Visit::to(&[&TALKS[..], &["--max-connections", "8"]].concat());
+    visit.has_let_go(SCENE);
     let mut idle: Vec<Wire> = (0..8)
         .map(|_| {
             let mut wire = visit.connect();
@@ -318,16 +356,9 @@ fn at_the_limit_the_longest_idle_makes_room() {
 
 #[test]
 fn at_the_limit_with_none_idle_a_newcomer_waits() {
-    let visit = Visit::to(&["--max-connections", "4"]);
-    thread::sleep(Duration::from_millis(200));
-    let mut busy: Vec<Wire> = (0..4)
-        .map(|_| {
-            let mut wire = visit.connect();
-            visit.send(&mut wire, say_raw(&["Content-Length: 10"], "mess"));
-            wire
-        })
-        .collect();
-    thread::sleep(Duration::from_millis(100));
+    let visit = Visit::to(&[&TALKS[..], &["--max-connections", "4"]].concat());
+    visit.has_let_go(SCENE);
+    let mut busy: Vec<Wire> = (0..4).map(|_| visit.begin_to_say()).collect();
     let mut newcomer = visit.connect();
     visit.send(&mut newcomer, get("/hello.txt"));
     assert!(newcomer.is_quiet_for(Duration::from_millis(300)), "{}", newcomer.transcript());
@@ -339,7 +370,7 @@ fn at_the_limit_with_none_idle_a_newcomer_waits() {
 
 #[test]
 fn slow_clients_do_not_slow_a_quick_one() {
-    let visit = Visit::to(&["--header-timeout", "4s", "--body-idle", "4s", "--write-idle", "4s", "--keepalive", "4s"]);
+    let visit = Visit::to(&["--header-timeout", "8s", "--body-idle", "4s", "--write-idle", "4s", "--keepalive", "4s"]);
     let mut slow: Vec<Wire> = (0..150)
         .map(|number| {
             let mut wire = visit.connect();
@@ -355,11 +386,12 @@ fn slow_clients_do_not_slow_a_quick_one() {
         })
         .collect();
     let mut quick = visit.connect();
+    let mut meanwhile = 0;
     for _ in 0..50 {
         visit.ask(&mut quick, get("/hello.txt"), is(200).body(HELLO));
+        meanwhile += u32::from(slow[147].is_quiet_for(Duration::from_millis(1)));
     }
-    let half = &mut slow[147];
-    assert!(half.is_quiet_for(Duration::from_millis(1)), "the quick one was served only when the slow had gone");
+    assert!(meanwhile > 0, "the quick one was served only when the slow had gone");
     for wire in slow.iter_mut().filter(|wire| !wire.has_surplus()) {
         let (_, end) = wire.drain_within(PATIENCE);
         assert!(end.is_some(), "a slow client was not cut at its limit\n{}", wire.transcript());
@@ -368,12 +400,10 @@ fn slow_clients_do_not_slow_a_quick_one() {
 
 #[test]
 fn who_is_served_when_the_server_stops_is_served_to_the_end() {
-    let mut visit = Visit::to(&["--drain", "3s"]);
+    let mut visit = Visit::to(&[]);
     let mut idle = visit.connect();
     visit.ask(&mut idle, get("/hello.txt"), is(200).body(HELLO));
-    let mut busy = visit.connect();
-    visit.send(&mut busy, say_raw(&["Content-Length: 10"], "mess"));
-    thread::sleep(Duration::from_millis(100));
+    let mut busy = visit.begin_to_say();
     visit.house.ask_to_stop();
     ends(&mut idle, PATIENCE);
     let answer = visit.ask(&mut busy, "age=hi", said_hi());

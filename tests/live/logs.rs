@@ -14,7 +14,7 @@ use rustix::net::sockopt;
 use crate::expect::is;
 use crate::house::House;
 use crate::scene::Scene;
-use crate::wire::{PATIENCE, Wire};
+use crate::wire::{PATIENCE, Wire, comes_to_be};
 
 /// A request that is refused, which is worth a line of the log.
 const REFUSED: &[u8] = b"GET /hello.txt\r\n\r\n";
@@ -27,11 +27,8 @@ fn is_refused(house: &House, scene: &Scene) {
 }
 
 fn comes_to_hold(file: &Path, text: &str) {
-    let latest = Instant::now() + PATIENCE;
-    while !fs::read_to_string(file).is_ok_and(|held| held.contains(text)) {
-        assert!(Instant::now() < latest, "{} does not come to hold {text:?}", file.display());
-        thread::sleep(Duration::from_millis(10));
-    }
+    let holds = || fs::read_to_string(file).is_ok_and(|held| held.contains(text));
+    assert!(comes_to_be(holds), "{} does not come to hold {text:?}", file.display());
 }
 
 #[test]
@@ -217,11 +214,8 @@ fn the_access_log_tells_what_was_sent_not_what_was_promised() {
     fs::hard_link(house.folder().join("uploads/large.bin"), house.folder().join("uploads/dir/large.bin"))
         .expect("a link");
     let waits_for = |target: &str, count: usize| {
-        let latest = Instant::now() + PATIENCE;
-        while sent(&log, target).len() < count {
-            assert!(Instant::now() < latest, "{count} lines of {target} in {:?}", fs::read_to_string(&log));
-            thread::sleep(Duration::from_millis(10));
-        }
+        let is_told = comes_to_be(|| sent(&log, target).len() >= count);
+        assert!(is_told, "{count} lines of {target} in {:?}", fs::read_to_string(&log));
         sent(&log, target)
     };
     let port = house.port();
@@ -237,6 +231,7 @@ fn the_access_log_tells_what_was_sent_not_what_was_promised() {
         // One takes nothing and goes: some of it was in the kernel's hands already.
         let mut wire = Wire::connect(house.address());
         wire.send(ask.as_bytes());
+        wire.is_answered().expect("it is answered");
         thread::sleep(Duration::from_millis(100));
         assert_eq!(sent(&log, target).len(), 1, "nothing is told before it is known");
         drop(wire);

@@ -55,7 +55,7 @@ impl Line {
 
     /// Asks until somebody answers.
     pub fn insist(&self, line: &str, fields: &[&str], body: &[u8]) -> Answer {
-        for _ in 0..4000 {
+        for _ in 0..12_000 {
             if let Some(answer) = self.ask(line, fields, body) {
                 return answer;
             }
@@ -109,7 +109,7 @@ pub fn live_through<C: Client>(house: &mut House, line: &Line, kills: u64, seed:
             let told = line.told.load(Ordering::Relaxed);
             thread::sleep(Duration::from_millis(30 + dice.below(220)));
             // On a busy machine that may be too short for anything to be lost.
-            for _ in 0..3000 {
+            for _ in 0..6000 {
                 if line.told.load(Ordering::Relaxed) > told + 10 {
                     break;
                 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::house::House;
 use crate::request::{FORM, JSON, ask, ask_with_body};
 use crate::scene::Scene;
-use crate::wire::Wire;
+use crate::wire::{PATIENCE, Wire};
 
 /// A body no socket's buffers hold.
 const LARGE: usize = 10_000_000;
@@ -56,7 +56,7 @@ fn reads(wire: &mut Wire, statuses: &[u16]) -> Result<(), String> {
     if !statuses.contains(&answer.status) || !answer.says_close() {
         return Err(said(wire, format!("a {} that says close was expected", statuses[0])));
     }
-    wire.ends_within(Duration::from_secs(5)).map_err(|complaint| said(wire, complaint))
+    wire.ends_within(PATIENCE).map_err(|complaint| said(wire, complaint))
 }
 
 fn each_time(name: &str, one: impl Fn() -> Result<(), String>, complaints: &mut String) {
@@ -156,7 +156,7 @@ fn curl_reads_its_refusal() {
                 "--silent",
                 "--show-error",
                 "--max-time",
-                "10",
+                "60",
                 "--output",
                 "/dev/null",
                 "--write-out",
@@ -183,7 +183,7 @@ host, port, target, times, length = sys.argv[1], int(sys.argv[2]), sys.argv[3], 
 body = b"x" * length
 for _ in range(times):
     try:
-        connection = http.client.HTTPConnection(host, port, timeout=10)
+        connection = http.client.HTTPConnection(host, port, timeout=60)
         connection.request("POST", target, body, {"Content-Type": "application/json"})
         answer = connection.getresponse()
         answer.read()
@@ -240,8 +240,7 @@ fn a_small_body_that_is_refused_costs_no_connection() {
         let answer = wire.hear(false).unwrap_or_else(|complaint| panic!("{complaint}\n{}", wire.transcript()));
         assert_eq!(answer.status, 405, "{}", wire.transcript());
         if answer.says_close() {
-            wire.ends_within(Duration::from_secs(5))
-                .unwrap_or_else(|complaint| panic!("{complaint}\n{}", wire.transcript()));
+            wire.ends_within(PATIENCE).unwrap_or_else(|complaint| panic!("{complaint}\n{}", wire.transcript()));
             wire = Wire::connect(house.address());
         }
     }

@@ -9,8 +9,23 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-/// How long an answer, or a close, may take.
-pub const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an answer, a close, or whatever else must come may take: longer than anything does on a machine that is busy with
+/// something else. Only what does not come at all is told by it.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits, as long as [`PATIENCE`] lasts, until something is so.
+pub fn comes_to_be(mut is_so: impl FnMut() -> bool) -> bool {
+    let latest = Instant::now() + PATIENCE;
+    loop {
+        if is_so() {
+            return true;
+        }
+        if Instant::now() > latest {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
 
 /// How an answer's body was delimited.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -199,6 +214,12 @@ impl Wire {
         let latest = Instant::now() + patience;
         while self.end.is_none() && self.read_some(latest) {}
         (self.unread.len(), self.end)
+    }
+
+    /// Waits until the kernel has something for us to read, and leaves it there.
+    pub fn is_answered(&mut self) -> std::io::Result<()> {
+        self.stream.set_read_timeout(Some(PATIENCE))?;
+        self.stream.peek(&mut [0]).map(drop)
     }
 
     /// Whether nothing at all, not even an end, comes for `span`.

@@ -8,10 +8,10 @@ use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use place::{Place, ask};
+use load::AtWork;
+use place::{Place, ask, comes_to_be};
 
 /// How often the binary is replaced under load.
 const UPGRADES: usize = 10;
@@ -21,10 +21,7 @@ fn ten_upgrades_under_load_refuse_nothing_and_lose_nothing() {
     let place = Place::start("load", &["--send-rate", "0", "--upload-limit", "64MiB"]);
     let is_over = Arc::new(AtomicBool::new(false));
     let address = place.address;
-    let begin = |work: fn(std::net::SocketAddr, &AtomicBool) -> Vec<String>| {
-        let is_over = is_over.clone();
-        thread::spawn(move || work(address, &is_over))
-    };
+    let begin = |work| AtWork::begin(work, address, &is_over);
     let getting = [begin(load::get), begin(load::get_on_and_on)];
     let putting = [begin(load::put), begin(load::put_slowly)];
     let saying = [begin(load::say), begin(load::say)];
@@ -32,17 +29,24 @@ fn ten_upgrades_under_load_refuse_nothing_and_lose_nothing() {
     let listening = begin(load::listen);
     let mut processes = vec![place.process()];
     let mut pauses = Vec::new();
+    // Before each upgrade, and after the last, the one that serves has served each of those who are quick.
+    let quick = || getting.iter().chain(&putting[..1]).chain(&saying).chain([&listening]).map(AtWork::done);
+    let are_served = || {
+        let before: Vec<usize> = quick().collect();
+        let is_so = comes_to_be(|| quick().zip(&before).all(|(now, before)| now > *before || now == usize::MAX));
+        assert!(is_so, "{before:?} and then {:?}", quick().collect::<Vec<_>>());
+    };
     for _ in 0..UPGRADES {
-        thread::sleep(Duration::from_millis(150));
+        are_served();
         let begun = Instant::now();
         let (code, said) = place.upgrade();
         assert_eq!(code, 0, "{said}\n{}", place.log());
         pauses.push(begun.elapsed().as_millis());
         processes.push(place.process());
     }
-    thread::sleep(Duration::from_millis(150));
+    are_served();
     is_over.store(true, Ordering::Relaxed);
-    let done = |work: thread::JoinHandle<Vec<String>>| work.join().expect("nothing was refused");
+    let done = AtWork::end;
     let got: usize = getting.into_iter().map(|work| done(work).len()).sum();
     let put: Vec<String> = putting.into_iter().flat_map(done).collect();
     let mut said: Vec<String> = saying.into_iter().flat_map(done).collect();
@@ -109,19 +113,16 @@ fn begin_upload(place: &Place, name: &str, length: usize) -> String {
 
 #[test]
 fn a_piece_that_the_old_server_still_receives_is_not_written_by_the_new_one_too() {
-    let place = Place::start("pieces", &[]);
+    let place = Place::start("pieces", &OWNED[..2]);
     let head = |upload: &str| place::ask_with(place.address, &format!("HEAD {upload}"), TUS, b"");
     let comes_to = |upload: &str, offset: &str| {
-        let latest = Instant::now() + Duration::from_secs(10);
-        while field(&head(upload), "Upload-Offset") != Some(offset) {
-            assert!(Instant::now() < latest, "{}", head(upload));
-            thread::sleep(Duration::from_millis(10));
-        }
+        let is_so = comes_to_be(|| field(&head(upload), "Upload-Offset") == Some(offset));
+        assert!(is_so, "{}", head(upload));
     };
     let (going, ending) = (begin_upload(&place, "going.bin", 3000), begin_upload(&place, "ending.bin", 2000));
     let going_on = begin_piece(&place, &going, 0, 2000, &[b'a'; 1000]);
     let ending_on = begin_piece(&place, &ending, 0, 2000, &[b'e'; 1000]);
-    thread::sleep(Duration::from_millis(100));
+    place.receives(2);
     let old = place.process();
     let (code, said) = place.upgrade();
     assert_eq!(code, 0, "{said}");
@@ -258,7 +259,7 @@ fn what_the_old_server_finishes_counts_once_for_the_new_one() {
     );
     socket.write_all(head.as_bytes()).expect("it reads");
     socket.write_all(&[b'a'; 1000]).expect("it reads");
-    thread::sleep(Duration::from_millis(100));
+    place.receives(1);
     let (code, said) = place.upgrade();
     assert_eq!(code, 0, "{said}");
     let fits = |bytes: usize| {
@@ -269,16 +270,10 @@ fn what_the_old_server_finishes_counts_once_for_the_new_one() {
     assert!(!fits(1001), "what the old one is receiving counts");
     let answer = end_piece(socket, &[b'a'; 1000]);
     assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
-    let latest = Instant::now() + Duration::from_secs(20);
-    while !place::ask_with(place.address, "GET /file-info/a", &ada, b"").contains(r#""owner":"ada""#) {
-        assert!(Instant::now() < latest, "it is hers");
-        thread::sleep(Duration::from_millis(20));
-    }
+    let is_hers = || place::ask_with(place.address, "GET /file-info/a", &ada, b"").contains(r#""owner":"ada""#);
+    assert!(comes_to_be(is_hers), "it is hers");
     // Nobody asks the new one for the upload.
-    while !fits(1000) {
-        assert!(Instant::now() < latest, "it counts for what it was and for what it is");
-        thread::sleep(Duration::from_millis(100));
-    }
+    assert!(comes_to_be(|| fits(1000)), "it counts for what it was and for what it is");
     assert!(!fits(1001));
 }
 
@@ -292,7 +287,7 @@ fn whose_a_file_is_that_the_old_server_still_receives_the_new_one_knows() {
         place.address.port()
     );
     socket.write_all(head.as_bytes()).expect("it reads");
-    thread::sleep(Duration::from_millis(100));
+    place.receives(1);
     let old = place.process();
     let (code, said) = place.upgrade();
     assert_eq!(code, 0, "{said}");
@@ -302,11 +297,8 @@ fn whose_a_file_is_that_the_old_server_still_receives_the_new_one_knows() {
     assert!(ask("GET /file-info/late.bin").starts_with("HTTP/1.1 404 "));
     let answer = end_piece(socket, b"half");
     assert!(answer.starts_with("HTTP/1.1 201 ") && answer.contains(r#""owner":"ada""#), "{answer}");
-    let latest = Instant::now() + Duration::from_secs(10);
-    while !ask("GET /file-info/late.bin").contains(r#""owner":"ada""#) {
-        assert!(Instant::now() < latest, "{}", ask("GET /file-info/late.bin"));
-        thread::sleep(Duration::from_millis(20));
-    }
+    let is_hers = comes_to_be(|| ask("GET /file-info/late.bin").contains(r#""owner":"ada""#));
+    assert!(is_hers, "{}", ask("GET /file-info/late.bin"));
     let gone = ask("DELETE /files/late.bin");
     assert!(gone.starts_with("HTTP/1.1 200 "), "she may change it: {gone}");
 }

@@ -5,17 +5,25 @@ use std::io::{BufRead, BufReader, ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, test_kill_process};
 
+/// The process that was started here; the others are its successors.
+struct First {
+    process: i32,
+    has_ended: Arc<AtomicBool>,
+}
+
 pub struct Place {
     pub folder: PathBuf,
     pub address: SocketAddr,
     /// What the first has said until it was ready.
     pub started: String,
+    first: First,
     log: Arc<Mutex<String>>,
 }
 
@@ -39,8 +47,13 @@ impl Place {
             }
         };
         let errors = child.stderr.take().expect("stderr was asked for");
+        let first = First { process: child.id().cast_signed(), has_ended: Arc::default() };
         // The first of them ends when the second serves, and is nobody's concern then; but somebody has to bury it.
-        thread::spawn(move || child.wait());
+        let has_ended = first.has_ended.clone();
+        thread::spawn(move || {
+            let _ = child.wait();
+            has_ended.store(true, Ordering::SeqCst);
+        });
         let mut lines = BufReader::new(errors).lines().map_while(Result::ok);
         let mut started = String::new();
         let keep = |line: &String| started.push_str(&format!("{line}\n"));
@@ -49,7 +62,7 @@ impl Place {
         let log: Arc<Mutex<String>> = Arc::default();
         let theirs = log.clone();
         thread::spawn(move || lines.for_each(|line| theirs.lock().expect("nobody panics").push_str(&(line + "\n"))));
-        Place { folder, address: address.expect("an address"), started, log }
+        Place { folder, address: address.expect("an address"), started, first, log }
     }
 
     /// What all of them have said.
@@ -57,21 +70,24 @@ impl Place {
         self.log.lock().expect("nobody panics").clone()
     }
 
-    /// The one that serves.
+    /// The one that serves. It writes that down a moment after the first is served.
     pub fn process(&self) -> i32 {
-        self.noted().expect("it says which it is")
+        assert!(comes_to_be(|| self.noted().is_some()), "it says which it is");
+        self.noted().expect("it does not go meanwhile")
     }
 
-    /// What the note says, which is written a moment after the first is served.
+    /// What the note says, if it is there.
     fn noted(&self) -> Option<i32> {
-        let latest = Instant::now() + Duration::from_secs(1);
-        while Instant::now() < latest {
-            if let Ok(note) = fs::read_to_string(self.folder.join("data/hythe.pid")) {
-                return note.lines().next()?.parse().ok();
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-        None
+        let note = fs::read_to_string(self.folder.join("data/hythe.pid")).ok()?;
+        note.lines().next()?.parse().ok()
+    }
+
+    /// Waits until the one that serves has so many bodies to receive.
+    pub fn receives(&self, bodies: usize) {
+        let line = format!("\nhythe_connections_by_state{{state=\"sending a body\"}} {bodies}\n");
+        let numbers =
+            || ask_with(self.address, "GET /metrics", "Authorization: Bearer operator-of-the-upgrade\r\n", b"");
+        assert!(comes_to_be(|| numbers().contains(&line)), "{}", numbers());
     }
 
     pub fn upgrade(&self) -> (i32, String) {
@@ -88,12 +104,11 @@ impl Place {
 
     /// Has the one that serves end, and waits for it.
     pub fn stop(&self) {
-        let Some(pid) = self.noted().and_then(Pid::from_raw) else { return };
+        // The first may not have written it down yet.
+        let first = Some(self.first.process).filter(|_| !self.first.has_ended.load(Ordering::SeqCst));
+        let Some(pid) = self.noted().or(first).and_then(Pid::from_raw) else { return };
         let _ = kill_process(pid, Signal::TERM);
-        let latest = Instant::now() + Duration::from_secs(15);
-        while test_kill_process(pid).is_ok() && Instant::now() < latest {
-            thread::sleep(Duration::from_millis(10));
-        }
+        comes_to_be(|| test_kill_process(pid).is_err());
     }
 }
 
@@ -107,9 +122,26 @@ impl Drop for Place {
     }
 }
 
+/// How long whatever must come may take: longer than anything does on a machine that is busy with something else.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits, as long as that lasts, until something is so.
+pub fn comes_to_be(mut is_so: impl FnMut() -> bool) -> bool {
+    let latest = Instant::now() + PATIENCE;
+    loop {
+        if is_so() {
+            return true;
+        }
+        if Instant::now() > latest {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
 pub fn connect(address: SocketAddr) -> TcpStream {
     let socket = TcpStream::connect(address).expect("it listens");
-    socket.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     socket
 }
 

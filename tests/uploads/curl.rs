@@ -10,7 +10,7 @@ fn curl(share: &Share, line: &str) -> Option<String> {
     let base = format!("http://{}", share.house.address());
     let arguments = line.split_whitespace().map(|word| word.replace("$base", &base));
     let mut command = Command::new("curl");
-    command.args(["-sS", "--max-time", "20", "-q", "--noproxy", "*"]).args(arguments);
+    command.args(["-sS", "--max-time", "60", "-q", "--noproxy", "*"]).args(arguments);
     let output = command.current_dir(share.house.folder()).stdin(Stdio::null()).output();
     match output {
         Ok(output) => {

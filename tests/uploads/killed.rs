@@ -6,14 +6,12 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::thread;
-use std::time::Duration;
 
 use base64::Engine;
 
 use crate::mortal::{self, Dice, Line, kills_and_seed, live_through};
 use crate::share::{BYTES, MULTIPART, Share, form};
-use crate::wire::Answer;
+use crate::wire::{Answer, comes_to_be};
 
 const CLIENTS: u64 = 4;
 const KILLS: u64 = 6;
@@ -239,9 +237,6 @@ fn what_was_acknowledged_is_there_after_every_kill_and_nothing_is_seen_by_half()
     let visible = |path: &String| !path.starts_with(".hythe-tus/") && !path.ends_with('/');
     let mut expected: Vec<String> = clients.iter().flat_map(|client| client.files.keys().cloned()).collect();
     expected.sort();
-    let is_so = (0..200).any(|_| {
-        thread::sleep(Duration::from_millis(10));
-        share.all().into_iter().filter(visible).collect::<Vec<_>>() == expected
-    });
+    let is_so = comes_to_be(|| share.all().into_iter().filter(visible).collect::<Vec<_>>() == expected);
     assert!(is_so, "{:?} instead of {expected:?}", share.all());
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::share::{BYTES, JSON, MULTIPART, Share, form};
-use crate::wire::Answer;
+use crate::wire::{Answer, comes_to_be};
 
 const OPERATOR: &str = "an-operators-token-0123456789";
 const PEOPLE: [(i64, &str, bool); 3] = [(7, "ada", false), (8, "bob", false), (9, "root", true)];
@@ -328,11 +328,7 @@ fn no_folder_moves_deeper_than_a_path_may_go_and_a_deep_one_goes_with_its_home()
     database.execute("UPDATE accounts SET gone = 1 WHERE id = 7", []).unwrap();
     drop(database);
     share.house.restart();
-    let goes = (0..3000).any(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-        !home.exists()
-    });
-    assert!(goes, "{}", share.house.log());
+    assert!(comes_to_be(|| !home.exists()), "{}", share.house.log());
 }
 
 #[test]
@@ -551,7 +547,7 @@ fn pieces_count_together_and_so_does_what_comes_at_once() {
     let is_full = || put(&share, "bob", "a", "x").is(507, "over_quota");
     assert!(is_full(), "it counts");
     drop(wire);
-    assert!((0..500).any(|_| !is_full()), "and does no more");
+    assert!(comes_to_be(|| !is_full()), "and does no more");
 }
 
 #[test]
@@ -622,7 +618,7 @@ fn an_upload_in_pieces_counts_from_the_first_moment_until_it_is_gone() {
     assert!(!fits(&share, 1), "it counts while it comes");
     wire.send(&[b'x'; 200]);
     wire.end_our_half();
-    assert!((0..500).any(|_| fits(&share, 300)), "and then for what has come");
+    assert!(comes_to_be(|| fits(&share, 300)), "and then for what has come");
     assert!(!fits(&share, 301));
 }
 
@@ -640,11 +636,7 @@ fn what_a_deleted_account_has_left_unfinished_goes_with_its_home() {
     assert!(before.0 > 0 && before.1 > 0, "{before:?}");
     assert_eq!(ask(&share, "operator", "DELETE /admin/users/ada").status, 200);
     let is_gone = || (count(&homes), count(&share.folder().join(".hythe-tus"))) == (before.0 / 2, 0);
-    let came = (0..300).any(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-        is_gone()
-    });
-    assert!(came, "{} and {}", count(&homes), count(&share.folder().join(".hythe-tus")));
+    assert!(comes_to_be(is_gone), "{} and {}", count(&homes), count(&share.folder().join(".hythe-tus")));
 }
 
 #[test]

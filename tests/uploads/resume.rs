@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::json;
 
 use crate::share::{Share, noise};
-use crate::wire::Answer;
+use crate::wire::{Answer, comes_to_be};
 
 const TUS: &str = "Tus-Resumable: 1.0.0";
 const PIECE: &str = "Content-Type: application/offset+octet-stream";
@@ -179,10 +179,7 @@ fn what_came_before_the_connection_broke_need_not_be_sent_again() {
         let fields = [TUS, PIECE, "Upload-Offset: 0", "Content-Length: 3000000"];
         wire.send(&[share.head(&format!("PATCH {place}"), &fields).as_slice(), &body[..cut]].concat());
         wire.end_our_half();
-        let since = std::time::Instant::now();
-        while offset(&share, &place) < cut && since.elapsed().as_secs() < 5 {
-            std::thread::sleep(std::time::Duration::from_millis(20));
-        }
+        comes_to_be(|| offset(&share, &place) >= cut);
         assert_eq!(offset(&share, &place), cut);
         assert_eq!(patch(&share, &place, cut, &[], &body[cut..]).status, 204);
     }
@@ -432,20 +429,15 @@ fn whoever_comes_later_takes_an_upload_over() {
     let fields = [TUS, PIECE, "Upload-Offset: 0", "Content-Length: 1000000"];
     hangs.send(&[share.head(&format!("PATCH {place}"), &fields).as_slice(), &bytes[..600_000]].concat());
     // Its client has gone without a word; the same client comes again.
-    let at = (0..200)
-        .map(|_| {
-            std::thread::sleep(std::time::Duration::from_millis(10));
-            offset(&share, &place)
-        })
-        .find(|&at| at > 0)
-        .unwrap();
-    let last = patch(&share, &place, at, &[], &bytes[at..]);
-    let last = if last.status == 409 {
+    assert!(comes_to_be(|| offset(&share, &place) > 0));
+    // Some of what was sent before may be written down meanwhile.
+    let mut last = None;
+    let is_taken_over = comes_to_be(|| {
         let at = offset(&share, &place);
-        patch(&share, &place, at, &[], &bytes[at..])
-    } else {
-        last
-    };
+        last.insert(patch(&share, &place, at, &[], &bytes[at..])).status != 409
+    });
+    let last = last.expect("an answer");
+    assert!(is_taken_over, "{last:?}");
     assert_eq!((last.status, last.field("content-location")), (204, Some("/files/a")), "{last:?}");
     let _ = hangs.send_quietly(&bytes[600_000..]);
     assert!(share.read("a").unwrap() == bytes);
@@ -481,11 +473,7 @@ fn an_upload_goes_on_after_the_server_was_killed() {
     let sum = "Upload-Checksum: sha1 qvTGHdzF6KLavt4PO0gs2a6pQ00=";
     let fields = [TUS, PIECE, "Upload-Offset: 0", "Content-Length: 10", sum];
     unchecked.send(&[share.head(&format!("PATCH {checked}"), &fields).as_slice(), b"hello"].concat());
-    let has_come = (0..200).any(|_| {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-        offset(&share, &place) > 100
-    });
-    assert!(has_come);
+    assert!(comes_to_be(|| offset(&share, &place) > 100));
     let leftover = share.folder().join(".hythe-tus").join("0".repeat(32));
     fs::write(&leftover, "a leftover").unwrap();
     // What is young may be at work in another process.

@@ -2,18 +2,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use crate::house::House;
-use crate::wire::{Answer, Wire};
+use crate::wire::{Answer, Wire, comes_to_be};
 
 pub const JSON: &str = "Content-Type: application/json";
 pub const BYTES: &str = "Content-Type: application/octet-stream";
 pub const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
 pub const MULTIPART: &str = "Content-Type: multipart/form-data; boundary=hythe-7b1";
-
-/// How long an answer may take, a large one too.
-const PATIENCE: Duration = Duration::from_secs(20);
 
 pub struct Share {
     pub house: House,
@@ -75,7 +71,7 @@ impl Share {
         // Whoever is refused early may not get all of it sent; the answer is what counts.
         let _ = wire.send_quietly(bytes);
         let start = bytes[..bytes.len().min(300)].escape_ascii();
-        wire.hear_within(to_head, PATIENCE).unwrap_or_else(|complaint| panic!("{complaint}, to {start}"))
+        wire.hear(to_head).unwrap_or_else(|complaint| panic!("{complaint}, to {start}"))
     }
 
     /// Puts a file where hythe did not see it come.
@@ -108,16 +104,6 @@ impl Share {
         let is_so = comes_to_be(|| self.house.log().matches(text).count() == 1);
         assert!(is_so, "{text} is not in {}", self.house.log());
     }
-}
-
-fn comes_to_be(is_so: impl Fn() -> bool) -> bool {
-    (0..200).any(|_| {
-        let is_so = is_so();
-        if !is_so {
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        is_so
-    })
 }
 
 fn gather(folder: &Path, above: &str, all: &mut Vec<String>) {
