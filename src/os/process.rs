@@ -124,9 +124,7 @@ pub fn wall() -> Wall {
 
 /// How long the calling thread has been on a core.
 pub fn thread_busy() -> Duration {
-    let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    let (seconds, nanos) = (u64::try_from(spent.tv_sec).unwrap_or(0), u64::try_from(spent.tv_nsec).unwrap_or(0));
-    Duration::from_secs(seconds) + Duration::from_nanos(nanos)
+    sys::thread_busy()
 }
 
 /// The machine's name.

@@ -99,6 +99,20 @@ fn set_scheduling(policy: libc::c_int, flags: u64, nice: i32, runtime: u64) -> i
     if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// How long the calling thread has been on a core (`clock_gettime(2)`); nothing where the system does not tell.
+pub fn thread_busy() -> std::time::Duration {
+    let mut spent = std::mem::MaybeUninit::<libc::timespec>::uninit();
+    // SAFETY: the pointer is to room for what is written, and the clock is a number.
+    let done = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, spent.as_mut_ptr()) };
+    if done != 0 {
+        return std::time::Duration::ZERO;
+    }
+    // SAFETY: the call above has filled it in.
+    let spent = unsafe { spent.assume_init() };
+    let (seconds, nanos) = (u64::try_from(spent.tv_sec).unwrap_or(0), u64::try_from(spent.tv_nsec).unwrap_or(0));
+    std::time::Duration::from_secs(seconds) + std::time::Duration::from_nanos(nanos)
+}
+
 /// Has the system begin to write this stretch of a file to its disk, and does not wait for it (`sync_file_range(2)`). It promises
 /// nothing, so it cannot fail: what counts is the sync after it.
 pub fn begin_writing(file: BorrowedFd<'_>, from: u64, length: u64) {

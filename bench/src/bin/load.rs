@@ -285,6 +285,8 @@ struct Drive<'p> {
     trouble: Trouble,
     /// Callers that have nothing to do (rate --fresh).
     free: Vec<usize>,
+    /// Callers that are to have another connection, in the next turn: where nobody listens each is lost while it is made.
+    to_renew: std::collections::VecDeque<usize>,
 }
 
 /// Runs one of the three loads that are answered in full.
@@ -310,6 +312,7 @@ fn drive(plan: &Plan, mode: Mode) -> io::Result<Line> {
         slow: Vec::new(),
         trouble: Trouble::default(),
         free: Vec::new(),
+        to_renew: std::collections::VecDeque::new(),
     };
     for index in 0..plan.connections {
         drive.callers.push(Caller {
@@ -495,6 +498,10 @@ impl Drive<'_> {
         for event in &*events {
             let index = usize::try_from(event.data.u64()).unwrap_or(0);
             self.happened(index, event.flags);
+        }
+        for _ in 0..self.to_renew.len() {
+            let Some(index) = self.to_renew.pop_front() else { break };
+            self.connect(index);
         }
         Ok(())
     }
@@ -721,7 +728,7 @@ impl Drive<'_> {
             self.callers[index].owed = 0;
             self.free.push(index);
         } else {
-            self.connect(index);
+            self.to_renew.push_back(index);
         }
     }
 }
