@@ -54,7 +54,11 @@ pub fn reserve_descriptors(limits: &Limits) {
 pub fn hosts(config: &Config, bound: &Bound, default_port: u16) -> io::Result<HostList> {
     let reaches_out = !config.is_loopback_only();
     let machine = process::machine_name();
-    let listeners = [bound.listeners.as_slice(), &bound.detours].concat();
+    let mut listeners = [bound.listeners.as_slice(), &bound.detours].concat();
+    if !config.unix.is_empty() {
+        // A Unix socket has no port: who asks through one for `localhost`, as `curl --unix-socket` does, says none.
+        listeners.push(SocketAddr::from(([127, 0, 0, 1], default_port)));
+    }
     let hosts = HostList::new(HostRules {
         listeners: &listeners,
         default_port,

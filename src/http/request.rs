@@ -78,7 +78,7 @@ impl Method {
 pub struct HeadLimits {
     /// The request line with its line end; more is 414.
     pub request_line_bytes: usize,
-    /// The whole head; more is 431.
+    /// The head without its request line; more is 431.
     pub header_bytes: usize,
     /// Header fields, at most [`HEADERS_MOST`](crate::http::headers::HEADERS_MOST); more is 431.
     pub headers: usize,
@@ -148,7 +148,7 @@ pub struct Request<'a> {
     pub body: BodyLength,
     /// Whether the client will go on after the answer (RFC 9112, section 9.3).
     pub keeps: bool,
-    /// Whether it waits for `100 Continue` before it sends the body.
+    /// Whether it may wait for a word, as `100 Continue`, before it sends the body.
     pub expects: bool,
     /// Whether it expects something that nobody here knows (RFC 9110, section 10.1.1): 417.
     pub expects_unknown: bool,
@@ -533,10 +533,13 @@ fn expectation(headers: &Headers<'_>, is_http10: bool, body: BodyLength) -> (boo
     if !headers.has(Field::Expect) || is_http10 {
         return (false, false);
     }
-    // A list (RFC 9110, section 10.1.1): each of its members counts, and an empty one is none.
-    let (known, unknown): (Vec<&[u8]>, _) = headers
-        .all(Field::Expect)
-        .flat_map(tokens)
-        .partition(|expectation| expectation.eq_ignore_ascii_case(b"100-continue"));
-    (!known.is_empty() && unknown.is_empty() && body != BodyLength::None, !unknown.is_empty())
+    // A list (RFC 9110, section 10.1.1): each of its members counts, and an empty one is none. Who names another expectation may
+    // keep the body back as well.
+    let is_known = |expectation: &[u8]| expectation.eq_ignore_ascii_case(b"100-continue");
+    let (mut expects, mut expects_unknown) = (false, false);
+    for expectation in headers.all(Field::Expect).flat_map(tokens) {
+        expects = body != BodyLength::None;
+        expects_unknown |= !is_known(expectation);
+    }
+    (expects, expects_unknown)
 }

@@ -14,9 +14,10 @@ pub fn shut() -> Fault {
     Fault::new(Status::SERVICE_UNAVAILABLE, "ledger_shut", "the ledger cannot be used now").retry_after(60)
 }
 
-/// 503, for what could not be kept because another process was at the ledger.
+/// 503, for what could not be kept because another process was at the ledger, or the disk is full.
 pub fn busy() -> Fault {
-    Fault::new(Status::SERVICE_UNAVAILABLE, "ledger_busy", "the ledger is in use by another process").retry_after(5)
+    let detail = "the ledger takes nothing now: another process is at it, or its disk is full";
+    Fault::new(Status::SERVICE_UNAVAILABLE, "ledger_busy", detail).retry_after(5)
 }
 
 /// Whether entries are taken, or will be once the ledger is open.

@@ -3,7 +3,7 @@
 
 use std::fmt;
 use std::fs::OpenOptions;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::time::Duration;
 
@@ -31,7 +31,8 @@ pub enum Verdict {
     Kept(i64),
     /// A constraint forbids it; nothing of it is kept.
     Refused,
-    /// Another process had the database to itself for too long: nothing of it is kept, but what comes later may be.
+    /// Another process had the database to itself for too long, or the disk is full: nothing of it is kept, but what comes later may
+    /// be.
     Busy,
     /// It is not known to be kept, and nothing will be from now on.
     Lost,
@@ -44,6 +45,8 @@ pub enum Error {
     Sqlite(rusqlite::Error),
     /// The file cannot be made.
     File(std::io::Error),
+    /// The file that is open is not there any more, or another stands in its place.
+    Gone,
     /// The check after an unclean stop found the database damaged; SQLite's words.
     Damaged(String),
     /// It is that of an earlier version of this program, which is at work on it.
@@ -67,6 +70,9 @@ impl fmt::Display for Error {
         match self {
             Error::Sqlite(fault) => write!(f, "database: {fault}"),
             Error::File(fault) => write!(f, "database file: {fault}"),
+            Error::Gone => {
+                write!(f, "the database file is gone, or another has taken its place; start the server anew")
+            }
             Error::Damaged(words) => {
                 write!(f, "the database is damaged ({words}); restore a backup, or try sqlite3's .recover")
             }
@@ -88,7 +94,7 @@ impl std::error::Error for Error {
         match self {
             Error::Sqlite(fault) => Some(fault),
             Error::File(fault) => Some(fault),
-            Error::Damaged(_) | Error::TooOld { .. } | Error::TooNew { .. } => None,
+            Error::Gone | Error::Damaged(_) | Error::TooOld { .. } | Error::TooNew { .. } => None,
         }
     }
 }
@@ -156,6 +162,17 @@ pub fn is_refusal(fault: &rusqlite::Error) -> bool {
 pub fn is_busy(fault: &Error) -> bool {
     let Error::Sqlite(fault) = fault else { return false };
     fault.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+}
+
+/// Whether the disk was full. Then nothing of the transaction is there, and it can be tried again when there is room.
+pub fn is_full(fault: &Error) -> bool {
+    let Error::Sqlite(fault) = fault else { return false };
+    fault.sqlite_error_code() == Some(ErrorCode::DiskFull)
+}
+
+/// Which file stands at `path`; `None` if there is none.
+pub fn identity(path: &Path) -> Option<(u64, u64)> {
+    std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
 /// A number as SQLite has them.

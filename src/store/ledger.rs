@@ -11,13 +11,13 @@
 //! There is one `Ledger` a database, used by one thread. Who only reads has a connection of its own.
 
 use std::cmp::Ordering;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
 use crate::clock::Wall;
 use crate::store::database::{
-    self, Error, Verdict, check, connect, count, is_busy, is_refusal, make_private, meta, set_meta,
+    self, Error, Verdict, check, connect, count, identity, is_busy, is_full, is_refusal, make_private, meta, set_meta,
 };
 use crate::store::entry::Entry;
 use crate::store::history::Message;
@@ -71,6 +71,8 @@ fn write(transaction: &Transaction<'_>, entry: &Entry, ids: &mut messages::Ids) 
 #[derive(Debug)]
 pub struct Ledger {
     connection: Connection,
+    /// Where its file is, and which that was when it was opened; not for one in memory.
+    file: Option<(PathBuf, (u64, u64))>,
     sync: Sync,
     shut_by: Option<Error>,
     /// Whether somebody else's it is, who says how it was closed.
@@ -98,7 +100,7 @@ impl Ledger {
         }
         migrate(&mut connection, version)?;
         set_meta(&connection, "clean", 0)?;
-        Ok(Ledger { connection, sync, shut_by: None, is_guest: false })
+        Ok(Ledger { connection, file: file_at(path), sync, shut_by: None, is_guest: false })
     }
 
     /// Opens the database for a few entries of somebody who is no server. One may be at work on it: both keep out of each
@@ -119,18 +121,28 @@ impl Ledger {
             }
             _ => migrate(&mut connection, version)?,
         }
-        Ok(Ledger { connection, sync: Sync::Full, shut_by: None, is_guest: true })
+        Ok(Ledger { connection, file: file_at(path), sync: Sync::Full, shut_by: None, is_guest: true })
     }
 
     /// Keeps a batch: one transaction, then one verdict an entry, in order. A refusal undoes its own entry only; if the
-    /// transaction fails all are lost, and all that follow; if another process does not let it begin, only these are.
+    /// transaction fails all are lost, and all that follow; if another process does not let it begin, or there is no room, only these
+    /// are.
     pub fn keep(&mut self, batch: Vec<Entry>) -> Vec<Verdict> {
         let count = batch.len();
+        // What is written to a file that nobody can open any more is not kept.
+        if self.shut_by.is_none() && self.file.as_ref().is_some_and(|(path, file)| identity(path) != Some(*file)) {
+            self.shut_by = Some(Error::Gone);
+        }
         if self.shut_by.is_none() {
             match self.write(&batch) {
                 Ok(verdicts) => return verdicts,
                 Err(fault) if is_busy(&fault) => {
                     log::warn!("the ledger is held by another process, and {count} entries were not kept");
+                    return vec![Verdict::Busy; count];
+                }
+                // Unlike with a sync that fails, it is known what is there: nothing of this.
+                Err(fault) if is_full(&fault) && self.connection.is_autocommit() => {
+                    log::error!("the ledger's disk is full, and {count} entries were not kept");
                     return vec![Verdict::Busy; count];
                 }
                 Err(fault) => self.shut_by = Some(fault),
@@ -251,6 +263,11 @@ impl Drop for Ledger {
             let _ = set_meta(&self.connection, "clean", 1);
         }
     }
+}
+
+/// The file at `path`, if it is one.
+fn file_at(path: &Path) -> Option<(PathBuf, (u64, u64))> {
+    identity(path).map(|file| (path.to_owned(), file))
 }
 
 fn migrate(connection: &mut Connection, version: i64) -> Result<(), rusqlite::Error> {

@@ -226,12 +226,23 @@ impl Reader {
         before: Option<i64>,
         limit: usize,
     ) -> Result<Vec<Message>, Error> {
-        let sql = if since.is_some() { search::FIRST } else { search::NEWEST };
-        let (since_id, before) = (since.unwrap_or(0), before.unwrap_or(i64::MAX));
-        let mut statement = self.connection.prepare_cached(sql)?;
-        let asked = params![search::query(words), room, since_id, before, count(limit)];
-        let mut messages = statement.query_map(asked, message)?.collect::<Result<Vec<_>, _>>()?;
+        let is_first = since.is_some();
+        let (since, before) = (since.unwrap_or(0), before.unwrap_or(i64::MAX));
+        let asked = params![search::query(words), room, since, before, count(limit)];
+        // One look at all of it: a message that enters the index meanwhile is neither missed nor found twice. It is rolled back.
+        let transaction = self.connection.unchecked_transaction()?;
+        let mut messages = Vec::new();
+        for sql in search::ask(&transaction, is_first)? {
+            let mut statement = transaction.prepare(&sql)?;
+            messages.extend(statement.query_map(asked, message)?.collect::<Result<Vec<_>, _>>()?);
+        }
+        drop(transaction);
         messages.sort_unstable_by_key(|message| message.id);
+        if is_first {
+            messages.truncate(limit);
+        } else {
+            messages.drain(..messages.len().saturating_sub(limit));
+        }
         Ok(messages)
     }
 

@@ -1,9 +1,13 @@
 //! Which messages have which words: an index (FTS5) that follows the messages, in transactions of its own.
 //!
-//! The index holds no text, only words and ids. It may lag behind by a second; what is erased or trimmed leaves it in the
-//! same transaction, so that nothing is found that is not there.
+//! The index holds no text, only words and ids. It may lag behind by a second; what it has not looked at yet is found by a second
+//! index, in memory, that lives for one search. What is erased or trimmed leaves it in the same transaction, so that nothing is
+//! found that is not there.
 
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior};
+
+/// What a word is: as in [`TABLES`].
+const TOKENS: &str = "tokenize=\"unicode61 remove_diacritics 2\"";
 
 /// Its tables. `indexed_message`: messages up to this id have been looked at.
 pub const TABLES: &str = "
@@ -13,13 +17,40 @@ pub const TABLES: &str = "
     INSERT INTO meta VALUES ('indexed_message', 0);
 ";
 
-/// The newest messages with some words (?1) in a room (?2) between two ids (?3, ?4), at most so many (?5).
-pub const NEWEST: &str = "SELECT id, room, ts, user, name, messages.text FROM words JOIN messages ON id = words.rowid
-    WHERE words MATCH ?1 AND room = ?2 AND words.rowid > ?3 AND words.rowid < ?4 ORDER BY words.rowid DESC LIMIT ?5";
+/// Messages that the index has not looked at yet: of more than so many the newest.
+const LATEST_MAX: i64 = 4096;
 
-/// The same, but the first.
-pub const FIRST: &str = "SELECT id, room, ts, user, name, messages.text FROM words JOIN messages ON id = words.rowid
-    WHERE words MATCH ?1 AND room = ?2 AND words.rowid > ?3 AND words.rowid < ?4 ORDER BY words.rowid LIMIT ?5";
+/// Where the words of those stand for one search.
+const LATEST: &str = "temp.latest";
+
+/// The messages with some words (?1) in a room (?2) between two ids (?3, ?4), at most so many (?5) of those that `words` holds: the
+/// first, or the newest.
+fn select(words: &str, order: &str) -> String {
+    let table = words.trim_start_matches("temp.");
+    format!(
+        "SELECT id, room, ts, user, name, messages.text FROM {words} JOIN messages ON id = {table}.rowid
+         WHERE {table} MATCH ?1 AND room = ?2 AND {table}.rowid > ?3 AND {table}.rowid < ?4 ORDER BY {table}.rowid {order} LIMIT ?5"
+    )
+}
+
+/// What asks for messages with some words, the first or the newest: in the index and, if it lags behind, in what it has not looked
+/// at. That is made in the transaction of the search, and gone with it.
+pub fn ask(connection: &Connection, is_first: bool) -> Result<Vec<String>, rusqlite::Error> {
+    let order = if is_first { "ASC" } else { "DESC" };
+    let mut asked = vec![select("words", order)];
+    let behind = "SELECT looked.value, last.value FROM meta looked, meta last
+                  WHERE looked.key = 'indexed_message' AND last.key = 'last_message' AND looked.value < last.value";
+    let behind: Option<(i64, i64)> =
+        connection.prepare_cached(behind)?.query_row([], |row| Ok((row.get(0)?, row.get(1)?))).optional()?;
+    if let Some((looked, last)) = behind {
+        let sql = format!("CREATE VIRTUAL TABLE {LATEST} USING fts5(text, content='', {TOKENS})");
+        connection.execute_batch(&sql)?;
+        let sql = format!("INSERT INTO {LATEST} (rowid, text) SELECT id, text FROM main.messages WHERE id > ?1");
+        connection.execute(&sql, [looked.max(last.saturating_sub(LATEST_MAX))])?;
+        asked.push(select(LATEST, order));
+    }
+    Ok(asked)
+}
 
 /// What people write as a query of the index: all of the words. A star at a word's end stands for any ending; all else that
 /// would mean something to the index means nothing here.

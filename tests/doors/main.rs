@@ -90,7 +90,7 @@ impl Drop for Running {
 
 fn ask(mut client: impl Read + Write) -> String {
     client
-        .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost:1\r\nConnection: close\r\n\r\n")
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
         .expect("the server reads");
     let mut answer = String::new();
     client.read_to_string(&mut answer).expect("it answers and closes");
@@ -117,7 +117,7 @@ fn a_unix_socket_is_served_and_one_that_was_left_behind_is_replaced() {
     let folder = Folder::new("unix");
     let path = folder.0.join("h.sock");
     drop(UnixListener::bind(&path).expect("a socket that nobody listens on any more"));
-    let words = ["--listen", "127.0.0.1:0", "--unix", "h.sock", "--allow-host", "localhost"];
+    let words = ["--listen", "127.0.0.1:0", "--unix", "h.sock"];
     let server = Running::start(folder.command(BINARY, &words));
     let answer = ask(UnixStream::connect(&path).expect("it listens"));
     assert!(answer.starts_with("HTTP/1.1 200 "), "{answer}");

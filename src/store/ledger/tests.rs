@@ -6,7 +6,6 @@ use crate::store::messages::Reader;
 use Verdict::{Busy, Kept, Lost, Refused};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 
 static COUNT: AtomicU32 = AtomicU32::new(0);
@@ -90,10 +89,10 @@ fn a_refusal_undoes_its_own_entry_and_takes_no_id() {
 }
 
 #[test]
-fn words_are_found_once_the_index_has_followed_and_not_what_is_gone() {
+fn words_are_found_whether_the_index_has_followed_or_not_and_not_what_is_gone() {
     let room = Room::new();
     let mut ledger = room.ledger();
-    let texts = ["Grüße from the harbour", "the harbour is wide", "\"quoted\" AND text", "far harbours"];
+    let texts = ["Grüße from the harbour", "the harbour is wide", "\"quoted\" AND text", "fár harbours"];
     ledger.keep(texts.iter().map(|text| said("lobby", text)).collect());
     ledger.keep(vec![said("den", "another harbour")]);
     let reader = Reader::open(&room.path()).unwrap();
@@ -101,9 +100,20 @@ fn words_are_found_once_the_index_has_followed_and_not_what_is_gone() {
         let found = reader.search("lobby", words, since, before, limit).unwrap();
         found.iter().map(|message| message.id).collect::<Vec<_>>()
     };
-    assert_eq!(ids("harbour", None, None, 9), Vec::<i64>::new());
-    assert!(ledger.index(2).unwrap(), "there is more");
     assert_eq!(ids("harbour", None, None, 9), [1, 2]);
+    assert!(ledger.index(2).unwrap(), "there is more");
+    for (words, since, before, limit, expected) in [
+        ("harbour", None, None, 9, &[1, 2][..]),
+        ("harbour*", None, None, 9, &[1, 2, 4]),
+        ("harbour*", None, None, 2, &[2, 4]),
+        ("harbour*", Some(0), None, 2, &[1, 2]),
+        ("harbour*", Some(2), None, 9, &[4]),
+        ("harbour*", None, Some(4), 9, &[1, 2]),
+        ("FAR", None, None, 9, &[4]),
+        ("text quoted", None, None, 9, &[3]),
+    ] {
+        assert_eq!(ids(words, since, before, limit), expected, "{words}, half of it in the index");
+    }
     assert!(!ledger.index(9).unwrap() && !ledger.index(9).unwrap());
     assert_eq!(ids("harbour*", None, None, 9), [1, 2, 4]);
     assert_eq!(ids("harbour*", None, None, 2), [2, 4], "the newest");
@@ -115,15 +125,55 @@ fn words_are_found_once_the_index_has_followed_and_not_what_is_gone() {
     for odd in ["\"", "*", "!!!", "NEAR(", "a:b", "\0", "^"] {
         ids(odd, None, None, 9);
     }
-    ledger.keep(vec![erase(2), said("lobby", "a harbour again")]);
-    assert_eq!(ids("harbour", None, None, 9), [1]);
-    ledger.trim(2, Wall::default(), Wall::default()).unwrap();
+    ledger.keep(vec![erase(2), said("lobby", "a harbour again"), said("lobby", "no harbour")]);
+    ledger.keep(vec![erase(7)]);
+    assert_eq!(ids("harbour", None, None, 9), [1, 6]);
+    ledger.trim(3, Wall::default(), Wall::default()).unwrap();
     ledger.index(9).unwrap();
     assert_eq!(ids("harbour", None, None, 9), [6]);
     assert_eq!(reader.get(6).unwrap().unwrap().text, "a harbour again");
     assert_eq!(reader.get(2).unwrap(), None);
     let both = reader.since_any(&["den", "lobby"], 4, 9).unwrap();
     assert_eq!(both.iter().map(|message| message.id).collect::<Vec<_>>(), [5, 6]);
+}
+
+#[test]
+fn a_full_disk_costs_what_came_meanwhile_and_nothing_that_comes_when_there_is_room() {
+    for sync in [Sync::Off, Sync::Full] {
+        let room = Room::new();
+        let mut ledger = Ledger::open(&room.path(), sync).unwrap();
+        let pages: i64 = ledger.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+        let room_for = |ledger: &Ledger, more: i64| {
+            ledger.connection.execute_batch(&format!("PRAGMA max_page_count = {}", pages + more)).unwrap();
+        };
+        room_for(&ledger, 0);
+        let long = "x".repeat(20_000);
+        assert_eq!(ledger.keep(vec![said("lobby", "short"), said("lobby", &long)]), [Busy; 2]);
+        assert!(ledger.shut_by().is_none());
+        room_for(&ledger, 100);
+        assert_eq!(ledger.keep(vec![said("lobby", "again"), said("lobby", &long)]), [Kept(1), Kept(2)]);
+        drop(ledger);
+        assert_eq!(room.ledger().last_id().unwrap(), 2);
+    }
+}
+
+#[test]
+fn nothing_is_kept_in_a_file_that_is_gone() {
+    let other = Room::new();
+    drop(other.ledger());
+    for takes_its_place in [false, true] {
+        let room = Room::new();
+        let mut ledger = room.ledger();
+        assert_eq!(ledger.keep(vec![said("lobby", "there")]), [Kept(1)]);
+        if takes_its_place {
+            fs::copy(other.path(), room.path().with_extension("new")).unwrap();
+            fs::rename(room.path().with_extension("new"), room.path()).unwrap();
+        } else {
+            fs::remove_file(room.path()).unwrap();
+        }
+        assert_eq!(ledger.keep(vec![said("lobby", "nowhere")]), [Lost]);
+        assert!(matches!(ledger.shut_by(), Some(Error::Gone)));
+    }
 }
 
 #[test]
@@ -173,16 +223,6 @@ fn a_fault_that_rolls_the_transaction_back_loses_the_batch_though_it_looks_like_
     let batch = vec![said("lobby", "one"), said("lobby", "poison"), said("lobby", "two")];
     assert_eq!(ledger.keep(batch), [Lost, Lost, Lost]);
     assert_eq!(ledger.recent(9).unwrap(), []);
-}
-
-#[test]
-fn a_full_disk_loses_the_batch_and_keeps_what_was() {
-    let room = Room::new();
-    let mut ledger = room.ledger();
-    assert_eq!(ledger.keep(vec![said("lobby", "one")]), [Kept(1)]);
-    let _: i64 = ledger.connection.pragma_update_and_check(None, "max_page_count", 1, |row| row.get(0)).unwrap();
-    assert_eq!(ledger.keep(vec![said("lobby", "x"), said("lobby", &"x".repeat(100_000))]), [Lost, Lost]);
-    assert_eq!(texts(&ledger.recent(9).unwrap()), [(1, "one")]);
 }
 
 #[test]

@@ -189,5 +189,10 @@ pub fn cases() -> Vec<Case> {
         )
         .keeps_word(),
     );
+    // Who waits for anything at all may keep the body back: taken for the rest of it, their next request would be half eaten.
+    for value in ["100-continue, wonders", "wonders", "100-continue;q=1"] {
+        let head = ask("POST", "/send", &[FORM, "Content-Length: 10", &format!("Expect: {value}")]);
+        cases.push(case(format!("Who waits with {value:?} is told so for good"), EXPECT, head, is(417)).closes());
+    }
     cases
 }
