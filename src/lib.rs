@@ -54,6 +54,12 @@ pub mod store;
 #[doc(hidden)]
 pub mod testing;
 
+/// The programs of the guide and the README are compiled, and run where they end, with the examples of the documentation.
+#[cfg(all(doctest, feature = "accounts", feature = "chat", feature = "files"))]
+#[doc = include_str!("../docs/embedding.md")]
+#[doc = include_str!("../README.md")]
+mod guide {}
+
 #[cfg(feature = "_ledger")]
 mod backup;
 #[cfg(feature = "tls")]

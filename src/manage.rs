@@ -1,4 +1,4 @@
-//! `hythe user` and `hythe backup`: what an operator does to a data folder from outside. A server may be at work on it: the
+//! `hythe user`: what an operator does to a data folder from outside. A server may be at work on it: the
 //! database's own locks keep both apart, and it notices what has changed within two seconds.
 
 use std::fmt::Write as _;

@@ -153,23 +153,8 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) 
     keys.iter().flat_map(Keys::warnings).for_each(|warning| log::warn!("{warning}"));
     let access_log =
         access_log.map(|opening| Scribe::start(opening).map_err(|error| other("begin the access log", error)));
-    #[cfg_attr(not(feature = "_ledger"), expect(unused_mut))]
     let mut hub = Hub::default();
-    let mut site = Site::with_pages(config.clone(), open_www(&config)?, open_files(&config)?);
-    site.started = Some(os::START);
-    #[cfg(feature = "_ledger")]
-    if config.has_chat || config.has_accounts {
-        let books = start::books(&config.data, &mut hub)?;
-        #[cfg(feature = "chat")]
-        if config.has_chat {
-            site.chat = Some(start::chat(&config, &books, &mut hub));
-        }
-        #[cfg(feature = "accounts")]
-        if config.has_accounts {
-            site.accounts = Some(start::accounts(&config, &books, &mut hub));
-        }
-        site.books = Some(books);
-    }
+    let site = open_site(&config, &mut hub)?;
     #[cfg(feature = "_ledger")]
     let (hand, opener) = hand::hand(&config);
     #[cfg(feature = "_ledger")]
@@ -225,6 +210,27 @@ pub fn run(mut config: Config, premises: Premises, log: Scribe, reread: Reread) 
     note.end();
     log::info!("closed");
     Ok(())
+}
+
+/// The site as the configuration has it: its folders open, and its parts that live by the ledger, which is opened later.
+#[cfg_attr(not(feature = "_ledger"), expect(unused_variables))]
+fn open_site(config: &Config, hub: &mut Hub) -> Result<Site, RunError> {
+    let mut site = Site::with_pages(config.clone(), open_www(config)?, open_files(config)?);
+    site.started = Some(os::START);
+    #[cfg(feature = "_ledger")]
+    if config.has_chat || config.has_accounts {
+        let books = start::books(&config.data, hub)?;
+        #[cfg(feature = "chat")]
+        if config.has_chat {
+            site.chat = Some(start::chat(config, &books, hub));
+        }
+        #[cfg(feature = "accounts")]
+        if config.has_accounts {
+            site.accounts = Some(start::accounts(config, &books, hub));
+        }
+        site.books = Some(books);
+    }
+    Ok(site)
 }
 
 /// The first moments belong to who is waiting at the door; what can wait begins after them. On a host with one core it would

@@ -191,30 +191,12 @@ impl Multipart {
                     }
                 }
                 State::Head { head } => {
-                    // A head may not fill the room: the blank line that ends it must fit too.
-                    let room = self.limits.head_bytes_max.saturating_add(BLANK_LINE.len()).saturating_sub(head.len());
-                    let taken = rest.get(..room.min(rest.len())).unwrap_or_default();
-                    // The blank line may have begun in the last window.
-                    let seen = head.len().saturating_sub(BLANK_LINE.len() - 1);
-                    let before = head.len();
-                    head.extend_from_slice(taken);
-                    let tail = head.get(seen..).unwrap_or_default();
-                    let Some(end) = memchr::memmem::find(tail, BLANK_LINE).map(|end| seen + end + BLANK_LINE.len())
+                    let Some((used, part)) = gather_head(head, rest, &self.delimiter, self.limits.head_bytes_max)?
                     else {
-                        if taken.len() == room {
-                            let most = self.limits.head_bytes_max;
-                            return Err(bad(format!("the head of a part is larger than {most} bytes")));
-                        }
                         return Ok((window.len(), Event::NeedBytes));
                     };
-                    at += end.saturating_sub(before);
-                    // By httparse it would be a header field, by a reader that splits at the boundary the end of the part.
-                    if self.delimiter.find(head.get(..end).unwrap_or_default()).is_some() {
-                        return Err(bad("a line in the head of a part begins with the boundary"));
-                    }
-                    let part = read_head(head.get(2..end).unwrap_or_default())?;
                     self.state = State::Body { matched: 2, is_start: true };
-                    return Ok((at, Event::Part(part)));
+                    return Ok((at + used, Event::Part(part)));
                 }
                 State::Body { matched, is_start } => {
                     let held = if *is_start { 2..*matched } else { 0..*matched };
@@ -285,6 +267,36 @@ pub fn fields(content_type: &[u8], body: &[u8], limits: Limits) -> Result<Vec<(S
             }
         }
     }
+}
+
+/// Adds to the `head` of a part what `rest` has of it. Once all of it is there: how many bytes of `rest` were its own, and what it
+/// says of the part.
+fn gather_head(
+    head: &mut Vec<u8>,
+    rest: &[u8],
+    delimiter: &Finder<'_>,
+    most: usize,
+) -> Result<Option<(usize, Part)>, Fault> {
+    // A head may not fill the room: the blank line that ends it must fit too.
+    let room = most.saturating_add(BLANK_LINE.len()).saturating_sub(head.len());
+    let taken = rest.get(..room.min(rest.len())).unwrap_or_default();
+    // The blank line may have begun in the last window.
+    let seen = head.len().saturating_sub(BLANK_LINE.len() - 1);
+    let before = head.len();
+    head.extend_from_slice(taken);
+    let tail = head.get(seen..).unwrap_or_default();
+    let Some(end) = memchr::memmem::find(tail, BLANK_LINE).map(|end| seen + end + BLANK_LINE.len()) else {
+        if taken.len() == room {
+            return Err(bad(format!("the head of a part is larger than {most} bytes")));
+        }
+        return Ok(None);
+    };
+    // By httparse it would be a header field, by a reader that splits at the boundary the end of the part.
+    if delimiter.find(head.get(..end).unwrap_or_default()).is_some() {
+        return Err(bad("a line in the head of a part begins with the boundary"));
+    }
+    let part = read_head(head.get(2..end).unwrap_or_default())?;
+    Ok(Some((end.saturating_sub(before), part)))
 }
 
 /// What a search has come upon.

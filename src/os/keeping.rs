@@ -21,9 +21,6 @@ const REST_AT_LEAST: Duration = Duration::from_millis(500);
 /// Where fewer were kept together nobody waits for company: they come back too thinly spread.
 const MANY: usize = 32;
 
-/// Whom news is for: nobody who asked.
-const NOBODY: Key = Key { index: u32::MAX, age: 0 };
-
 /// What makes a ledger's verdicts out of entries; it runs on a thread of its own.
 pub trait Keeper<E, D>: Send {
     /// Keeps a batch, and says what became of each entry, in order.
@@ -259,7 +256,7 @@ fn keep_all<E, D>(desk: &Desk<E, D>, tray: &Tray<D>) {
             Ok(Order::Keep(batch)) => batch,
             Ok(Order::Look { is_round }) => {
                 if let Some(done) = keeper.look(is_round) {
-                    tray.put(Happening::Done { key: NOBODY, done });
+                    tray.put(Happening::Done { key: Key::NOBODY, done });
                 }
                 continue;
             }
@@ -293,23 +290,29 @@ fn keep_all<E, D>(desk: &Desk<E, D>, tray: &Tray<D>) {
             rested = Instant::now();
             has_more = true;
         }
-        // Those who were answered together speak again together, as a rule, and a few turns of the loop bring them all.
-        let until = Instant::now() + patience;
-        while next.is_none() {
-            let has_company = kept_last < MANY || batch.len() >= kept_last;
-            let within = if has_company { Duration::ZERO } else { until.saturating_duration_since(Instant::now()) };
-            match desk.next(within) {
-                Ok(Order::Keep(mut more)) => batch.append(&mut more),
-                Ok(other) => next = Some(other),
-                Err(_) => break,
-            }
-        }
+        next = gather(desk, &mut batch, kept_last, patience);
         kept_last = batch.len();
         seat.in_hand = kept_last;
         let mut verdicts = keeper.keep(batch);
         verdicts.resize(kept_last, Verdict::Lost);
         tray.put(Happening::Verdicts(verdicts));
         seat.in_hand = 0;
+    }
+}
+
+/// Adds to a batch what waits. Those who were answered together speak again together, as a rule, and a few turns of the loop bring them
+/// all: so a batch that is smaller than the last one waits for them, as long as `patience` lasts. Gives the order it came upon that is
+/// not to keep something.
+fn gather<E, D>(desk: &Desk<E, D>, batch: &mut Vec<E>, kept_last: usize, patience: Duration) -> Option<Order<E>> {
+    let until = Instant::now() + patience;
+    loop {
+        let has_company = kept_last < MANY || batch.len() >= kept_last;
+        let within = if has_company { Duration::ZERO } else { until.saturating_duration_since(Instant::now()) };
+        match desk.next(within) {
+            Ok(Order::Keep(mut more)) => batch.append(&mut more),
+            Ok(other) => return Some(other),
+            Err(_) => return None,
+        }
     }
 }
 

@@ -125,7 +125,7 @@ pub enum Verdict {
 pub enum Signal {
     /// Finish what has begun, then end; asked twice, end now.
     Drain,
-    /// Reopen the logs.
+    /// Reopen the logs, and read the configuration again.
     Reload,
     /// Log a line on how things stand.
     Status,

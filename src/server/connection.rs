@@ -397,23 +397,24 @@ impl<S: State> Protocol for Connection<S> {
             log::info!("{} breaks off in the middle of a body", self.peer.ip);
         }
         log::debug!("{} is gone", self.peer.ip);
-        let nobody = Key { index: u32::MAX, age: 0 };
         match self.phase {
             Phase::Stream(streaming) => streaming.end(house, yard, self.peer),
             Phase::Talk(talking) => talking.end(house, yard, self.peer),
             Phase::Busy(busy) => match busy.work {
                 Work::Receive(pump) => {
                     if let Some(rest) = pump.abandon() {
-                        yard.spawn(nobody, Lane::Writes, move || done_there(rest));
+                        yard.spawn(Key::NOBODY, Lane::Writes, move || done_there(rest));
                     }
                 }
                 // What has begun is finished. It cannot wait any more, but it can ask again.
-                Work::Wait { outlasts: true, again, .. } => yard.spawn(nobody, Lane::Writes, move || Done::Step(again)),
+                Work::Wait { outlasts: true, again, .. } => {
+                    yard.spawn(Key::NOBODY, Lane::Writes, move || Done::Step(again))
+                }
                 Work::Wait { .. } | Work::Collect { .. } => {}
             },
             Phase::Sending(pull) => {
                 if let Some(source) = pull.abandon() {
-                    yard.spawn(nobody, Lane::Files, move || drop_there(source));
+                    yard.spawn(Key::NOBODY, Lane::Files, move || drop_there(source));
                 }
             }
             _ => {}
@@ -421,15 +422,14 @@ impl<S: State> Protocol for Connection<S> {
     }
 
     fn on_orphan(done: Done<S>, house: &mut House<S>, yard: &mut Yard<Self>) {
-        let key = Key { index: u32::MAX, age: 0 };
         let peer = Peer { ip: IpAddr::from([0, 0, 0, 0]), port: 0, entrance: Entrance::Plain };
         match done {
             Done::Step(step) | Done::Late(_, step) | Done::Sunk(Sunk::Finished(step)) => {
                 let reply = step(&mut house.state, &mut context(yard, peer));
-                follow_orphan(reply, house, yard, key);
+                follow_orphan(reply, house, yard, Key::NOBODY);
             }
-            Done::Sunk(Sunk::Home(sink, _)) => yard.spawn(key, Lane::Writes, move || drop_there(sink)),
-            Done::Drawn(drawn) => yard.spawn(key, Lane::Files, move || drop_there(drawn.into_source())),
+            Done::Sunk(Sunk::Home(sink, _)) => yard.spawn(Key::NOBODY, Lane::Writes, move || drop_there(sink)),
+            Done::Drawn(drawn) => yard.spawn(Key::NOBODY, Lane::Files, move || drop_there(drawn.into_source())),
             Done::Thought(thought) => {
                 let said = thought(&mut house.state, &mut context(yard, peer));
                 follow_said_orphan(said, yard);
@@ -446,7 +446,7 @@ impl<S: State> Protocol for Connection<S> {
         match promise {
             Promise::Reply(decided) => {
                 let reply = decided(&mut house.state, verdict, cx);
-                follow_orphan(reply, house, yard, Key { index: u32::MAX, age: 0 });
+                follow_orphan(reply, house, yard, Key::NOBODY);
             }
             Promise::Talk(judged) => {
                 let said = judged(&mut house.state, verdict, cx);

@@ -32,7 +32,7 @@ pub fn messages(
     // Only a room's name stands here that is one: letters, digits, hyphens.
     let (room, limit) = (&ask.room, ask.limit);
     let mut page = String::new();
-    // A line that cannot be written into memory is no case there is.
+    // Writing into a `String` never fails, so what `write!` returns says nothing.
     if rooms.len() > 1 {
         let links = rooms.iter().map(|room| format!("<a href=\"{}\">{room}</a>", address(prefix, room)));
         let _ = writeln!(page, "<nav aria-label=\"Rooms\">{}</nav>", links.collect::<Vec<_>>().join(" "));
@@ -52,6 +52,20 @@ pub fn messages(
     if is_gap {
         page.push_str("<p>Some messages before these are no longer kept.</p>\n");
     }
+    list(&mut page, found);
+    if let Some(last) = found.last().filter(|_| ask.before.is_some() || ask.since.is_some()) {
+        let id = last.id;
+        let _ = writeln!(
+            page,
+            "<p><a href=\"{prefix}/messages?room={room}&amp;since={id}&amp;limit={limit}\">Later messages</a></p>"
+        );
+    }
+    forms(&mut page, prefix, room);
+    whole(prefix, &format!("Chat: {room}"), &page)
+}
+
+/// What was said, the oldest first.
+fn list(page: &mut String, found: &[&Message]) {
     page.push_str("<ol id=\"messages\">\n");
     for message in found {
         let (name, text, time) = (escape(&message.name), escape(&message.text), time(&date::rfc3339(message.ts)));
@@ -66,13 +80,10 @@ pub fn messages(
     if found.is_empty() {
         page.push_str("<p>There is nothing here.</p>\n");
     }
-    if let Some(last) = found.last().filter(|_| ask.before.is_some() || ask.since.is_some()) {
-        let id = last.id;
-        let _ = writeln!(
-            page,
-            "<p><a href=\"{prefix}/messages?room={room}&amp;since={id}&amp;limit={limit}\">Later messages</a></p>"
-        );
-    }
+}
+
+/// To say something in a room, to search it, and the ways out of it.
+fn forms(page: &mut String, prefix: &str, room: &str) {
     let _ = write!(
         page,
         "<form class=\"fields\" method=\"post\" action=\"{prefix}/send\">\n<input type=\"hidden\" name=\"room\" value=\"{room}\">\n\
@@ -84,7 +95,6 @@ pub fn messages(
          </form>\n<p><a href=\"{}\">Newest messages</a> <a href=\"{prefix}/rooms\">All rooms</a></p>\n",
         address(prefix, room)
     );
-    whole(prefix, &format!("Chat: {room}"), &page)
 }
 
 /// The rooms, and how many listen to each.

@@ -18,12 +18,11 @@ use crate::site::gate::{Principal, rights_of};
 use crate::site::kept::KeptHeaders;
 use crate::site::receive::file::{FileSink, Whole};
 use crate::site::receive::quota::{Allowance, allowance_place};
-use crate::site::receive::room::Room;
-use crate::site::receive::store::{Store, Stored, changes_of};
-use crate::site::spot::{Actor, Area, early_right, keep, locked, owner_name, when_known};
+use crate::site::receive::store::{Store, Stored, keep_stored};
+use crate::site::spot::{Actor, Area, early_right, locked, owner_name, when_known};
 use crate::site::state::Site;
 use crate::site::upload::{body_length, given_twice, is_yes, refuse_coding};
-use crate::site::way::Unplaced;
+use crate::site::way::{Placed, Unplaced};
 use crate::store::disk::{Draft, Existing, FileFacts, Kind};
 use crate::store::tree::check_place;
 
@@ -100,12 +99,10 @@ impl Put {
     ) -> Result<FileSink, Fault> {
         // Asked now to spare the client the sending, and once more when the file is whole.
         let current = self.look(right)?;
-        let allowance = allowance.map(|allowance| allowance.in_place_of(&self.store, &self.path, current.as_ref()));
-        let room = Room::new(&self.store, length, allowance)?;
-        let draft = self.store.draft(&self.path, length).map_err(|error| self.store.fault(&error, &self.path))?;
-        Ok(FileSink::new(draft, room, move |site, cx, whole| {
+        let (store, path) = (self.store.clone(), self.path.clone());
+        FileSink::begin(&store, &path, current.as_ref(), length, allowance, move |site, cx, whole| {
             when_known(site, cx, move |site, cx| self.finish(site, cx, whole, actor, ip))
-        }))
+        })
     }
 
     /// The file is whole: it takes its place, if it may.
@@ -124,14 +121,8 @@ impl Put {
                 let placed = fits.and_then(|()| self.place(&mut *whole.draft, &right));
                 drop(whole);
                 move |site: &mut Site, cx: &mut Context<'_>| {
-                    let area = self.store.area.clone();
-                    let (stored, folders) = match placed {
-                        Ok(placed) => placed,
-                        Err(unplaced) => return unplaced.refuse(site, cx, &area, &actor),
-                    };
-                    let changes = changes_of(site, std::slice::from_ref(&stored), folders, actor.as_owner());
-                    keep(site, area.is_shared(), changes, cx, move |site, _| {
-                        answer_put(site, &area, &stored, ip).into()
+                    keep_stored(site, cx, placed, self.store.area, &actor, move |site, area, stored| {
+                        answer_put(site, area, &stored, ip).into()
                     })
                 }
             })
@@ -152,11 +143,7 @@ impl Put {
     }
 
     /// Gives the file its name; says which folders were made for it.
-    fn place(
-        &self,
-        draft: &mut dyn Draft,
-        right: &Result<(), Fault>,
-    ) -> Result<(Stored, Vec<RelPath<'static>>), Unplaced> {
+    fn place(&self, draft: &mut dyn Draft, right: &Result<(), Fault>) -> Placed<Stored> {
         let fault = |error: &io::Error| self.store.fault(error, &self.path);
         for _ in 0..LOOKS_MAX {
             if self.look(right)?.is_some() {

@@ -28,10 +28,10 @@ use crate::site::receive::file::{FileSink, Whole};
 use crate::site::receive::form::{Complete, FormSink, Parts};
 use crate::site::receive::quota::{Allowance, allowance_place};
 use crate::site::receive::room::Room;
-use crate::site::receive::store::{Store, Stored, changes_of};
-use crate::site::spot::{Actor, Area, early_right, keep, locked, owner_name, private_area, when_known};
+use crate::site::receive::store::{Store, Stored, keep_stored};
+use crate::site::spot::{Actor, Area, early_right, locked, owner_name, private_area, when_known};
 use crate::site::state::{Lots, Site};
-use crate::site::way::Unplaced;
+use crate::site::way::{Placed, Unplaced};
 use crate::store::disk::{Draft, Existing, FileFacts};
 use crate::store::locks::Place;
 use crate::store::tree::{OnConflict, check_name, check_place, generated_name};
@@ -218,12 +218,13 @@ fn take_json(site: &mut Site, ask: Ask, sender: Sender) -> Result<Reply<Site>, F
                 let allowance = Allowance::of(site, &sender.actor);
                 let right = name.as_ref().map_or(Ok(()), |path| sender.actor.may_change(site, &area, path));
                 Reply::offload_write(move || {
-                    let stored = check(&body).and_then(|()| match &name {
+                    let placed = check(&body).map_err(Unplaced::from).and_then(|()| match &name {
                         Some(path) => store_json(&store, &body, (path, on_conflict), allowance, &right, &sender),
                         None => check_conditions(&sender.headers, None)
+                            .map_err(Unplaced::from)
                             .and_then(|()| store_unnamed(&store, &body, &names, allowance)),
                     });
-                    answer_one(stored, area, sender)
+                    settle(placed, area, sender)
                 })
             })
         })
@@ -250,12 +251,11 @@ fn store_json(
     allowance: Option<Allowance>,
     right: &Result<(), Fault>,
     sender: &Sender,
-) -> Result<Stored, Fault> {
+) -> Placed<Stored> {
     let current = check_right(store, path, on_conflict, right, sender)?;
     let allowance = allowance.map(|allowance| allowance.in_place_of(store, path, current.as_ref()));
     let mut draft = fill(store, body, allowance)?;
-    let placed = store.place_at(path, || store.commit(&mut *draft, path, on_conflict, right));
-    placed.map(|(stored, _)| stored).map_err(Unplaced::into_fault)
+    store.place_at(path, || store.commit(&mut *draft, path, on_conflict, right))
 }
 
 /// A file of these bytes that has no name yet.
@@ -272,18 +272,18 @@ fn store_unnamed(
     body: &[u8],
     names: &[RelPath<'static>],
     allowance: Option<Allowance>,
-) -> Result<Stored, Fault> {
+) -> Placed<Stored> {
     let mut draft = fill(store, body, allowance)?;
     for path in names {
-        let placed = store.place_at(path, || match draft.commit(path, Existing::Refuse) {
+        let (placed, folders) = store.place_at(path, || match draft.commit(path, Existing::Refuse) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(None),
             committed => committed.map(Some).map_err(|error| store.fault(&error, path)),
-        });
-        if let (Some(facts), _) = placed.map_err(Unplaced::into_fault)? {
-            return Ok(Stored { path: path.clone(), facts, is_new: true });
+        })?;
+        if let Some(facts) = placed {
+            return Ok((Stored { path: path.clone(), facts, is_new: true }, folders));
         }
     }
-    Err(Fault::new(Status::INTERNAL_SERVER_ERROR, "no_name", "no name was free for the file"))
+    Err(Fault::new(Status::INTERNAL_SERVER_ERROR, "no_name", "no name was free for the file").into())
 }
 
 /// Whether a file may come to stand at `path`, by its sender's conditions too; if it replaces another, whether that may be replaced,
@@ -352,12 +352,10 @@ impl Raw {
         early: &Result<(), Fault>,
     ) -> Result<FileSink, Fault> {
         let current = self.look(early)?;
-        let allowance = allowance.map(|allowance| allowance.in_place_of(&self.store, &self.path, current.as_ref()));
-        let room = Room::new(&self.store, length, allowance)?;
-        let draft = self.store.draft(&self.path, length).map_err(|error| self.store.fault(&error, &self.path))?;
-        Ok(FileSink::new(draft, room, move |site, cx, whole| {
+        let (store, path) = (self.store.clone(), self.path.clone());
+        FileSink::begin(&store, &path, current.as_ref(), length, allowance, move |site, cx, whole| {
             when_known(site, cx, move |site, cx| self.finish(site, cx, whole))
-        }))
+        })
     }
 
     /// All of it has come: it takes its place, if it may.
@@ -368,56 +366,51 @@ impl Raw {
             let right = self.sender.actor.may_change(site, &self.store.area, &self.path);
             let allowance = Allowance::of(site, &self.sender.actor);
             Reply::offload_write(move || {
-                let stored = self.place(&mut whole, &right, allowance);
+                let placed = self.place(&mut whole, &right, allowance);
                 drop(whole);
-                answer_one(stored, self.store.area, self.sender)
+                settle(placed, self.store.area, self.sender)
             })
         })
     }
 
-    fn place(
-        &self,
-        whole: &mut Whole,
-        right: &Result<(), Fault>,
-        allowance: Option<Allowance>,
-    ) -> Result<Stored, Fault> {
+    fn place(&self, whole: &mut Whole, right: &Result<(), Fault>, allowance: Option<Allowance>) -> Placed<Stored> {
         let Raw { store, path, on_conflict, .. } = self;
         let current = self.look(right)?;
         if let Some(allowance) = allowance {
             allowance.in_place_of(store, path, current.as_ref()).check(whole.bytes)?;
         }
-        let placed = store.place_at(path, || store.commit(&mut *whole.draft, path, *on_conflict, right));
-        placed.map(|(stored, _)| stored).map_err(Unplaced::into_fault)
+        store.place_at(path, || store.commit(&mut *whole.draft, path, *on_conflict, right))
     }
 }
 
-/// 201 for the one file that was sent.
-fn answer_one(
-    stored: Result<Stored, Fault>,
+/// What follows, back in the loop, for the one file that was sent.
+fn settle(
+    placed: Placed<Stored>,
     area: Area,
     sender: Sender,
 ) -> impl FnOnce(&mut Site, &mut Context<'_>) -> Reply<Site> {
     move |site, cx| {
-        let stored = match stored {
-            Ok(stored) => stored,
-            Err(fault) => return fault.into(),
-        };
-        let changes = changes_of(site, std::slice::from_ref(&stored), Vec::new(), sender.actor.as_owner());
-        keep(site, area.is_shared(), changes, cx, move |site, _| {
-            let owner = owner_name(site, &area, &stored.path);
-            let (path, facts) = (area.show(&stored.path), stored.facts);
-            note_stored(site, &path, &facts, sender.ip);
-            let prefix = &site.config.path_prefix;
-            let location = url(prefix, &path);
-            let answer = json!({
-                "status": "success",
-                "message": "File stored",
-                "file": describe(prefix, &path, &facts, owner.as_deref()),
-                "filepath": location,
-            });
-            Response::json(Status::CREATED, &answer).header("Location", &location).into()
+        keep_stored(site, cx, placed, area, &sender.actor, move |site, area, stored| {
+            answer_one(site, area, &stored, sender.ip).into()
         })
     }
+}
+
+/// 201 for it.
+fn answer_one(site: &mut Site, area: &Area, stored: &Stored, ip: IpAddr) -> Response {
+    let Stored { path, facts, .. } = stored;
+    let shown = area.show(path);
+    note_stored(site, &shown, facts, ip);
+    let owner = owner_name(site, area, path);
+    let prefix = &site.config.path_prefix;
+    let location = url(prefix, &shown);
+    let answer = json!({
+        "status": "success",
+        "message": "File stored",
+        "file": describe(prefix, &shown, facts, owner.as_deref()),
+        "filepath": location,
+    });
+    Response::json(Status::CREATED, &answer).header("Location", &location)
 }
 
 /// A form with files.
@@ -471,13 +464,8 @@ fn place_form(
         Reply::offload_write(move || {
             let placed = complete.store(&rights, &sender.headers, allowance);
             move |site: &mut Site, cx: &mut Context<'_>| {
-                let (stored, folders) = match placed {
-                    Ok(placed) => placed,
-                    Err(unplaced) => return unplaced.refuse(site, cx, &area, &sender.actor),
-                };
-                let changes = changes_of(site, &stored, folders, sender.actor.as_owner());
-                keep(site, area.is_shared(), changes, cx, move |site, _| {
-                    answer_form(site, &area, &stored, page.as_deref(), sender.ip)
+                keep_stored(site, cx, placed, area, &sender.actor, move |site, area, stored| {
+                    answer_form(site, area, &stored, page.as_deref(), sender.ip)
                 })
             }
         })

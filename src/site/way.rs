@@ -17,6 +17,9 @@ use crate::store::tree;
 /// How often the way is made anew that somebody else took back.
 const WAYS_MAX: usize = 8;
 
+/// What a helper brings home that gave something its place: what that came to, and the folders that were made for it.
+pub type Placed<T> = Result<(T, Vec<RelPath<'static>>), Unplaced>;
+
 /// Something got no place.
 pub struct Unplaced {
     fault: Fault,
@@ -36,11 +39,6 @@ impl Unplaced {
         let mut unplaced = take_back(disk, self.fault, made);
         unplaced.folders.extend(self.folders);
         unplaced
-    }
-
-    /// Why. Where the only folder on the way is that of a home, nobody has to be told whose it is.
-    pub fn into_fault(self) -> Fault {
-        self.fault
     }
 
     /// The refusal, when it is kept whose the folders are that stay.
@@ -67,11 +65,7 @@ fn make_way(disk: &dyn Disk, path: &RelPath<'_>) -> Result<Vec<RelPath<'static>>
 ///
 /// # Errors
 /// What `place` refuses, or why there is no way.
-pub fn place_at<T>(
-    disk: &dyn Disk,
-    path: &RelPath<'_>,
-    mut place: impl FnMut() -> Result<T, Fault>,
-) -> Result<(T, Vec<RelPath<'static>>), Unplaced> {
+pub fn place_at<T>(disk: &dyn Disk, path: &RelPath<'_>, mut place: impl FnMut() -> Result<T, Fault>) -> Placed<T> {
     let mut tries = 1..WAYS_MAX;
     loop {
         let placed = match make_way(disk, path) {

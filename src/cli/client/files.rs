@@ -120,13 +120,26 @@ pub fn make_folders(visit: &Visit, order: &Paths) -> Result<(), Failure> {
     })
 }
 
-/// Does it for each path; all are tried, and the last failure is told by the number.
+/// Does it for each path.
 fn each(visit: &Visit, order: &Paths, act: impl Fn(&str) -> Result<(), Failure>) -> Result<(), Failure> {
+    let places = order.paths.iter().map(|path| visit.place(path, order.home.is_private));
+    try_all(places.collect::<Result<Vec<_>, _>>()?, |path| match path.as_str() {
+        "" => Err(Failure::usage("an empty path names nothing")),
+        path => act(path),
+    })
+}
+
+/// Does it for each of several things: one that fails keeps none of the others from being tried.
+///
+/// # Errors
+/// The last failure, with which the command ends; those before it are told on stderr.
+pub fn try_all<T>(
+    things: impl IntoIterator<Item = T>,
+    mut act: impl FnMut(T) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let mut last = None;
-    for path in &order.paths {
-        let path = visit.place(path, order.home.is_private)?;
-        let outcome = if path.is_empty() { Err(Failure::usage("an empty path names nothing")) } else { act(&path) };
-        if let Err(failure) = outcome
+    for thing in things {
+        if let Err(failure) = act(thing)
             && let Some(before) = last.replace(failure)
         {
             complain(&before);

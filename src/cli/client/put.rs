@@ -17,7 +17,7 @@ use ureq::http::Method;
 use ureq::{Body, SendBody};
 
 use crate::cli::client::failure::{Ending, Failure};
-use crate::cli::client::files::complain;
+use crate::cli::client::files::try_all;
 use crate::cli::client::progress::{Progress, Told};
 use crate::cli::client::server::{Ask, field, json_of, refusal};
 use crate::cli::client::target;
@@ -120,16 +120,10 @@ impl Content {
 /// What stands against one of them; the others are uploaded all the same.
 pub fn put(visit: &Visit, order: &Put) -> Result<(), Failure> {
     let wish = if order.force { Wish::Overwrite } else { Wish::Create };
-    let mut last = None;
-    for (file, to) in places(order)? {
-        let outcome = visit.place(&to, order.home.is_private).and_then(|to| send_file(visit, &file, to, wish));
-        if let Err(failure) = outcome
-            && let Some(before) = last.replace(failure)
-        {
-            complain(&before);
-        }
-    }
-    last.map_or(Ok(()), Err)
+    try_all(places(order)?, |(file, to)| {
+        let to = visit.place(&to, order.home.is_private)?;
+        send_file(visit, &file, to, wish)
+    })
 }
 
 /// Which file goes where. Two words of which the second is no file here are a file and its path at the server, as in sftp.

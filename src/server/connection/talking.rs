@@ -284,7 +284,7 @@ pub(super) fn in_turn<S: State>(first: Option<Box<Next<S>>>, next: Next<S>) -> N
 /// What is said to nobody is followed as far as it is work.
 pub(super) fn follow_said_orphan<S: State>(said: Said<S>, yard: &mut Yard<Connection<S>>) {
     for act in said.acts {
-        follow_alone(act, yard, Key { index: u32::MAX, age: 0 });
+        follow_alone(act, yard, Key::NOBODY);
     }
 }
 

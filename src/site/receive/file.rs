@@ -1,11 +1,14 @@
 //! A body that is one file.
 
 use crate::http::fault::Fault;
+use crate::path::RelPath;
 use crate::server::context::Context;
 use crate::server::reply::{Reply, Sink, Step};
+use crate::site::receive::quota::Allowance;
 use crate::site::receive::room::Room;
+use crate::site::receive::store::Store;
 use crate::site::state::{Site, disk_fault};
-use crate::store::disk::Draft;
+use crate::store::disk::{Draft, FileFacts};
 
 /// A file that has come as a whole, and has no place yet.
 pub struct Whole {
@@ -29,13 +32,23 @@ pub struct FileSink {
 }
 
 impl FileSink {
-    /// A sink that fills a draft; `placing` sees to it that it gets its name.
-    pub fn new(
-        draft: Box<dyn Draft>,
-        room: Room,
+    /// Begins a file that is to come to stand at `path`, in place of `current` if that is there; `placing` sees to it that it
+    /// gets its name. Without a `length` any number of bytes may come, as far as there is room. Blocks.
+    ///
+    /// # Errors
+    /// 507 if there is no room for it, or why it cannot be begun.
+    pub fn begin(
+        store: &Store,
+        path: &RelPath<'_>,
+        current: Option<&FileFacts>,
+        length: Option<u64>,
+        allowance: Option<Allowance>,
         placing: impl FnOnce(&mut Site, &mut Context<'_>, Whole) -> Reply<Site> + Send + 'static,
-    ) -> FileSink {
-        FileSink { draft, written: 0, room, placing: Box::new(placing) }
+    ) -> Result<FileSink, Fault> {
+        let allowance = allowance.map(|allowance| allowance.in_place_of(store, path, current));
+        let room = Room::new(store, length, allowance)?;
+        let draft = store.draft(path, length).map_err(|error| store.fault(&error, path))?;
+        Ok(FileSink { draft, written: 0, room, placing: Box::new(placing) })
     }
 }
 

@@ -17,7 +17,7 @@ use crate::site::receive::quota::Allowance;
 use crate::site::receive::room::Room;
 use crate::site::receive::store::{Store, Stored};
 use crate::site::state::{Site, disk_fault};
-use crate::site::way::Unplaced;
+use crate::site::way::Placed;
 use crate::store::disk::Draft;
 use crate::store::tree::{OnConflict, check_name, check_place};
 
@@ -275,7 +275,7 @@ impl Complete {
         rights: &[Result<(), Fault>],
         headers: &KeptHeaders,
         allowance: Option<Allowance>,
-    ) -> Result<(Vec<Stored>, Vec<RelPath<'static>>), Unplaced> {
+    ) -> Placed<Vec<Stored>> {
         let Complete { store, on_conflict, places, mut files, bytes, _room } = self;
         allowance.map_or(Ok(()), |allowance| allowance.check(bytes))?;
         for (path, right) in places.iter().zip(rights) {

@@ -6,9 +6,11 @@ use std::sync::Arc;
 use crate::http::fault::Fault;
 use crate::http::status::Status;
 use crate::path::RelPath;
-use crate::site::spot::Area;
+use crate::server::context::Context;
+use crate::server::reply::Reply;
+use crate::site::spot::{Actor, Area, keep};
 use crate::site::state::{Files, Site, disk_fault};
-use crate::site::way::{self, Unplaced};
+use crate::site::way::{self, Placed};
 use crate::store::disk::{Disk, Draft, FileFacts, Kind};
 use crate::store::owners::{Change, Owner};
 use crate::store::tree::{self, OnConflict};
@@ -53,11 +55,7 @@ impl Store {
     ///
     /// # Errors
     /// What `place` refuses, or why there is no way.
-    pub fn place_at<T>(
-        &self,
-        path: &RelPath<'_>,
-        place: impl FnMut() -> Result<T, Fault>,
-    ) -> Result<(T, Vec<RelPath<'static>>), Unplaced> {
+    pub fn place_at<T>(&self, path: &RelPath<'_>, place: impl FnMut() -> Result<T, Fault>) -> Placed<T> {
         way::place_at(&*self.disk, path, place)
     }
 
@@ -112,6 +110,30 @@ pub struct Stored {
     pub facts: FileFacts,
     /// Whether nothing was there before.
     pub is_new: bool,
+}
+
+impl AsRef<[Stored]> for Stored {
+    fn as_ref(&self) -> &[Stored] {
+        std::slice::from_ref(self)
+    }
+}
+
+/// Goes on when a helper has given one file or several their places, or could not. The ledger keeps whose they are, and whose the
+/// folders that were made for them; then `answer` says what has become of them.
+pub fn keep_stored<S: AsRef<[Stored]> + 'static>(
+    site: &mut Site,
+    cx: &mut Context<'_>,
+    placed: Placed<S>,
+    area: Area,
+    actor: &Actor,
+    answer: impl FnOnce(&mut Site, &Area, S) -> Reply<Site> + 'static,
+) -> Reply<Site> {
+    let (stored, folders) = match placed {
+        Ok(placed) => placed,
+        Err(unplaced) => return unplaced.refuse(site, cx, &area, actor),
+    };
+    let changes = changes_of(site, stored.as_ref(), folders, actor.as_owner());
+    keep(site, area.is_shared(), changes, cx, move |site, _| answer(site, &area, stored))
 }
 
 /// What the ledger is told of files that were stored, and of folders that were made for them. What replaced another keeps its owner.

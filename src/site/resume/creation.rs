@@ -3,7 +3,7 @@
 use crate::clock::Wall;
 use crate::http::fault::Fault;
 use crate::http::status::Status;
-use crate::http::tus;
+use crate::http::tus::{self, Algorithm};
 use crate::path::RelPath;
 use crate::server::context::{Call, Context};
 use crate::server::reply::Reply;
@@ -33,24 +33,9 @@ pub fn create(site: &mut Site, call: &Call<'_>, who: Principal, cx: &mut Context
 }
 
 fn create_now(site: &mut Site, call: &Call<'_>, who: &Principal, cx: &Context<'_>) -> Result<Reply<Site>, Fault> {
-    let headers = &call.headers;
-    check_version(headers)?;
-    refuse_coding(call.request)?;
-    if headers.find("Upload-Concat").is_some() {
-        return Err(Fault::new(Status::BAD_REQUEST, "bad_header", "uploads cannot be put together from others"));
-    }
-    let piece = piece_length(call);
-    if piece.is_some() {
-        check_media_type(headers)?;
-    }
-    let checksum = tus::checksum(headers)?;
-    let length = tus::announced(headers)?;
-    let most = site.config.limits.upload_limit_bytes;
-    if length.is_some_and(|length| length > most) {
-        return Err(too_large(most));
-    }
-    let metadata = headers.find("Upload-Metadata").unwrap_or_default();
     let limits = site.config.limits;
+    let Announced { length, piece, checksum } = Announced::of(call, limits.upload_limit_bytes)?;
+    let metadata = call.headers.find("Upload-Metadata").unwrap_or_default();
     let files = files(site)?;
     let lot = (files.lots.draw() >> 32) as u32;
     let wish = Wish::of(metadata, who, || generated_name(cx.wall, lot, "bin"))?;
@@ -99,6 +84,37 @@ fn create_now(site: &mut Site, call: &Call<'_>, who: &Principal, cx: &Context<'_
             }))
         }
     }))
+}
+
+/// What the head of a creation announces.
+struct Announced {
+    /// The bytes of the whole upload, if that is known yet.
+    length: Option<u64>,
+    /// Whether its first piece comes with it, and how long that is, if that is known.
+    piece: Option<Option<u64>>,
+    /// What that piece must come to.
+    checksum: Option<(Algorithm, Vec<u8>)>,
+}
+
+impl Announced {
+    fn of(call: &Call<'_>, most: u64) -> Result<Announced, Fault> {
+        let headers = &call.headers;
+        check_version(headers)?;
+        refuse_coding(call.request)?;
+        if headers.find("Upload-Concat").is_some() {
+            return Err(Fault::new(Status::BAD_REQUEST, "bad_header", "uploads cannot be put together from others"));
+        }
+        let piece = piece_length(call);
+        if piece.is_some() {
+            check_media_type(headers)?;
+        }
+        let checksum = tus::checksum(headers)?;
+        let length = tus::announced(headers)?;
+        if length.is_some_and(|length| length > most) {
+            return Err(too_large(most));
+        }
+        Ok(Announced { length, piece, checksum })
+    }
 }
 
 /// What the metadata wish for.

@@ -8,22 +8,21 @@ use crate::clock::Wall;
 use crate::http::fault::Fault;
 use crate::http::status::Status;
 use crate::http::tus::Algorithm;
-use crate::path::RelPath;
 use crate::server::context::Context;
 use crate::server::reply::{Reply, Sink, Step};
 use crate::site::files::note_stored;
 use crate::site::receive::quota::{Allowance, allowance_place, over_quota};
 use crate::site::receive::room::Room;
-use crate::site::receive::store::{Store, Stored, changes_of};
+use crate::site::receive::store::{Store, Stored, keep_stored};
 use crate::site::resume::answer::{
     answer, created, held_elsewhere, imf, refused, taken_over, too_large, whole, wrong_offset,
 };
 use crate::site::resume::checksum::Check;
 use crate::site::resume::recovery::claim;
 use crate::site::resume::upload::{note, unfinished};
-use crate::site::spot::{Actor, keep, locked, when_known};
+use crate::site::spot::{Actor, locked, when_known};
 use crate::site::state::{Site, disk_fault};
-use crate::site::way::Unplaced;
+use crate::site::way::{Placed, Unplaced};
 use crate::store::disk::{Claim, Growing, PartialId};
 use crate::store::partial::{Held, Hold, LIFETIME_MS, State, Turn};
 use crate::store::pledges::Pledge;
@@ -206,7 +205,7 @@ impl Piece {
     }
 
     /// Gives the whole its name, or one like it: also if what has that name may not be replaced.
-    fn place(&mut self, may_replace: bool) -> Result<(Stored, Vec<RelPath<'static>>), Unplaced> {
+    fn place(&mut self, may_replace: bool) -> Placed<Stored> {
         let turn = self.turn.clone();
         let mut held = turn.keep().ok_or_else(taken_over)?;
         let Piece { store, state, file, .. } = self;
@@ -249,15 +248,10 @@ impl Piece {
             drop(self);
             move |site: &mut Site, cx: &mut Context<'_>| {
                 note(site, id, &state, placed.is_ok());
-                let (stored, folders) = match placed {
-                    Ok(placed) => placed,
-                    Err(unplaced) => return unplaced.refuse(site, cx, &area, &actor),
-                };
-                let changes = changes_of(site, std::slice::from_ref(&stored), folders, actor.as_owner());
-                keep(site, area.is_shared(), changes, cx, move |site, _| {
+                keep_stored(site, cx, placed, area, &actor, move |site, area, stored| {
                     note_stored(site, &area.show(&stored.path), &stored.facts, ip);
                     let response = if is_new { created(site, id, at, state.until) } else { answer(Status::NO_CONTENT) };
-                    whole(site, &area, &state, response, at).into()
+                    whole(site, area, &state, response, at).into()
                 })
             }
         })
