@@ -393,7 +393,7 @@ impl<D: Send + 'static, E: Send + 'static> System<D, E> for Os<D, E> {
     }
 
     fn busy_us(&mut self) -> u64 {
-        process::thread_busy_us()
+        u64::try_from(process::thread_busy().as_micros()).unwrap_or(u64::MAX)
     }
 
     fn due(&self) -> Option<Moment> {

@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::os::sys;
+use crate::os::{process, sys};
 use crate::reactor::system::{Happening, Job, Key, LANES, Lane};
 
 /// Stacks of helpers: file work and SQLite need a fraction of it, and a router has little memory.
@@ -32,6 +32,12 @@ const STARVED: Duration = Duration::from_millis(20);
 
 /// For so long windows then go to helpers that have turns of their own.
 const RELIEF: Duration = Duration::from_secs(10);
+
+/// A loop that takes this part of a core is busy: hashes beside it would be felt.
+const BUSY_PART: u32 = 20;
+
+/// What the loop takes is looked at over no less than this.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// How long a turn on a core a helper asks for: what the system gives by itself, some milliseconds.
 #[cfg(target_os = "linux")]
@@ -139,6 +145,8 @@ struct Queue<D> {
     is_over: bool,
     /// When a helper that gives way last had to stand far too long for a core.
     starved: Option<Instant>,
+    /// Whether the loop was busy when the last job came.
+    loop_is_busy: bool,
 }
 
 struct LaneOf<D> {
@@ -158,13 +166,30 @@ pub struct Pool<D: Send + 'static> {
     lanes: [Arc<LaneOf<D>>; LANES],
     tray: Arc<Tray<D>>,
     stack: usize,
+    load: Cell<Load>,
+}
+
+/// What the loop took of a core, as last looked at.
+#[derive(Clone, Copy)]
+struct Load {
+    at: Instant,
+    spent: Duration,
+    is_busy: bool,
 }
 
 impl<D: Send + 'static> Pool<D> {
     /// Lanes with at most so many threads each, which end when they have had nothing to do for so long.
     pub fn new(threads_max: [usize; LANES], idle_max: Duration, tray: Arc<Tray<D>>) -> Pool<D> {
+        let load = Load { at: Instant::now(), spent: process::thread_busy(), is_busy: false };
         let lane = |lane: Lane| {
-            let queue = Queue { jobs: VecDeque::new(), idle: 0, threads: 0, is_over: false, starved: None };
+            let queue = Queue {
+                jobs: VecDeque::new(),
+                idle: 0,
+                threads: 0,
+                is_over: false,
+                starved: None,
+                loop_is_busy: false,
+            };
             let (bell, threads_max) = (Condvar::new(), threads_max[lane as usize].max(1));
             Arc::new(LaneOf {
                 queue: Mutex::new(queue),
@@ -176,7 +201,12 @@ impl<D: Send + 'static> Pool<D> {
                 is_short: AtomicBool::new(false),
             })
         };
-        Pool { lanes: [Lane::Files, Lane::Writes, Lane::Bodies, Lane::Hash].map(lane), tray, stack: STACK }
+        Pool {
+            lanes: [Lane::Files, Lane::Writes, Lane::Bodies, Lane::Hash].map(lane),
+            tray,
+            stack: STACK,
+            load: Cell::new(load),
+        }
     }
 
     /// Whether helpers have ended since this was last asked: what they ran through is not needed while nobody asks for it.
@@ -187,8 +217,10 @@ impl<D: Send + 'static> Pool<D> {
     /// Gives a helper work.
     pub fn spawn(&self, lane: Lane, key: Key, job: Job<D>) {
         let now = Instant::now();
+        let loop_is_busy = lane == Lane::Hash && self.loop_is_busy(now);
         let mut lane = &self.lanes[lane as usize];
         let mut queue = lane.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.loop_is_busy = loop_is_busy;
         if queue.starved.is_some_and(|at| now.duration_since(at) < RELIEF) {
             // What others leave of this machine is nothing, and an upload must go on.
             drop(queue);
@@ -202,6 +234,18 @@ impl<D: Send + 'static> Pool<D> {
         } else if !lane.is_short.load(Relaxed) {
             self.begin(lane, queue);
         }
+    }
+
+    /// Whether the loop, which asks, has much to do.
+    fn loop_is_busy(&self, now: Instant) -> bool {
+        let Load { at, spent, is_busy } = self.load.get();
+        let (span, spent_now) = (now.duration_since(at), process::thread_busy());
+        if span < LOOK {
+            return is_busy;
+        }
+        let is_busy = spent_now.saturating_sub(spent) >= span / BUSY_PART;
+        self.load.set(Load { at: now, spent: spent_now, is_busy });
+        is_busy
     }
 
     /// Whether helpers were not to be had that are still to come.
@@ -297,7 +341,7 @@ fn help<D>(lane: &LaneOf<D>, tray: &Tray<D>) {
             queue = lane.bell.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
             queue.idle -= 1;
         };
-        let is_last = queue.jobs.is_empty();
+        let has_time = queue.jobs.is_empty() && !has_hashed || !queue.loop_is_busy;
         if lane.lane == Lane::Bodies && since.max(asked).elapsed() >= STARVED {
             queue.starved = Some(Instant::now());
         }
@@ -305,9 +349,10 @@ fn help<D>(lane: &LaneOf<D>, tray: &Tray<D>) {
         // Each turn of a hash is a whole tick of the system's clock: were it given a hundredth of a core that the loop keeps busy, one
         // request in a hundred would fall into one. So it gets what is left; a sign-in takes seconds then, and as long as ever where
         // a core is free. But one that comes alone, the first for as long as a helper stays, does not wait for whatever else this
-        // machine is busy with. What this lane does for nobody in particular, many wait for: it opens the ledger.
+        // machine is busy with, and none does while the loop has little to do. What this lane does for nobody in particular, many wait
+        // for: it opens the ledger.
         if lane.lane == Lane::Hash && key != Key::NOBODY {
-            if !gives_way && (has_hashed || !is_last) {
+            if !gives_way && !has_time {
                 gives_way = true;
                 give_way();
             }
@@ -378,15 +423,23 @@ mod tests {
 
     #[cfg(target_os = "linux")]
     #[test]
-    fn a_hash_that_comes_alone_has_turns_of_its_own_and_those_after_it_take_what_is_left() {
+    fn beside_a_busy_loop_only_a_hash_that_comes_alone_has_turns_of_its_own() {
         const SOMEBODY: Key = Key { index: 1, age: 1 };
-        let policies = |jobs: &[usize]| -> Vec<u32> {
+        let policies = |is_busy: bool, jobs: &[usize]| -> Vec<u32> {
             let poll = mio::Poll::new().unwrap();
             let tray = Arc::new(Tray::new(mio::Waker::new(poll.registry(), mio::Token(0)).unwrap()));
             let pool = Pool::new([2, 2, 2, 1], Duration::from_secs(10), tray);
             let (say, hear) = mpsc::channel();
             let mut told = Vec::new();
             for &count in jobs {
+                if is_busy {
+                    let (since, spent) = (Instant::now(), process::thread_busy());
+                    while since.elapsed() < 5 * LOOK
+                        || (process::thread_busy() - spent) * BUSY_PART / 2 < since.elapsed()
+                    {}
+                } else {
+                    thread::sleep(5 * LOOK);
+                }
                 // Whoever comes together waits until all are there.
                 let all_there = Arc::new(std::sync::Barrier::new(2));
                 for number in 0..count {
@@ -405,8 +458,9 @@ mod tests {
             told
         };
         let (other, idle) = (libc::SCHED_OTHER as u32, libc::SCHED_IDLE as u32);
-        assert_eq!(policies(&[1, 1, 2]), [other, idle, idle, idle]);
-        assert_eq!(policies(&[3])[1..], [idle, idle]);
+        assert_eq!(policies(true, &[1, 1, 2]), [other, idle, idle, idle]);
+        assert_eq!(policies(true, &[3])[1..], [idle, idle]);
+        assert_eq!(policies(false, &[1, 1, 3]), [other; 5]);
     }
 
     /// What `sched(7)` calls the policy of this thread.

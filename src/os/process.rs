@@ -122,11 +122,11 @@ pub fn wall() -> Wall {
     Wall::from_millis(u64::try_from(since.as_millis()).unwrap_or(0))
 }
 
-/// How long the calling thread has been on a core, in microseconds.
-pub fn thread_busy_us() -> u64 {
+/// How long the calling thread has been on a core.
+pub fn thread_busy() -> Duration {
     let spent = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
     let (seconds, nanos) = (u64::try_from(spent.tv_sec).unwrap_or(0), u64::try_from(spent.tv_nsec).unwrap_or(0));
-    seconds * 1_000_000 + nanos / 1000
+    Duration::from_secs(seconds) + Duration::from_nanos(nanos)
 }
 
 /// The machine's name.
