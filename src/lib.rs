@@ -1,6 +1,23 @@
 //! hythe: a single-threaded mio event loop that serves files, takes uploads and carries a chat; and the crate to put such a
 //! server into a program of your own. `docs/embedding.md` is the guide, `examples/` has whole programs.
 //!
+//! # Where to begin
+//!
+//! - [`Server`] has the routes, the addresses and the loop: [`run`](Server::run) serves until told to stop, [`start`](Server::start)
+//!   leaves the loop to you. What the program remembers is a [`State`].
+//! - A handler is a plain function. It is given the state, the [`Call`] (method, path, parameters, header fields) and the [`Context`]
+//!   (time, client, topics), and returns a [`Response`], a [`Fault`], or a [`Reply`] where something has to happen first: a body to
+//!   gather, work for a helper thread, an answer from elsewhere. It must not block, for all clients share one thread.
+//! - A large body goes to a [`Sink`], and comes from a [`Source`]. A [`Talk`] is one client's side of a WebSocket or an event stream.
+//! - A [`Site`] in the state ([`Lend`]) lets a program mount what the command serves: pages, files, the chat, accounts. Its limits are
+//!   in [`Config`].
+//! - [`Server::rehearse`] is the same server for tests, without sockets, and with a time that passes when it is told to.
+//!
+//! Each built-in part is a feature that can be left out: `accounts`, `chat`, `files`, `ui` (the pages), `tls`, `compress` (folders as a
+//! zip) and `client` (the commands that talk to a server). All are on by default.
+//!
+//! # A whole program
+//!
 //! ```no_run
 //! use hythe::{Call, Context, Fault, Method, Response, Server, State};
 //!

@@ -391,7 +391,7 @@ mod tests {
     fn wait_for(mut is_so: impl FnMut() -> bool) {
         let since = Instant::now();
         while !is_so() {
-            assert!(since.elapsed() < Duration::from_secs(10), "it never is");
+            assert!(since.elapsed() < Duration::from_secs(60), "it never is");
             thread::sleep(Duration::from_millis(1));
         }
     }
@@ -408,7 +408,8 @@ mod tests {
             assert!(room.ledger.give(Order::Look { is_round: false }, &room.tray).is_ok());
             wait_for(|| *looks.lock().unwrap() == round as u32);
             wait_for(|| !room.has_thread());
-            assert_eq!(*has_let_go.lock().unwrap(), round as u32);
+            // It may have gone and come again between the two orders.
+            assert!(*has_let_go.lock().unwrap() >= round as u32);
         }
     }
 

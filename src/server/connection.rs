@@ -346,7 +346,8 @@ impl<S: State> Protocol for Connection<S> {
     fn on_deadline(&mut self, house: &mut House<S>, port: &mut Port<'_, Self>) {
         match &self.phase {
             Phase::Head if self.is_in_head => {
-                self.reject(&too_slow(), b"", house, port);
+                let begun = port.unused().to_vec();
+                self.reject(&too_slow(), &begun, house, port);
                 // It has had its time, and gains none by sending on.
                 self.linger_for(LINGER_SILENCE_MS, port);
             }
@@ -356,6 +357,7 @@ impl<S: State> Protocol for Connection<S> {
             Phase::Busy(busy) => match busy.work {
                 Work::Wait { until, .. } => self.wake(port.now() >= until, house, port),
                 _ => {
+                    self.tell_bad_body(&too_slow());
                     let line = self.take_work(port);
                     self.refuse(&too_slow(), line, house, port);
                 }

@@ -238,6 +238,10 @@ impl<S: State> House<S> {
             return self.lead_to_secure(request);
         }
         self.check_host(request.host, request.is_http10)?;
+        if !request.target.starts_with('/') && !cx.is_secure && asks_for_https(request.target) {
+            let detail = "what is asked for by https is answered on an encrypted connection only";
+            return Err(Fault::new(Status::MISDIRECTED_REQUEST, "misdirected", detail));
+        }
         if request.path == "*" {
             let all = Method::ALL.map(Method::name).join(", ");
             return Ok(Response::new(Status::NO_CONTENT).header("Allow", &all).into());
@@ -397,6 +401,13 @@ fn tell_refusal(fault: &Fault, request: &Request<'_>, ip: IpAddr) {
     }
     let (status, code) = (fault.status.code(), fault.code);
     log::info!("{ip} is refused with {status} {code}: {}", String::from_utf8_lossy(&shown));
+}
+
+/// Whether a target names https: only an encrypted connection, or a trusted proxy that speaks of one, can be asked for such
+/// (RFC 9110, section 7.4).
+#[cold]
+fn asks_for_https(target: &str) -> bool {
+    target.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("https://"))
 }
 
 /// 405 with what is allowed.

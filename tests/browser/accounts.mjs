@@ -34,7 +34,7 @@ await play(async () => {
     await page.getByRole('button', { name: 'Make the account' }).click();
     code = await page.locator('.once code').innerText();
     await page.getByRole('button', { name: 'Copy' }).click();
-    same(await page.evaluate(() => navigator.clipboard.readText()), code);
+    await until('it is copied', async () => (await page.evaluate(() => navigator.clipboard.readText())) === code);
     await page.getByRole('heading', { name: 'Sign in' }).waitFor();
     await page.goto('/login');
     check(!(await page.content()).includes(code), 'it is shown again');
@@ -210,6 +210,7 @@ await play(async () => {
     await visitor.getByLabel('Username').fill('ada');
     await visitor.getByLabel('Password').fill(PASSWORD);
     await visitor.getByRole('button', { name: 'Sign in' }).click();
+    await visitor.waitForURL((url) => !/\/(login|register)$/.test(url.pathname));
     await visitor.getByRole('link', { name: 'My files' }).click();
     await visitor.getByRole('heading', { name: 'My files' }).waitFor();
     check(new URL(visitor.url()).pathname === '/p/files-ui', visitor.url());

@@ -3,6 +3,9 @@
 import fs from 'node:fs';
 import { House, check, drop, made, person, play, same, sha, shaOfFile, step, until } from './stage.mjs';
 
+/** Waits until a name can be typed. */
+const asked = (page) => until('a name is asked for', () => page.locator('dialog input').evaluateAll((all) => all.includes(document.activeElement)));
+
 await play(async () => {
   const house = await House.open('house');
   const page = await person(house);
@@ -15,7 +18,8 @@ await play(async () => {
     });
     await page.goto('/', { waitUntil: 'networkidle' });
     same(page.complaints, [], 'complaints');
-    check(bytes > 5_000 && bytes <= 60_000, `${bytes} bytes`);
+    await until('it is all counted', () => bytes > 5_000);
+    check(bytes <= 60_000, `${bytes} bytes`);
   });
 
   await step('so is the first visit of every page', async () => {
@@ -28,8 +32,9 @@ await play(async () => {
       });
       await visitor.goto(target);
       await visitor.waitForTimeout(300);
+      await until('it is all counted', () => bytes > 5_000);
       same(visitor.complaints, [], target);
-      check(bytes > 5_000 && bytes <= 60_000, `${target} costs ${bytes} bytes`);
+      check(bytes <= 60_000, `${target} costs ${bytes} bytes`);
       await visitor.context().close();
     }
   });
@@ -104,10 +109,9 @@ await play(async () => {
   });
 
   await step('a file is renamed and deleted, by the keyboard alone', async () => {
-    await page.getByRole('link', { name: 'page.html' }).focus();
-    await page.keyboard.press('Enter');
-    await page.getByRole('button', { name: 'Rename' }).focus();
-    await page.keyboard.press('Enter');
+    await page.getByRole('link', { name: 'page.html' }).press('Enter');
+    await page.getByRole('button', { name: 'Rename' }).press('Enter');
+    await asked(page);
     await page.keyboard.type('other');
     await page.keyboard.press('Enter');
     await page.getByRole('link', { name: 'other.html' }).waitFor();
@@ -122,11 +126,13 @@ await play(async () => {
 
   await step('a folder is made, filled, renamed, searched and left', async () => {
     await page.getByRole('button', { name: 'New folder' }).click();
+    await asked(page);
     await page.keyboard.type('<i>new</i>');
     await page.keyboard.press('Enter');
     await page.getByText('a name').first().waitFor({ timeout: 1 }).catch(() => {});
     await page.getByRole('button', { name: 'New folder' }).waitFor();
     await page.getByRole('button', { name: 'New folder' }).click();
+    await asked(page);
     await page.keyboard.type('fresh & new');
     await page.keyboard.press('Enter');
     await page.getByRole('link', { name: 'fresh & new' }).click();
@@ -134,6 +140,7 @@ await play(async () => {
     await drop(page, 'main', [{ name: 'needle.txt', text: 'n' }]);
     await page.getByRole('link', { name: 'needle.txt' }).waitFor();
     await page.locator('#folder-tools').getByRole('button', { name: 'Rename' }).click();
+    await asked(page);
     await page.keyboard.press('Control+A');
     await page.keyboard.type('renamed');
     await page.keyboard.press('Enter');

@@ -155,6 +155,7 @@ await play(async () => {
     await until('it has its name', () => fs.existsSync(house.stored('other.bin')));
     await page.sees("[...document.querySelectorAll('#list a')].some((row) => row.textContent.includes('other.bin'))");
     await page.get("[...document.querySelectorAll('#list a')].find((row) => row.textContent.includes('other.bin')).click()");
+    await page.sees("[...document.querySelectorAll('dialog[open] button')].some((one) => one.textContent === 'Delete')");
     await page.press('Delete');
     await page.sees(holds('It cannot be brought back.'));
     await page.get("document.querySelector('dialog button.warn').click()");
@@ -181,9 +182,10 @@ await play(async () => {
     await other.type('[name=message]', 'Hello <b>Firefox</b>\uE007');
     await other.sees("document.querySelector('.own:not(.waiting)')");
     await page.sees(holds('Hello <b>Firefox</b>'));
-    same((await house.ask('/who?room=lobby')).count, 1);
-    await house.restart();
+    await until('one line is left', async () => (await house.ask('/who?room=lobby')).count === 1);
+    await house.kill();
     await page.sees(holds('Reconnecting'));
+    await house.start();
     await page.sees(holds('Live'));
     await other.type('[name=message]', 'and again\uE007');
     await page.sees(holds('and again'));

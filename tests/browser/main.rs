@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 /// How long a script may take.
-const WITHIN: Duration = Duration::from_secs(150);
+const WITHIN: Duration = Duration::from_secs(400);
 
 /// How long the registry may take.
 const INSTALLED_WITHIN: Duration = Duration::from_secs(120);

@@ -15,7 +15,8 @@ await play(async () => {
     await page.goto('/');
     await page.setInputFiles('input[type=file][name=file]', file);
     await press('Upload');
-    same(page.url(), house.at('/'));
+    await until('it is stored', () => fs.existsSync(house.stored('photo.bin')));
+    await page.waitForURL(house.at('/'));
     same(shaOfFile(house.stored('photo.bin')), shaOfFile(file));
     await page.getByRole('link', { name: 'The list of files' }).click();
     const [download] = await Promise.all([page.waitForEvent('download'), page.getByRole('link', { name: 'photo.bin' }).click()]);
@@ -37,8 +38,8 @@ await play(async () => {
     await page.getByRole('link', { name: 'trips & more/' }).click();
     await page.setInputFiles('input[type=file]', { name: '<i>a</i>.txt', mimeType: 'text/plain', buffer: Buffer.from('a') });
     await press('Upload');
-    check(page.url().includes('/file-list?prefix=trips'), page.url());
-    check(fs.existsSync(house.stored('trips & more/i>.txt')) || fs.existsSync(house.stored('trips & more/<i>a</i>.txt')), fs.readdirSync(house.stored('trips & more')).join());
+    await until('it is stored', () => ['i>.txt', '<i>a</i>.txt'].some((name) => fs.existsSync(house.stored(`trips & more/${name}`))));
+    await page.waitForURL('**/file-list?prefix=trips*');
     await page.getByText('Change', { exact: true }).last().click();
     await page.getByLabel('New path').last().fill('trips & more/b.txt');
     await press('Rename');
@@ -54,7 +55,7 @@ await play(async () => {
     await page.getByLabel('Search the files').fill('photo');
     await press('Show');
     await page.getByRole('link', { name: 'photo.bin' }).waitFor();
-    same(await page.getByRole('link', { name: 'trips & more/' }).count(), 0);
+    await until('the others are not', async () => (await page.getByRole('link', { name: 'trips & more/' }).count()) === 0);
   });
 
   let code;
@@ -72,7 +73,7 @@ await play(async () => {
     same(await page.getByLabel('Username').inputValue(), 'ada');
     await page.getByLabel('Password').fill(PASSWORD);
     await press('Sign in');
-    same(page.url(), house.at('/sessions'));
+    await page.waitForURL(house.at('/sessions'));
     check(!(await page.content()).includes(code), 'the code is shown again');
   });
 
@@ -98,8 +99,8 @@ await play(async () => {
     await page.goto('/messages?room=den');
     await page.getByLabel('Message').fill('in the den');
     await press('Send');
-    same(page.url(), house.at('/messages?room=den'));
     await page.getByText('in the den').waitFor();
+    same(page.url(), house.at('/messages?room=den'));
   });
 
   await step('a password is changed, a token made, one signs out and sets a new password', async () => {
@@ -118,13 +119,13 @@ await play(async () => {
     await page.getByRole('cell', { name: 'backup' }).waitFor();
     await press('Remove');
     await page.getByText('Done.').waitFor();
-    same(await page.getByRole('cell', { name: 'backup' }).count(), 0);
+    await until('it is gone', async () => (await page.getByRole('cell', { name: 'backup' }).count()) === 0);
     const other = await person(house);
     await other.request.post('/login', { form: { username: 'ada', password: 'another horse' } });
     await page.reload();
     await press('End');
     await page.getByText('Done.').waitFor();
-    same((await other.request.get('/me')).status(), 401);
+    await until('it has ended', async () => (await other.request.get('/me')).status() === 401);
     await other.context().close();
     await press('Sign out');
     await page.goto('/reset-password');

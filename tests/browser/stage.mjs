@@ -7,6 +7,9 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { chromium } from 'playwright-core';
 
+/** How long whatever must come may take: longer than anything does on a machine that is busy with something else. */
+const PATIENCE = 60_000;
+
 const TOKEN = 'operator-token-of-the-browser-tests';
 
 /** A server in a folder of its own, on a port that it keeps when it is started again. */
@@ -19,19 +22,27 @@ export class House {
   }
 
   async start() {
+    // On its port may be somebody else's connection for a moment.
+    const end = Date.now() + PATIENCE;
+    while (!(await this.begins())) check(Date.now() < end, `its port is in use:\n${this.log}`);
+  }
+
+  /** Whether it could begin; if not, its port is in use. */
+  async begins() {
     const always = ['--listen', `127.0.0.1:${this.port}`, '--send-rate', '0', '--login-rate', '0', '--password-profile', 'low', '--token', TOKEN];
     this.child = spawn(process.env.HYTHE, ['serve', ...always, ...this.flags], { cwd: this.folder, env: {}, stdio: ['ignore', 'ignore', 'pipe'] });
-    process.once('exit', () => this.child.kill('SIGKILL'));
+    const { child } = this;
+    process.once('exit', () => child.kill('SIGKILL'));
     this.log = '';
-    await new Promise((done, fail) => {
-      this.child.stderr.on('data', (data) => {
+    return new Promise((done, fail) => {
+      child.stderr.on('data', (data) => {
         this.log += data;
         const ready = /hythe is ready on (http:\/\/[^\s]*:(\d+)\/\S*)/.exec(this.log);
         if (!ready) return;
         Object.assign(this, { url: ready[1], port: Number(ready[2]) });
-        done();
+        done(true);
       });
-      this.child.once('exit', () => fail(new Error(`the server ended:\n${this.log}`)));
+      child.once('exit', (code) => (code === 71 && this.port ? done(false) : fail(new Error(`the server ended:\n${this.log}`))));
     });
   }
 
@@ -77,7 +88,7 @@ export async function person(house, options = {}) {
     args: ['--no-sandbox', '--disable-gpu', '--no-proxy-server', '--disable-dev-shm-usage'],
   });
   const context = await browser.newContext({ baseURL: house.url, ...options });
-  context.setDefaultTimeout(15_000);
+  context.setDefaultTimeout(PATIENCE);
   const page = await context.newPage();
   return listen(page);
 }
@@ -102,7 +113,7 @@ export function same(one, other, what = '') {
 }
 
 /** Waits until something holds. */
-export async function until(what, holds, within = 15_000) {
+export async function until(what, holds, within = PATIENCE) {
   const end = Date.now() + within;
   for (;;) {
     const value = await holds();

@@ -23,6 +23,14 @@ async function offset(page, name) {
   return url ? page.evaluate((url) => fetch(url).then((answer) => answer.json()).then(({ offset }) => offset), url) : 0;
 }
 
+/** Waits until the page too has heard that it is stored: until then there are buttons beside it. */
+async function stored(page, house, name) {
+  await until('it is stored', () => fs.existsSync(house.stored(name)), 200_000);
+  await until('the page has heard so', async () => (await row(page, name).getByRole('button').count()) === 0);
+}
+
+const row = (page, name) => page.locator('#upload-list li', { hasText: name });
+
 await play(async () => {
   const house = await House.open('house');
   const page = await person(house);
@@ -40,7 +48,7 @@ await play(async () => {
     await page.getByText('the connection was lost, trying again').waitFor();
     await slow(page, -1);
     await house.start();
-    await until('it is stored', () => fs.existsSync(house.stored('large.bin')), 40_000);
+    await stored(page, house, 'large.bin');
     await page.getByText('large.bin is stored.').waitFor();
     same(shaOfFile(house.stored('large.bin')), shaOfFile(file));
     check(offsets.length >= 2 && offsets.at(-1) > 0, `it began anew: ${offsets}`);
@@ -48,7 +56,7 @@ await play(async () => {
 
   await step('an upload is paused and goes on', async () => {
     const file = made('paused.bin', 40 << 20);
-    await slow(page, 10 << 20);
+    await slow(page, 2 << 20);
     await page.setInputFiles(CHOOSER, file);
     await until('some of it has come', async () => (await offset(page, 'paused.bin')) > 1 << 20);
     await page.getByRole('button', { name: 'Pause' }).click();
@@ -58,33 +66,33 @@ await play(async () => {
     same(offsets.length, before);
     await slow(page, -1);
     await page.getByRole('button', { name: 'Go on' }).click();
-    await until('it is stored', () => fs.existsSync(house.stored('paused.bin')));
+    await stored(page, house, 'paused.bin');
     check(offsets.at(-1) > 0, 'it began anew');
     same(shaOfFile(house.stored('paused.bin')), shaOfFile(file));
   });
 
   await step('an upload goes on after the page was loaded anew', async () => {
     const file = made('reloaded.bin', 40 << 20);
-    await slow(page, 10 << 20);
+    await slow(page, 2 << 20);
     await page.setInputFiles(CHOOSER, file);
     await until('some of it has come', async () => (await offset(page, 'reloaded.bin')) > 1 << 20);
     await page.reload();
     await page.getByText('had come through.').waitFor();
     await slow(page, -1);
     await page.setInputFiles(CHOOSER, file);
-    await until('it is stored', () => fs.existsSync(house.stored('reloaded.bin')));
+    await stored(page, house, 'reloaded.bin');
     check(offsets.at(-1) > 0, 'it began anew');
     same(shaOfFile(house.stored('reloaded.bin')), shaOfFile(file));
   });
 
   await step('an upload that is given up leaves nothing', async () => {
-    await slow(page, 5 << 20);
+    await slow(page, 2 << 20);
     await page.setInputFiles(CHOOSER, made('cancelled.bin', 40 << 20));
     await until('some of it has come', async () => (await offset(page, 'cancelled.bin')) > 1 << 20);
     const url = await placeOf(page, 'cancelled.bin');
-    await page.getByRole('button', { name: 'Cancel' }).click();
+    await row(page, 'cancelled.bin').getByRole('button', { name: 'Cancel' }).click();
     await until('the server has forgotten it', async () => (await fetch(house.at(url))).status === 404);
-    same(await page.locator('#upload-list li', { hasText: 'cancelled.bin' }).count(), 0);
+    await until('the page too', async () => (await row(page, 'cancelled.bin').count()) === 0);
     check(!fs.existsSync(house.stored('cancelled.bin')), 'it is there');
   });
 });

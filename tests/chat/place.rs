@@ -2,12 +2,12 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::house::House;
-use crate::wire::{Answer, Wire};
+use crate::wire::{Answer, PATIENCE, Wire};
 
 pub const JSON: &str = "Content-Type: application/json";
 pub const FORM: &str = "Content-Type: application/x-www-form-urlencoded";
@@ -15,9 +15,6 @@ pub const TEXT: &str = "Content-Type: text/plain";
 pub const HTML: &str = "Accept: text/html";
 /// The operator of these houses.
 pub const TOKEN: &str = "operator-token-of-the-tests";
-
-/// How long anything may take.
-pub const PATIENCE: Duration = Duration::from_secs(10);
 
 pub struct Place {
     pub house: House,
@@ -44,6 +41,18 @@ impl Place {
 
     pub fn get(&self, target: &str) -> Answer {
         self.ask(&format!("GET {target}"), &[], "")
+    }
+
+    /// A request that waits for what will be said: it has been read, for what stands before it has been answered.
+    pub fn wait(&self, target: &str) -> Wire {
+        let host = self.house.address();
+        let mut wire = Wire::connect(host);
+        wire.send(
+            format!("GET /healthz HTTP/1.1\r\nHost: {host}\r\n\r\nGET {target} HTTP/1.1\r\nHost: {host}\r\n\r\n")
+                .as_bytes(),
+        );
+        assert_eq!(wire.hear(false).map(|answer| answer.status), Ok(200), "{}", wire.transcript());
+        wire
     }
 
     /// Says something, and is answered with its id.
@@ -92,18 +101,6 @@ impl Place {
 /// The ids of a list of messages.
 pub fn ids(messages: &Value) -> Vec<i64> {
     messages.as_array().expect("a list").iter().map(|message| message["id"].as_i64().expect("an id")).collect()
-}
-
-/// Waits, a bounded time, until something is so.
-pub fn comes_to_be(mut is_so: impl FnMut() -> bool) -> bool {
-    let since = Instant::now();
-    while since.elapsed() < PATIENCE {
-        if is_so() {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    false
 }
 
 /// An event as it was heard.

@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::place::{FORM, HTML, JSON, Place, TEXT, comes_to_be};
+use crate::place::{FORM, HTML, JSON, Place, TEXT};
+use crate::wire::comes_to_be;
 
 #[test]
 fn a_message_is_answered_with_what_was_kept() {

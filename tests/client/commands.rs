@@ -82,6 +82,8 @@ fn a_chat_without_a_terminal_says_its_input_and_prints_what_it_hears() {
     let bob = house.person("bob");
     let mut listening = bob.command(&["chat", "-n", "bob"]).stdin(Stdio::piped()).spawn().unwrap();
     let mut heard = BufReader::new(listening.stdout.take().unwrap()).lines();
+    let who = || ureq::get(format!("{}/who", house.url)).call().unwrap().into_body().read_to_string().unwrap();
+    wait_until("bob", || who().contains("bob"));
     let told = ada.run_with("chat -n ada", b"Hello\n//not a command\n/who\n");
     assert_eq!(told.code, 0, "{}", told.err);
     assert!(told.out.contains("(ada) Hello") && told.out.contains("(ada) /not a command"), "{}", told.out);

@@ -88,7 +88,7 @@ fn rubbish(answer: &'static [u8]) -> String {
     thread::spawn(move || {
         for stream in listener.incoming() {
             let Ok(mut stream) = stream else { return };
-            let _ = stream.set_read_timeout(Some(Duration::from_millis(200)));
+            let _ = stream.set_read_timeout(Some(Duration::from_secs(60)));
             let _ = stream.read(&mut [0; 4096]);
             let _ = stream.write_all(answer);
             let _ = stream.flush();

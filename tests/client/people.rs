@@ -226,16 +226,27 @@ fn two_people_at_once_never_see_each_others_private_files() {
     assert_eq!(ada.run("get -p f -").well(), "ada 9");
 }
 
-/// A server at an address that stays the same.
+/// A server at an address that stays the same. Somebody else's connection may have it for a moment: it is waited for.
 fn serve(folder: &std::path::Path, address: &str) -> (Child, String) {
-    let mut command = Command::new(HYTHE);
-    command.args(["--listen", address, "--send-rate", "0"]).env_clear().current_dir(folder).stderr(Stdio::piped());
-    let mut child = command.spawn().unwrap();
-    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-    let url =
-        lines.by_ref().map_while(Result::ok).find_map(|line| Some(line.strip_prefix("hythe is ready on ")?.to_owned()));
-    std::thread::spawn(move || lines.for_each(drop));
-    (child, url.expect("it starts").trim_end_matches('/').to_owned())
+    let mut served = None;
+    wait_until("the server", || {
+        let mut command = Command::new(HYTHE);
+        command.args(["--listen", address, "--send-rate", "0"]).env_clear().current_dir(folder).stderr(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let url = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .find_map(|line| Some(line.strip_prefix("hythe is ready on ")?.trim_end_matches('/').to_owned()));
+        std::thread::spawn(move || lines.for_each(drop));
+        let Some(url) = url else {
+            assert_eq!(child.wait().unwrap().code(), Some(71), "it starts, or its address is in use");
+            return false;
+        };
+        served = Some((child, url));
+        true
+    });
+    served.unwrap()
 }
 
 #[test]

@@ -183,10 +183,10 @@ pub fn noise(length: usize) -> Vec<u8> {
     bytes
 }
 
-/// Waits for something that comes by itself.
+/// Waits for something that comes by itself, longer than anything takes on a machine that is busy with something else.
 #[track_caller]
 pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + Duration::from_secs(60);
     while !holds() {
         assert!(Instant::now() < until, "{what} did not come");
         std::thread::sleep(Duration::from_millis(10));

@@ -50,7 +50,7 @@ impl Seat {
             at = seen.lock().unwrap()[from..].find(text);
             at.is_some()
         };
-        let until = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(60);
         let mut found = found;
         while !found() {
             assert!(std::time::Instant::now() < until, "{text:?} is not on the screen:\n{}", seen.lock().unwrap());

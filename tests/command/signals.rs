@@ -9,6 +9,23 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
+/// How long whatever must come may take: longer than anything does on a machine that is busy with something else.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Waits, as long as that lasts, until something is so.
+fn comes_to_be(mut is_so: impl FnMut() -> bool) -> bool {
+    let latest = Instant::now() + PATIENCE;
+    loop {
+        if is_so() {
+            return true;
+        }
+        if Instant::now() > latest {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
 struct Running {
     room: PathBuf,
     child: Child,
@@ -42,7 +59,7 @@ impl Running {
     #[track_caller]
     fn hears(&self, text: &str) -> String {
         let mut heard = Vec::new();
-        while let Ok(line) = self.lines.recv_timeout(Duration::from_secs(20)) {
+        while let Ok(line) = self.lines.recv_timeout(PATIENCE) {
             if line.contains(text) {
                 return line;
             }
@@ -67,13 +84,13 @@ impl Running {
     }
 
     fn ends(&mut self) -> Option<i32> {
-        for _ in 0..2000 {
-            if let Some(status) = self.child.try_wait().unwrap() {
-                return status.code();
-            }
-            thread::sleep(Duration::from_millis(10));
-        }
-        panic!("it does not end")
+        let mut ended = None;
+        let ends = comes_to_be(|| {
+            ended = self.child.try_wait().unwrap();
+            ended.is_some()
+        });
+        assert!(ends, "it does not end");
+        ended.and_then(|status| status.code())
     }
 }
 
@@ -141,10 +158,7 @@ fn folders_that_are_not_there_are_made_and_what_is_kept_is_for_its_owner_alone()
     let mode = |name: &str| fs::metadata(server.room.join(name)).unwrap().permissions().mode() & 0o7777;
     assert!(fs::metadata(server.room.join("uploads")).unwrap().is_dir());
     // The ledger is opened a moment after the first is served.
-    let latest = Instant::now() + Duration::from_secs(5);
-    while !server.room.join("data/hythe.db").exists() && Instant::now() < latest {
-        thread::sleep(Duration::from_millis(10));
-    }
+    assert!(comes_to_be(|| server.room.join("data/hythe.db").exists()));
     assert_eq!((mode("data"), mode("data/hythe.db")), (0o700, 0o600));
 }
 
@@ -199,8 +213,11 @@ fn the_first_signal_lets_them_finish_and_the_second_does_not_wait() {
     // A body that is still to come holds the house open.
     let mut stream = TcpStream::connect(&server.address).unwrap();
     let head = "POST /upload?name=a HTTP/1.1\r\nContent-Type: text/plain\r\nContent-Length: 10\r\n";
-    write!(stream, "{head}Host: {}\r\n\r\n12345", server.address).unwrap();
-    thread::sleep(Duration::from_millis(200));
+    write!(stream, "{head}Expect: 100-continue\r\nHost: {}\r\n\r\n", server.address).unwrap();
+    let mut told = [0; 25];
+    stream.read_exact(&mut told).unwrap();
+    assert_eq!(&told, b"HTTP/1.1 100 Continue\r\n\r\n");
+    write!(stream, "12345").unwrap();
     server.signal("TERM");
     thread::sleep(Duration::from_millis(500));
     assert!(server.child.try_wait().unwrap().is_none(), "it did not wait");

@@ -11,6 +11,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+/// How long whatever must come may take: longer than anything does on a machine that is busy with something else.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A folder that goes when the test does.
 pub struct Folder(pub PathBuf);
 
@@ -84,7 +87,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
-        let latest = Instant::now() + Duration::from_secs(6);
+        let latest = Instant::now() + PATIENCE;
         while Instant::now() < latest {
             if self.child.try_wait().is_ok_and(|ended| ended.is_some()) {
                 return;
@@ -99,7 +102,7 @@ impl Drop for Running {
 /// What a server answers, to the end of the connection.
 pub fn ask(address: SocketAddr, request: &str) -> String {
     let mut socket = TcpStream::connect(address).expect("it listens");
-    socket.set_read_timeout(Some(Duration::from_secs(20))).expect("a timeout");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     let (line, rest) = request.split_once("\r\n").unwrap_or((request, "\r\n"));
     let request = format!("{line} HTTP/1.1\r\nHost: localhost:{}\r\nConnection: close\r\n{rest}", address.port());
     socket.write_all(request.as_bytes()).expect("it reads");
@@ -110,7 +113,7 @@ pub fn ask(address: SocketAddr, request: &str) -> String {
 
 /// Waits, a bounded time, until something holds.
 pub fn wait_for(what: impl Fn() -> bool, why: &str) {
-    let latest = Instant::now() + Duration::from_secs(10);
+    let latest = Instant::now() + PATIENCE;
     while !what() {
         assert!(Instant::now() < latest, "{why}");
         thread::sleep(Duration::from_millis(10));

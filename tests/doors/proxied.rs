@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::{BINARY, Folder, Running};
+use crate::{BINARY, Folder, PATIENCE, Running};
 
 /// Starts a server that writes an access log.
 fn start(folder: &Folder, words: &[&str]) -> Running {
@@ -17,7 +17,7 @@ fn start(folder: &Folder, words: &[&str]) -> Running {
 
 /// What the access log says of whoever asked last: their address, method and status.
 fn noted(folder: &Folder, path: &str) -> String {
-    let latest = Instant::now() + Duration::from_secs(5);
+    let latest = Instant::now() + PATIENCE;
     loop {
         let log = fs::read_to_string(folder.0.join("access")).unwrap_or_default();
         if let Some(line) = log.lines().rfind(|line| line.contains(path)) {
@@ -35,7 +35,7 @@ fn get(path: &str) -> String {
 /// What is answered to these pieces, sent a little apart, and then an end.
 fn answer(server: &Running, pieces: &[&[u8]]) -> String {
     let mut client = TcpStream::connect(server.address()).expect("it listens");
-    client.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+    client.set_read_timeout(Some(PATIENCE)).expect("a timeout");
     client.set_nodelay(true).expect("at once");
     for piece in pieces {
         client.write_all(piece).expect("it reads");
@@ -80,7 +80,7 @@ fn a_trusted_proxy_says_who_comes_ahead_of_everything_else() {
 #[test]
 fn a_proxy_without_a_whole_header_is_not_answered() {
     let folder = Folder::new("proxied-not");
-    let words = ["--proxy-protocol", "--trusted-proxy", "127.0.0.1", "--header-timeout", "300ms"];
+    let words = ["--proxy-protocol", "--trusted-proxy", "127.0.0.1", "--header-timeout", "3s"];
     let server = start(&folder, &words);
     let whole = second(1);
     for pieces in [&[get("/").as_bytes()][..], &[&FIRST[..20]], &[&whole[..14]], &[b"PROXY TCP4 a b c d\r\n"], &[b""]] {
@@ -91,11 +91,11 @@ fn a_proxy_without_a_whole_header_is_not_answered() {
     for client in &mut silent {
         client.write_all(b"PROXY TCP4 9.9").expect("it is taken");
     }
-    thread::sleep(Duration::from_millis(600));
-    let served = answer(&server, &[FIRST, get("/after").as_bytes()]);
-    assert!(served.starts_with("HTTP/1.1 404 "), "{served:?}");
+    // Whom a busy machine keeps for longer than a head may take comes again.
+    let is_served = || answer(&server, &[FIRST, get("/after").as_bytes()]).starts_with("HTTP/1.1 404 ");
+    assert!((0..20).any(|_| is_served()), "nobody is served");
     for mut client in silent {
-        client.set_read_timeout(Some(Duration::from_secs(5))).expect("a timeout");
+        client.set_read_timeout(Some(PATIENCE)).expect("a timeout");
         let end = client.read(&mut [0; 16]);
         assert!(!matches!(end, Err(ref error) if error.kind() == std::io::ErrorKind::WouldBlock), "{end:?}");
     }
@@ -145,7 +145,7 @@ fn who_comes_by_a_unix_socket_is_this_machine_with_the_rights_of_the_network() {
         form.len()
     );
     assert_eq!(say(&post).get(9..12), Some("401"));
-    let latest = Instant::now() + Duration::from_secs(5);
+    let latest = Instant::now() + PATIENCE;
     while !fs::read_to_string(folder.0.join("log")).is_ok_and(|log| log.contains("user=ada address=7.7.7.7 ")) {
         assert!(Instant::now() < latest, "the failure is logged with the client's address");
         thread::sleep(Duration::from_millis(10));

@@ -164,7 +164,7 @@ fn a_helper_that_panics_too_late_costs_no_other_request() {
             panic::resume_unwind(Box::new("a mistake, late"));
         })?;
         server.add_route(&[Method::Get], "/next", |told: &mut Told, call: &Call<'_>, cx: &mut Context<'_>| {
-            let (ticket, answerer) = call.later(cx, 20_000)?;
+            let (ticket, answerer) = call.later(cx, 60_000)?;
             told.answerers.push(answerer);
             Ok::<_, Fault>(Reply::Later(ticket))
         })?;
@@ -278,7 +278,7 @@ fn what_is_left_to_do_is_done_though_nobody_waits_for_it_any_more() {
     // Its answerers were dropped, and so it is told at once; the work has begun all the same.
     assert!(ask(serve(make), &get("/")).starts_with(b"HTTP/1.1 50"));
     go.send(()).unwrap();
-    assert_eq!(told.recv_timeout(Duration::from_secs(20)), Ok("done"));
+    assert_eq!(told.recv_timeout(Duration::from_secs(60)), Ok("done"));
 }
 
 /// Whether whatever helper is asked, in this step or a later one, has its time.

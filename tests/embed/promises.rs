@@ -69,7 +69,7 @@ fn an_answer_comes_from_another_thread() {
     let make = || -> Made<()> {
         let mut server = Server::new(());
         server.add_route(&[Method::Get], "/thread", |_: &mut (), call: &Call<'_>, cx: &mut Context<'_>| {
-            let (ticket, answerer) = call.later(cx, 5_000)?;
+            let (ticket, answerer) = call.later(cx, 60_000)?;
             thread::spawn(move || answerer.send(Response::text("from afar")));
             Ok::<Reply<()>, Fault>(Reply::Later(ticket))
         })?;

@@ -30,7 +30,7 @@ pub fn read_until(socket: &mut TcpStream, end: &[u8]) -> Vec<u8> {
 
 pub fn connect(address: SocketAddr, request: &[u8]) -> TcpStream {
     let mut socket = TcpStream::connect(address).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     socket.write_all(request).unwrap();
     socket
 }
@@ -91,7 +91,7 @@ fn news() -> Made<News> {
 pub fn look<S: State, T: Send + 'static>(handle: &Handle<S>, look: impl FnOnce(&mut S) -> T + Send + 'static) -> T {
     let (tell, told) = mpsc::channel();
     handle.spawn(move |state, _| tell.send(look(state)).unwrap());
-    told.recv_timeout(Duration::from_secs(20)).unwrap()
+    told.recv_timeout(Duration::from_secs(60)).unwrap()
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn what_a_handle_publishes_reaches_sockets_event_streams_and_those_who_wait() {
     assert!(head.starts_with("HTTP/1.1 200 ") && head.contains("\r\nContent-Type: text/event-stream\r\n"), "{head}");
     assert_eq!(read_until(&mut events, b"\n\n"), b": welcome\n\n");
     let mut waiter = connect(address, &get("/wait/60000"));
-    let patience = Instant::now() + Duration::from_secs(20);
+    let patience = Instant::now() + Duration::from_secs(60);
     while look(&handle, |news| news.waiting) == 0 {
         assert!(Instant::now() < patience, "the request waits");
         thread::sleep(Duration::from_millis(2));
@@ -221,7 +221,7 @@ fn a_helper_that_never_comes_back_is_named_too() {
     assert!(ask(serve(make), &get("/away/7")).starts_with(b"HTTP/1.1 504 "));
     assert_eq!(logged_of("/away/"), ["GET /away/:id was not answered within 50 ms: its client is told 504"]);
     go.send(()).unwrap();
-    assert_eq!(told.recv_timeout(Duration::from_secs(20)), Ok("the step is taken"));
+    assert_eq!(told.recv_timeout(Duration::from_secs(60)), Ok("the step is taken"));
 }
 
 /// So many bytes a streamed body has: far more than the kernel holds for anyone.
@@ -305,7 +305,7 @@ fn a_source_is_drawn_two_windows_ahead_of_its_reader_and_no_further() {
     });
 
     let mut slow = TcpStream::connect(address).unwrap();
-    slow.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    slow.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     sockopt::set_socket_recv_buffer_size(&slow, 64 << 10).unwrap();
     let in_kernel = in_kernel + sockopt::socket_recv_buffer_size(&slow).unwrap();
     slow.write_all(&get("/stalled")).unwrap();

@@ -64,7 +64,7 @@ pub fn same<S: State>(make: fn() -> Made<S>, requests: &[Vec<u8>]) -> Vec<String
 /// What a server answers, to the end of the connection.
 pub fn ask(address: SocketAddr, request: &[u8]) -> Vec<u8> {
     let mut socket = TcpStream::connect(address).unwrap();
-    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
     socket.write_all(request).unwrap();
     let mut answer = Vec::new();
     socket.read_to_end(&mut answer).unwrap();

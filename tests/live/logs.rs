@@ -174,6 +174,23 @@ fn who_breaks_off_in_the_middle_of_a_request_is_told_of() {
 }
 
 #[test]
+fn who_is_too_slow_is_told_of() {
+    let house = House::open(&["--log-file", "hythe.log", "--header-timeout", "1s", "--body-idle", "1s"]);
+    let scene = Scene::of(&house);
+    let post = "POST /send HTTP/1.1\r\nHost: $host\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\nhus";
+    for (half, told) in [
+        ("GET /half", "127.0.0.1 is refused with 408 timeout: the request took too long to arrive in \"GET /half\"\n"),
+        (post, "127.0.0.1 is refused with 408 timeout: the request took too long to arrive\n"),
+    ] {
+        let mut wire = Wire::connect(house.address());
+        wire.send(&scene.fill(half.as_bytes()));
+        let (_, end) = wire.drain_within(PATIENCE);
+        assert!(end.is_some(), "it is closed");
+        comes_to_hold(&house.folder().join("hythe.log"), told);
+    }
+}
+
+#[test]
 fn logs_that_nobody_reads_stop_nobody() {
     let pipes = ["log", "access"].map(|log| env::temp_dir().join(format!("hythe-live-{}-{log}", std::process::id())));
     let held = pipes.each_ref().map(|pipe| {

@@ -2,10 +2,11 @@
 //!
 //! `house` starts a server in a folder of its own and `wire` speaks to it in bytes. A row is a `case`: a `request` and
 //! what to `expect`, in which `scene` fills the names; `tables` hold the rows, `raw` lists the tables, and `play` plays
-//! them and holds each answer to the `rules` of the house as well. `head`, `delivery`, `refusal`, `limits` and `logs` say
+//! them and holds each answer to the `rules` of the house as well. `head`, `delivery`, `changed`, `refusal`, `limits` and `logs` say
 //! what no single row can. `cargo test --test live` runs it all; `HYTHE_LIVE_BIN` names another binary to try.
 
 mod case;
+mod changed;
 mod delivery;
 mod expect;
 mod head;

@@ -3,12 +3,13 @@
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::Duration;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::ring;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, SignatureScheme, SupportedProtocolVersion};
+
+use crate::wire::PATIENCE;
 
 /// Takes whatever certificate comes: a test looks at it itself.
 #[derive(Debug)]
@@ -77,8 +78,8 @@ pub struct Client {
 
 pub fn socket(address: SocketAddr) -> TcpStream {
     let socket = TcpStream::connect(address).expect("the server listens");
-    socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a timeout");
-    socket.set_write_timeout(Some(Duration::from_secs(10))).expect("a timeout");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    socket.set_write_timeout(Some(PATIENCE)).expect("a timeout");
     socket.set_nodelay(true).expect("no delay");
     socket
 }

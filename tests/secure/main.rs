@@ -5,6 +5,9 @@
 #[path = "../live/house.rs"]
 #[allow(dead_code, reason = "the live suite asks more of it")]
 mod house;
+#[path = "../live/wire.rs"]
+#[allow(dead_code, reason = "the live suite asks more of it")]
+mod wire;
 
 mod cert;
 mod client;

@@ -1,12 +1,11 @@
 //! Keys that cannot be used, names, and certificates that change.
 
 use std::fs;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use crate::client::{Client, HEALTH, HEALTHY, config, socket, usual};
 use crate::house::House;
 use crate::keys::{Folder, Pair, flags, make, outcome, refused, refusing};
+use crate::wire::comes_to_be;
 
 fn words(flags: &[String]) -> Vec<&str> {
     flags.iter().map(String::as_str).collect()
@@ -26,11 +25,7 @@ fn der(pair: &Pair) -> Vec<u8> {
 
 /// Waits, a bounded time, for `what`.
 fn wait_for(house: &House, what: &dyn Fn() -> bool, why: &str) {
-    let latest = Instant::now() + Duration::from_secs(5);
-    while !what() {
-        assert!(Instant::now() < latest, "{why}: {}", house.log());
-        thread::sleep(Duration::from_millis(20));
-    }
+    assert!(comes_to_be(what), "{why}: {}", house.log());
 }
 
 #[test]
@@ -139,11 +134,7 @@ fn new_certificates_are_seen_without_a_word() {
     let house = House::open(&words(&flags(&[&make(&folder.0, "a", "localhost", 90)])));
     let newer = make(&folder.0, "a", "localhost", 80);
     // The files are looked at every ten seconds.
-    let latest = Instant::now() + Duration::from_secs(40);
-    while shown(&house, "localhost") != der(&newer) {
-        assert!(Instant::now() < latest, "the new is taken: {}", house.log());
-        thread::sleep(Duration::from_millis(200));
-    }
+    wait_for(&house, &|| shown(&house, "localhost") == der(&newer), "the new is taken");
 }
 
 #[test]

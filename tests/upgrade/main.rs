@@ -247,6 +247,7 @@ const OWNED: [&str; 4] = ["--token", "operator-of-the-upgrade", "--shared-write"
 #[test]
 fn what_the_old_server_finishes_counts_once_for_the_new_one() {
     let place = Place::start("counts", &[&OWNED[..], &["--quota", "3000"]].concat());
+    place.process();
     let ada = sign_in(&place);
     let fields = format!("{TUS}{ada}Upload-Length: 2000\r\nUpload-Metadata: filename YQ==\r\n");
     let created = place::ask_with(place.address, "POST /tus", &fields, b"");

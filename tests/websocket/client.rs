@@ -78,7 +78,7 @@ impl Client {
 
     pub fn ask_bytes(address: SocketAddr, request: &[u8]) -> Client {
         let mut socket = TcpStream::connect(address).unwrap();
-        socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
         socket.set_nodelay(true).unwrap();
         socket.write_all(request).unwrap();
         Client { socket, held: Vec::new() }

@@ -342,7 +342,7 @@ impl<S: State> Connection<S> {
         self.refuse(fault, line, house, port);
     }
 
-    /// A line of the log for a body that makes no sense; its head, which did, has gone.
+    /// A line of the log for a body that makes no sense or does not come; its head, which did, has gone.
     #[cold]
     pub(super) fn tell_bad_body(&self, fault: &Fault) {
         let mut shown = Vec::new();

@@ -1,4 +1,5 @@
-//! Where files are stored: what a helper needs of an area to look, to begin a file there, and to give it its name.
+//! Where files are stored: what a helper needs of an area to look, to begin a file there, and to give it its name; and what follows
+//! in the loop when it has one.
 
 use std::io;
 use std::sync::Arc;

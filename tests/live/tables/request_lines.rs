@@ -107,10 +107,10 @@ pub fn cases() -> Vec<Case> {
         )
         .keeps_word(),
         case(
-            "https on a plain connection is not taken for http, or does no harm",
+            "https on a plain connection is not taken for http",
             "RFC 9110 section 7.4",
-            ask("GET", "https://$host/hello.txt", &[]),
-            any(&[421, 400, 403, 200]),
+            ask("GET", "HTTPS://$host/hello.txt", &[]),
+            is(421).code("misdirected"),
         )
         .keeps_word(),
         case(
