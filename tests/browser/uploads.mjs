@@ -85,6 +85,24 @@ await play(async () => {
     same(shaOfFile(house.stored('reloaded.bin')), shaOfFile(file));
   });
 
+  await step('what is chosen while the page still asks for what was left is one upload', async () => {
+    const early = await person(house);
+    // The page waits so long for other tabs to say what they have under way.
+    await early.addInitScript(() => {
+      const after = window.setTimeout;
+      window.setTimeout = (call, ms) => after(call, ms === 200 ? 2000 : ms);
+    });
+    await early.goto('/');
+    await slow(early, 2 << 20);
+    await early.setInputFiles(CHOOSER, made('early.bin', 40 << 20));
+    await until('some of it has come', async () => (await offset(early, 'early.bin')) > 0);
+    await early.waitForTimeout(3000);
+    same(await row(early, 'early.bin').count(), 1);
+    await slow(early, -1);
+    await stored(early, house, 'early.bin');
+    await early.close();
+  });
+
   await step('an upload that is given up leaves nothing', async () => {
     await slow(page, 2 << 20);
     await page.setInputFiles(CHOOSER, made('cancelled.bin', 40 << 20));

@@ -41,7 +41,7 @@ tabs.onmessage = ({ data }) => {
 export async function resume() {
 	tabs.postMessage(null);
 	await sleep(200);
-	for (const facts of (stored('uploads') || []).filter(({ url }) => !elsewhere.has(url))) {
+	for (const facts of (stored('uploads') || []).filter(({ url }) => !elsewhere.has(url) && all.every((one) => one.url !== url))) {
 		const known = await fetched(facts.url).then((answer) => answer.json(), ({ status }) => !status && { offset: 0 });
 		const one = add({ ...facts, sent: known?.offset });
 		if (!known || known.offset === known.length) leave(one);
