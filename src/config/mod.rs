@@ -28,20 +28,20 @@ pub mod secret;
 pub const DEFAULT_PORT: u16 = 8080;
 
 /// Passwords that are hashed at once. A hash takes 19 MiB and all of a core: with two, a machine of two cores would have none left.
-pub const HASHERS: usize = 1;
+pub(crate) const HASHERS: usize = 1;
 
 /// Who may wait for that; whoever comes then is told 503. At some 30 ms a hash the last waits half a second.
-pub const HASH_QUEUE: usize = 16;
+pub(crate) const HASH_QUEUE: usize = 16;
 
 /// Who may still wait then: those who are signed in, and those who come from where an account is at home. Whoever fills the queue from
 /// outside does not keep them from their own accounts.
-pub const HASH_RESERVE: usize = 4;
+pub(crate) const HASH_RESERVE: usize = 4;
 
 /// Jobs that may wait for a hash, or be one.
-pub const HASH_JOBS_MAX: usize = HASHERS + HASH_QUEUE + HASH_RESERVE;
+pub(crate) const HASH_JOBS_MAX: usize = HASHERS + HASH_QUEUE + HASH_RESERVE;
 
 /// Jobs that may wait for, or be with, helpers for files.
-pub const FILE_JOBS_MAX: usize = 4096;
+pub(crate) const FILE_JOBS_MAX: usize = 4096;
 
 /// Everything that can be set about a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
